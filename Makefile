@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh clone: `make bench` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup bench test lint types board perf check-small tune publish readme clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; make PYTHON=python3.12 setup")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+bench: setup            ## run the core suite (cells that are there are skipped) and show the board's tables
+	$(BIN)/bench run suite=core workers=$(WORKERS); code=$$?; $(BIN)/bench table suite=core; exit $$code
+
+test: setup lint types  ## lint, types and tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+board: setup            ## write the static page results/board/index.html
+	$(BIN)/bench browse suite=core --no-open
+
+perf: setup             ## ratios and harness costs, side by side in one run
+	$(BIN)/python -m benchmarks
+
+check-small: setup      ## at `small`, every reference beats its floor by the task's margin
+	$(BIN)/python -m pytest -n 2 -m small tests
+
+tune: setup             ## choose every core entry's rate again, on validation, with equal trials
+	$(BIN)/bench tune suite=core workers=$(WORKERS)
+
+publish: setup          ## fold the core suite's records into the ledger
+	$(BIN)/bench publish suite=core
+
+readme: setup           ## write the README's table from the ledger
+	$(BIN)/python -m bench.board.readme
+
+clean:                  ## remove the environment; results stay
+	rm -rf $(VENV)

@@ -1,0 +1,155 @@
+"""The static board: one HTML file that opens from a disk, without scripts and without requests."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.board import render
+from bench.board.table import GROUPS, SCOPE, Group, Record, Row, Table
+
+TEMPLATE = Path(__file__).with_name("template.html")
+MANY_TASKS = 8  # from here on an interquartile mean says something
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An entry's skill over the tasks of a suite. mean is NaN, with a `reason`, unless it is told on every task.
+
+    middle: interquartile mean of the tasks' means, from eight tasks on. out_lo, out_hi: what the mean becomes when one
+    task is left out, at the least and the most.
+    """
+
+    entry: str
+    tasks: int
+    mean: float
+    lo: float
+    hi: float
+    middle: float
+    out_lo: float
+    out_hi: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The standings of one suite and group, best first, those without a mean last."""
+
+    suite: str
+    group: Group
+    tasks: tuple[str, ...]
+    standings: tuple[Standing, ...]
+
+
+def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
+    """rows: the entry's row on each task, None where it was not planned."""
+    present = [row for row in rows if row is not None]
+    blank = dict.fromkeys(("mean", "lo", "hi", "middle", "out_lo", "out_hi"), math.nan)
+    if len(present) < len(rows):
+        return Standing(entry, len(present), **blank, reason=f"on {len(present)} of {len(rows)} tasks")
+    reason = next((row.reason for row in present if row.reason), "")
+    if not reason and any(math.isnan(row.skill) for row in present):
+        reason = "skill not told on every task"
+    if reason:
+        return Standing(entry, len(present), **blank, reason=reason)
+    skills = np.full((len(present), max(len(row.skills) for row in present)), math.nan)
+    for line, row in zip(skills, present, strict=True):
+        line[: len(row.skills)] = row.skills
+    mean, lo, hi = stats.aggregate(skills)
+    means = np.nanmean(skills, axis=1)
+    middle = stats.interquartile_mean(means) if len(means) >= MANY_TASKS else math.nan
+    without = (means.sum() - means) / (len(means) - 1) if len(means) > 1 else np.array([math.nan])
+    return Standing(entry, len(present), mean, lo, hi, middle, float(without.min()), float(without.max()), "")
+
+
+def summarise(tables: Sequence[Table]) -> list[Summary]:
+    """Mean skill over tasks, by suite and group. Entries that are ranked on every task of their group have one."""
+    summaries = []
+    for suite in dict.fromkeys(table.suite for table in tables):
+        for group in GROUPS:
+            groups = [(table, table.group(group)) for table in tables if table.suite == suite]
+            held = [(table, {row.entry: row for row in rows}) for table, rows in groups if rows]
+            names = dict.fromkeys(name for _, rows in held for name in rows)
+            if not names:
+                continue
+            standings = [_standing(name, [rows.get(name) for _, rows in held]) for name in names]
+            standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
+            tasks = tuple(table.task for table, _ in held)
+            summaries.append(Summary(suite, group, tasks, tuple(standings)))
+    return summaries
+
+
+def write(
+    tables: Sequence[Table], records: Sequence[Record], out: Path, figures: Mapping[str, str] | None = None
+) -> Path:
+    """Write `out/index.html` and return its path.
+
+    records: those that the tables' rows name by key. figures: title -> SVG, taken as it is; a title that starts with
+    "<task>:" stands beside that task's table, any other at the end. Everything else is escaped.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    drawn = {title: Markup(svg) for title, svg in (figures or {}).items()}
+    own = {i: [t for t in drawn if t.startswith(f"{table.task}:")] for i, table in enumerate(tables)}
+    placed = {title for titles in own.values() for title in titles}
+    by_key: dict[str, list[Record]] = {}
+    for record in records:
+        by_key.setdefault(record["key"], []).append(record)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": render.number, "compact": _compact}
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        sections=[_section(table, by_key, {t: drawn[t] for t in own[i]}, i) for i, table in enumerate(tables)],
+        summaries=summarise(tables),
+        figures={title: svg for title, svg in drawn.items() if title not in placed},
+        scope=SCOPE,
+        titles=render.TITLES,
+        interval=render.interval_text,
+        many=MANY_TASKS,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "index.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _section(table: Table, by_key: Mapping[str, list[Record]], figures: Mapping[str, str], place: int) -> dict[str, Any]:
+    """What the template needs of one table."""
+    columns = render.columns(table)
+    groups = []
+    for group in GROUPS:
+        lines = [
+            {
+                "row": row,
+                "cells": [column.cell(row) for column in columns],
+                "records": [record for key in dict.fromkeys(row.keys) for record in by_key.get(key, [])],
+            }
+            for row in table.group(group)
+        ]
+        if lines:
+            groups.append((render.TITLES[group], lines))
+    return {
+        "id": f"task-{place}",
+        "table": table,
+        "heading": render.heading(table),
+        "parameters": render.parameters(table),
+        "columns": columns,
+        "groups": groups,
+        "footer": render.footer(table),
+        "figures": figures,
+    }
+
+
+def _compact(metrics: Mapping[str, Any]) -> str:
+    """Metrics of a record in a line, in full precision where the number is short."""
+    return ", ".join(
+        f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {json.dumps(value)}"
+        for name, value in metrics.items()
+    )

@@ -1,0 +1,314 @@
+"""One cell, one outcome: one code path, two transports.
+
+A cell has two sides. The *scorer* owns the problem with its hidden targets, measures and scores. The *entry's side*
+sees the public part, trains, and is asked to predict. `call` puts both into one process (for debugging); the pool puts
+them into two, and only `bench.wire` frames cross. An outcome is a plain dictionary; the plan's side makes a record of it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench import wire
+from bench.contract import BenchError, Diverged, Exhausted, Problem, Seeds, Solution, Task, Unavailable
+from bench.parts import build, locate
+
+ENTRY_AXES = ("init", "order", "noise")
+DENSE = 10  # the first points of a tracked curve are all kept, then about 200 over the run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a cell's process needs to know: plain values only."""
+
+    target: str  # dotted path of the Task class
+    params: Mapping[str, Any]
+    parts: Mapping[str, Any]  # slot -> resolved part configuration
+    seed: int
+    cache: str
+    probes: bool = True
+    seconds: float = 600.0
+    memory_mb: int = 4000
+
+    def task(self) -> Task:
+        """The task with its parameters."""
+        cls = locate(self.target)
+        task: Task = cls(cls.Params(**self.params))
+        return task
+
+
+class Channel(Protocol):
+    """How the entry's side reaches the scorer."""
+
+    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]: ...
+
+
+class RunLog:
+    """The entry's `log` (see contract.Log)."""
+
+    def __init__(self, task: Task, channel: Channel, seeds: Seeds, probes: bool) -> None:
+        self.incumbent: Solution | None = None
+        self.stop = False
+        self.counts: dict[str, int] = defaultdict(int)
+        self.cpu: dict[str, float] = {"setup": 0.0, "train": 0.0, "predict": 0.0}
+        self.curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        self._budget = task.budget
+        self._channel = channel
+        self._probe_seed = seeds("noise") ^ 0x5EED
+        self._probes = {name: locate(path) for name, path in task.probes.items()} if probes else {}
+        self._phase = "setup"
+        self._since = time.process_time()
+
+    def book(self) -> None:
+        """Charge the CPU time since the last booking to the current phase."""
+        now = time.process_time()
+        self.cpu[self._phase] += now - self._since
+        self._since = now
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Work in here is charged to nobody."""
+        self.book()
+        try:
+            yield
+        finally:
+            self.paused_until_now()
+
+    def paused_until_now(self) -> None:
+        """What passed since the last booking was waiting, or the harness's own."""
+        self._since = time.process_time()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.book()
+        before, self._phase = self._phase, name
+        try:
+            yield
+        finally:
+            self.book()
+            self._phase = before
+
+    def count(self, **amounts: int) -> None:
+        unit, limit = self._budget.unit, self._budget.limit
+        if self.counts[unit] + amounts.get(unit, 0) > limit:
+            raise Exhausted(f"{unit}: {limit}")
+        for name, amount in amounts.items():
+            self.counts[name] += amount
+
+    def track(self, step: int, **values: float) -> None:
+        every = max(1, self._budget.limit // 200) if self._budget.unit == "steps" else 1
+        if step <= DENSE or step % every == 0:
+            for name, value in values.items():
+                self.curves[name].append((step, float(value)))
+
+    def evaluate(self, step: int, predict: Callable[..., Any]) -> Mapping[str, float]:
+        import torch
+
+        with self.paused(), torch.random.fork_rng(devices=[]):
+            scores, self.stop = self._channel.evaluate(step, predict)
+        return scores
+
+    def probe(self, step: int, **state: Any) -> None:
+        import torch
+
+        with self.paused(), torch.random.fork_rng(devices=[]):
+            for probe in self._probes.values():
+                torch.manual_seed(self._probe_seed)
+                for name, value in probe(**state).items():
+                    self.curves[name].append((step, float(value)))
+
+
+def run_entry(job: Job, public: Mapping[str, Any], channel: Channel) -> tuple[dict[str, Any], Solution, RunLog | None]:
+    """Run the entry's side. Returns (report, solution, log); the report says how it ended, and is plain."""
+    import torch
+
+    log: RunLog | None = None
+    solution: Solution | None = None
+    try:
+        task = job.task()
+        seeds = Seeds(job.seed, task.name, ENTRY_AXES)
+        log = RunLog(task, channel, seeds, job.probes)
+        torch.manual_seed(seeds("init"))
+        parts = build(task.slots, job.parts)
+        procedure = parts.get("procedure")
+        try:
+            with log.phase("train"):
+                if procedure is not None:
+                    solution = procedure(public=public, log=log, seeds=seeds)
+                else:
+                    solution = task.run(public, parts, log, seeds)
+        except Exhausted:
+            solution = log.incumbent
+        if not isinstance(solution, Solution):
+            raise BenchError("the run ended without a Solution; return one, or keep `log.incumbent` up to date")
+        report: dict[str, Any] = {"status": "ok"}
+    except Diverged as error:
+        report = {"status": "diverged", "reason": str(error)}
+    except Unavailable as error:
+        report = {"status": "unavailable", "reason": str(error)}
+    except Exception as error:  # whatever an entry raises becomes its record
+        oom = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+        report = {"status": "oom" if oom else "failed", "reason": f"{type(error).__name__}: {error}"}
+        report["traceback"] = traceback.format_exc(limit=-12)
+    if log is not None:
+        log.book()
+    solution = solution if isinstance(solution, Solution) else Solution()
+    return report, solution, log
+
+
+def report_of(report: dict[str, Any], solution: Solution, log: RunLog | None) -> dict[str, Any]:
+    """The report with what the log gathered, ready to cross."""
+    curves = {name: [list(points) for points in zip(*rows, strict=True)] for name, rows in log.curves.items()} if log else {}
+    return report | {
+        "tensors": solution.tensors,
+        "predicts": solution.predict is not None,
+        "counts": dict(log.counts) if log else {},
+        "cpu": dict(log.cpu) if log else {},
+        "curves": curves,
+    }
+
+
+@dataclass
+class Scorer:
+    """The harness side of a cell: monitors, dates targets, scores."""
+
+    task: Task
+    problem: Problem
+    counts: dict[str, int] = field(default_factory=dict)
+    curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    reached: dict[str, int] = field(default_factory=dict)
+    last_step: int = 0
+
+    def curve(self, name: str) -> tuple[list[int], list[float]]:
+        return self.curves.get(name, ([], []))
+
+    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        """Monitored metrics at `step`, and whether every target is reached."""
+        scores = {name: float(value) for name, value in self.task.monitor(self.problem, predict).items()}
+        for name, value in scores.items():
+            steps, values = self.curves.setdefault(name, ([], []))
+            steps.append(step)
+            values.append(value)
+        targets = [metric for metric in self.task.metrics if metric.target is not None]
+        for metric in targets:
+            assert metric.target is not None
+            if metric.name not in self.reached and scores.get(metric.target.curve, -math.inf) >= metric.target.value:
+                self.reached[metric.name] = step
+        return scores, bool(targets) and len(self.reached) == len(targets)
+
+    def finish(self, report: Mapping[str, Any], predict: Callable[..., Any] | None) -> dict[str, Any]:
+        """The outcome: status, metrics, censored, curves, costs as the entry's side reported them."""
+        self.counts = dict(report.get("counts", {}))
+        for name, (steps, values) in report.get("curves", {}).items():
+            self.curves.setdefault(name, (list(map(int, steps)), list(values)))
+        outcome: dict[str, Any] = {
+            "status": report["status"],
+            "reason": report.get("reason", ""),
+            "traceback": report.get("traceback", ""),
+            "metrics": {},
+            "censored": [],
+            "costs": {"cpu": report.get("cpu", {}), **self.counts},
+            "origin": self.problem.origin,
+        }
+        metrics: dict[str, float] = {}
+        if report["status"] == "ok":
+            solution = Solution(predict, dict(report.get("tensors", {})))
+            try:
+                scored = self.task.score(self.problem, solution, self)
+            except Exception as error:  # a malformed answer is the entry's failure, with a row
+                outcome |= {"status": "failed", "reason": f"scoring: {type(error).__name__}: {error}"}
+                outcome["traceback"] = traceback.format_exc(limit=-8)
+                scored = {}
+            bad = [name for name, value in scored.items() if value is not None and not math.isfinite(value)]
+            if bad:
+                outcome |= {"status": "diverged", "reason": f"not finite: {', '.join(bad)}"}
+            metrics = {name: float(v) for name, v in scored.items() if v is not None and math.isfinite(v)}
+            for metric in self.task.metrics:
+                if metric.target is not None and outcome["status"] == "ok":
+                    metrics[metric.name] = float(self.reached.get(metric.name, self.task.budget.limit))
+                    if metric.name not in self.reached:
+                        outcome["censored"].append(metric.name)
+        for metric in self.task.metrics:
+            steps, values = self.curve(metric.name)
+            if metric.diverged == "first" and values and math.isfinite(values[0]):
+                metrics[f"initial_{metric.name}"] = values[0]
+        outcome["metrics"] = metrics
+        outcome["curves"] = {name: [list(s), list(v)] for name, (s, v) in self.curves.items()}
+        return outcome
+
+
+def open_problem(job: Job) -> tuple[Task, Problem]:
+    """The task and this seed's problem; raises what prepare and problem raise."""
+    task = job.task()
+    return task, task.problem(task.prepare(Path(job.cache)), Seeds(job.seed, task.name))
+
+
+def failure(status: str, reason: str, trace: str = "") -> dict[str, Any]:
+    """An outcome without measurements."""
+    return {
+        "status": status,
+        "reason": reason,
+        "traceback": trace,
+        "metrics": {},
+        "censored": [],
+        "costs": {"cpu": {}},
+        "origin": "",
+        "curves": {},
+    }
+
+
+def opened(job: Job) -> tuple[Scorer | None, dict[str, Any]]:
+    """A scorer with the problem, or the outcome that says why there is none."""
+    try:
+        return Scorer(*open_problem(job)), {}
+    except Unavailable as error:
+        return None, failure("unavailable", str(error))
+    except Exception as error:  # the task's own fault still ends in a record
+        return None, failure("failed", f"problem: {type(error).__name__}: {error}", traceback.format_exc(limit=-12))
+
+
+class _Direct:
+    """The call transport: both sides in this process, yet only what could cross a pipe is handed over."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        return self.scorer.evaluate(step, crossing(predict))
+
+
+def crossing(predict: Callable[..., Any], log: RunLog | None = None) -> Callable[..., Any]:
+    """`predict` as the scorer sees it: arguments and results as copies; its time is booked on `log`'s predict phase."""
+
+    def served(*inputs: Any) -> Any:
+        copies = wire.roundtrip(list(inputs))
+        if log is None:
+            return wire.roundtrip(predict(*copies))
+        log.paused_until_now()
+        with log.phase("predict"):
+            outputs = predict(*copies)
+        return wire.roundtrip(outputs)
+
+    return served
+
+
+def call(job: Job) -> dict[str, Any]:
+    """Run a cell in this process (debugging, and the contract suite's second opinion)."""
+    start_cpu, start = time.process_time(), time.monotonic()
+    scorer, outcome = opened(job)
+    if scorer is not None:
+        public = wire.roundtrip(dict(scorer.problem.public))
+        report, solution, log = run_entry(job, public, _Direct(scorer))
+        crossed = wire.roundtrip(report_of(report, solution, log))
+        outcome = scorer.finish(crossed, crossing(solution.predict, log) if solution.predict else None)
+        outcome["costs"]["cpu"] = dict(log.cpu) if log else {}
+    outcome["costs"] |= {"cpu_total": time.process_time() - start_cpu, "wall": time.monotonic() - start}
+    return outcome

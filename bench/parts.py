@@ -1,0 +1,72 @@
+"""From a part's configuration to a callable, with a check that it fits its slot."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from bench.contract import BenchError, Misfit, Slot
+
+
+def locate(path: str) -> Any:
+    """The object at a dotted path, `package.module.name` or `package.module.Class.name`."""
+    names = path.split(".")
+    for cut in range(len(names) - 1, 0, -1):
+        module = ".".join(names[:cut])
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and (module == error.name or module.startswith(error.name + ".")):
+                continue
+            raise BenchError(f"cannot import {module!r} of {path!r}: {error}") from error
+        try:
+            return functools.reduce(getattr, names[cut:], found)
+        except AttributeError as error:
+            raise BenchError(f"module {module!r} has no {'.'.join(names[cut:])!r}; check `_target_`") from error
+    raise BenchError(f"cannot import {path!r}; check `_target_`, and that its folder is the current one or installed")
+
+
+def signature(slot: Slot) -> str:
+    """A slot as a user reads it: `optimizer(model, steps) -> Optimizer`."""
+    found = inspect.signature(slot.call)
+    result = found.return_annotation
+    arrow = "" if result is inspect.Signature.empty else f" -> {str(result).rsplit('.', 1)[-1]}"
+    return f"{slot.name}({', '.join(found.parameters)}){arrow}"
+
+
+def slot_list(slots: Iterable[Slot]) -> str:
+    """One line a slot, for messages."""
+    return "\n".join(f"  {signature(slot)}" for slot in slots)
+
+
+def build_one(slot: Slot, config: Mapping[str, Any], slots: Iterable[Slot]) -> Callable[..., Any]:
+    """The part's callable with its arguments bound; Misfit unless the slot's keywords fit it."""
+    options = {key: value for key, value in config.items() if key != "_target_"}
+    target = locate(config["_target_"])
+    try:
+        accepted = inspect.signature(target)
+    except (TypeError, ValueError):  # some builtins have no signature; they are tried as they are
+        return functools.partial(target, **options)
+    try:
+        accepted.bind(**{name: None for name in inspect.signature(slot.call).parameters} | options)
+    except TypeError as error:
+        raise Misfit(
+            f"{config['_target_']}{accepted} does not fit slot {slot.name!r}: {error}\n"
+            f"the task's slots are\n{slot_list(slots)}"
+        ) from error
+    return functools.partial(target, **options)
+
+
+def build(slots: tuple[Slot, ...], config: Mapping[str, Any]) -> dict[str, Any]:
+    """slot name -> callable, None where the slot is empty, or a list in order for a slot that takes many."""
+    parts: dict[str, Any] = {}
+    for slot in slots:
+        chosen = config.get(slot.name)
+        if slot.many:
+            parts[slot.name] = [build_one(slot, part, slots) for part in (chosen or {}).values()]
+        else:
+            parts[slot.name] = build_one(slot, chosen, slots) if chosen else None
+    return parts

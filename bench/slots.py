@@ -1,0 +1,24 @@
+"""Typed stubs of the slots that several families share. Parts are called with exactly these keywords."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+
+def optimizer(*, model: nn.Module, steps: int) -> Optimizer:
+    """An optimizer over `model`'s named parameters for a run of `steps` updates."""
+    raise NotImplementedError
+
+
+def schedule(*, step: int, steps: int) -> float:
+    """The factor on the base learning rate at `step` in [0, steps)."""
+    raise NotImplementedError
+
+
+def procedure(*, public: Any, log: Any, seeds: Any) -> Any:
+    """A whole training procedure: public data in, a Solution out."""
+    raise NotImplementedError

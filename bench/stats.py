@@ -1,0 +1,242 @@
+"""The board's statistics: pure functions on arrays.
+
+Seeds are the draws. Means and intervals are taken on a metric's scale, comparisons are paired by seed, and nothing here
+knows of tasks or records. scipy.special is imported inside functions, so that importing this module stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+Scale = Literal["linear", "log", "logit"]
+Better = Literal["min", "max"]
+
+LOG_EDGE = 1e-16  # an error below the resolution of doubles is rounding: it counts as this much
+LOGIT_EDGE = 1e-6  # a perfect score on a finite test set is no infinite logit
+ROUNDING = 1e-12  # differences that vary by less than this, relative to the values, do not vary
+MIN_SEEDS = 3  # fewer give no interval
+
+
+def transform(x: ArrayLike, scale: Scale) -> Array:
+    """`x` (any shape) on the scale on which seeds are averaged; log and logit are clipped at their edges."""
+    values = np.asarray(x, dtype=float)
+    if scale == "linear":
+        return values
+    if scale == "log":
+        return np.log(np.maximum(values, LOG_EDGE))
+    if scale == "logit":
+        clipped = np.clip(values, LOGIT_EDGE, 1 - LOGIT_EDGE)
+        return np.log(clipped) - np.log1p(-clipped)
+    raise ValueError(f"no scale {scale!r}; there are linear, log, logit")
+
+
+def inverse(y: ArrayLike, scale: Scale) -> Array:
+    """Undo `transform`."""
+    values = np.asarray(y, dtype=float)
+    if scale == "linear":
+        return values
+    if scale == "log":
+        return np.exp(values)
+    if scale == "logit":
+        return 0.5 * (1 + np.tanh(values / 2))  # the logistic function, without overflow
+    raise ValueError(f"no scale {scale!r}; there are linear, log, logit")
+
+
+def t_interval(x: ArrayLike, level: float = 0.95, scale: Scale = "linear") -> tuple[float, float, float]:
+    """Mean over seeds with Student's t interval, both taken on `scale` and mapped back.
+
+    x: [seeds]; values that are not finite are left out. Returns (centre, lo, hi); lo and hi are NaN with fewer than
+    three seeds, where an interval would be a guess.
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(x, dtype=float).ravel()
+    values = transform(values[np.isfinite(values)], scale)
+    n = len(values)
+    if n == 0:
+        return np.nan, np.nan, np.nan
+    centre = float(values.mean())
+    if n < MIN_SEEDS:
+        return float(inverse(centre, scale)), np.nan, np.nan
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / np.sqrt(n)
+    lo, mid, hi = (float(v) for v in inverse([centre - half, centre, centre + half], scale))
+    return mid, lo, hi
+
+
+def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a proportion, `k` of `n` (Clopper and Pearson 1934). Without trials: (0, 1)."""
+    from scipy.special import betaincinv
+
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} successes of {n}")
+    tail = (1 - level) / 2
+    lo = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+    hi = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    return lo, hi
+
+
+def _inverse_trigamma(x: float) -> float:
+    """y > 0 with trigamma(y) = x, by Newton's method on 1/trigamma, which is nearly linear (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    if x > 1e7:
+        return float(1 / np.sqrt(x))
+    if x < 1e-6:
+        return 1 / x
+    y = 0.5 + 1 / x
+    for _ in range(50):
+        value = float(polygamma(1, y))
+        step = value * (1 - value / x) / float(polygamma(2, y))
+        y += step
+        if -step / y < 1e-10:
+            break
+    return y
+
+
+def moderate(variances: ArrayLike, df: int, cap: float) -> tuple[Array, float]:
+    """Variances shrunk towards a common prior, and the degrees of freedom they then have.
+
+    variances: [pairs], positive, each with `df` degrees of freedom. The prior (s0², d0) is fitted by the moments of
+    the log variances; d0 is at most `cap`, since pairs share entries and so carry less information than their number
+    suggests. Source: Smyth 2004, Linear models and empirical Bayes methods, sections 3 and 6.2.
+    """
+    from scipy.special import digamma, polygamma
+
+    s2 = np.asarray(variances, dtype=float)
+    if len(s2) < 2 or cap <= 0:
+        return s2, float(df)
+    logs = np.log(s2) - float(digamma(df / 2)) + np.log(df / 2)
+    excess = float(logs.var(ddof=1)) - float(polygamma(1, df / 2))
+    if excess > 0:
+        prior_df = 2 * _inverse_trigamma(excess)
+        prior = np.exp(logs.mean() + float(digamma(prior_df / 2)) - np.log(prior_df / 2))
+    else:  # no more spread than chance: the variances are one
+        prior_df, prior = np.inf, np.exp(logs.mean())
+    prior_df = min(prior_df, cap)
+    return (prior_df * prior + df * s2) / (prior_df + df), df + prior_df
+
+
+def _paired_p(values: Array, pairs: Sequence[tuple[int, int]]) -> tuple[Array, Array]:
+    """(mean difference, two-sided p) of each pair of rows of `values` [entries, seeds]."""
+    from scipy.special import stdtr
+
+    entries, seeds = values.shape
+    differences = np.array([values[i] - values[j] for i, j in pairs])
+    tolerance = ROUNDING * np.array([np.abs(values[[i, j]]).max() for i, j in pairs])
+    means, deviations = differences.mean(axis=1), differences.std(axis=1, ddof=1)
+    means = np.where(np.abs(means) <= tolerance, 0.0, means)
+    varies = deviations > tolerance
+    p = np.where(means == 0, 1.0, 0.0)  # a difference that never varies needs no test
+    if varies.any():
+        cap = entries - 1 if entries > 3 else 0
+        s2, df = moderate(deviations[varies] ** 2, seeds - 1, cap)
+        p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / np.sqrt(s2 / seeds))
+    return means, p
+
+
+def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
+    """Which hypotheses fall at family-wise error `alpha` (Holm 1979): step down, stop at the first that stands."""
+    order = np.argsort(p, kind="stable")
+    small = p[order] <= alpha / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), dtype=bool)
+    rejected[order] = np.logical_and.accumulate(small)
+    return rejected
+
+
+def rank_ranges(
+    values: ArrayLike, better: Better, failed: Sequence[bool] | None = None, alpha: float = 0.05
+) -> list[tuple[int, int]]:
+    """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
+
+    values: [entries, seeds], finite, paired by seed and already on the metric's scale. Pairs are compared by paired t
+    tests, with moderated variances from four entries on, and Holm's correction over all pairs. Rows that differ by a
+    constant are told apart without a test, identical rows are not.
+    failed: entries some of whose values stand for a failed seed. A failure is no draw of the noise a t test assumes,
+    so between a failing entry and one that never fails the mean decides if it favours the latter.
+    """
+    x = np.asarray(values, dtype=float)
+    if x.ndim != 2 or not np.isfinite(x).all():
+        raise ValueError("rank_ranges wants finite values of shape [entries, seeds]")
+    entries, seeds = x.shape
+    if entries < 2 or seeds < 2:
+        return [(1, entries)] * entries
+    failing = [False] * entries if failed is None else list(failed)
+    cost = x if better == "min" else -x
+    pairs = [(i, j) for i in range(entries) for j in range(i + 1, entries)]
+    means, p = _paired_p(cost, pairs)
+    beaten_by, beats = [0] * entries, [0] * entries
+    for (i, j), mean, differs in zip(pairs, means, _holm(p, alpha), strict=True):
+        winner, loser = (i, j) if mean < 0 else (j, i)
+        if mean != 0 and (differs or (failing[loser] and not failing[winner])):
+            beats[winner] += 1
+            beaten_by[loser] += 1
+    return [(1 + lost, entries - won) for lost, won in zip(beaten_by, beats, strict=True)]
+
+
+def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Better) -> Array:
+    """(g(floor) - g(x)) / (g(floor) - g(reference)), g the metric's scale: 0 is the floor, 1 the reference.
+
+    Not capped above. Below the floor it is 0, which is also what a failed cell counts as: nobody gains by failing.
+    NaN where the reference does not beat the floor, since no skill can be told then.
+    """
+    g, low, high = transform(x, scale), float(transform(floor, scale)), float(transform(reference, scale))
+    gap = low - high if better == "min" else high - low
+    if not gap > 0:
+        return np.full_like(g, np.nan)
+    gained = low - g if better == "min" else g - low
+    return np.maximum(gained / gap, 0.0)
+
+
+def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of the tasks' means, with a t interval over seeds of these tasks: (mean, lo, hi).
+
+    skills: [tasks, seeds], NaN where a task has fewer seeds. Each task keeps its own variance; degrees of freedom by
+    Satterthwaite (1946). No interval if some task has fewer than three seeds, no mean if some task has none.
+    """
+    from scipy.special import stdtrit
+
+    rows = [row[np.isfinite(row)] for row in np.atleast_2d(np.asarray(skills, dtype=float))]
+    if not rows or any(len(row) == 0 for row in rows):
+        return np.nan, np.nan, np.nan
+    mean = float(np.mean([row.mean() for row in rows]))
+    if any(len(row) < MIN_SEEDS for row in rows):
+        return mean, np.nan, np.nan
+    parts = np.array([row.var(ddof=1) / len(row) for row in rows]) / len(rows) ** 2
+    variance = float(parts.sum())
+    if variance == 0:
+        return mean, mean, mean
+    df = variance**2 / sum(part**2 / (len(row) - 1) for part, row in zip(parts, rows, strict=True))
+    half = float(stdtrit(df, (1 + level) / 2)) * np.sqrt(variance)
+    return mean, float(mean - half), float(mean + half)
+
+
+def interquartile_mean(x: ArrayLike) -> float:
+    """Mean of the middle half of the finite values (a quarter is cut at each end, rounded down); NaN if there are none.
+
+    Source: Agarwal et al. 2021, Deep RL at the edge of the statistical precipice, section 4.3.
+    """
+    values = np.asarray(x, dtype=float).ravel()
+    values = np.sort(values[np.isfinite(values)])
+    cut = len(values) // 4
+    middle = values[cut : len(values) - cut]
+    return float(middle.mean()) if len(middle) else np.nan
+
+
+def time_to_target(values: ArrayLike, censored: ArrayLike, budget: float) -> tuple[int, int, float, float]:
+    """(reached k, of n, mean with the unreached counted at `budget`, median or inf where it lies beyond the budget).
+
+    values: [seeds], steps or another counted cost; censored: [seeds], True where the target was not reached, which
+    includes runs that diverged. The capped mean needs no model of what lies beyond the budget.
+    """
+    times = np.asarray(values, dtype=float)
+    missed = np.asarray(censored, dtype=bool)
+    n = len(times)
+    if n == 0:
+        return 0, 0, np.nan, np.nan
+    capped = np.where(missed, budget, np.minimum(times, budget))
+    return int(n - missed.sum()), n, float(capped.mean()), float(np.median(np.where(missed, np.inf, times)))

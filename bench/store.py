@@ -1,0 +1,202 @@
+"""Records on disk.
+
+    results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records and curves, one pair an attempt
+    results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
+
+A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
+write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.contract import BenchError
+
+LEASE_SECONDS = 120.0  # a lease whose holder has not touched it for so long is dead
+NEEDED = ("key", "task", "version", "params", "preset", "entry", "config", "seed", "status", "metrics", "costs")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, sync, rename. BenchError if the folder cannot take it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass
+        reason = error.strerror or str(error)
+        raise BenchError(f"cannot write {path}: {reason}; free space or choose another folder with results=PATH") from error
+
+
+def _parse(text: str) -> dict[str, Any]:
+    record = json.loads(text)
+    if not isinstance(record, dict) or any(name not in record for name in NEEDED):
+        raise ValueError("it lacks the fields of a record")
+    return record
+
+
+class Store:
+    """The results folder. Reading tolerates damage; `reports` says what was set aside."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.local = root / "local"
+        self.ledger = root / "ledger"
+        self.reports: list[str] = []
+
+    def attempts(self, key: str) -> list[Path]:
+        """This machine's files of `key`, oldest attempt first."""
+        found = (self.local / key[:2]).glob(f"{key}.*.json")
+        return sorted(found, key=lambda path: int(path.suffixes[0][1:]) if path.suffixes[0][1:].isdigit() else 0)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The latest sound record of `key`, or None."""
+        for path in reversed(self.attempts(key)):
+            record = self._read(path)
+            if record is not None:
+                return record
+        return None
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            return _parse(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            self._quarantine(path, error)
+            return None
+
+    def _quarantine(self, path: Path, error: Exception) -> None:
+        target = self.root / "quarantine" / path.name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+            self.reports.append(f"{path.name} is damaged ({error}); moved to {target}, its cell counts as missing")
+        except OSError as problem:
+            self.reports.append(f"{path} is damaged ({error}) and could not be moved aside: {problem}")
+
+    def put(self, record: Mapping[str, Any], curves: bytes = b"") -> Path:
+        """Store a record as the next attempt of its key. The curves go first, so a record never lacks them."""
+        key = record["key"]
+        taken = [int(path.suffixes[0][1:]) for path in self.attempts(key)]
+        attempt = max(taken, default=0) + 1
+        folder = self.local / key[:2]
+        if curves:
+            write_atomically(folder / f"{key}.{attempt}.npz", curves)
+        path = folder / f"{key}.{attempt}.json"
+        text = json.dumps({**record, "attempt": attempt}, indent=1, sort_keys=True, allow_nan=False)
+        write_atomically(path, text.encode())
+        return path
+
+    def curves(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """name -> array (2, n) of steps and values; those thinned into a ledger line otherwise; {} if none."""
+        import numpy as np
+
+        path = self.local / record["key"][:2] / f"{record['key']}.{record.get('attempt', 1)}.npz"
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        return {name: np.asarray(points) for name, points in record.get("curves", {}).items()}
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The latest record of every key of this machine."""
+        latest: dict[str, tuple[int, Path]] = {}
+        for path in self.local.glob("??/*.json"):
+            stem, _, attempt = path.stem.rpartition(".")
+            if attempt.isdigit() and int(attempt) > latest.get(stem, (0, path))[0]:
+                latest[stem] = (int(attempt), path)
+        for _, path in sorted(latest.values(), key=lambda item: item[1]):
+            record = self._read(path)
+            if record is not None:
+                yield record
+
+    def published(self) -> Iterator[dict[str, Any]]:
+        """Every record of the ledger; a line that cannot be read is reported and skipped."""
+        for path in sorted(self.ledger.rglob("*.jsonl")):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                try:
+                    yield _parse(line)
+                except ValueError as error:
+                    self.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
+
+    def find(self, prefix: str) -> dict[str, Any]:
+        """The one record whose key starts with `prefix`, this machine's first. BenchError if none or several."""
+        found = {path.name.split(".")[0] for path in self.local.glob(f"{prefix[:2]}*/{prefix}*.json")}
+        if len(found) == 1:
+            record = self.get(found.pop())
+            if record is not None:
+                return record
+        elif len(found) > 1:
+            raise BenchError(f"{len(found)} records start with {prefix!r}; give more characters")
+        published = {r["key"]: r for r in self.published() if r["key"].startswith(prefix)}
+        if len(published) == 1:
+            return next(iter(published.values()))
+        if published:
+            raise BenchError(f"{len(published)} records start with {prefix!r}; give more characters")
+        raise BenchError(f"no record starts with {prefix!r} in {self.root}; `bench plan` lists the cells of a plan")
+
+    # Leases: two sweeps on one store share work. They are advice: without one, a cell is run twice and stored twice.
+
+    def _lease(self, key: str) -> Path:
+        return self.root / ".leases" / key
+
+    def lease(self, key: str) -> bool:
+        """Claim a cell; False while another living process holds it. A store that takes no lease files says True."""
+        path = self._lease(key)
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+        for _ in range(2):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("x") as stream:
+                    stream.write(holder)
+                return True
+            except FileExistsError:
+                if self._alive(path):
+                    return False
+                path.unlink(missing_ok=True)
+            except OSError:
+                return True
+        return False
+
+    def _alive(self, path: Path) -> bool:
+        try:
+            age = time.time() - path.stat().st_mtime
+            holder = json.loads(path.read_text())
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            return age < 5.0  # half-written; its writer finishes at once or is dead
+        if holder.get("host") == socket.gethostname():
+            try:
+                os.kill(int(holder["pid"]), 0)
+            except ProcessLookupError:
+                return False
+            except PermissionError:
+                return True
+            return True
+        return age < LEASE_SECONDS
+
+    def touch(self, key: str) -> None:
+        """Keep a lease alive for other hosts."""
+        try:
+            os.utime(self._lease(key))
+        except OSError:
+            pass
+
+    def release(self, key: str) -> None:
+        """Give a cell back."""
+        self._lease(key).unlink(missing_ok=True)

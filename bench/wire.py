@@ -1,0 +1,102 @@
+"""What crosses between the scorer and the entry's process: JSON with tensors as raw bytes beside it.
+
+Nothing is unpickled, so an entry cannot run code in the scorer. A message is a list of plain values; a frame is
+[8 bytes header length][8 bytes body length][JSON header][tensor bytes].
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+from typing import Any
+
+_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def encode(value: Any) -> bytes:
+    """A frame for `value`: None, bool, int, float, str, tensors, and lists, tuples and dicts (string keys) of them.
+
+    Raises TypeError for anything else, naming the type.
+    """
+    import torch
+
+    buffers: list[bytes] = []
+
+    def plain(x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            array = x.detach().cpu().contiguous().numpy()
+            buffers.append(array.tobytes())
+            return {"@": [str(x.dtype).removeprefix("torch."), list(x.shape), len(buffers[-1])]}
+        if x is None or isinstance(x, (bool, int, str)):
+            return x
+        if isinstance(x, float):
+            return x if math.isfinite(x) else {"@f": str(x)}
+        if isinstance(x, (list, tuple)):
+            return [plain(item) for item in x]
+        if isinstance(x, dict):
+            return {"@d": {str(key): plain(item) for key, item in x.items()}}
+        raise TypeError(f"a {type(x).__name__} cannot cross to another process; use tensors, numbers, text, lists, dicts")
+
+    header = json.dumps(plain(value)).encode()
+    body = b"".join(buffers)
+    return struct.pack("<QQ", len(header), len(body)) + header + body
+
+
+def decode(header: bytes, body: bytes) -> Any:
+    """The value of a frame; tuples come back as lists, tensors own their memory."""
+    import torch
+
+    offset = 0
+
+    def rich(x: Any) -> Any:
+        nonlocal offset
+        if isinstance(x, list):
+            return [rich(item) for item in x]
+        if isinstance(x, dict):
+            if "@d" in x:
+                return {key: rich(item) for key, item in x["@d"].items()}
+            if "@f" in x:
+                return _FLOATS[x["@f"]]
+            dtype, shape, size = x["@"]
+            kind = getattr(torch, dtype)
+            if size == 0:
+                return torch.empty(shape, dtype=kind)
+            tensor = torch.frombuffer(bytearray(body[offset : offset + size]), dtype=kind).reshape(shape)
+            offset += size
+            return tensor
+        return x
+
+    return rich(json.loads(header))
+
+
+def roundtrip(value: Any) -> Any:
+    """What the other side would receive; the call transport uses it, so both transports see equal values."""
+    frame = encode(value)
+    length = struct.unpack_from("<Q", frame)[0]
+    return decode(frame[16 : 16 + length], frame[16 + length :])
+
+
+class Connection:
+    """Frames over a stream socket. recv raises EOFError once the other side is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def send(self, value: Any) -> None:
+        self.sock.sendall(encode(value))
+
+    def recv(self) -> Any:
+        header, body = struct.unpack("<QQ", self._exactly(16))
+        return decode(self._exactly(header), self._exactly(body))
+
+    def _exactly(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        view, got = memoryview(buffer), 0
+        while got < size:
+            n = self.sock.recv_into(view[got:])
+            if n == 0:
+                raise EOFError("the other process has gone")
+            got += n
+        return bytes(buffer)
