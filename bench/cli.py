@@ -122,11 +122,10 @@ def do_run(options: argparse.Namespace) -> int:
 def do_table(options: argparse.Namespace) -> int:
     """A plan joined with the store: one table a task."""
     from bench.board import tables
-    from bench.board.render import RENDERERS
 
     request, store, made = _request(options.overrides)
     found = tables.build_all(made, store)
-    text = RENDERERS[options.format](found)
+    text = tables.RENDERERS[options.format](found)
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
     else:
@@ -175,7 +174,12 @@ def command(record: dict[str, Any]) -> str:
     """The command line that runs the record's cell again."""
     from bench import config
 
-    words = [f"task={record['task']}", f"entry={record['entry']}", f"seed={record['seed']}", f"preset={record['preset']}"]
+    words = [
+        f"task={record['task']}",
+        f"entry={record['entry']}",
+        f"seed={record['seed']}",
+        f"preset={record['preset']}",
+    ]
     try:
         spec = config.task_spec(record["task"])
         usual = config.parameters(spec, record["preset"], {})

@@ -36,7 +36,9 @@ def folders() -> tuple[Path, ...]:
     for point in entry_points(group="sweepstakes.configs"):
         spec = find_spec(point.value)
         if spec is None or not spec.submodule_search_locations:
-            raise BenchError(f"package {point.dist and point.dist.name}: no folder {point.value!r} to read configs from")
+            raise BenchError(
+                f"package {point.dist and point.dist.name}: no folder {point.value!r} to read configs from"
+            )
         found.append(Path(next(iter(spec.submodule_search_locations))))
     own = Path.cwd() / "configs"
     if own.resolve() != found[0] and own.is_dir():
@@ -293,7 +295,15 @@ def parse(arguments: Iterable[str]) -> Request:
             request.seeds = [_seed(value) for value in _values(override, None)]
         else:
             if OmegaConf.select(settings, key) is None:
-                known = [*(str(k) for k in settings), "task", "entry", "suite", "extra", "limits.seconds", "limits.memory_mb"]
+                known = [
+                    *(str(k) for k in settings),
+                    "task",
+                    "entry",
+                    "suite",
+                    "extra",
+                    "limits.seconds",
+                    "limits.memory_mb",
+                ]
                 raise unknown("setting", key, known)
             _update(settings, key, override.value())
     return request
@@ -317,7 +327,9 @@ def _update(settings: DictConfig, key: str, value: Any) -> None:
     number = isinstance(old, (int, float)) and not isinstance(old, bool)
     right = isinstance(value, (int, float)) and not isinstance(value, bool) if number else isinstance(value, type(old))
     if not right or (number and value <= 0):
-        raise BenchError(f"{key}={value!r}: expected {'a number above 0' if number else type(old).__name__} like {old!r}")
+        raise BenchError(
+            f"{key}={value!r}: expected {'a number above 0' if number else type(old).__name__} like {old!r}"
+        )
     if key in CHOICES and value not in CHOICES[key]:
         raise unknown(f"choice of {key}", str(value), CHOICES[key])
     OmegaConf.update(settings, key, value)

@@ -166,7 +166,9 @@ def run_entry(job: Job, public: Mapping[str, Any], channel: Channel) -> tuple[di
 
 def report_of(report: dict[str, Any], solution: Solution, log: RunLog | None) -> dict[str, Any]:
     """The report with what the log gathered, ready to cross."""
-    curves = {name: [list(points) for points in zip(*rows, strict=True)] for name, rows in log.curves.items()} if log else {}
+    curves = (
+        {name: [list(points) for points in zip(*rows, strict=True)] for name, rows in log.curves.items()} if log else {}
+    )
     return report | {
         "tensors": solution.tensors,
         "predicts": solution.predict is not None,

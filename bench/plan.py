@@ -124,9 +124,7 @@ class Planner:
         shown = dict(params)
         if derived is not None:
             shown.pop(derived.axis, None)
-        row = Row(
-            task, spec.target, preset, shown, chosen.name, tuple(sorted(chosen.parts)), chosen.division, trials
-        )
+        row = Row(task, spec.target, preset, shown, chosen.name, tuple(sorted(chosen.parts)), chosen.division, trials)
         absent = _absent(chosen.needs)
         for one in grid:
             files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
@@ -160,7 +158,9 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
     if request.suite is None:
         if not request.tasks or not request.entries:
             missing = "task=" if not request.tasks else "entry="
-            raise BenchError(f"name what to run: {missing}… is missing (or suite=core); `bench list` shows what there is")
+            raise BenchError(
+                f"name what to run: {missing}… is missing (or suite=core); `bench list` shows what there is"
+            )
         seeds = request.seeds or [int(request.settings.seed)]
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
@@ -230,7 +230,13 @@ def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False
     if look_for_stale and any(s.word == "missing" for s in found.values()):
         older = {}
         for record in store.records():
-            same = (record["task"], record["preset"], record["entry"], str(record["seed"]), key.canonical_json(record["params"]))
+            same = (
+                record["task"],
+                record["preset"],
+                record["entry"],
+                str(record["seed"]),
+                key.canonical_json(record["params"]),
+            )
             older[same] = record
         for cell in plan.cells():
             if found[cell.key].word == "missing" and cell.same in older:

@@ -193,7 +193,9 @@ def npz(curves: dict[str, Any]) -> bytes:
     if not curves:
         return b""
     stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **{name: np.asarray(points, float) for name, points in curves.items()})
+    np.savez_compressed(
+        stream, allow_pickle=False, **{name: np.asarray(points, float) for name, points in curves.items()}
+    )
     return stream.getvalue()
 
 

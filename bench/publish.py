@@ -25,7 +25,11 @@ def thin(points: Any, count: int = POINTS) -> list[list[float]]:
 
 def comparable(record: Mapping[str, Any]) -> tuple[str, ...]:
     """What makes two published records the same row of the ledger: a newer one replaces the older."""
-    return (json.dumps(record["params"], sort_keys=True), json.dumps(record["config"], sort_keys=True), str(record["seed"]))
+    return (
+        json.dumps(record["params"], sort_keys=True),
+        json.dumps(record["config"], sort_keys=True),
+        str(record["seed"]),
+    )
 
 
 def publish(store: Store, records: Iterable[Mapping[str, Any]]) -> int:

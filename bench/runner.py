@@ -153,7 +153,9 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
                 progress.walls.append(record["costs"]["wall"])
             elif status != "unavailable":
                 progress.bad += 1
-                progress.say(f"{status}: {record['task']} {record['entry']} seed {record['seed']}: {record.get('reason', '')}")
+                progress.say(
+                    f"{status}: {record['task']} {record['entry']} seed {record['seed']}: {record.get('reason', '')}"
+                )
             progress.show([])
             if sink is not None:
                 sink(record)
@@ -264,4 +266,3 @@ def _pooled(
             outcome["costs"].setdefault("cpu_total", 0.0)
             outcome["costs"].setdefault("wall", 0.0)
             yield record_of(by_key[key], outcome, settings, started[key]), curves
-

@@ -18,7 +18,9 @@ def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
     try:
         import wandb
     except ImportError as error:
-        raise BenchError(f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off") from error
+        raise BenchError(
+            f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
+        ) from error
     os.environ.setdefault("WANDB_SILENT", "true")
 
     def send(record: dict[str, Any]) -> None:

@@ -39,7 +39,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         except OSError:
             pass
         reason = error.strerror or str(error)
-        raise BenchError(f"cannot write {path}: {reason}; free space or choose another folder with results=PATH") from error
+        raise BenchError(
+            f"cannot write {path}: {reason}; free space or choose another folder with results=PATH"
+        ) from error
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -86,7 +86,11 @@ def _worst(metric: Metric) -> float:
 
 def _mean(values: Sequence[float], metric: Metric) -> float:
     if metric.scale == "log":
-        return math.exp(sum(math.log(max(v, 1e-300)) for v in values) / len(values)) if all(map(math.isfinite, values)) else math.inf
+        return (
+            math.exp(sum(math.log(max(v, 1e-300)) for v in values) / len(values))
+            if all(map(math.isfinite, values))
+            else math.inf
+        )
     return sum(values) / len(values)
 
 
@@ -130,7 +134,9 @@ def _write(
     choose = min if metric.better == "min" else max
     best, value = choose(table, key=lambda item: item[1])
     edges = [
-        path for path in best if len(table) > 2 and best[path] in (min(s[path] for s, _ in table), max(s[path] for s, _ in table))
+        path
+        for path in best
+        if len(table) > 2 and best[path] in (min(s[path] for s, _ in table), max(s[path] for s, _ in table))
     ]
     content = {
         "preset": preset,
@@ -140,7 +146,9 @@ def _write(
         "value": float(f"{value:.5g}"),
         "values": best,
         "at_the_edge": edges,
-        "table": [{**setting, "objective": float(f"{v:.5g}") if math.isfinite(v) else "diverged"} for setting, v in table],
+        "table": [
+            {**setting, "objective": float(f"{v:.5g}") if math.isfinite(v) else "diverged"} for setting, v in table
+        ],
     }
     home = config.names("entry").get(entry.split("+")[0])
     folder = home.parents[len(Path(entry.split("+")[0]).parts)] if home else config.PROJECT / "configs"

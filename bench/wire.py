@@ -37,7 +37,9 @@ def encode(value: Any) -> bytes:
             return [plain(item) for item in x]
         if isinstance(x, dict):
             return {"@d": {str(key): plain(item) for key, item in x.items()}}
-        raise TypeError(f"a {type(x).__name__} cannot cross to another process; use tensors, numbers, text, lists, dicts")
+        raise TypeError(
+            f"a {type(x).__name__} cannot cross to another process; use tensors, numbers, text, lists, dicts"
+        )
 
     header = json.dumps(plain(value)).encode()
     body = b"".join(buffers)

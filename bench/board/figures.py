@@ -87,13 +87,13 @@ def delay(train: Curves, monitor: Curves, level: float = 0.95) -> str:
     """
     with _drawing("step", "accuracy") as (axes, out):
         axes.set_xscale("log")
-        axes.set_ylim(-0.02, 1.12)
+        axes.set_ylim(-0.02, 1.08 + 0.06 * len(monitor))
         for i, (label, colour, _) in enumerate(_styles(monitor)):
             axes.plot(*_finite(train.get(label, ([], [])), log_x=True), color=colour, linestyle="--", alpha=0.7)
             axes.plot(*_finite(monitor[label], log_x=True), color=colour, label=_safe(label))
             start, end = crossing(train.get(label, ([], [])), level), crossing(monitor[label], level)
             if 0 < start < end:
-                height = 1.03 + 0.08 * (i % 8) / 8
+                height = 1.06 + 0.06 * i
                 axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "<->", "color": colour})
                 axes.annotate(f" ×{end / start:.3g}", (end, height), color=colour, fontsize=7, va="center")
         axes.plot([], [], color=INK, linestyle="--", alpha=0.7, label="training")
@@ -116,7 +116,7 @@ def ladder(points: Curves) -> str:
             axes.plot(x, y, color=colour, marker=marker, linestyle="", alpha=0.8)
             middle = float(np.median(x)), float(np.median(y))
             middles.append(middle)
-            axes.annotate(_safe(label), middle, (6, 4), textcoords="offset points", fontsize=8)
+            axes.annotate(_safe(label), middle, (0, 9), textcoords="offset points", ha="center", fontsize=8)
         front = [p for p in sorted(middles) if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in middles)]
         if len(front) > 1:
             axes.plot(*zip(*front, strict=True), color=INK, linewidth=0.8, alpha=0.5, zorder=0)

@@ -12,7 +12,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.board.table import GROUPS, Row, Table
 
@@ -29,7 +29,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Column:
-    """A column for readers. core: shown even where the width is short."""
+    """A column for readers. core: shown even where the width is short. Only words, set left, are broken over lines."""
 
     title: str
     cell: Callable[[Row], str]
@@ -38,7 +38,7 @@ class Column:
 
 
 def number(x: float | None, digits: int = 3) -> str:
-    """`x` with `digits` significant digits, exponents only outside 1e-3…1e6; a dash for what is absent."""
+    """`x` with `digits` significant digits, exponents only outside 1e-4…1e6; a dash for what is absent."""
     if x is None or math.isnan(x):
         return ABSENT
     if math.isinf(x):
@@ -46,8 +46,8 @@ def number(x: float | None, digits: int = 3) -> str:
     if x == 0:
         return "0"
     exponent = math.floor(math.log10(abs(float(f"{x:.{digits - 1}e}"))))  # of the rounded value: 999.9 is 1000
-    if exponent < -3 or exponent >= 6:
-        mantissa, power = f"{x:.{max(digits - 2, 0)}e}".split("e")
+    if exponent < -4 or exponent >= 6:
+        mantissa, power = f"{x:.{digits - 1}e}".split("e")
         text = f"{mantissa}e{int(power)}"
     else:
         text = f"{x:,.{max(digits - 1 - exponent, 0)}f}"
@@ -62,11 +62,16 @@ def interval_text(lo: float, hi: float, digits: int = 3) -> str:
 def value(row: Row, table: Table) -> str:
     """The ranking metric: mean and interval, or median and range where seeds failed, or reached k/n and capped mean."""
     if row.reached is not None:
-        median = f"> {number(table.budget) if table.budget else 'budget'}" if math.isinf(row.median) else number(row.median)
-        return f"{row.reached}/{row.seeds} · {number(row.value)}{interval_text(row.lo, row.hi)} (median {median})"
+        return f"{row.reached}/{row.seeds} · {number(row.value)}{interval_text(row.lo, row.hi)}"
     if math.isnan(row.value) and not math.isnan(row.median):
         return f"median {number(row.median)} ({number(row.low)} to {number(row.high)})"
     return number(row.value) + interval_text(row.lo, row.hi)
+
+
+def median(row: Row, table: Table) -> str:
+    """The median over seeds, which for a time may lie beyond the budget."""
+    budget = number(table.budget) if table.budget else "budget"
+    return f"> {budget}" if math.isinf(row.median) else number(row.median)
 
 
 def rank(row: Row) -> str:
@@ -84,8 +89,9 @@ def remark(row: Row) -> str:
 
 
 def columns(table: Table) -> list[Column]:
-    """What a reader sees, in order."""
+    """What a reader sees, in order: what decides first, then what it cost and the other metrics."""
     metric = table.metric
+    unit = f" ({metric.unit})" if metric.unit else ""
     arrow = "↓" if metric.better == "min" else "↑"
     extra = [
         ("setup CPU s", lambda row: number(row.costs.setup)),
@@ -102,22 +108,25 @@ def columns(table: Table) -> list[Column]:
     return [
         Column("rank", rank, left=True),
         Column("entry", lambda row: row.entry, left=True),
-        Column(f"{metric.name} {arrow}" + (f" ({metric.unit})" if metric.unit else ""), lambda row: value(row, table)),
-        Column("skill", lambda row: number(row.skill, 2) + interval_text(row.skill_lo, row.skill_hi, 2)),
+        Column(f"{metric.name} {arrow}{unit}", lambda row: value(row, table)),
+        Column("median", lambda row: median(row, table), core=metric.target is not None),
+        Column("skill", lambda row: number(row.skill, 2)),
+        Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
-        Column("train CPU s", lambda row: number(row.costs.train)),
-        *[Column(title, cell, core=False) for title, cell in extra],
-        Column("params", lambda row: number(row.costs.parameters)),
+        Column("CPU s", lambda row: number(row.costs.train)),
         Column("trials", lambda row: ABSENT if row.trials is None else f"{row.trials:,}"),
+        Column("remark", remark, left=True),
+        *[Column(title, cell, core=False) for title, cell in extra],
+        Column("params", lambda row: number(row.costs.parameters), core=False),
         *[Column(name, other(name), core=False) for name in others],
         Column("ok 95 %", lambda row: f"{row.ok_lo:.2f} to {row.ok_hi:.2f}", core=False),
-        Column("remark", remark, left=True),
     ]
 
 
 def heading(table: Table) -> str:
     """Task, version and preset in a line."""
-    return f"{table.task} v{table.version} · {table.preset or ABSENT}" + (f" · suite {table.suite}" if table.suite else "")
+    suite = f" · suite {table.suite}" if table.suite else ""
+    return f"{table.task} v{table.version} · {table.preset or ABSENT}{suite}"
 
 
 def parameters(table: Table) -> str:
@@ -155,22 +164,18 @@ def terminal(table: Table, width: int | None = None) -> str:
         rows = table.group(group)
         if not rows:
             continue
-        grid = Grid(box=box.SIMPLE_HEAD, title=Text(TITLES[group]), title_justify="left", padding=(0, 1), pad_edge=False)
+        grid = Grid(
+            box=box.SIMPLE_HEAD, title=Text(TITLES[group]), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
+        )
         for column in shown:
-            grid.add_column(
-                Text(column.title), justify="left" if column.left else "right", overflow="fold", min_width=_least(column)
-            )
+            side: Literal["left", "right"] = "left" if column.left else "right"
+            grid.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=not column.left)
         for row, following in zip(rows, [*rows[1:], None], strict=True):
             last_ranked = row.rank is not None and following is not None and following.rank is None
             grid.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
         console.print(grid)
     console.print(Text("\n".join(footer(table))))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-
-
-def _least(column: Column) -> int:
-    """Ranks and counts are never broken over lines; words may be."""
-    return {"rank": 4, "ok": 5, "entry": 10, "train CPU s": 6, "params": 6, "trials": 6}.get(column.title, 0)
 
 
 def markdown(table: Table) -> str:

@@ -120,7 +120,9 @@ def write(
     return path
 
 
-def _section(table: Table, by_key: Mapping[str, list[Record]], figures: Mapping[str, str], place: int) -> dict[str, Any]:
+def _section(
+    table: Table, by_key: Mapping[str, list[Record]], figures: Mapping[str, str], place: int
+) -> dict[str, Any]:
     """What the template needs of one table."""
     columns = render.columns(table)
     groups = []

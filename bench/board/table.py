@@ -48,7 +48,7 @@ class Planned(Protocol):
 
 @dataclass(frozen=True)
 class Costs:
-    """Means over the cells that ended well; NaN where unknown. CPU and wall in seconds, memory in MB, the rest counted."""
+    """Means over the cells that ended well; NaN where unknown. CPU and wall in seconds, memory in MB, others counts."""
 
     setup: float = NAN
     train: float = NAN
@@ -106,7 +106,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A task's rows by group, ranked ones first, those with missing cells last. budget: of a time to target, else None."""
+    """A task's rows by group, ranked ones first, those with missing cells last. budget: of a time to target only."""
 
     task: str
     version: int
@@ -313,12 +313,12 @@ def _told(anchors: tuple[float, float], metric: Metric) -> bool:
 
 
 def _skills(entry: _Entry, metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
-    """Skill by seed: a failed seed counts 0, a missing one is NaN. An interval only where nothing failed."""
+    """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
     skills = stats.skill(entry.values(), *anchors, metric.scale, metric.better)
     if _told(anchors, metric):
         skills = np.where([seed.state == "failed" for seed in entry.seeds.values()], 0.0, skills)
     mean, lo, hi = stats.t_interval(skills)
-    if entry.count("failed"):
+    if any(seed.censored or seed.state == "failed" for seed in entry.seeds.values()):
         lo = hi = NAN
     return {"skills": tuple(map(float, skills)), "skill": mean, "skill_lo": lo, "skill_hi": hi}
 
@@ -352,7 +352,9 @@ def _row(task: Task | type[Task], entry: _Entry, reader: _Reader, anchors: tuple
     )
 
 
-def _notes(entries: Sequence[_Entry], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]) -> list[str]:
+def _notes(
+    entries: Sequence[_Entry], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]
+) -> list[str]:
     """What a reader has to know beside the rows."""
     notes = []
     trials = sorted({entry.plan.trials for entry in entries if entry.plan.trials})

@@ -1,0 +1,53 @@
+"""Shared fixtures: the toy package, installed as a stranger's would be, and the command as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder holding the installed toy package; made once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    target, source = shared / "toy_installed", shared / "toy_source"
+    with FileLock(shared / "toy.lock"):
+        if not target.is_dir():
+            subprocess.run(["cp", "-r", str(ROOT / "tests" / "toy"), str(source)], check=True)
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            command += ["--no-build-isolation", "--target", str(target), str(source)]
+            subprocess.run(command, check=True)
+    return target
+
+
+@pytest.fixture
+def environment(toy: Path, tmp_path: Path) -> dict[str, str]:
+    """The variables of a user who installed the toy package and keeps data in a folder of the test's own."""
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))},
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(toy)]),
+        "SWEEPSTAKES_DATA": os.environ.get("SWEEPSTAKES_DATA") or str(tmp_path / "data"),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def bench(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """bench("run", "task=…") in the test's own folder; `cwd=` and `env=` may be given."""
+
+    def command(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 120):
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "bench", *arguments],
+            cwd=cwd, env={**environment, **(env or {})}, capture_output=True, text=True, timeout=timeout,
+        )  # fmt: skip
+
+    return command

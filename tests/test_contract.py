@@ -1,0 +1,258 @@
+"""The contract suite: every task with every compatible entry, at `smoke`, in its own process.
+
+What it holds tasks and entries to: the same seed twice gives the same record; pipe and call agree; another seed differs;
+metrics are finite or the status says why; public data stay as they were; probes on or off, scores agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import config, execute, wire
+from bench.contract import BenchError, Entry, Metric, Seeds, Task, Unavailable
+from bench.data import cache_dir
+from bench.plan import axis_of
+from bench.pool import Pool
+from bench.store import Store
+
+TASKS = sorted(config.names("task"))
+TYPED = ("data_licence", "data_source", "intended_use", "known_limits", "reference_error", "paper")
+
+
+def core_pairs() -> list[tuple[str, str]]:
+    """Every (task, entry) of the suites, and every other entry once, on the first task that it fits."""
+    pairs = {
+        (p["task"], e) for s in config.names("suite") for p in config.load("suite", s)["pairs"] for e in p["entries"]
+    }
+    seen = {part for _, entry in pairs for part in entry.split("+")}
+    for name in config.names("entry"):
+        if name not in seen:
+            fits = [
+                t for t in TASKS if set(config.entry(name).parts) <= {s.name for s in config.task_spec(t).cls.slots}
+            ]
+            assert fits, f"entry {name} fits no task"
+            pairs.add((fits[0], name))
+    return sorted(pairs)
+
+
+PAIRS = core_pairs()
+
+
+@cache
+def job(task: str, entry: str, seed: int = 0) -> execute.Job:
+    """The smoke cell of a pair, at the first value of a derived metric's axis; skipped where data or packages lack."""
+    spec, chosen = config.task_spec(task), config.entry(entry)
+    params = config.parameters(spec, "smoke", {})
+    derived = axis_of(spec.cls)
+    if derived is not None:
+        params[derived.axis] = derived.grid["smoke"][0]
+    parts = config.resolve_parts(spec, chosen, {})
+    return execute.Job(spec.target, params, parts, seed, str(cache_dir()), seconds=60.0)
+
+
+@cache
+def data_there(task: str) -> str:
+    """Empty, or why the task's data are not here."""
+    spec = config.task_spec(task)
+    one = spec.cls(spec.cls.Params(**job_params(task)))
+    try:
+        one.prepare(cache_dir())
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def job_params(task: str) -> dict[str, Any]:
+    return config.parameters(config.task_spec(task), "smoke", {})
+
+
+def scores(task: type[Task], outcome: dict[str, Any]) -> dict[str, float]:
+    """Score-source metrics, and the initial values they keep."""
+    probes = {m.name for m in task.metrics if m.source == "probe"}
+    return {name: value for name, value in outcome["metrics"].items() if name not in probes}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with Pool(1) as running:
+        yield running
+
+
+def over_the_pipe(pool: Pool, one: execute.Job) -> dict[str, Any]:
+    ((_, outcome, _),) = list(pool.run([("cell", "cell", one)]))
+    return outcome
+
+
+@pytest.mark.parametrize(("task", "entry"), PAIRS, ids=lambda x: x)
+def test_a_cell_keeps_the_contract(pool, task, entry):
+    if reason := data_there(task):
+        pytest.skip(reason.splitlines()[0])
+    cls, one = config.task_spec(task).cls, job(task, entry)
+    piped = over_the_pipe(pool, one)
+    assert piped["status"] in ("ok", "diverged"), f"{piped['status']}: {piped.get('reason')}\n{piped.get('traceback')}"
+    names = {m.name for m in cls.metrics} | {f"initial_{m.name}" for m in cls.metrics}
+    assert set(piped["metrics"]) <= names
+    if piped["status"] == "ok":
+        ranked = axis_of(cls) is None
+        assert not ranked or cls.rank in piped["metrics"]
+    again = over_the_pipe(pool, one)
+    assert piped["metrics"] == again["metrics"] and piped["censored"] == again["censored"]
+    called = execute.call(replace(one, probes=False))
+    assert scores(cls, called) == scores(cls, piped), "pipe with probes and call without must agree bit for bit"
+    assert called["status"] == piped["status"] and called["costs"].get("steps") == piped["costs"].get("steps")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_another_seed_is_another_problem_or_another_run(task):
+    if reason := data_there(task):
+        pytest.skip(reason.splitlines()[0])
+    spec = config.task_spec(task)
+    parts = config.resolve_parts(spec, Entry("default", {}), {})
+    outcomes = [execute.call(replace(job_default(task, parts), seed=seed)) for seed in (0, 1)]
+    assert outcomes[0]["metrics"] != outcomes[1]["metrics"]
+
+
+def job_default(task: str, parts: dict[str, Any]) -> execute.Job:
+    spec = config.task_spec(task)
+    params = job_params(task)
+    derived = axis_of(spec.cls)
+    if derived is not None:
+        params[derived.axis] = derived.grid["smoke"][0]
+    return execute.Job(spec.target, params, parts, 0, str(cache_dir()))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_public_data_stay_as_they_were(task, monkeypatch):
+    if reason := data_there(task):
+        pytest.skip(reason.splitlines()[0])
+    parts = config.resolve_parts(config.task_spec(task), Entry("default", {}), {})
+    kept: list[Any] = []
+    run_entry = execute.run_entry
+
+    def watched(one, public, channel):
+        before = wire.encode(dict(public))
+        result = run_entry(one, public, channel)
+        kept.append(before == wire.encode(dict(public)))
+        return result
+
+    monkeypatch.setattr(execute, "run_entry", watched)
+    execute.call(job_default(task, parts))
+    assert kept == [True]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_complete(task):
+    cls = config.task_spec(task).cls
+    assert cls.name == task and {"smoke", "small", "paper"} <= set(cls.presets)
+    for name in TYPED:
+        assert isinstance(getattr(cls, name), str) and len(getattr(cls, name)) > 3, f"{task} lacks {name}"
+    metrics: dict[str, Metric] = {m.name: m for m in (*cls.metrics, *(d.metric for d in cls.derived))}
+    assert {cls.rank, cls.objective} <= set(metrics)
+    ranked = metrics[cls.rank]
+    assert ranked.source == "score" and (ranked.diverged is not None or ranked.target is not None)
+    assert cls.rank != cls.objective, "what ranks must not be what tuning sees"
+    for entry in (*cls.floors, cls.reference):
+        chosen = config.entry(entry)
+        config.resolve_parts(config.task_spec(task), chosen, {})
+    for preset in cls.presets:
+        config.parameters(config.task_spec(task), preset, {})
+    for derived in cls.derived:
+        assert set(derived.grid) >= set(cls.presets)
+    assert (Path(config.PROJECT) / "tasks" / task.split("/")[0] / "README.md").is_file()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_entrys_side_cannot_derive_the_data_seed(task):
+    seeds = Seeds(0, task, execute.ENTRY_AXES)
+    for axis in ("data", "split"):
+        with pytest.raises(KeyError, match="no seed axis"):
+            seeds(axis)
+    assert seeds("init") != seeds("order") and seeds("init") != Seeds(1, task)("init")
+
+
+def test_every_core_entry_was_tuned_here_at_equal_trials():
+    trials: dict[str, set[int]] = {}
+    for suite in config.names("suite"):
+        for pair in config.load("suite", suite)["pairs"]:
+            for entry in pair["entries"]:
+                if config.entry(entry).search:
+                    found = config.tuned(pair["task"], config.canonical(entry))
+                    assert found is not None, (
+                        f"suite {suite}: {entry} on {pair['task']} was never tuned; run `make tune`"
+                    )
+                    assert found["preset"] == config.load("suite", suite).get("preset", "small")
+                    assert found["objective"] == config.task_spec(pair["task"]).cls.objective
+                    assert min(found["seeds"]) >= 1000
+                    trials.setdefault(pair["task"], set()).add(int(found["trials"]))
+    assert trials and all(len(counts) == 1 for counts in trials.values()), trials
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_golden_digests_hold(task):
+    import json
+
+    from bench import golden
+
+    if reason := data_there(task):
+        pytest.skip(reason.splitlines()[0])
+    path = golden.FOLDER / f"{task.replace('/', '.')}.json"
+    assert path.is_file(), "no golden digest; run `python -m bench.golden --write`"
+    old = json.loads(path.read_text())
+    lines = golden.differences(old, golden.golden(task))
+    assert not lines, "the task changed; raise its version, then `python -m bench.golden --write`:\n" + "\n".join(lines)
+
+
+def test_the_golden_check_can_fail():
+    from bench.golden import differences
+
+    assert differences({"a": {"norm": 1.0}}, {"a": {"norm": 1.001}}) == ["a.norm: 1.0 became 1.001"]
+    assert differences({"a": {"norm": 1.0}}, {"a": {"norm": 1.00001}}) == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_task_modules_import_without_torch(task, environment):
+    import subprocess
+    import sys
+
+    target = config.task_spec(task).target.rpartition(".")[0]
+    code = f"import sys, {target}; bad = {{'torch', 'numpy', 'pandas'}} & set(sys.modules); assert not bad, bad"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("task", TASKS)
+def test_at_small_the_reference_beats_the_floor_by_the_margin(task, tmp_path):
+    if reason := data_there(task):
+        pytest.skip(reason.splitlines()[0])
+    from bench import plan, runner, stats
+    from bench.board.table import build
+    from bench.board.tables import join
+
+    cls = config.task_spec(task).cls
+    request = config.parse([f"task={task}", f"entry={cls.reference},{cls.floors[0]}", "seed=range(3)"])
+    store = Store(Path(os.environ.get("SWEEPSTAKES_RESULTS", tmp_path)))
+    made = plan.make(request, store)
+    assert runner.run(made, store, request.settings).ok
+    ((_, rows),) = join(made, store)
+    first = next(iter(rows[0].row.planned.values()))[0]
+    table = build(cls(cls.Params(**first.params)), rows)
+    values = {row.entry: stats.transform(row.value, table.metric.scale) for row in table.rows}
+    gain = float(values[cls.floors[0]] - values[cls.reference])
+    gain = gain if table.metric.better == "min" else -gain
+    assert gain >= cls.margin, f"{cls.reference} beats {cls.floors[0]} by {gain:.3g}, not by {cls.margin}"
+
+
+def test_a_misfit_part_is_an_error_in_the_record():
+    target = "grokking/modular_addition"
+    wrong = {"model": {"_target_": "collections.OrderedDict.fromkeys"}}
+    outcome = execute.call(replace(job_default(target, {**wrong}), parts=wrong))
+    assert outcome["status"] == "failed" and "does not fit slot 'model'" in outcome["reason"]
+    assert issubclass(execute.Diverged, BenchError)
