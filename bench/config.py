@@ -1,7 +1,7 @@
 """Configuration: folders, the override grammar, and resolved (task, entry) pairs.
 
-Hydra composes the base once and parses every override; the task's and the entry's own files are merged per pair, since a
-whole Hydra composition for every cell would cost more than many a cell. Search order: the project's `configs/`, installed
+Hydra's parser reads every override; the base is loaded once and the task's and the entry's own files are merged per pair,
+since a whole Hydra composition for every cell would cost more than many a cell. (`bench.hydra_main` is Hydra's own door.) Search order: the project's `configs/`, installed
 packages that announce a folder under the entry-point group `sweepstakes.configs`, then `configs/` of the current folder.
 """
 
@@ -212,11 +212,10 @@ def tuned(task: str, name: str) -> dict[str, Any] | None:
 
 @cache
 def base() -> DictConfig:
-    """The base configuration, composed by Hydra once."""
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3", job_name="bench"):
-        return compose("config")
+    """The base configuration, without what only Hydra's own main reads (a whole composition costs 0.14 s)."""
+    loaded = OmegaConf.load(PROJECT / "configs" / "config.yaml")
+    assert isinstance(loaded, DictConfig)
+    return OmegaConf.masked_copy(loaded, [str(key) for key in loaded if key not in ("defaults", "hydra")])
 
 
 @dataclass

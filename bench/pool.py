@@ -69,9 +69,23 @@ def _prctl(option: int, value: int) -> None:
 
 def serve(fd: int) -> None:
     """Fork a scorer for every socket that arrives on `fd`, until the parent is gone."""
+    import gc
+
+    import numpy.lib.npyio
+    import psutil
     import torch
     import torch._dynamo
 
+    import bench.execute
+    import bench.optim
+    import bench.schedules
+    import bench.train
+
+    # what every cell would import anyway; named so that linters see a use
+    assert numpy and psutil and bench.execute and bench.optim and bench.schedules and bench.train
+    bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
+    gc.collect()
+    gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
     _prctl(_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     sock = socket.socket(fileno=fd)
@@ -347,6 +361,7 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int) -> dict[str, A
         outcome = scorer.finish(value, guard.predict if value["predicts"] else None)
         guard.send(["close"])
         outcome["costs"]["cpu"] = guard.recv()[1]
+        os.waitpid(pid, 0)
     except _Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": str(ended)}, None)
     except RuntimeError as error:
@@ -371,22 +386,24 @@ def _tree_memory(pid: int) -> int:
 
 
 def _kill_descendants() -> None:
-    """End every process below this one, and wait for them, so that their CPU time is counted."""
-    import psutil
+    """End every process below this one, and wait for them, so that their CPU time is counted.
 
-    me = psutil.Process()
-    for _ in range(20):
-        children = me.children(recursive=True)
-        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        for child in alive:
+    Orphans of the entry are this process's own children, so no child left means no descendant left.
+    """
+    while True:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
             try:
                 child.kill()
             except psutil.Error:
                 pass
-        _reap()
-        if not alive:
-            return
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 # ---------------------------------------------------------------- the parent

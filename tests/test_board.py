@@ -175,6 +175,11 @@ def test_failing_never_beats_the_value_before_training():
     assert [row.entry for row in table.rows].index("slow") < [row.entry for row in table.rows].index("lucky")
 
 
+def test_a_failed_seed_has_no_skill_even_where_its_penalty_beats_the_floor():
+    table = build(task(ERROR), [*anchors(floor=4.0), plan("mine", [0.1, 0.1, "timeout"])])
+    assert named(table)["mine"].skills[2] == 0 < named(table)["mine"].skills[0]
+
+
 def test_every_cell_failed():
     table = build(task(replace(ERROR, diverged=None)), [*anchors(), plan("mine", ["failed", "oom", "oom"])])
     mine = named(table)["mine"]

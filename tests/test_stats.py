@@ -162,6 +162,12 @@ def test_rank_ranges_of_differences_that_never_vary():
     assert stats.rank_ranges([row, row, row + 1, noisy], "min")[:2] == [(1, 3), (1, 3)]
 
 
+def test_holm_stops_at_the_first_that_stands():
+    # thresholds .05/3, .05/2, .05: .03 stands, so .04 does too, though it is below its own
+    assert stats._holm(np.array([0.04, 0.01, 0.03]), 0.05).tolist() == [False, True, False]
+    assert stats._holm(np.array([0.04, 0.01, 0.02]), 0.05).tolist() == [True, True, True]
+
+
 def test_rank_ranges_edges():
     assert stats.rank_ranges(np.zeros((1, 5)), "min") == [(1, 1)]
     assert stats.rank_ranges([[1.0], [2.0]], "min") == [(1, 2), (1, 2)]

@@ -1,0 +1,44 @@
+"""`make readme`: the README's section "The board", written from the ledger alone."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import config, plan
+from bench.board import render, tables
+from bench.store import Store
+
+START, END = "<!-- table -->", "<!-- /table -->"
+SHOWN = 12  # characters of a commit
+
+
+def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> str:
+    """Markdown of every table of the suites, with the revision the records come from."""
+    with tempfile.TemporaryDirectory() as empty:
+        only = Store(Path(empty))  # no local records: what is not published is not in the README
+        only.ledger = ledger.ledger
+        made = [plan.make(config.parse([f"suite={suite}"]), only) for suite in suites]
+        found = [table for one in made for table in tables.build_all(one, only)]
+    records = list(ledger.published())
+    commits = sorted({str(r["provenance"].get("commit"))[:SHOWN] for r in records})
+    cpu = sum(r["costs"].get("cpu_total", 0.0) for r in records)
+    machines = sorted({r["provenance"]["cpu"] for r in records})
+    told = f"{len(records)} records, {cpu:.0f} CPU s on {', '.join(machines)}, made at {', '.join(commits)}."
+    return "\n\n".join([told, *(render.markdown(table).strip() for table in found)])
+
+
+def main() -> int:
+    """Rewrite README.md; exit code 1 if there is nothing to write."""
+    path = config.PROJECT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    new = section(Store(config.PROJECT / "results"))
+    path.write_text(f"{before}{START}\n{new}\n{END}{after}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Grokking: generalisation long after the training data are fitted."""

@@ -1,0 +1,162 @@
+"""`grokking/modular_addition`: learn a binary operation mod p from part of its table (Power et al. 2022; Tian 2025).
+
+The network fits its training pairs in tens of steps and the rest of the table only much later. Ranked is how many steps it
+takes to reach 99 % on the *monitor* pairs; tuning sees the *validation* pairs; the three sets are disjoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench import slots
+from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Target, Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass
+class Params:
+    """op: add, sub, mul or div. p: modulus (prime for mul and div, whose operands are the nonzero residues).
+
+    train: training pairs. width: hidden units. steps: full-batch updates. eval_every: steps between evaluations, the
+    resolution of every time to target.
+    """
+
+    op: str = "add"
+    p: int = 23
+    train: int = 216
+    width: int = 256
+    steps: int = 1500
+    eval_every: int = 10
+
+
+def model(*, symbols: int, classes: int, width: int) -> nn.Module:
+    """Maps one-hot pairs (batch, 2 x symbols) to logits (batch, classes)."""
+    raise NotImplementedError
+
+
+class ModularAddition(Task):
+    """a op b mod p as classification of concatenated one-hot operands."""
+
+    name = "grokking/modular_addition"
+    version = 1
+    Params = Params
+    presets = {
+        "smoke": {"p": 13, "train": 100, "width": 128, "steps": 150, "eval_every": 25},
+        "small": {},
+        "paper": {"p": 127, "train": 1691, "width": 2048, "steps": 10000, "eval_every": 25},
+    }
+    metrics = (
+        Metric(
+            "steps_to_monitor", "steps", "min", "first evaluated step with 99 % of the monitor pairs right", "log",
+            target=Target("monitor_acc", 0.99),
+        ),
+        Metric(
+            "steps_to_val", "steps", "min", "first evaluated step with 99 % of the validation pairs right", "log",
+            target=Target("val_acc", 0.99),
+        ),
+        Metric(
+            "steps_to_train", "steps", "min", "first evaluated step with 99 % of the training pairs right", "log",
+            target=Target("train_acc", 0.99),
+        ),
+        Metric("delay", "x", "min", "steps_to_monitor over steps_to_train; undefined where either was not reached", "log"),
+        Metric("monitor_acc", "1", "max", "accuracy on the monitor pairs at the end", diverged=0.0),
+        Metric("val_acc", "1", "max", "accuracy on the validation pairs at the end", diverged=0.0),
+        Metric("train_acc", "1", "max", "accuracy on the training pairs at the end", diverged=0.0),
+        Metric("fourier_purity", "1", "max", "mean over neurons of the strongest frequency's share of power", source="probe"),
+        Metric("weight_norm", "1", "min", "l2 norm of all weights", source="probe"),
+    )  # fmt: skip
+    rank = "steps_to_monitor"
+    objective = "steps_to_val"
+    slots = (
+        Slot(
+            "optimizer",
+            slots.optimizer,
+            {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3, "weight_decay": 1e-3},
+        ),
+        Slot("schedule", slots.schedule, {"_target_": "bench.schedules.constant"}),
+        Slot("model", model, {"_target_": "tasks.grokking.network.Quadratic"}),
+    )
+    probes = {"network": "tasks.grokking.network.probe"}
+    figures = (Figure("delay", ("train_acc", "monitor_acc"), "fitted early, understood late"),)
+    floors = ("chance",)
+    reference = "adam"
+    margin = 1.0  # natural log of the ratio of steps: a factor of 2.7
+    paper = "Power et al. 2022 (arXiv 2201.02177); Tian 2025 (arXiv 2509.21519)"
+    data_licence = "None needed: the data are an arithmetic table."
+    data_source = "Generated: every pair of operands with its result mod p."
+    intended_use = "How optimizers, schedules and architectures change the step at which a network generalises."
+    known_limits = (
+        "Full batch, one hidden layer, a modulus far below the papers' at `small`; not a proxy for language models."
+    )
+    reference_error = "Exact: labels are integers, and a network of zero loss is known in closed form."
+
+    @property
+    def budget(self) -> Budget:
+        return Budget("steps", self.params.steps)
+
+    def problem(self, data: Any, seeds: Seeds) -> Problem:
+        import torch
+
+        from tasks.grokking.arithmetic import table
+
+        p = self.params
+        pairs, labels = table(p.op, p.p)
+        left = len(labels) - p.train
+        if not 0 < p.train or left < 2:
+            raise BenchError(
+                f"task.train={p.train}: the table of {p.op} mod {p.p} has {len(labels)} pairs; leave two or more"
+            )
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
+        train, val, monitor = order[: p.train], order[p.train : p.train + left // 2], order[p.train + left // 2 :]
+        public = {"pairs": pairs[train], "labels": labels[train], "p": p.p}
+        hidden = {"val": (pairs[val], labels[val]), "monitor": (pairs[monitor], labels[monitor])}
+        return Problem(public, {**hidden, "train": (pairs[train], labels[train])})
+
+    def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
+        import torch
+
+        sets = [problem.hidden[name] for name in ("train", "val", "monitor")]
+        logits = predict(torch.cat([pairs for pairs, _ in sets]))
+        right = logits.argmax(-1) == torch.cat([labels for _, labels in sets])
+        shares = [float(part.float().mean()) for part in right.split([len(labels) for _, labels in sets])]
+        return {"train_acc": shares[0], "val_acc": shares[1], "monitor_acc": shares[2]}
+
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+        import itertools
+
+        from bench.train import Loop, parameter_count, served
+        from tasks.grokking.arithmetic import centred_mse, one_hot
+
+        p = self.params
+        with log.phase("setup"):
+            network = parts["model"](symbols=public["p"], classes=public["p"], width=p.width)
+            optimizer = parts["optimizer"](model=network, steps=p.steps)
+            log.count(parameters=parameter_count(network))
+            inputs = one_hot(public["pairs"], public["p"])
+        predict = served(network, optimizer, lambda pairs: network(one_hot(pairs, public["p"])))
+        loop = Loop(
+            network, lambda batch: centred_mse(network(batch[0]), batch[1]), optimizer, p.steps, log,
+            schedule=parts["schedule"], predict=predict, eval_every=p.eval_every,
+            probe_state={"network": network, "symbols": public["p"]},
+        )  # fmt: skip
+        loop.run(itertools.repeat((inputs, public["labels"])), samples=lambda batch: len(batch[1]))
+        return Solution(predict)
+
+    def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
+        level = 0.99
+        final = self.monitor(problem, solution.predict) if solution.predict else {}
+
+        def first(name: str) -> int | None:
+            return next((step for step, value in zip(*log.curve(name), strict=True) if value >= level), None)
+
+        fitted, understood = first("train_acc"), first("monitor_acc")
+        scores: dict[str, float | None] = {**final}
+        scores["delay"] = understood / max(fitted, 1) if fitted is not None and understood is not None else None
+        for name in ("fourier_purity", "weight_norm"):
+            values = log.curve(name)[1]
+            scores[name] = values[-1] if values else None
+        return scores
