@@ -1,8 +1,9 @@
 """Configuration: folders, the override grammar, and resolved (task, entry) pairs.
 
 Hydra's parser reads every override; the base is loaded once and the task's and the entry's own files are merged per pair,
-since a whole Hydra composition for every cell would cost more than many a cell. (`bench.hydra_main` is Hydra's own door.) Search order: the project's `configs/`, installed
-packages that announce a folder under the entry-point group `sweepstakes.configs`, then `configs/` of the current folder.
+since a whole Hydra composition for every cell would cost more than many a cell (`bench.hydra_main` is Hydra's own door).
+Search order: the project's `configs/`, installed packages that announce a folder under the entry-point group
+`sweepstakes.configs`, then `configs/` of the current folder.
 """
 
 from __future__ import annotations
@@ -271,7 +272,7 @@ def parse(arguments: Iterable[str]) -> Request:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    settings = OmegaConf.create(OmegaConf.to_container(base()))
+    settings = DictConfig(OmegaConf.to_container(base()))
     OmegaConf.set_struct(settings, True)
     request = Request(settings)
     try:

@@ -35,7 +35,7 @@ class Diverged(BenchError):
     """Training left the finite numbers."""
 
 
-class Exhausted(Exception):  # noqa: N818 - a signal, not an error
+class Exhausted(Exception):
     """The budget is spent; what the entry has left in `log.incumbent` is scored."""
 
 
@@ -180,7 +180,9 @@ class Log(Protocol):
 class Curves(Protocol):
     """What the scorer can read back of a finished run."""
 
-    counts: Mapping[str, int]
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What the run spent."""
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """(steps, values) of a monitored, tracked or probed curve; empty lists if there is none."""

@@ -51,8 +51,9 @@ def canonical_tree(node: Any) -> Any:
             if name in ("ctx", "type_comment", "kind"):
                 continue
             value = getattr(node, name, None)
-            if name == "body" and isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
+            documented = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            if name == "body" and documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
+                value = value[1:] if value else value
             if value is None or value == []:
                 continue
             fields.append([name, canonical_tree(value)])

@@ -88,7 +88,8 @@ start = time.perf_counter()
 from pathlib import Path
 from bench import config, plan
 from bench.store import Store
-request = config.parse(["task=toy/line", "entry=line_sgd,zero,line_sgd+raises,raises,nan", "task.noise=range(8)", "seed=range(25)"])
+entries = "entry=line_sgd,zero,line_sgd+raises,raises,nan"
+request = config.parse(["task=toy/line", entries, "task.noise=range(8)", "seed=range(25)"])
 cells = list(plan.make(request, Store(Path("results"))).cells())
 print(len(cells), time.perf_counter() - start, sorted({"torch", "pandas"} & set(sys.modules)))
 """
@@ -97,7 +98,12 @@ print(len(cells), time.perf_counter() - start, sorted({"torch", "pandas"} & set(
 def planning() -> tuple[int, float, str]:
     """(cells, wall seconds from a cold interpreter's first import, heavy modules imported) of planning 40 pairs x 25."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", PLANNING], cwd=_folder(), env=_environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", PLANNING],
+        cwd=_folder(),
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     cells, seconds, modules = done.stdout.split(maxsplit=2)
     return int(cells), float(seconds), modules.strip()

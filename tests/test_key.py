@@ -17,12 +17,7 @@ def test_the_canonical_tree_ignores_comments_docstrings_and_layout():
 
 
 def test_the_code_hash_is_the_same_on_every_supported_python():
-    source = (
-        '"""Doc."""\nfrom __future__ import annotations\nimport a.b as c\n\n@c.d(1, *[2], k=3.5)\nasync def f(x: int, /, y=None,'
-        ' *z, w=b"q", **v) -> str:\n    match x:\n        case {"k": [1, *_]} if y:\n            return f"{x!r:>{w}} ok"\n'
-        "    try:\n        yield lambda q: (q := 1)\n    except* ValueError as e:\n        raise e from None\n\nclass C(c.B, m=int):\n"
-        "    x: int = 1j\n    def g(self):\n        'doc'\n        global h\n        return [i for i in range(3) if i] or {**{}}\n"
-    )
+    source = (Path(__file__).parent / "golden" / "syntax.py.txt").read_text()
     assert key.code_hash(source) == "6b695a5ee1e2944514d4d4e2389fe195"
 
 

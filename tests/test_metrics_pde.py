@@ -96,7 +96,7 @@ def test_unequal_shapes_are_refused_rather_than_broadcast():
         pde.pdebench(fields(2, 8), fields(2, 8))
 
 
-# PDEBench's definitions -------------------------------------------------------------------------------------------------
+# PDEBench's definitions ---------------------------------------------------------------------------
 
 
 def spelled_out(pred: torch.Tensor, target: torch.Tensor) -> dict[str, float]:

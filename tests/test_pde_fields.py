@@ -68,11 +68,11 @@ def test_the_generator_meets_cole_hopf_below_1e_6_on_the_steepest_waves():
     """The statement of `reference_error`: nu = 0.01 on the small preset's grid and times."""
     waves, points = steepest(3), 64
     assert fields.burgers_resolution(points, NU) == 1024
-    t = np.linspace(0, 0.2, 5)
+    t = np.linspace(0, 1, 21)
     u = fields.burgers(waves, points, t, NU)
-    for i, time in enumerate(t[1:], start=1):
-        exact = fields.cole_hopf(waves, fields.grid(points), time, NU / math.pi)
-        assert relative(u[:, i], exact).max() < 1e-6, time
+    for i in (1, 2, 3, 5, 10, 20):
+        exact = fields.cole_hopf(waves, fields.grid(points), t[i], NU / math.pi)
+        assert relative(u[:, i], exact).max() < 1e-6, t[i]
 
 
 @pytest.mark.parametrize("nu", [0.02, 0.1, 1.0])
@@ -97,8 +97,8 @@ def test_etdrk4_is_of_fourth_order():
 
 
 def test_burgers_conserves_the_mean_and_loses_energy():
-    u = fields.burgers(steepest(3), 64, np.linspace(0, 0.2, 5), 0.05)
-    assert np.abs(u.mean(axis=-1)).max() < 1e-9
+    u = fields.burgers(steepest(3), 256, np.linspace(0, 0.2, 5), 0.05)
+    assert np.abs(u.mean(axis=-1)).max() < 1e-14
     energy = (u**2).mean(axis=-1)
     assert (np.diff(energy, axis=1) < 0).all()
     assert (np.abs(u).max(axis=(1, 2)) <= np.abs(u[:, 0]).max(axis=-1) * 1.01).all()  # maximum principle, as sampled

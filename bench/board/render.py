@@ -249,12 +249,13 @@ def json(table: Table) -> str:
     return json_module.dumps([flat(table, row) for row in table.rows], indent=1, ensure_ascii=False) + "\n"
 
 
-def csv(table: Table) -> str:
-    """One line a row; costs, failures and other metrics have columns of their own (`costs.train`), lists are JSON."""
+def csv(*tables: Table) -> str:
+    """One header, one line a row of every table; costs, failures and other metrics have columns of their own
+    (`costs.train`), lists are JSON."""
     lines = []
-    for row in table.rows:
+    for owner, row in [(table, row) for table in tables for row in table.rows]:
         line: dict[str, Any] = {}
-        for name, item in flat(table, row).items():
+        for name, item in flat(owner, row).items():
             if name in ("costs", "others", "failures"):
                 line |= {f"{name}.{part}": figure for part, figure in item.items()}
             elif isinstance(item, list | dict):

@@ -30,6 +30,7 @@ class Joined:
     row: Row
     cells: dict[int, list[Record | None]] = field(default_factory=dict)
     older: int = 0
+    both: list[Record] = field(default_factory=list)  # this machine's and the published record of one key
 
     @property
     def entry(self) -> str:
@@ -85,6 +86,8 @@ def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
             records: list[Record | None] = []
             for cell in cells:
                 record: Record | None = store.get(cell.key)
+                if record is not None and cell.key in published.by_key:
+                    joined.both += [record, published.by_key[cell.key]]
                 if record is None:
                     record, older = published.get(cell)
                     joined.older += older
@@ -104,7 +107,7 @@ def _built(plan: Plan, store: Store) -> list[tuple[table.Table, type[Task], list
     for cls, rows in join(plan, store):
         first = next(iter(rows[0].row.planned.values()))[0]
         task = cls(cls.Params(**first.params))
-        made = table.build(task, rows, suite=plan.suite or "")
+        made = table.build(task, rows, [r for j in rows for r in j.both], plan.suite or "")
         older = sum(joined.older for joined in rows)
         if older:
             text = f"{older} published records are of older code, with the same task version and data"
@@ -125,7 +128,7 @@ def _json(tables: Sequence[table.Table]) -> str:
 RENDERERS: dict[str, Callable[[Sequence[table.Table]], str]] = {
     "terminal": _each(render.terminal),
     "markdown": _each(render.markdown),
-    "csv": _each(render.csv),
+    "csv": lambda tables: render.csv(*tables),
     "latex": _each(render.latex),
     "json": _json,
 }
@@ -155,11 +158,11 @@ def _draw(figure: Figure, rows: Sequence[Joined], cls: type[Task], store: Store)
     name = figure.names[0]
     if figure.kind == "delay":
         curves = {entry: store.curves(records[0]) for entry, records in good}
-        pair = [{e: tuple(map(list, c[n])) for e, c in curves.items() if n in c} for n in figure.names]
+        pair = [{e: _series(c[n]) for e, c in curves.items() if n in c} for n in figure.names]
         return figures.delay(pair[0], pair[1], level=_level(cls))
     if figure.kind == "horizon":
         curves = {entry: store.curves(records[0]) for entry, records in good}
-        return figures.horizon({e: tuple(map(list, c[name])) for e, c in curves.items() if name in c})
+        return figures.horizon({e: _series(c[name]) for e, c in curves.items() if name in c})
     if figure.kind == "sensitivity":
         axis = cls.derived[0].axis
         points = {e: _means([(r["params"][axis], r["metrics"].get(name, math.nan)) for r in rs]) for e, rs in good}
@@ -168,6 +171,10 @@ def _draw(figure: Figure, rows: Sequence[Joined], cls: type[Task], store: Store)
         e: [sum(r["costs"]["cpu"].get(p, 0.0) for p in ("setup", "train", "predict")) for r in rs] for e, rs in good
     }
     return figures.ladder({e: (cost[e], [r["metrics"].get(name, math.nan) for r in rs]) for e, rs in good})
+
+
+def _series(points: Any) -> tuple[list[float], list[float]]:
+    return list(points[0]), list(points[1])
 
 
 def _level(cls: type[Task]) -> float:

@@ -61,7 +61,7 @@ def _fault(path: Path, reason: str, step: str) -> BenchError:
 
 
 def read_series(path: Path, parameter: str, samples: int, stride: int = 1, stride_t: int = 1) -> Series:
-    """The first `samples` trajectories of `path` (0: only what describes them), every stride-th point, stride_t-th frame.
+    """The first `samples` trajectories of `path` (0: only what describes them), strided over points and frames.
 
     parameter: the attribute the file must have. Striding is plain, without a filter, as in PDEBench. Raises Unavailable
     if there is no such file, and BenchError, with the file, the reason and the next step, if it is truncated, is no

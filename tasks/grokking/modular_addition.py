@@ -106,7 +106,7 @@ class ModularAddition(Task):
         p = self.params
         pairs, labels = table(p.op, p.p)
         left = len(labels) - p.train
-        if not 0 < p.train or left < 2:
+        if p.train < 1 or left < 2:
             raise BenchError(
                 f"task.train={p.train}: the table of {p.op} mod {p.p} has {len(labels)} pairs; leave two or more"
             )
