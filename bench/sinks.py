@@ -37,6 +37,6 @@ def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
             for step, value in zip(*points, strict=True):
                 run.log({f"step/{name}": step, name: value})
         run.summary.update({"status": record["status"], **record["metrics"]})
-        run.finish(quiet=True)
+        run.finish()
 
     return send

@@ -108,16 +108,10 @@ def _shell_errors(error: Tensor) -> Tensor:
 
 def _boundary_errors(error: Tensor) -> Tensor:
     """RMS error on the outermost cells: (batch, channels, frames); in 3-D PDEBench also sums over channels."""
-    grid = error.shape[2:-1]
-    axes = range(2, 2 + len(grid))
-    total = error.new_zeros(*error.shape[:2], error.shape[-1])
-    for axis in axes:
-        for end in (0, grid[axis - 2] - 1):
-            total = (
-                total + error.select(axis, end).square().flatten(2, -2).sum(dim=2)
-                if len(grid) > 1
-                else (total + error.select(axis, end).square())
-            )
+    batch, channels, *grid, frames = error.shape
+    squares = error.square()
+    faces = [squares.select(2 + axis, end) for axis, n in enumerate(grid) for end in (0, n - 1)]
+    total = torch.stack([face.reshape(batch, channels, -1, frames).sum(dim=2) for face in faces]).sum(dim=0)
     cells = 2 * sum(math.prod(grid) // n for n in grid)
     if len(grid) == 3:
         total = total.sum(dim=1, keepdim=True)

@@ -1,0 +1,1 @@
+"""Models that are not part of a task."""

@@ -1,0 +1,1 @@
+"""Batch regimes of Hoffer, Hubara and Soudry 2017."""

@@ -1,0 +1,1 @@
+"""Surrogates: modules that predict the next frame of a field from the frames before."""

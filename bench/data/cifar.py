@@ -1,0 +1,124 @@
+"""CIFAR-10 from the official python archive, or from a local `cifar-10-batches-py` folder.
+
+The batch files are pickles from elsewhere: they are read by an unpickler that knows arrays and plain containers only.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tarfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from bench.contract import BenchError, Unavailable
+from bench.data.download import download, md5
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
+FOLDER = "cifar-10-batches-py"
+MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training pictures, by channel
+
+
+def files(folder: Path) -> Mapping[str, Path]:
+    """The batch files under a data folder, whether they are there or not."""
+    return {name: folder / FOLDER / name for name in MD5}
+
+
+def ensure(folder: Path) -> Path:
+    """The folder with the batches; downloads the archive only if SWEEPSTAKES_DOWNLOAD=1.
+
+    Raises Unavailable, with the next step, if the data are not here.
+    """
+    where = folder / FOLDER
+    missing = [name for name, path in files(folder).items() if not path.is_file()]
+    if not missing:
+        return where
+    if os.environ.get("SWEEPSTAKES_DOWNLOAD") != "1":
+        raise Unavailable(
+            f"CIFAR-10 is not here: {where} lacks {', '.join(missing)}. Set SWEEPSTAKES_DATA to a folder that holds "
+            f"{FOLDER}/, or SWEEPSTAKES_DOWNLOAD=1 to fetch the official archive (163 MB)"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".cifar10.lock"):
+        if any(not path.is_file() for path in files(folder).values()):
+            archive = download(URL, folder / "cifar-10-python.tar.gz", ARCHIVE_MD5)
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+    return where
+
+
+@cache
+def origin(where: Path) -> str:
+    """ "official" if every file has its published MD5, else "unverified": the copy is used, and records say so."""
+    return "official" if all(md5(where / name) == checksum for name, checksum in MD5.items()) else "unverified"
+
+
+class _Plain(pickle.Unpickler):
+    """Arrays and containers only."""
+
+    allowed = {
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("numpy.core.numeric", "_frombuffer"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.allowed:
+            raise pickle.UnpicklingError(f"it wants to load {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _batch(path: Path) -> tuple[Any, list[int]]:
+    try:
+        with path.open("rb") as stream:
+            content = _Plain(stream, encoding="bytes").load()
+        return content[b"data"], [int(label) for label in content[b"labels"]]
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BenchError(f"{path} is no CIFAR-10 batch ({error}); fetch it again") from error
+
+
+def load(where: Path, train: bool, count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` pictures as (count, 3072) float32, normalised by channel, and labels (count,) int64.
+
+    Raises BenchError for a damaged file, one that holds other objects, or too few pictures.
+    """
+    import numpy as np
+    import torch
+
+    names = [name for name in MD5 if name.startswith("data" if train else "test")]
+    arrays: list[Any] = []
+    labels: list[int] = []
+    for name in names:
+        if len(labels) >= count:
+            break
+        pixels, found = _batch(where / name)
+        arrays.append(pixels)
+        labels += found
+    pictures = np.concatenate(arrays)[:count]
+    if len(pictures) < count:
+        raise BenchError(
+            f"{where} holds {len(pictures)} {'training' if train else 'test'} pictures, {count} are asked for"
+        )
+    x = torch.from_numpy(np.ascontiguousarray(pictures)).float().reshape(-1, 3, 32 * 32) / 255
+    x = (x - torch.tensor(MEAN)[:, None]) / torch.tensor(DEVIATION)[:, None]
+    return x.reshape(len(x), -1), torch.tensor(labels[:count])

@@ -1,0 +1,1 @@
+"""Large-batch training: what is lost with the batch size, and what brings it back."""

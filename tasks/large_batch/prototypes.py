@@ -1,0 +1,46 @@
+"""`large_batch/prototypes`: a mixture of Gaussians in which small batches generalise better, in seconds and without data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.contract import Problem, Seeds
+from tasks.large_batch.base import LargeBatch, shared_slots
+
+DIMENSIONS, PROTOTYPES, NOISE = 64, 80, 1.1
+
+
+class Prototypes(LargeBatch):
+    """80 standard normal prototypes in 64 dimensions, eight to each of ten classes; samples add noise of deviation 1.1."""
+
+    name = "large_batch/prototypes"
+    version = 1
+    presets = {
+        "smoke": {"train": 512, "val": 500, "test": 1000, "epochs": 3, "evaluations": 2},
+        "small": {},
+        "paper": {"train": 50000, "val": 10000, "test": 10000, "batch": 128, "epochs": 200},
+    }
+    slots = shared_slots("tasks.large_batch.networks.Perceptron")
+    margin = 0.5
+    paper = "Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741)"
+    data_licence = "None needed: the data are drawn here."
+    data_source = (
+        "Generated: prototypes N(0, I), labels by prototype, samples = prototype + 1.1 N(0, I); new for every seed."
+    )
+    intended_use = "How batch size, learning rate, ghost statistics and training length change generalisation."
+    known_limits = "A mixture has none of an image's structure; sizes of effects do not carry over, orderings may."
+    reference_error = "Exact: labels are known by construction."
+
+    def problem(self, data: Any, seeds: Seeds) -> Problem:
+        import torch
+
+        p = self.params
+        generator = torch.Generator().manual_seed(seeds("data"))
+        prototypes = torch.randn(PROTOTYPES, DIMENSIONS, generator=generator)
+        sets = {}
+        for name, count in (("train", p.train), ("val", p.val), ("test", p.test)):
+            which = torch.randint(PROTOTYPES, (count,), generator=generator)
+            x = prototypes[which] + NOISE * torch.randn(count, DIMENSIONS, generator=generator)
+            sets[name] = (x, which % self.classes)
+        x, y = sets["train"]
+        return Problem({"x": x, "y": y, "classes": self.classes, "budget": self.budget.limit}, sets)

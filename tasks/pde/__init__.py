@@ -1,0 +1,1 @@
+"""Partial differential equations: learn or compute a rollout from the first frames."""

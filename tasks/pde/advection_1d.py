@@ -1,0 +1,53 @@
+"""Linear advection, u_t + beta u_x = 0 on (0, 1), periodic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.pde import base
+
+if TYPE_CHECKING:
+    from bench.data.hdf5 import Series
+
+
+@dataclass
+class Params(base.Params):
+    """beta: speed, in domain lengths per unit of time."""
+
+    beta: float = 0.4
+
+
+class Advection(base.PeriodicTask):
+    """Transport at constant speed: the exact answer is a shift."""
+
+    name = "pde/advection_1d"
+    Params = Params
+    presets = {"smoke": base.SMOKE, "small": {}, "paper": base.PAPER}
+    parameter, attribute, equation = "beta", "beta", "advection"
+    reference = "spectral_512"
+    margin = 3.0
+    data_source = (
+        "Generated: the exact solution u0(x - beta t), float64, of random sums of two sines (wave numbers 1-4), stored "
+        "as float32. Or a PDEBench file `1D_Advection_Sols_beta*.hdf5`, given as task.file."
+    )
+    known_limits = (
+        "Four wave numbers make a low-dimensional problem that a spectral solver answers exactly; the generated set "
+        "lacks PDEBench's rectified and windowed samples. PDEBench files from before September 2023 move at twice beta "
+        "(issue 46 of its repository)."
+    )
+    reference_error = (
+        "Generated data are exact up to float32 rounding (6e-8). PDEBench's files come from a second-order upwind scheme "
+        "in float32, whose error is not stated there."
+    )
+
+    def generate(self) -> Series:
+        import numpy as np
+
+        from bench.data.hdf5 import Series
+        from tasks.pde import fields
+
+        p = self.params
+        x, t = fields.grid(p.points), np.linspace(0, p.final_time, p.frames)
+        values = fields.advection(fields.Waves.draw(self.samples, base.DATA_SEED), x, t, p.beta)
+        return Series(values.astype(np.float32), x, t, {"beta": p.beta})

@@ -1,0 +1,81 @@
+"""`bench new entry`, and the README's walk from a clone to one's own row."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("kind", ["optimizer", "model", "procedure"])
+def test_a_new_entry_runs_at_once(bench, tmp_path, kind):
+    done = bench("new", "entry", "my_idea", "--kind", kind)
+    assert done.returncode == 0, done.stderr
+    command = next(line.split() for line in done.stdout.splitlines() if "bench run" in line)
+    ran = bench(*command[1:], "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["statuses"] == {"ok": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("My-Idea", "lower-case"), ("adam", "exists already"), ("class", "lower-case")]
+)
+def test_a_name_that_cannot_be_is_refused(bench, tmp_path, name, said):
+    done = bench("new", "entry", name)
+    assert done.returncode == 2 and said in done.stderr
+    assert not (tmp_path / "entries").exists()
+
+
+def test_nothing_is_overwritten(bench, tmp_path):
+    assert bench("new", "entry", "my_idea").returncode == 0
+    before = (tmp_path / "entries" / "my_idea.py").read_text()
+    assert bench("new", "entry", "my_idea", "--kind", "model").returncode == 2
+    assert (tmp_path / "entries" / "my_idea.py").read_text() == before
+
+
+def test_an_optimizer_by_dotted_path_from_the_current_folder(bench, tmp_path):
+    source = (ROOT / "bench" / "templates" / "optimizer.py.txt").read_text().replace("$Class", "MyOpt")
+    (tmp_path / "my_parts.py").write_text(source)
+    words = ["task=grokking/modular_addition", "entry=optimizer/any", "preset=smoke"]
+    assert bench("run", *words, "entry.optimizer.name=my_parts.MyOpt").returncode == 0
+    assert bench("run", *words, "entry.optimizer.name=lion").returncode == 0
+
+
+def readme_lines() -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- walk -->\n```sh\n(.*?)```", text, re.S)
+    assert block is not None
+    return block.group(1).strip().splitlines()
+
+
+def test_the_readmes_walk_ends_with_ones_own_row(tmp_path):
+    """The very lines of the README, in a copy of the project that shares this environment (as if `make setup` had run)."""
+    lines = readme_lines()
+    assert len(lines) < 15
+    clone = tmp_path / "clone"
+    ignored = shutil.ignore_patterns(".git", ".venv", "local", "__pycache__", ".*_cache", "*.egg-info")
+    shutil.copytree(ROOT, clone, ignore=ignored)
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    for tool in ("python", "bench"):  # tools of the copy: this interpreter, the copy's own code
+        call = "" if tool == "python" else " -P -m bench"
+        path = clone / ".venv" / "bin" / tool
+        path.write_text(f'#!/bin/sh\nPYTHONPATH="{clone}" exec "{sys.executable}"{call} "$@"\n')
+        path.chmod(0o755)
+    (clone / ".venv" / "bin" / "activate").write_text(f'PATH="{clone}/.venv/bin:$PATH"\n')
+    for name in ("requirements.lock", "pyproject.toml"):
+        os.utime(clone / name, (0, 0))
+    (clone / ".venv" / ".installed").touch()
+    script = "set -e\n" + "\n".join(lines)
+    done = subprocess.run(["sh", "-c", script], cwd=clone, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    row = next(line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"])
+    assert "5/5" in row and "untuned" not in row and "missing" not in row, row
+    assert (clone / "configs" / "tuned" / "grokking" / "modular_addition" / "my_idea.yaml").is_file()
