@@ -95,6 +95,7 @@ def columns(table: Table) -> list[Column]:
     arrow = "↓" if metric.better == "min" else "↑"
     extra = [
         ("setup CPU s", lambda row: number(row.costs.setup)),
+        ("train CPU s", lambda row: number(row.costs.train)),
         ("predict CPU s", lambda row: number(row.costs.predict)),
         ("wall s", lambda row: number(row.costs.wall)),
         ("steps", lambda row: number(row.costs.steps)),
@@ -113,7 +114,7 @@ def columns(table: Table) -> list[Column]:
         Column("skill", lambda row: number(row.skill, 2)),
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
-        Column("CPU s", lambda row: number(row.costs.train)),
+        Column("CPU s", lambda row: number(row.costs.own)),
         Column("trials", lambda row: ABSENT if row.trials is None else f"{row.trials:,}"),
         Column("remark", remark, left=True),
         *[Column(title, cell, core=False) for title, cell in extra],

@@ -61,6 +61,11 @@ class Costs:
     evals: float = NAN
     parameters: float = NAN
 
+    @property
+    def own(self) -> float:
+        """CPU seconds of the entry itself, all phases: neither the harness nor evaluations."""
+        return self.setup + self.train + self.predict
+
 
 @dataclass(frozen=True)
 class Row:

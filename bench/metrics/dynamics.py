@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def lr_sensitivity(losses: Sequence[float], initial: float) -> float:
-    """Learning-rate sensitivity in the losses' unit: mean of min(loss, initial) minus the least loss, over a grid of rates.
+def lr_sensitivity(losses: Sequence[float], initial: float, attainable: float = math.inf) -> float:
+    """Learning-rate sensitivity, in the losses' unit: mean of min(loss, initial) minus the least loss, over a grid of rates.
 
     A loss that is not a number, or infinite, counts as `initial`, the loss before training. ValueError if `losses` is
     empty. Wortsman et al. 2023 (arXiv 2309.14322), section 2.2: there the mean is over a log-spaced grid, unweighted.
+
+    attainable: the least loss is taken to be at most this. By the paper's formula alone (the default) the steadiest
+    recipe is the one that learns nothing at any rate; with it, such a recipe pays what it fails to learn.
     """
     if not losses:
         raise ValueError("the sensitivity of no losses is undefined")
     capped = [min(loss, initial) if math.isfinite(loss) else initial for loss in losses]
-    return sum(capped) / len(capped) - min(capped)
+    least = min(attainable, *capped)
+    return sum(loss - least for loss in capped) / len(capped)
 
 
 def time_to_target(steps: Sequence[int], values: Sequence[float], target: float, budget: int) -> tuple[int, bool]:

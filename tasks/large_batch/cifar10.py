@@ -16,11 +16,11 @@ from tasks.large_batch.base import LargeBatch, shared_slots
 class Params(base.Params):
     """As the family's, with a real data set's sizes; training and validation come from the 50,000 training pictures."""
 
-    train: int = 4000
+    train: int = 2000
     val: int = 1000
     test: int = 2000
     batch: int = 32
-    epochs: int = 6
+    epochs: int = 4
     lr: float = 0.05
     evaluations: int = 4
 
@@ -47,7 +47,7 @@ class Cifar10(LargeBatch):
     )
     intended_use = "Whether what the regimes do on the mixture holds on pictures."
     known_limits = (
-        "`small` trains on 4,000 pictures for six epochs without augmentation: far from the papers' accuracies."
+        "`small` trains on 2,000 pictures for four epochs without augmentation: far from the papers' accuracies."
     )
     reference_error = "Labels are as published; a few of CIFAR-10's are known to be wrong."
 

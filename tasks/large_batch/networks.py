@@ -20,18 +20,13 @@ class Perceptron(nn.Sequential):
 
 
 class ConvNet(nn.Sequential):
-    """(batch, 3 x 32 x 32) pictures -> (batch, classes): three convolutions with batch norm, about 60,000 parameters."""
+    """(batch, 3 x 32 x 32) pictures -> (batch, classes): three strided convolutions with batch norm, 24,000 parameters."""
 
     def __init__(self, inputs: int, classes: int) -> None:
         layers: list[nn.Module] = [nn.Unflatten(1, (3, 32, 32))]
-        for before, after in ((3, 24), (24, 48), (48, 96)):
-            layers += [
-                nn.Conv2d(before, after, 3, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]
-        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, classes))
+        for before, after in ((3, 16), (16, 32), (32, 64)):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
 
 
 def distance(model: nn.Module, start: list[Tensor]) -> dict[str, float]:

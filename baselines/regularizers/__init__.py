@@ -1,0 +1,1 @@
+"""Terms added to a loss, and decays of weights."""

@@ -1,0 +1,1 @@
+"""Small proxies for the instabilities of large transformers."""
