@@ -313,7 +313,9 @@ def main(arguments: list[str] | None = None) -> None:
         from bench.hydra_main import run_with_hydra
 
         run_with_hydra()
-    options = _parser().parse_args(given)
+    # options and overrides may be mixed; argparse wants the overrides together
+    overrides = [word for word in given[1:] if "=" in word and not word.startswith("-")]
+    options = _parser().parse_args([word for word in given if word not in overrides] + overrides)
     try:
         sys.exit(options.do(options))
     except BenchError as error:

@@ -292,7 +292,7 @@ def test_the_rate_of_the_task_replaces_that_of_the_entry():
 
 
 def test_high_rates_blow_up_plain_scores_and_layer_norm_holds_them():
-    """Wortsman et al. 2023, section 3.1, at this size."""
+    """Wortsman et al. 2023 (arXiv 2309.14322), at this size."""
     plain, held = (cell(entry, "small", lr=0.3)["metrics"] for entry in ("plain_attention", "qk_layernorm"))
     assert plain["max_attention_logit"] > 20 * held["max_attention_logit"]
     assert plain["final_loss"] > held["final_loss"] + 0.3

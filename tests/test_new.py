@@ -76,6 +76,6 @@ def test_the_readmes_walk_ends_with_ones_own_row(tmp_path):
     script = "set -e\n" + "\n".join(lines)
     done = subprocess.run(["sh", "-c", script], cwd=clone, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    row = next(line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"])
+    row = next((line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"]), done.stdout[-3000:])
     assert "5/5" in row and "untuned" not in row and "missing" not in row, row
     assert (clone / "configs" / "tuned" / "grokking" / "modular_addition" / "my_idea.yaml").is_file()

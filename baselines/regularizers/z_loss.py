@@ -1,4 +1,4 @@
-"""The z-loss (Chowdhery et al. 2022, arXiv 2204.02311, section 5): keeps the softmax's normaliser near 1."""
+"""The z-loss (Chowdhery et al. 2022, arXiv 2204.02311): keeps the softmax's normaliser near 1."""
 
 from __future__ import annotations
 

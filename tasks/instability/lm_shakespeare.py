@@ -9,5 +9,8 @@ class Shakespeare(LanguageModel):
     """The same model, grid and metrics on characters of a text; `bar` is the loss of a bigram model."""
 
     name = "instability/lm_shakespeare"
-    presets = {preset: {**sizes, "text": "shakespeare"} for preset, sizes in
-               (("smoke", SMOKE), ("small", {}), ("paper", PAPER))}  # fmt: skip
+    presets = {
+        "smoke": {**SMOKE, "text": "shakespeare"},
+        "small": {"text": "shakespeare"},
+        "paper": {**PAPER, "text": "shakespeare", "held_out": 100},  # what a twentieth of the text holds
+    }

@@ -1,4 +1,4 @@
-"""The decoder-only transformer of Wortsman et al. 2023 (arXiv 2309.14322, section 2.1), at any size.
+"""The decoder-only transformer of Wortsman et al. 2023 (arXiv 2309.14322), at any size.
 
 Pre-layer-norm, no biases, rotary embeddings, untied embedding and head. Weights come from a normal law of standard
 deviation 1/sqrt(fan_in), cut at two standard deviations; the embedding from a normal law of 1/sqrt(width).
