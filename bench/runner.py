@@ -204,7 +204,7 @@ def _outcomes(
 
 def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) -> Iterator[tuple[dict[str, Any], bytes]]:
     from bench.execute import call
-    from bench.pool import npz
+    from bench.process import npz
 
     for cell in cells:
         if not _claim(cell, store, summary):

@@ -233,9 +233,7 @@ class _Reader:
 
 
 def _worst(values: Sequence[float], metric: Metric) -> float:
-    if not values:
-        return NAN
-    return max(values) if metric.better == "min" else min(values)
+    return NAN if not values else max(values) if metric.better == "min" else min(values)
 
 
 def _unranked(entry: _Entry) -> str:
@@ -369,8 +367,7 @@ def _notes(
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
     seen: dict[str, Any] = {}
-    shown = {record["key"] for entry in entries for record in entry.records}
-    clash = {r["key"] for r in records if r["key"] in shown and seen.setdefault(r["key"], r["metrics"]) != r["metrics"]}
+    clash = {r["key"] for r in records if seen.setdefault(r["key"], r["metrics"]) != r["metrics"]}
     if clash:
         notes.append(f"conflict: records disagree for {', '.join(sorted(clash))}")
     return notes
