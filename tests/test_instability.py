@@ -22,6 +22,7 @@ from bench.execute import Job, call
 from bench.schedules import cosine
 from tasks.instability import chain, training
 from tasks.instability.lm_proxy import GRID, LanguageModel
+from tasks.instability.lm_shakespeare import Shakespeare
 from tasks.instability.transformer import Dot, Size, Transformer, rotated, rotation
 
 SIZE = Size(vocab=11, length=12, width=16, heads=2, layers=2)
@@ -404,3 +405,7 @@ def test_a_bigram_learns_a_chain_that_has_nothing_else():
 def test_tiny_shakespeare_is_known_by_its_content():
     problem = shakespeare(cache_dir())
     assert problem.origin == "official" and problem.public["vocab"] == 65
+    for preset in Shakespeare.presets.values():
+        task = Shakespeare(Shakespeare.Params(**preset))
+        contexts, _ = task.problem(task.prepare(cache_dir()), Seeds(0, task.name)).hidden["test"]
+        assert contexts.shape == (task.params.held_out, task.params.length)

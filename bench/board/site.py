@@ -40,10 +40,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Summary:
-    """The standings of one suite and group, best first, those without a mean last."""
+    """The standings of one suite, group and set of slots, best first, those without a mean last."""
 
     suite: str
     group: Group
+    slots: tuple[str, ...]
     tasks: tuple[str, ...]
     standings: tuple[Standing, ...]
 
@@ -70,19 +71,25 @@ def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
 
 
 def summarise(tables: Sequence[Table]) -> list[Summary]:
-    """Mean skill over tasks, by suite and group. Entries that are ranked on every task of their group have one."""
+    """Mean skill over tasks, by suite, group and slots: an optimizer never competes with a surrogate.
+
+    Entries that are ranked on every task of their kind have one. Of a suite with several tasks, a kind that is on one
+    task only has nothing to be aggregated, and is left to that task's table.
+    """
     summaries = []
     for suite in dict.fromkeys(table.suite for table in tables):
-        for group in GROUPS:
-            groups = [(table, table.group(group)) for table in tables if table.suite == suite]
-            held = [(table, {row.entry: row for row in rows}) for table, rows in groups if rows]
-            names = dict.fromkeys(name for _, rows in held for name in rows)
-            if not names:
+        own = [table for table in tables if table.suite == suite]
+        kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
+        for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
+            rows = [(t, {r.entry: r for r in t.group(group) if r.slots == slots}) for t in own]
+            held = [(table, found) for table, found in rows if found]
+            if len(held) < min(2, len(own)):
                 continue
-            standings = [_standing(name, [rows.get(name) for _, rows in held]) for name in names]
+            names = dict.fromkeys(name for _, found in held for name in found)
+            standings = [_standing(name, [found.get(name) for _, found in held]) for name in names]
             standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
             tasks = tuple(table.task for table, _ in held)
-            summaries.append(Summary(suite, group, tasks, tuple(standings)))
+            summaries.append(Summary(suite, group, slots, tasks, tuple(standings)))
     return summaries
 
 
