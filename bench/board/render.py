@@ -179,15 +179,15 @@ def terminal(table: Table, width: int | None = None) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def markdown(table: Table) -> str:
-    """GitHub's tables, one a group."""
+def markdown(table: Table, core: bool = False) -> str:
+    """GitHub's tables, one a group. core: only what decides, for a page of prose."""
 
     def cell(text: str) -> str:
         for char in "\\|*_`[]":
             text = text.replace(char, f"\\{char}")
         return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
-    chosen = columns(table)
+    chosen = [column for column in columns(table) if column.core or not core]
     lines = [f"### {cell(heading(table))}", "", cell(parameters(table)), ""]
     for group in GROUPS:
         if rows := table.group(group):

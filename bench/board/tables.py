@@ -21,6 +21,7 @@ from bench.publish import comparable
 from bench.store import Store
 
 Record = Mapping[str, Any]
+OLDER = "older code"
 
 
 @dataclass
@@ -54,26 +55,29 @@ class _Published:
 
     def __init__(self, store: Store) -> None:
         self.by_key: dict[str, Record] = {}
-        self.by_row: dict[tuple[str, ...], Record] = {}
+        self.by_row: dict[tuple[str, ...], list[Record]] = {}
         for record in store.published():
             self.by_key[record["key"]] = record
-            self.by_row[self._row(record)] = record
+            self.by_row.setdefault(self._row(record), []).append(record)
 
     @staticmethod
     def _row(record: Record) -> tuple[str, ...]:
-        data = json.dumps(record["components"].get("data", {}), sort_keys=True)
-        return (record["task"], str(record["version"]), data, *comparable(record))
+        return (record["task"], str(record["version"]), *comparable(record))
 
     def get(self, cell: Cell) -> tuple[Record | None, bool]:
-        """(record, whether it is of older code)."""
+        """(record, whether it is of older code). Data that are absent here cannot contradict a published record's."""
         if cell.key in self.by_key:
             return self.by_key[cell.key], False
         like = {
             "task": cell.task, "version": cell.version, "params": dict(cell.params), "config": dict(cell.parts),
-            "seed": cell.seed, "components": cell.components,
+            "seed": cell.seed,
         }  # fmt: skip
-        found = self.by_row.get(self._row(like))
-        return found, found is not None
+        here = cell.components["data"]
+        for record in self.by_row.get(self._row(like), ()):
+            theirs = record["components"]["data"]
+            if here == theirs or (here and set(here.values()) == {"absent"}):
+                return record, record["components"]["code"] != cell.components["code"]
+        return None, False
 
 
 def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
@@ -110,7 +114,7 @@ def _built(plan: Plan, store: Store) -> list[tuple[table.Table, type[Task], list
         made = table.build(task, rows, [r for j in rows for r in j.both], plan.suite or "")
         older = sum(joined.older for joined in rows)
         if older:
-            text = f"{older} published records are of older code, with the same task version and data"
+            text = f"{older} published records are of {OLDER}, with the same task version and data"
             made = table.Table(**{**vars(made), "notes": (*made.notes, text)})
         found.append((made, cls, rows))
     return found
