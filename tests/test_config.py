@@ -20,7 +20,7 @@ import pytest
         (["task=toy/line", "entry=zero", "transport=tube"], "choice of transport"),
         (["task=toy/line", "entry=zero", "seed=-1"], "an integer from 0 up"),
         (["task=toy/line", "entry=line_sgd", "entry.optimiser.lr=1"], "did you mean optimizer"),
-        (["task=toy/line", "entry=line_sgd", "entry.optimizer.name=lionn"], "nearest: lion"),
+        (["task=toy/line", "entry=line_sgd", "entry.optimizer.name=lionn"], "nearest: Lion"),
         (["task=toy/line", "entry=line_sgd+zero"], "makes no sense beside"),
         (["task=toy/line"], "entry=… is missing"),
         (["task=toy/line", "entry=zero", "gibberish"], "key=value"),
