@@ -9,6 +9,7 @@ Nothing is imported to find out.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
@@ -170,7 +171,8 @@ class Digests:
             temporary.write_text(json.dumps(self._known))
             temporary.replace(self._file)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _remember(self, path: Path, kind: str, make: Any) -> Any:
         stat = path.stat()
