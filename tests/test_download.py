@@ -59,6 +59,23 @@ def test_without_a_network_the_next_step_is_told(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_answer_that_breaks_off_leaves_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100\r\nshort")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(Unavailable, match="IncompleteRead.*check the network"):
+            download(f"http://127.0.0.1:{server.getsockname()[1]}/file.bin", tmp_path / "file.bin", MD5)
+        thread.join(5)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_absent_file_is_unavailable(url, tmp_path):
     with pytest.raises(Unavailable, match="(?i)not found"):
         download(url + ".gone", tmp_path / "file.bin", MD5)

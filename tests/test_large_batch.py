@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from baselines.regimes import hoffer
 from bench import config
-from bench.contract import Seeds
+from bench.contract import Seeds, Solution
 from bench.execute import Job, call
 from tasks.large_batch.ghost import GhostBatchNorm, with_ghosts
 from tasks.large_batch.networks import ConvNet, Perceptron, batches, copies, distance
@@ -47,6 +49,36 @@ def test_running_statistics_are_those_of_chunks_seen_one_after_another():
     rate, means = plain.momentum, [chunk.mean(0) for chunk in x.split(8)]
     expected = sum(rate * (1 - rate) ** (4 - i) * mean for i, mean in enumerate(means))
     assert torch.allclose(ghost.norm.running_mean, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("momentum", [0.3, None])
+def test_every_kind_of_running_statistics_is_kept(momentum):
+    """momentum None is torch's cumulative average; the count of batches goes up by one a chunk."""
+    torch.manual_seed(0)
+    x = torch.randn(40, 3) * 2 + 1
+    ghost, plain = (nn.BatchNorm1d(3, momentum=momentum) for _ in range(2))
+    GhostBatchNorm(ghost, 8)(x)
+    for chunk in x.split(8):
+        plain(chunk)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(ghost.state_dict()[name], value), name
+    assert int(ghost.num_batches_tracked) == 5
+
+
+@given(st.integers(2, 60), st.integers(2, 20))
+@settings(deadline=None, max_examples=40)
+def test_each_chunk_is_normalised_by_itself(size, chunk):
+    """A last chunk of one joins the chunk before; each has mean 0 and variance v / (v + eps) of its own v."""
+    x = torch.randn(size, 3, generator=torch.Generator().manual_seed(size), dtype=torch.float64) * 3 + 2
+    norm = nn.BatchNorm1d(3).double()
+    out = GhostBatchNorm(norm, chunk)(x)
+    starts = list(range(0, size, chunk))
+    if len(starts) > 1 and size - starts[-1] == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], size], strict=True):
+        part, before = out[start:end], x[start:end].var(0, unbiased=False)
+        assert float(part.mean(0).abs().max()) < 1e-9
+        assert torch.allclose(part.var(0, unbiased=False), before / (before + norm.eps))
 
 
 def test_chunks_do_not_see_each_other():
@@ -122,6 +154,47 @@ def test_the_ordering_of_the_regimes():
 def test_updates_and_samples_are_counted():
     costs = outcome("large_batch", "smoke")["costs"]
     assert costs["samples"] == costs["steps"] * 512 and costs["steps"] == 3
+
+
+def procedure(public, log, seeds):
+    """An entry's own procedure: the nearest class mean, from what is public alone."""
+    x, y = public["x"], public["y"]
+    log.count(steps=public["budget"], samples=len(x))
+    centres = torch.stack([x[y == c].mean(0) for c in range(public["classes"])])
+    return Solution(lambda inputs: -torch.cdist(inputs, centres))
+
+
+def labels_for_scores(public, log, seeds):
+    return Solution(lambda inputs: torch.zeros(len(inputs), dtype=torch.int64))
+
+
+def nothing(public, log, seeds):
+    return Solution()
+
+
+def proceeding(name: str) -> dict:
+    spec = config.task_spec("large_batch/prototypes")
+    parts = {"procedure": {"_target_": f"{__name__}.{name}"}}
+    return call(Job(spec.target, config.parameters(spec, "smoke", {}), parts, 0, "/nowhere"))
+
+
+def test_a_procedure_needs_the_public_part_only():
+    found = proceeding("procedure")
+    assert found["status"] == "ok" and found["metrics"]["test_accuracy"] > 0.3
+    assert found["costs"]["steps"] == 48
+
+
+@pytest.mark.parametrize(("name", "reason"), [("labels_for_scores", "scores"), ("nothing", "no `predict`")])
+def test_an_answer_that_cannot_be_scored_is_told(name, reason):
+    found = proceeding(name)
+    assert found["status"] == "failed" and reason in found["reason"] and not found["metrics"].get("test_accuracy")
+
+
+def test_no_regime_exceeds_the_budget():
+    for preset, entry in (("smoke", "regime_adaptation"), ("smoke", "small_batch")):
+        found = outcome(entry, preset)
+        assert found["status"] == "ok" and found["costs"]["steps"] == 48
+    assert found["costs"]["samples"] == 48 * 32
 
 
 def test_chance_is_a_tenth():

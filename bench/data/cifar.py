@@ -32,6 +32,7 @@ MD5 = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
+CLASSES, PIXELS = 10, 3 * 32 * 32
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training pictures, by channel
 
 
@@ -89,12 +90,20 @@ class _Plain(pickle.Unpickler):
 
 
 def _batch(path: Path) -> tuple[Any, list[int]]:
+    """(pixels (n, 3072) uint8, n labels in 0..9) of one file, or BenchError."""
+    import numpy as np
+
     try:
         with path.open("rb") as stream:
             content = _Plain(stream, encoding="bytes").load()
-        return content[b"data"], [int(label) for label in content[b"labels"]]
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        pixels, labels = content[b"data"], [int(label) for label in content[b"labels"]]
+    except Exception as error:  # a damaged pickle raises anything, SystemError and MemoryError included
         raise BenchError(f"{path} is no CIFAR-10 batch ({error}); fetch it again") from error
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(labels), PIXELS):
+        raise BenchError(f"{path} is no CIFAR-10 batch (no {len(labels)} pictures of {PIXELS} bytes); fetch it again")
+    if not set(labels) <= set(range(CLASSES)):
+        raise BenchError(f"{path} is no CIFAR-10 batch (labels beyond 0..{CLASSES - 1}); fetch it again")
+    return pixels, labels
 
 
 def load(where: Path, train: bool, count: int) -> tuple[Tensor, Tensor]:

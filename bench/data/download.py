@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import sys
 import urllib.error
@@ -40,7 +41,7 @@ def download(url: str, target: Path, checksum: str, timeout: float = 30.0) -> Pa
                 if percent // 10 != shown:
                     shown = percent // 10
                     print(f"{target.name}: {done >> 20} MB" + (f" of {total >> 20}" if total else ""), file=sys.stderr)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         partial.unlink(missing_ok=True)
         reason = getattr(error, "reason", error)
         raise Unavailable(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.large_batch.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Params:
-    """train, val, test: samples. batch: the small batch that the recipe is stated for. large: the large batch, a fact of
-    the task that a regime takes from the recipe. epochs, lr: of the small-batch recipe. evaluations: over the run.
+    """train, val, test: samples. batch: the small batch that the recipe is stated for; a regime may grow it. epochs, lr: of
+    the small-batch recipe. evaluations: over the run.
     """
 
     train: int = 2048
@@ -81,7 +81,7 @@ class LargeBatch(Task):
 
     @property
     def budget(self) -> Budget:
-        """Updates of the small-batch recipe: an equal number for regime adaptation, far fewer for the others."""
+        """Updates of the small-batch recipe, which no regime exceeds; a longer recipe is cut to it, its drops with it."""
         p = self.params
         return Budget("steps", p.epochs * max(1, p.train // p.batch))
 
@@ -117,7 +117,8 @@ class LargeBatch(Task):
         return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        assert solution.predict is not None
+        if solution.predict is None:
+            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
         test, val, train = (accuracy(solution.predict, *problem.hidden[name]) for name in ("test", "val", "train"))
         moved = log.curve("weight_distance")[1]
         return {
@@ -131,5 +132,6 @@ class LargeBatch(Task):
 
 def accuracy(predict: Callable[..., Any], x: Any, y: Any, chunk: int = 2000) -> float:
     """Share of right answers, asked for in chunks to bound memory."""
-    right = sum(int((predict(a).argmax(-1) == b).sum()) for a, b in zip(x.split(chunk), y.split(chunk), strict=True))
-    return right / len(y)
+    from bench.metrics.classification import right
+
+    return sum(right(predict(a), b) for a, b in zip(x.split(chunk), y.split(chunk), strict=True)) / len(y)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class GhostBatchNorm(nn.Module):
@@ -27,22 +26,7 @@ class GhostBatchNorm(nn.Module):
         if len(chunks) > 1 and chunks[-1].numel() // chunks[-1].shape[1] == 1:
             last = chunks.pop()
             chunks[-1] = torch.cat([chunks[-1], last])
-        norm = self.norm
-        parts = []
-        for part in chunks:
-            parts.append(
-                functional.batch_norm(
-                    part,
-                    norm.running_mean,
-                    norm.running_var,
-                    norm.weight,
-                    norm.bias,
-                    True,
-                    norm.momentum or 0.0,
-                    norm.eps,
-                )
-            )
-        return torch.cat(parts)
+        return torch.cat([self.norm(part) for part in chunks])
 
 
 def with_ghosts(model: nn.Module, chunk: int) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def copies(model: nn.Module) -> list[Tensor]:
     return [p.detach().clone() for p in model.parameters()]
 
 
-def batches(x: Tensor, y: Tensor, size: int, generator: torch.Generator):  # type: ignore[no-untyped-def]
+def batches(x: Tensor, y: Tensor, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless epochs of shuffled batches (x, y); a last partial batch is dropped, unless it is all there is."""
     size = min(size, len(x))
     while True:

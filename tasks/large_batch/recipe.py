@@ -1,4 +1,4 @@
-"""What a batch regime may change: the recipe, and the batch norm that sees ghost batches."""
+"""What a batch regime may change."""
 
 from __future__ import annotations
 
