@@ -33,8 +33,13 @@ types: setup
 board: setup            ## write the static page results/board/index.html
 	$(BIN)/bench browse suite=core --no-open
 
-perf: setup             ## ratios and harness costs, side by side in one run
-	$(BIN)/python -m benchmarks
+perf: $(VENV)/.rivals    ## ratios and harness costs, side by side in one run
+	PYTHONPATH=$(VENV)/rivals $(BIN)/python -m benchmarks
+
+$(VENV)/.rivals: benchmarks/requirements.txt $(STAMP)
+	rm -rf $(VENV)/rivals
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/rivals -r benchmarks/requirements.txt
+	@touch $@
 
 check-small: setup      ## at `small`, every reference beats its floor by the task's margin
 	$(BIN)/python -m pytest -n 2 -m small tests

@@ -3,7 +3,7 @@
     parent ──spawns──▶ fork server ──forks──▶ scorer ──forks──▶ the entry's process
        └────────────── one socket a cell ──────┘ └──── wire ────┘
 
-This module is the parent's side; `bench.process` is what the others run.
+This module is the parent's side; `bench.server` and `bench.process` are what the others run.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Pool:
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
-        code = f"import sys; sys.path[:] = {python_path()!r}; from bench.process import serve; serve({theirs.fileno()})"
+        code = f"import sys; sys.path[:] = {python_path()!r}; from bench.server import serve; serve({theirs.fileno()})"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL

@@ -1,8 +1,8 @@
-"""What runs in the fork server and in a cell's two processes (see bench.pool for the whole picture).
+"""What runs in a cell's two processes (see bench.pool for the whole picture).
 
-The scorer forks the entry's process before the problem exists, so hidden targets are in no memory the entry can read. The
-server has one thread, runs no tensor operation and imports no foreign module. Whatever a cell does (hang, segfault, exit,
-exhaust memory, leave children behind) takes only itself down: the outcome says how it ended.
+The scorer forks the entry's process before the problem exists, so hidden targets are in no memory the entry can read.
+Whatever a cell does (hang, segfault, exit, exhaust memory, leave children behind) takes only itself down: the outcome
+says how it ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TAIL = 4000  # characters of a cell's own output that a failed record keeps
-_PDEATHSIG, _SUBREAPER = 1, 36  # prctl options (Linux)
+PDEATHSIG, _SUBREAPER = 1, 36  # prctl options (Linux)
 
 
 # ---------------------------------------------------------------- frames between parent and scorer: JSON and bytes
@@ -47,64 +47,9 @@ def take_frame(buffer: bytearray) -> tuple[Any, bytes] | None:
     return frame
 
 
-# ---------------------------------------------------------------- the fork server
-
-
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def serve(fd: int) -> None:
-    """Fork a scorer for every socket that arrives on `fd`, until the parent is gone."""
-    import gc
-
-    import numpy.lib.npyio
-    import psutil
-    import torch
-    import torch._dynamo
-
-    import bench.execute
-    import bench.optim
-    import bench.schedules
-    import bench.train
-
-    # what every cell would import anyway; named so that linters see a use
-    assert numpy and psutil and bench.execute and bench.optim and bench.schedules and bench.train
-    bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
-    gc.collect()
-    gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
-    _prctl(_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    sock = socket.socket(fileno=fd)
-    sock.sendall(b"r")
-    while True:
-        ready, _, _ = select.select([sock], [], [], 0.2)
-        _reap()
-        if not ready:
-            continue
-        message, fds, _, _ = socket.recv_fds(sock, 1, 1)
-        if not message:
-            return
-        if os.fork() == 0:
-            sock.close()
-            torch.set_num_threads(1)
-            code = 1
-            try:
-                _scorer_process(socket.socket(fileno=fds[0]))
-                code = 0
-            finally:
-                os._exit(code)
-        for given in fds:
-            os.close(given)
-
-
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
 
 
 # ---------------------------------------------------------------- a cell: the scorer and the entry's process
@@ -137,12 +82,12 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
             return dict(frame[0])
 
 
-def _scorer_process(conn: socket.socket) -> None:
+def scorer_process(conn: socket.socket) -> None:
     from bench import execute
 
     os.setsid()
-    _prctl(_PDEATHSIG, signal.SIGKILL)
-    _prctl(_SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
+    prctl(PDEATHSIG, signal.SIGKILL)
+    prctl(_SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
     started = time.monotonic()
     send_frame(conn, {"pid": os.getpid()})
     message = _read_job(conn)
@@ -207,7 +152,7 @@ def _entry_process(sock: socket.socket, job: Any) -> None:
 
     code = 1
     try:
-        _prctl(_PDEATHSIG, signal.SIGKILL)
+        prctl(PDEATHSIG, signal.SIGKILL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _limit_memory(job.memory_mb)
         link = wire.Connection(sock)

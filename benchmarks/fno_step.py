@@ -7,7 +7,7 @@ Before that, the outputs of the project's FNO are compared with the same weights
 
     python benchmarks/fno_step.py [--json] [--rounds 15]
 
-Without neuraloperator (pip install neuraloperator) only the project's own time is measured.
+`make perf` brings neuraloperator; without it only the project's own time is measured.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def main() -> int:
         print(f"FNO step, batch {BATCH} x {POINTS} points, one thread, torch {found.torch}")
         print(f"  own             {found.own_ms:8.2f} ms CPU   (off its FFT version by {found.deviation_from_fft:.1e})")
         if found.ratio is None:
-            print("  neuraloperator  not installed: pip install neuraloperator")
+            print("  neuraloperator  not here: `make perf` brings it")
         else:
             print(f"  neuraloperator  {found.neuraloperator_ms:8.2f} ms CPU   (version {found.neuraloperator})")
             print(f"  ratio           {found.ratio:8.2f}")
