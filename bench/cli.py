@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     for one in (show, why):
         one.add_argument("--results", default="results", help="the results folder")
     tuning = verb("tune", do_tune, ())
-    tuning.add_argument("--trials", type=int, default=5, help="trials for every entry (default 5)")
+    tuning.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")
     tuning.add_argument("--seeds", type=int, default=2, help="tuning seeds for every trial (default 2)")
     browse = verb("browse", do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")

@@ -136,7 +136,8 @@ def _write(
     edges = [
         path
         for path in best
-        if len(table) > 2 and best[path] in (min(s[path] for s, _ in table), max(s[path] for s, _ in table))
+        if len({value for _, value in table}) > 1  # where all trials tie, nothing was found at an edge
+        and best[path] in (min(s[path] for s, _ in table), max(s[path] for s, _ in table))
     ]
     content = {
         "preset": preset,

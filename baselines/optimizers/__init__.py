@@ -1,1 +1,0 @@
-"""Optimizers that are more than a configuration."""
