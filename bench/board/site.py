@@ -13,7 +13,8 @@ import numpy as np
 
 from bench import stats
 from bench.board import render
-from bench.board.table import GROUPS, SCOPE, Group, Record, Row, Table
+from bench.board.reading import Group, Record
+from bench.board.table import GROUPS, SCOPE, Row, Table
 
 TEMPLATE = Path(__file__).with_name("template.html")
 MANY_TASKS = 8  # from here on an interquartile mean says something

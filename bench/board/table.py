@@ -9,41 +9,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from bench import stats
-from bench.contract import Derived, Metric, Task
+from bench.board.reading import FAILED, NAN, EntrySeeds, Group, Planned, Reader, Record
+from bench.contract import Metric, Task
 
-Record = Mapping[str, Any]
-Group = Literal["closed", "solver", "procedure"]
-State = Literal["ok", "failed", "missing", "undefined"]
 GROUPS: tuple[Group, ...] = ("closed", "solver", "procedure")
-FAILED = ("diverged", "failed", "timeout", "oom", "crashed")
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
 PROVISIONAL = 5  # with fewer seeds a rank is provisional
-NAN = math.nan
-
-
-class Planned(Protocol):
-    """What the plan says of one entry on one task.
-
-    cells: seed -> records in axis order (one, unless a derived metric ranks), None for what has no record.
-    trials: tuning trials made here; 0 if there is nothing to tune, None if the entry was not tuned.
-    """
-
-    @property
-    def entry(self) -> str: ...
-    @property
-    def slots(self) -> Sequence[str]: ...
-    @property
-    def division(self) -> str: ...
-    @property
-    def cells(self) -> Mapping[int, Sequence[Record | None] | None]: ...
-    @property
-    def trials(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -129,114 +106,7 @@ class Table:
         return tuple(row for row in self.rows if row.group == name)
 
 
-@dataclass
-class _Seed:
-    """What one seed gave: `value` on the metric's own axis, penalties included for ranking."""
-
-    state: State
-    value: float = NAN
-    censored: bool = False
-
-
-@dataclass
-class _Entry:
-    """A planned row with its seeds read."""
-
-    plan: Planned
-    seeds: dict[int, _Seed] = field(default_factory=dict)
-    rank: tuple[int, int] | None = None
-    reason: str = ""
-
-    @property
-    def group(self) -> Group:
-        if self.plan.division == "open":
-            return "procedure"
-        return "solver" if "solver" in self.plan.slots else "closed"
-
-    @property
-    def records(self) -> list[Record]:
-        return [record for cell in self.plan.cells.values() for record in cell or () if record is not None]
-
-    def values(self) -> np.ndarray:
-        return np.array([seed.value for seed in self.seeds.values()])
-
-    def count(self, state: State) -> int:
-        return sum(seed.state == state for seed in self.seeds.values())
-
-
-class _Reader:
-    """Turns cells into one value a seed."""
-
-    def __init__(self, task: Task | type[Task], rows: Sequence[Planned]) -> None:
-        self.task = task
-        self.rows = rows
-        self.derived: Derived | None = next((d for d in task.derived if d.metric.name == task.rank), None)
-        self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == task.rank)
-        self.limit = getattr(getattr(task, "budget", None), "limit", None)  # a class has no budget yet, a task has
-
-    def worst(self, metric: Metric, seed: int, position: int) -> float:
-        """The worst value that any entry has at this seed and place on the axis; NaN if nobody has one."""
-        cells = [(row.cells.get(seed) or ())[position : position + 1] for row in self.rows]
-        good = [r["metrics"] for cell in cells for r in cell if r is not None and r["status"] == "ok"]
-        return _worst([metrics[metric.name] for metrics in good if metric.name in metrics], metric)
-
-    def penalty(self, metric: Metric, record: Record, position: int) -> float:
-        """What a failed cell's metric counts as."""
-        if metric.target is not None and self.limit is not None:
-            return float(self.limit)
-        if isinstance(metric.diverged, int | float):
-            return float(metric.diverged)
-        first = record["metrics"].get(f"initial_{metric.name}") if metric.diverged == "first" else None
-        return float(first) if first is not None else self.worst(metric, record["seed"], position)
-
-    def read(self, seed: int, cell: Sequence[Record | None] | None) -> _Seed:
-        """One seed's outcome. A cell whose data, package or device was absent is missing, not failed."""
-        records = [record for record in cell or () if record is not None and record["status"] != "unavailable"]
-        if not records or cell is None or len(records) != len(cell):
-            return _Seed("missing")
-        if self.derived is not None:
-            return self._reduce(self.derived, records)
-        record, name = records[0], self.metric.name
-        if record["status"] in FAILED:
-            return _Seed("failed", self.penalty(self.metric, record, 0), censored=True)
-        if name not in record["metrics"]:
-            return _Seed("undefined")
-        return _Seed("ok", float(record["metrics"][name]), name in record["censored"])
-
-    def _reduce(self, derived: Derived, records: Sequence[Record]) -> _Seed:
-        """A group of cells. A diverged one is part of what is measured; the group fails if nothing in it ended well."""
-        grid, diverged = derived.grid.get(records[0]["preset"], ()), derived.metric.diverged
-        if len(grid) != len(records):
-            return _Seed("missing")
-        if all(record["status"] in FAILED for record in records):
-            return _Seed("failed", float(diverged) if isinstance(diverged, int | float) else NAN)
-        filled = [
-            record["metrics"]
-            if record["status"] == "ok"
-            else record["metrics"] | {m.name: self.penalty(m, record, place) for m in self.task.metrics}
-            for place, record in enumerate(records)
-        ]
-        value = float(derived.reduce(grid, filled))
-        return _Seed("ok", value) if math.isfinite(value) else _Seed("undefined")
-
-    def entries(self) -> list[_Entry]:
-        """Every planned row with every planned seed; penalties that depend on the other entries are filled last."""
-        seeds = sorted({seed for row in self.rows for seed in row.cells})
-        entries = [_Entry(row, {s: self.read(s, row.cells.get(s)) for s in seeds}) for row in self.rows]
-        everywhere = _worst([s.value for e in entries for s in e.seeds.values() if s.state == "ok"], self.metric)
-        for entry in entries:
-            for seed, outcome in entry.seeds.items():
-                if outcome.state == "failed" and math.isnan(outcome.value):
-                    peers = [e.seeds[seed].value for e in entries if e.seeds[seed].state == "ok"]
-                    outcome.value = _worst(peers, self.metric) if peers else everywhere
-        return entries
-
-
-def _worst(values: Sequence[float], metric: Metric) -> float:
-    return NAN if not values else max(values) if metric.better == "min" else min(values)
-
-
-def _unranked(entry: _Entry) -> str:
+def _unranked(entry: EntrySeeds) -> str:
     """Why an entry is not ranked; empty if it is."""
     if missing := entry.count("missing"):
         absent = sum(record["status"] == "unavailable" for record in entry.records)
@@ -248,7 +118,7 @@ def _unranked(entry: _Entry) -> str:
     return "" if np.isfinite(entry.values()).all() else "metric undefined"
 
 
-def _rank(entries: Sequence[_Entry], metric: Metric) -> None:
+def _rank(entries: Sequence[EntrySeeds], metric: Metric) -> None:
     """Give the entries of one group their rank ranges, or the reason why they have none."""
     for entry in entries:
         entry.reason = _unranked(entry)
@@ -264,7 +134,7 @@ def _mean_on_scale(values: np.ndarray, metric: Metric) -> float:
     return stats.t_interval(values, scale=metric.scale)[0]
 
 
-def _order(entry: _Entry, metric: Metric) -> tuple[int, int, bool, float, str]:
+def _order(entry: EntrySeeds, metric: Metric) -> tuple[int, int, bool, float, str]:
     """Ranked first, then what could not be ranked, then what has missing cells; by mean with penalties within."""
     mean = _mean_on_scale(entry.values(), metric)
     standing = 0 if entry.rank else (2 if entry.count("missing") else 1)
@@ -291,7 +161,7 @@ def _others(task: Task | type[Task], records: Sequence[Record], rank: str) -> di
     return {metric.name: _mean_on_scale(np.array(values), metric) for metric, values in found.items() if values}
 
 
-def _value(entry: _Entry, metric: Metric, limit: float | None) -> dict[str, Any]:
+def _value(entry: EntrySeeds, metric: Metric, limit: float | None) -> dict[str, Any]:
     """The fields of a row that describe the ranking metric."""
     good = np.array([seed.value for seed in entry.seeds.values() if seed.state == "ok"])
     fields: dict[str, Any] = dict.fromkeys(("value", "lo", "hi", "median", "low", "high"), NAN) | {"reached": None}
@@ -315,7 +185,7 @@ def _told(anchors: tuple[float, float], metric: Metric) -> bool:
     return math.isfinite(stats.skill(anchors[0], *anchors, metric.scale, metric.better))
 
 
-def _skills(entry: _Entry, metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
+def _skills(entry: EntrySeeds, metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
     """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
     skills = stats.skill(entry.values(), *anchors, metric.scale, metric.better)
     if _told(anchors, metric):
@@ -326,7 +196,7 @@ def _skills(entry: _Entry, metric: Metric, anchors: tuple[float, float]) -> dict
     return {"skills": tuple(map(float, skills)), "skill": mean, "skill_lo": lo, "skill_hi": hi}
 
 
-def _row(task: Task | type[Task], entry: _Entry, reader: _Reader, anchors: tuple[float, float]) -> Row:
+def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tuple[float, float]) -> Row:
     """The finished row of an entry."""
     metric, plan, records = reader.metric, entry.plan, entry.records
     seeds, ok = len(entry.seeds) - entry.count("missing"), entry.count("ok") + entry.count("undefined")
@@ -356,7 +226,7 @@ def _row(task: Task | type[Task], entry: _Entry, reader: _Reader, anchors: tuple
 
 
 def _notes(
-    entries: Sequence[_Entry], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]
+    entries: Sequence[EntrySeeds], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]
 ) -> list[str]:
     """What a reader has to know beside the rows."""
     notes = []
@@ -379,7 +249,7 @@ def build(task: Task | type[Task], rows: Sequence[Planned], records: Sequence[Re
     task: its metrics, anchors and, if an instance, budget and parameters. rows: the plan, already joined with its
     records. records: everything the store has; two of one key that disagree are reported as a conflict.
     """
-    reader = _Reader(task, rows)
+    reader = Reader(task, rows)
     metric, entries = reader.metric, reader.entries()
     for group in GROUPS:
         _rank([entry for entry in entries if entry.group == group], metric)

@@ -1,0 +1,111 @@
+"""Hand-made plans and records of a task that does not exist, for the tests of tables and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from bench.board.table import Table
+from bench.contract import Budget, Derived, Metric, Target
+
+ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
+LOSS = Metric("loss", "nats", "min", "Final loss.", scale="log", diverged="first")
+STEPS = Metric("steps", "", "min", "Steps to 99 %.", scale="log", target=Target("accuracy", 0.99))
+ACCURACY = Metric("accuracy", "", "max", "Held back.", scale="logit", diverged=0.0)
+
+
+def task(*metrics: Metric, rank: str | None = None, derived: tuple[Derived, ...] = (), limit: int = 100) -> Any:
+    return SimpleNamespace(
+        name="toy/task",
+        version=2,
+        metrics=metrics,
+        derived=derived,
+        rank=rank or metrics[0].name,
+        floors=("floor",),
+        reference="reference",
+        slots=(),
+        budget=Budget("steps", limit),
+        params=SimpleNamespace(width=8),
+    )
+
+
+@dataclass
+class Plan:
+    entry: str
+    cells: Mapping[int, Sequence[Any] | None]
+    trials: int | None = 0
+    slots: tuple[str, ...] = ("optimizer",)
+    division: str = "closed"
+
+
+def record(entry: str, seed: int, status: str = "ok", **more: Any) -> dict[str, Any]:
+    base = {
+        "key": f"{entry}{seed}",
+        "task": "toy/task",
+        "version": 2,
+        "params": {"width": 8},
+        "preset": "small",
+        "entry": entry,
+        "config": {},
+        "seed": seed,
+        "status": status,
+        "metrics": {},
+        "censored": [],
+        "costs": {"cpu": {"setup": 0.5, "train": 4.0 + seed, "predict": 0.1}, "cpu_total": 5.0, "wall": 6.0}
+        | {"rss_mb": 200.0, "steps": 100, "samples": 3200, "evals": 0, "parameters": 1234},
+        "provenance": {},
+    }
+    return base | more
+
+
+def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Plan:
+    """Values by seed: a number is an ok cell, a word its status, None a missing cell."""
+    cells: dict[int, Any] = {}
+    for seed, value in enumerate(values):
+        if value is None:
+            cells[seed] = None
+        elif isinstance(value, str):
+            cells[seed] = [record(entry, seed, value)]
+        else:
+            cells[seed] = [record(entry, seed, metrics={metric: float(value)})]
+    return Plan(entry, cells, **more)
+
+
+def anchors(n: int = 3, metric: str = "nrmse", floor: float = 1.0, top: float = 0.01) -> list[Plan]:
+    return [plan("floor", [floor] * n, metric), plan("reference", [top] * n, metric)]
+
+
+def named(table: Table) -> dict[str, Any]:
+    return {row.entry: row for row in table.rows}
+
+
+def times(entry: str, values: Sequence[float | str]) -> Plan:
+    """A number below the budget was reached; one at the budget is censored."""
+    row = plan(entry, values, "steps")
+    for cell in row.cells.values():
+        if cell[0]["metrics"].get("steps") == 100:
+            cell[0]["censored"] = ["steps"]
+    return row
+
+
+GRID = (0.1, 1.0, 10.0)
+SPREAD = Derived(
+    Metric("spread", "", "min", "Worst over best.", scale="log", diverged=1000.0),
+    axis="lr",
+    grid={"small": GRID},
+    reduce=lambda grid, rows: max(row["loss"] for row in rows) / min(row["loss"] for row in rows) + 0 * len(grid),
+)
+
+
+def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> Plan:
+    cells: dict[int, Any] = {}
+    for seed, values in enumerate(table):
+        cells[seed] = None if values is None else []
+        for lr, value in zip(GRID, values or (), strict=False):
+            status, loss = (value, {}) if isinstance(value, str) else ("ok", {"loss": value})
+            one = record(entry, seed, status, key=f"{entry}{seed}{lr}", params={"width": 8, "lr": lr}, metrics=loss)
+            one["metrics"] = loss | {"initial_loss": 8.0}
+            cells[seed].append(None if value is None else one)
+    return Plan(entry, cells)

@@ -1,0 +1,195 @@
+"""Exports of tables, the page and the figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import stats
+from bench.board import figures, render, site
+from bench.board.table import SCOPE, Table, build
+from tests.rows import (
+    ERROR,
+    LOSS,
+    Plan,
+    anchors,
+    named,
+    plan,
+    task,
+)
+
+# --- numbers and exports
+
+
+def test_numbers():
+    cases = {0.0: "0", 0.12345: "0.123", 999.9: "1,000", 12345.6: "12,346", 1e-5: "1.00e−5", 2.5e7: "2.50e7"}
+    cases |= {-3.0: "−3.00", math.nan: "—", math.inf: "∞", 0.0012: "0.00120"}
+    assert {x: render.number(x) for x in cases} == cases
+    assert render.number(None) == "—" and render.number(0.456, 2) == "0.46"
+
+
+NASTY = 'a|b & <script>alert("x")</script> 50%_$\\'
+
+
+@pytest.fixture
+def everything() -> Table:
+    rows = [*anchors(), plan("mine", [0.1, 0.3, "diverged"], trials=20), plan("raw", [0.2, 0.25, 0.3], trials=None)]
+    return build(task(ERROR, LOSS), [*rows, plan(NASTY, [0.5, None, 0.4])], suite="core")
+
+
+def test_terminal_at_100_columns(everything):
+    text = render.terminal(everything, 100)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert text.count(NASTY[:6]) == 1 and "missing 1 of 3" in re.sub(
+        r"\s+", " ", text
+    )  # broken over lines, not cut off
+    assert "toy/task v2 · small · suite core" in lines[0] and "width=8" in lines[1]
+    assert SCOPE in text and "untuned" in text and "provisional" in text and "closed division" in text
+    assert len(render.terminal(everything, 220).splitlines()[4]) > len(lines[4])  # further columns appear
+    assert "wall s" in render.terminal(everything, 220) and "wall s" not in text
+
+
+def test_markdown_keeps_its_columns(everything):
+    text = render.markdown(everything)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", row.replace("\\\\", ""))) for row in rows}) == 1 and len(rows) == 2 + 5
+    assert SCOPE in text and "small" in text and "width=8" in text and "<script>" not in text
+
+
+def test_csv_parses_back(everything):
+    lines = list(csv.DictReader(io.StringIO(render.csv(everything))))
+    assert [line["entry"] for line in lines] == [row.entry for row in everything.rows]
+    for line, row in zip(lines, everything.rows, strict=True):
+        assert line["scope"] == SCOPE and json.loads(line["params"]) == {"width": 8} and line["preset"] == "small"
+        assert (float(line["value"]) if line["value"] else math.nan) == pytest.approx(row.value, nan_ok=True)
+        assert (json.loads(line["rank"]) if line["rank"] else None) == (list(row.rank) if row.rank else None)
+        assert float(line["costs.train"]) == row.costs.train
+    assert next(line for line in lines if line["entry"] == "mine")["failures.diverged"] == "1"
+
+
+def test_json_parses_back(everything):
+    objects = json.loads(render.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
+    for item, row in zip(objects, everything.rows, strict=True):
+        assert item["entry"] == row.entry and item["scope"] == SCOPE and item["params"] == {"width": 8}
+        assert item["costs"]["train"] == row.costs.train and item["failures"] == row.failures
+        assert item["value"] == (None if math.isnan(row.value) else row.value)
+
+
+def test_latex_escapes_and_balances(everything):
+    text = render.latex(everything)
+    assert r"\toprule" in text and r"\bottomrule" in text and SCOPE in text and "small" in text
+    assert r"50\%\_\$\textbackslash{}" in text and "a|b \\& \\textless{}script" in text
+    widths = {len(re.findall(r"(?<!\\)&", line)) for line in text.splitlines() if line.endswith(r"\\") and "&" in line}
+    assert len(widths) == 1
+
+
+# --- the page
+
+
+class Page(HTMLParser):
+    """Collects tags and checks that they close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def stored(table_rows: Sequence[Plan]) -> list[dict[str, Any]]:
+    return [one for row in table_rows for cell in row.cells.values() for one in cell or () if one]
+
+
+def test_the_page_stands_alone_and_escapes(tmp_path):
+    rows = [*anchors(), plan("mine", [0.1, 0.3, "diverged"]), plan(NASTY, [0.5, None, 0.4])]
+    records = stored(rows)
+    records[0]["metrics"]["<b>"] = 1.0
+    drawn = figures.horizon({"mine": ([1, 2, 3], [0.1, 0.2, 0.4])})
+    tables = [build(task(ERROR), rows, records, suite="<core>")]
+    path = site.write(tables, records, tmp_path / "board", {"toy/task: horizon": drawn, "<i>all": drawn})
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert path == tmp_path / "board" / "index.html" and page.open == []
+    assert "script" not in page.tags and "b" not in page.tags and "i" not in page.tags
+    assert all(link.startswith("#") for link in page.links) and "@import" not in text and "url(http" not in text
+    assert page.tags.count("details") == 4 and page.tags.count("svg") == 2
+    assert "python -m bench show mine2" in text and "&lt;core&gt;" in text and "&lt;script&gt;" in text
+    assert SCOPE in text and "width=8" in text and "prefers-color-scheme: dark" in text
+    assert text.index("toy/task: horizon") < text.index("&lt;i&gt;all")
+
+
+def test_the_page_without_figures_or_records(tmp_path):
+    path = site.write([build(task(ERROR), [])], [], tmp_path)
+    assert Page(path.read_text(encoding="utf-8")).open == []
+
+
+def test_summary_is_the_aggregate_over_tasks():
+    easy = [*anchors(), plan("mine", [0.1, 0.12, 0.09]), plan("part", [0.1] * 3), plan("raw", [0.1] * 3, trials=None)]
+    hard = [*anchors(), plan("mine", [0.5, 0.6, "oom"]), plan("raw", [0.1] * 3)]
+    first, second = build(task(ERROR), easy, suite="core"), build(task(ERROR), hard, suite="core")
+    (summary,) = site.summarise([first, second])
+    assert (summary.suite, summary.group, len(summary.tasks)) == ("core", "closed", 2)
+    assert [s.entry for s in summary.standings] == ["reference", "mine", "floor", "raw", "part"]
+    mine = summary.standings[1]
+    skills = [named(table)["mine"].skills for table in (first, second)]
+    assert (mine.mean, mine.lo, mine.hi) == pytest.approx(stats.aggregate(skills))
+    means = sorted(float(np.mean(one)) for one in skills)
+    assert [mine.out_lo, mine.out_hi] == pytest.approx(means) and math.isnan(mine.middle)
+    assert [s.reason for s in summary.standings[3:]] == ["untuned", "on 1 of 2 tasks"]
+    many = next(s for s in site.summarise([first] * 8)[0].standings if s.entry == "mine")
+    assert many.middle == pytest.approx(named(first)["mine"].skill)
+
+
+def test_suites_and_groups_are_summarised_apart():
+    solver = plan("solve", [0.1] * 3, slots=("solver",))
+    tables = [build(task(ERROR), [*anchors(), solver], suite=suite) for suite in ("a", "b")]
+    kinds = [(s.suite, s.group) for s in site.summarise(tables)]
+    assert kinds == [("a", "closed"), ("a", "solver"), ("b", "closed"), ("b", "solver")]
+
+
+# --- figures
+
+CURVES = {"_a<b>$x$": ([1, 10, 100], [0.5, 0.1, 0.02]), "other": ([1, 10, 100], [0.6, math.nan, 0.0])}
+
+
+@pytest.mark.parametrize("draw", [figures.ladder, figures.sensitivity, figures.horizon])
+def test_figures_are_svg_with_their_labels(draw):
+    svg = draw(CURVES)
+    text = "".join(ET.fromstring(svg).itertext())
+    assert svg.startswith("<svg") and "_a<b>$x$" in text and "other" in text
+    assert "currentColor" in svg and figures.INK not in svg
+    assert draw(CURVES) == svg
+    assert draw({}).startswith("<svg")
+
+
+def test_delay_shows_the_delay():
+    steps = [10, 100, 1000, 10000]
+    svg = figures.delay({"adamw": (steps, [0.5, 1, 1, 1])}, {"adamw": (steps, [0, 0, 0.5, 1]), "sgd": (steps, [0] * 4)})
+    assert "×100" in "".join(ET.fromstring(svg).itertext())
+    assert figures.crossing((steps, [0, 0, 0.5, 1]), 0.95) == 10000
+    assert math.isnan(figures.crossing((steps, [0] * 4), 0.5))
