@@ -244,20 +244,21 @@ def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False
     return found
 
 
-def estimate(plan: Plan, found: Mapping[str, State], store: Store) -> tuple[float, int]:
-    """(CPU seconds the cells to run should cost by stored costs of their like, number of cells without any)."""
+def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
+    """key -> CPU seconds, the mean of what the store has of the same task, preset and entry; absent where it has none."""
     known: dict[tuple[str, str, str], list[float]] = {}
     for source in (store.published(), store.records()):
         for record in source:
             cost = record["costs"].get("cpu_total")
             if cost is not None and record["status"] in SETTLED:
                 known.setdefault((record["task"], record["preset"], record["entry"]), []).append(cost)
-    total, unknown = 0.0, 0
-    for cell in plan.cells():
-        if found[cell.key].rerun:
-            costs = known.get((cell.task, cell.preset, cell.entry))
-            if costs:
-                total += sum(costs) / len(costs)
-            else:
-                unknown += 1
-    return total, unknown
+    means = {like: sum(costs) / len(costs) for like, costs in known.items()}
+    found = ((cell.key, means.get((cell.task, cell.preset, cell.entry))) for cell in cells)
+    return {name: cost for name, cost in found if cost is not None}
+
+
+def estimate(plan: Plan, found: Mapping[str, State], store: Store) -> tuple[float, int]:
+    """(CPU seconds the cells to run should cost by stored costs of their like, number of cells without any)."""
+    todo = [cell for cell in plan.cells() if found[cell.key].rerun]
+    costs = expected(todo, store)
+    return sum(costs.values()), len(todo) - len(costs)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from bench.contract import BenchError
 from bench.data import cache_dir
-from bench.plan import Cell, Plan, states
+from bench.plan import Cell, Plan, expected, states
+from bench.progress import Progress
 from bench.provenance import provenance
 from bench.store import Store
 
@@ -67,48 +67,6 @@ def record_of(cell: Cell, outcome: Mapping[str, Any], settings: Any, started: st
 
 
 @dataclass
-class Progress:
-    """Done, failed, left, rate, time left, and what runs now; one line, redrawn on a terminal, else now and then."""
-
-    total: int
-    skipped: int
-    workers: int
-    out: Any = field(default_factory=lambda: sys.stderr)
-    done: int = 0
-    bad: int = 0
-    started: float = field(default_factory=time.monotonic)
-    shown: float = 0.0
-    walls: deque[float] = field(default_factory=lambda: deque(maxlen=50))
-
-    def line(self, running: list[str]) -> str:
-        """The state of the sweep in words."""
-        left = self.total - self.done
-        text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
-        if self.skipped:
-            text += f", {self.skipped} fresh"
-        if self.walls and left:
-            seconds = left * sum(self.walls) / len(self.walls) / self.workers
-            text += f", about {seconds / 60:.1f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
-        return text + (f" | {'; '.join(running)}" if running else "")
-
-    def show(self, running: list[str], force: bool = False) -> None:
-        """Redraw, at most twice a second on a terminal and every ten seconds elsewhere."""
-        tty = self.out.isatty()
-        now = time.monotonic()
-        if not force and now - self.shown < (0.5 if tty else 10.0):
-            return
-        self.shown = now
-        text = self.line(running)
-        self.out.write(f"\r\x1b[2K{text[:140]}" if tty else f"{text}\n")
-        self.out.flush()
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
-        self.out.flush()
-
-
-@dataclass
 class Summary:
     """How a sweep ended."""
 
@@ -139,7 +97,7 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
     if not todo:
         return summary
     _check_writable(store)
-    progress = Progress(len(todo), summary.fresh, int(settings.workers))
+    progress = Progress(len(todo), summary.fresh, int(settings.workers), expected(todo, store))
     try:
         for record, curves in _outcomes(todo, store, settings, progress, summary):
             store.put(record, curves)
@@ -148,10 +106,8 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
             summary.ran += 1
             status = record["status"]
             summary.statuses[status] = summary.statuses.get(status, 0) + 1
-            progress.done += 1
-            if status == "ok":
-                progress.walls.append(record["costs"]["wall"])
-            elif status != "unavailable":
+            progress.ended(record["key"], record["costs"]["wall"] if status == "ok" else None)
+            if status not in ("ok", "unavailable"):
                 progress.bad += 1
                 progress.say(
                     f"{status}: {record['task']} {record['entry']} seed {record['seed']}: {record.get('reason', '')}"
@@ -214,6 +170,20 @@ def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) ->
         yield record_of(cell, outcome, settings, now), npz(outcome.get("curves", {}))
 
 
+@cache
+def _usual(task: str, preset: str) -> dict[str, Any]:
+    from bench import config
+
+    return config.parameters(config.task_spec(task), preset, {})
+
+
+def _label(cell: Cell) -> str:
+    """The cell in a few words, with the parameters that are not the preset's."""
+    usual = _usual(cell.task, cell.preset)
+    set_ = "".join(f" {name}={value}" for name, value in cell.params.items() if usual.get(name) != value)
+    return f"{cell.task} {cell.entry}{set_} seed {cell.seed}"
+
+
 def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
     """Take the cell, unless another sweep runs it now or has just finished it."""
     if not store.lease(cell.key):
@@ -235,11 +205,11 @@ def _pooled(
     def jobs() -> Iterator[tuple[str, str, Any]]:
         for cell in cells:
             if not _claim(cell, store, summary):
-                progress.done += 1
+                progress.ended(cell.key, None)
                 continue
             if cell.key not in skip and store.get(cell.key) is not None:
                 store.release(cell.key)  # another sweep finished it meanwhile
-                progress.done += 1
+                progress.ended(cell.key, None)
                 summary.elsewhere += 1
                 continue
             started[cell.key] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -249,7 +219,7 @@ def _pooled(
 
     def idle() -> None:
         nonlocal touched
-        progress.show([f"{by_key[k].task} {by_key[k].entry} {by_key[k].seed}" for k in pool.running if k in by_key])
+        progress.show([_label(by_key[name]) for name in pool.running if name in by_key])
         if time.monotonic() - touched > 30:
             touched = time.monotonic()
             for running in pool.running:
