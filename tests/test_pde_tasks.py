@@ -12,7 +12,7 @@ import torch
 
 from bench import config
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
-from bench.data import cache_dir, pdebench
+from bench.data import cache_dir, pdebench, writing
 from bench.data.fields import Fields
 from bench.execute import Job, Scorer, call
 from tasks.pde import base, fields, rollout
@@ -166,7 +166,7 @@ def foreign(tmp_path: Path) -> Path:
     t = np.linspace(0, 0.4, 21)
     values = fields.burgers(fields.Waves.draw(6, 5), 32, t, 0.1).astype(np.float32)
     held = Fields(values[..., None], (fields.grid(32),), t, ("u",), {"Nu": 0.1})
-    pdebench.write(tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5", held, [held], "scalar")
+    writing.write(tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5", held, [held], "scalar")
     return tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5"
 
 
@@ -204,7 +204,7 @@ def test_a_file_that_differs_from_the_parameters_names_the_settings_that_fit(for
 def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
     old = pdebench.read(foreign)
     moved = replace(old, axes=(2 * old.axes[0] - 1,))
-    pdebench.write(foreign, moved, [moved], "scalar")
+    writing.write(foreign, moved, [moved], "scalar")
     with pytest.raises(BenchError, match="spans a length of 2, not 1"):
         Burgers(Burgers.Params(**settings(foreign))).prepare(tmp_path)
 

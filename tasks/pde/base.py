@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 GENERATOR = 2  # raise it whenever generated numbers change
 DATA_SEED = 20221012
-SHARD = 50  # trajectories generated, and stored, at a time
 EPSILON = 1e-6  # of an RMS below which any field is at rest
 WORST = 10.0  # what a diverged rollout counts as, and the most that one frame of one trajectory may
 
@@ -54,6 +53,9 @@ SMOKE = {
     "points": 32, "frames": 9, "final_time": 0.4, "train": 8, "valid": 4, "test": 4, "steps": 8, "batch": 8,
     "evaluations": 2,
 }  # fmt: skip
+SMOKE_2D = {
+    "points": 16, "frames": 5, "train": 4, "valid": 2, "test": 2, "steps": 4, "batch": 4, "evaluations": 1,
+}  # fmt: skip
 PAPER = {
     "points": 1024, "frames": 201, "final_time": 2.0, "reduced_resolution": 4, "reduced_resolution_t": 5,
     "initial_step": 10, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "unroll": 31,
@@ -71,10 +73,11 @@ def surrogate(*, channels_in: int, channels_out: int, grid: tuple[int, ...], per
 
 
 def solver(*, initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any]) -> Tensor:
-    """States (batch, x.., times, channels) at times t > 0 (times,) after `initial` (batch, x.., channels).
+    """States (batch, x.., times, predicted channels) at times t > 0 (times,) after `initial` (batch, x.., channels).
 
-    axes: the coordinates along each dimension. equation: its name and parameters, such as {"name": "advection", "beta": b}
-    or {"name": "burgers", "nu": n}; the task's README gives each.
+    The first equation["constants"] channels of `initial` do not change and are not predicted. axes: the coordinates along
+    each dimension. equation: its name and parameters, such as {"name": "advection", "beta": b} or {"name": "burgers",
+    "nu": n}; the task's README gives each.
     """
     raise NotImplementedError
 
@@ -102,6 +105,20 @@ METRICS = (
 )
 
 
+def loss(*, pred: Tensor, target: Tensor, epsilon: Tensor) -> Tensor:
+    """What training minimises, a number, of predicted and true frames (batch, x.., frames, channels).
+
+    epsilon: (channels,), the RMS below which a channel of the target is at rest.
+    """
+    raise NotImplementedError
+
+
+def metrics_of(*channels: str) -> tuple[Metric, ...]:
+    """The metrics of a task with several channels: those that all tasks have, and the relative error of each channel."""
+    each = (error(f"nrmse_{name}", f"relative RMS error of {name} alone", "1") for name in channels)
+    return (*METRICS, *each)
+
+
 class Evolution(Task):
     """Predict frames `initial_step` .. end of unseen trajectories from the frames before."""
 
@@ -115,13 +132,16 @@ class Evolution(Task):
     length: ClassVar[float] = 1.0  # of the domain, along every axis
     periodic: ClassVar[bool] = True
     family: ClassVar[Family] = "scalar"  # the layout of its files, see bench.data.pdebench
+    constants: ClassVar[int] = 0  # so many of the first channels do not change in time: given, not predicted
+    shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
-    metrics = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     slots = (
         Slot("surrogate", surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
-        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule")),
+        Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
+        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
     )
     floors = ("persistence",)
     paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
@@ -154,17 +174,24 @@ class Evolution(Task):
 
     @abstractmethod
     def shard(self, start: int, count: int) -> Fields:
-        """Trajectories start .. start + count - 1 at the stored resolution, made in float64; any cut gives the same."""
+        """Trajectories start .. start + count - 1 at the stored resolution, made in float64.
+
+        start is a multiple of `shard_size`: each shard draws from a stream of its own.
+        """
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {self.params.file: Path(self.params.file).expanduser()} if self.params.file else {}
 
-    def generated_file(self, cache: Path) -> Path:
-        """Where generated data lie; the name tells data apart that differ in a parameter or in the generator."""
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What generated data depend on, beside the code."""
         names = ("points", "frames", "final_time", "train", "valid", "test")
         parts = {name: asdict(self.params)[name] for name in names} | self.physics
-        parts |= {"generator": GENERATOR, "seed": DATA_SEED}
-        digest = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return parts | {"generator": GENERATOR, "seed": DATA_SEED}
+
+    def generated_file(self, cache: Path) -> Path:
+        """Where generated data lie; the name tells data apart that differ in a parameter or in the generator."""
+        digest = hashlib.blake2b(json.dumps(self.identity, sort_keys=True).encode(), digest_size=6).hexdigest()
         return cache / "pde" / f"{self.name.rsplit('/', 1)[-1]}_{digest}.{'h5' if self.family == 'seeds' else 'hdf5'}"
 
     def prepare(self, cache: Path) -> Fields:
@@ -177,8 +204,8 @@ class Evolution(Task):
         self.check()
         path = Path(p.file).expanduser() if p.file else self.generated_file(cache)
         if not p.file:
-            make.make(path, self.shard, self.samples, self.family, SHARD, print)
-        self._match(path, pdebench.info(path))
+            make.make(path, self.shard, self.samples, self.family, self.shard_size, print, json.dumps(self.identity))
+        self.match(path, pdebench.info(path))
         data = pdebench.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
         finite = np.isfinite(data.values).reshape(len(data.values), -1).all(axis=1)
         if not finite.all():
@@ -206,10 +233,11 @@ class Evolution(Task):
             "train": train,
             "axes": [torch.from_numpy(axis).float() for axis in data.axes],
             "t": torch.from_numpy(data.t).float(),
-            "equation": {"name": self.equation, **self.physics},
+            "equation": {"name": self.equation, "constants": self.constants, **self.physics},
             "channels": list(self.channels),
+            "constants": self.constants,
             "periodic": self.periodic,
-            "rest": self.resting * rms + EPSILON,
+            "rest": self.resting * rms[self.constants :] + EPSILON,
         }
         hidden = {"test": test, "valid": valid, "rest": public["rest"]}
         return Problem(public, hidden, Path(p.file).name if p.file else "generated")
@@ -222,7 +250,7 @@ class Evolution(Task):
     def _predicted(self, values: Tensor, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
         """(prediction, target) of the frames after the context."""
         context, target = values[..., : self.params.initial_step, :], values[..., self.params.initial_step :, :]
-        pred = predict(context.contiguous())
+        pred, target = predict(context.contiguous()), target[..., self.constants :]
         if pred.shape != target.shape:
             raise BenchError(
                 f"predict returned {tuple(pred.shape)}; (batch, x.., frames, channels) = {tuple(target.shape)} is wanted"
@@ -257,10 +285,11 @@ class Evolution(Task):
             **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
         }
         if len(self.channels) > 1:
-            found |= {f"nrmse_{name}": float(value) for name, value in zip(self.channels, by_channel, strict=True)}
+            names = self.channels[self.constants :]
+            found |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
         return found
 
-    def _match(self, path: Path, held: Layout) -> None:
+    def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""
         p = self.params
         if held.names != self.channels or len(held.axes) != self.dims:

@@ -29,42 +29,46 @@ class Frame:
     coordinates: Tensor
     mean: Tensor
     scale: Tensor
+    constants: int = 0  # so many of the first channels do not change
 
     @classmethod
-    def of(cls, axes: Sequence[Tensor], values: Tensor) -> Frame:
+    def of(cls, axes: Sequence[Tensor], values: Tensor, constants: int = 0) -> Frame:
         """Means and deviations of the training `values`; a single channel stays as it is."""
         grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
         channels = values.shape[-1]
         if channels == 1:
-            return cls(grid, torch.zeros(1), torch.ones(1))
+            return cls(grid, torch.zeros(1), torch.ones(1), constants)
         flat = values.reshape(-1, channels).double()
         scale = flat.std(dim=0).clamp(min=1e-12)
-        return cls(grid, flat.mean(dim=0).float(), scale.float())
+        return cls(grid, flat.mean(dim=0).float(), scale.float(), constants)
 
     def advance(self, model: nn.Module, window: Tensor) -> Tensor:
         """The next frame (batch, x.., 1, channels) after `window` (batch, x.., context, channels).
 
-        The model sees the context's channels, oldest frame first, then the coordinates, as its last dimension.
+        The model sees the context's channels, oldest frame first, then the coordinates, as its last dimension; it predicts
+        the channels that change.
         """
         inputs = ((window - self.mean) / self.scale).flatten(-2)
         coordinates = self.coordinates.expand(len(window), *self.coordinates.shape)
         out: Tensor = model(torch.cat([inputs, coordinates], dim=-1))
-        wanted = (*window.shape[:-2], window.shape[-1])
+        fixed = self.constants
+        wanted = (*window.shape[:-2], window.shape[-1] - fixed)
         if out.shape != wanted:
             raise BenchError(
                 f"the surrogate returned {tuple(out.shape)} for inputs {(*inputs.shape[:-1], 'channels_in')}; "
                 f"return (batch, x.., channels_out) = {wanted}"
             )
-        return (self.mean + self.scale * out).unsqueeze(-2)
+        new = (self.mean[fixed:] + self.scale[fixed:] * out).unsqueeze(-2)
+        return torch.cat([window[..., -1:, :fixed], new], dim=-1) if fixed else new
 
 
 def rollout(model: nn.Module, context: Tensor, frame: Frame, frames: int) -> Tensor:
-    """`frames` frames after `context`, each from the ones before: (batch, x.., frames, channels)."""
+    """`frames` frames after `context`, each from the ones before: (batch, x.., frames, predicted channels)."""
     window, made = context, []
     for _ in range(frames):
         made.append(frame.advance(model, window))
         window = torch.cat([window[..., 1:, :], made[-1]], dim=-2)
-    return torch.cat(made, dim=-2)
+    return torch.cat(made, dim=-2)[..., frame.constants :]
 
 
 def relative_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -> Tensor:
@@ -75,6 +79,11 @@ def relative_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) 
     space = tuple(range(1, pred.ndim - 2))
     error = (pred - target).square().mean(dim=space)
     return ((error + TINY**2).sqrt() / (target.square().mean(dim=space).sqrt() + epsilon)).mean()
+
+
+def squared_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -> Tensor:
+    """PDEBench's: the mean squared error of the fields as they are, summed over frames. It weighs strong fields most."""
+    return (pred - target).square().mean(dim=(*range(pred.ndim - 2), -1)).sum()
 
 
 def windows(values: Tensor, context: int, unroll: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -99,13 +108,14 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         log.count(parameters=0)
         return Solution(solved(parts["solver"], params.initial_step, public))
     axes, values, context = public["axes"], public["train"], params.initial_step
-    frame, channels = Frame.of(axes, values), values.shape[-1]
+    fixed, channels = int(public["constants"]), values.shape[-1]
+    frame = Frame.of(axes, values, fixed)
     frames = len(public["t"]) - context
     unroll = min(params.unroll, frames)
     torch.manual_seed(seeds("init"))
     model = parts["surrogate"](
         channels_in=context * channels + len(axes),
-        channels_out=channels,
+        channels_out=channels - fixed,
         grid=tuple(len(axis) for axis in axes),
         periodic=bool(public["periodic"]),
     )
@@ -113,8 +123,9 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
     log.count(parameters=train.parameter_count(model))
     epsilon = public["rest"]
 
-    def loss(batch: Tensor) -> Tensor:
-        return relative_loss(rollout(model, batch[..., :context, :], frame, unroll), batch[..., context:, :], epsilon)
+    def loss(batch: Tensor) -> Any:
+        pred = rollout(model, batch[..., :context, :], frame, unroll)
+        return parts["loss"](pred=pred, target=batch[..., context:, fixed:], epsilon=epsilon)
 
     predict = train.served(model, optimizer, lambda fields: rollout(model, fields, frame, frames))
     train.Loop(
@@ -132,7 +143,7 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
 
 def solved(solver: Callable[..., Tensor], context: int, public: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     """`predict` of a classical solver: it starts from the last context frame and knows the equation."""
-    axes, t, equation = public["axes"], public["t"], public["equation"]
+    axes, t, equation = public["axes"], public["t"].double(), public["equation"]
     times = t[context:] - t[context - 1]
 
     def predict(fields: Tensor) -> Tensor:
