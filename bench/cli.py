@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
+from bench.data import verbs as data_verbs
 
 OVERRIDES = """overrides (Hydra's grammar):
   task=pde/burgers_1d              a task; task=glob(pde/*) for several
@@ -296,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")
     verb("publish", do_publish, ())
+    data_verbs.add_parser(verbs, plain)
     new = verb("new", do_new, (), sweeps=False)
     new.add_argument("what", choices=["entry"])
     new.add_argument("name")

@@ -63,7 +63,7 @@ def by_fft(model: FNO, x: Tensor) -> Tensor:
 def deviation() -> float:
     """Largest difference between the network's output and its FFT version, relative to the largest output."""
     torch.manual_seed(0)
-    model = FNO(CHANNELS, 1, POINTS, MODES, WIDTH, LAYERS, HEAD)
+    model = FNO(CHANNELS, 1, (POINTS,), True, MODES, WIDTH, LAYERS, HEAD)
     x = torch.randn(BATCH, POINTS, CHANNELS)
     with torch.no_grad():
         reference = by_fft(model, x)
@@ -80,7 +80,7 @@ def stepper(model: nn.Module, channels_first: bool) -> Callable[[], None]:
     def step() -> None:
         optimizer.zero_grad()
         out = model(x)
-        relative_loss(out.transpose(1, 2) if channels_first else out, y).backward()
+        relative_loss((out.transpose(1, 2) if channels_first else out).unsqueeze(-1), y.unsqueeze(-1)).backward()
         optimizer.step()
 
     return step
@@ -128,7 +128,7 @@ def measure(rounds: int) -> Measured:
     """Compare outputs, then time the steps."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    steps = {"own": stepper(FNO(CHANNELS, 1, POINTS, MODES, WIDTH, LAYERS, HEAD), channels_first=False)}
+    steps = {"own": stepper(FNO(CHANNELS, 1, (POINTS,), True, MODES, WIDTH, LAYERS, HEAD), channels_first=False)}
     rival = find_spec("neuralop") is not None
     if rival:
         steps["neuraloperator"] = stepper(others(), channels_first=True)

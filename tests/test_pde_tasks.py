@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import torch
 
 from bench import config
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
-from bench.data import cache_dir, hdf5
+from bench.data import cache_dir, pdebench, writing
+from bench.data.fields import Fields
 from bench.execute import Job, Scorer, call
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
@@ -45,36 +46,58 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_windows_are_all_windows_once_an_epoch_in_a_seeded_order():
-    values = torch.arange(2 * 3 * 6).reshape(2, 3, 6).float()  # (samples, points, frames)
+    values = torch.arange(2 * 3 * 6).reshape(2, 3, 6, 1).float()  # (samples, points, frames, channels)
 
     def first(count: int, seed: int) -> torch.Tensor:
         batches = rollout.windows(values, 2, 1, 4, torch.Generator().manual_seed(seed))
         return torch.cat([next(batches) for _ in range(count)])
 
     epoch = first(2, 0)
-    assert epoch.shape == (8, 3, 3)
-    expected = {tuple(values[s, 0, i : i + 3].tolist()) for s in range(2) for i in range(4)}
+    assert epoch.shape == (8, 3, 3, 1)
+    epoch = epoch[..., 0]
+    expected = {tuple(values[s, 0, i : i + 3, 0].tolist()) for s in range(2) for i in range(4)}
     assert {tuple(w[0].tolist()) for w in epoch} == expected
     assert bool((epoch[:, 1] == epoch[:, 0] + 6).all())  # the points of one sample
-    torch.testing.assert_close(epoch, first(2, 0))
-    assert not torch.equal(epoch, first(2, 1))
+    torch.testing.assert_close(epoch, first(2, 0)[..., 0])
+    assert not torch.equal(epoch, first(2, 1)[..., 0])
 
 
 def test_a_rollout_feeds_predictions_back():
     class Fibonacci(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            assert x.shape[-1] == 3 and bool((x[..., 2] == coordinate).all())
+            assert x.shape == (4, 2, 3) and bool((x[..., 2] == coordinate).all())
             return x[..., 0:1] + x[..., 1:2]
 
     coordinate = torch.tensor([0.25, 0.75])
-    context = torch.tensor([1.0, 1.0]).expand(4, 2, 2)
-    out = rollout.rollout(Fibonacci(), context, coordinate, 5)
-    assert out.shape == (4, 2, 5) and out[3, 1].tolist() == [2, 3, 5, 8, 13]
+    context = torch.tensor([1.0, 1.0])[:, None].expand(4, 2, 2, 1)
+    out = rollout.rollout(Fibonacci(), context, rollout.Frame.of([coordinate], context), 5)
+    assert out.shape == (4, 2, 5, 1) and out[3, 1, :, 0].tolist() == [2, 3, 5, 8, 13]
+
+
+def test_a_model_sees_channels_and_frames_in_order_and_normalised():
+    """Two channels of very different size, two frames of context, a 2-D grid."""
+    values = torch.randn(6, 4, 5, 3, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 1e3]) + 7
+    axes = [torch.arange(4.0), torch.arange(5.0)]
+    frame = rollout.Frame.of(axes, values)
+    seen = []
+
+    class Last(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x[..., 2:4]
+
+    window = values[:, :, :, :2]
+    out = frame.advance(Last(), window)
+    torch.testing.assert_close(out[..., 0, :], window[..., 1, :])  # it gave the last frame back
+    (x,) = seen
+    assert x.shape == (6, 4, 5, 6)
+    assert bool((x[..., 4] == axes[0][:, None]).all()) and bool((x[..., 5] == axes[1]).all())
+    torch.testing.assert_close(x[..., :4].std(dim=(0, 1, 2)), torch.ones(4), atol=0.2, rtol=0)
 
 
 def test_the_relative_loss_weighs_strong_and_weak_fields_alike():
-    target = torch.randn(2, 64, 3, generator=torch.Generator().manual_seed(0))
-    scale = torch.tensor([1e-3, 1e2])[:, None, None]
+    target = torch.randn(2, 64, 3, 1, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([1e-3, 1e2])[:, None, None, None]
     loss = rollout.relative_loss(1.1 * target * scale, target * scale)
     assert float(loss) == pytest.approx(0.1, rel=2e-3)
     exact = (target * 1.0).requires_grad_()
@@ -83,8 +106,9 @@ def test_the_relative_loss_weighs_strong_and_weak_fields_alike():
 
 
 def test_a_surrogate_of_the_wrong_shape_is_named():
-    with pytest.raises(BenchError, match=r"returned \(2, 8, 3\).*return \(batch, points, channels_out\)"):
-        rollout.rollout(torch.nn.Identity(), torch.zeros(2, 8, 2), torch.zeros(8), 1)
+    context = torch.zeros(2, 8, 2, 1)
+    with pytest.raises(BenchError, match=r"returned \(2, 8, 3\).*return \(batch, x.., channels_out\) = \(2, 8, 1\)"):
+        rollout.rollout(torch.nn.Identity(), context, rollout.Frame.of([torch.zeros(8)], context), 1)
 
 
 # Data and splits ----------------------------------------------------------------------------------
@@ -96,8 +120,8 @@ def test_the_splits_are_disjoint_and_the_targets_stay_hidden(cache):
     problem = task.problem(data, Seeds(0, task.name))
     test, valid, train = problem.hidden["test"], problem.hidden["valid"], problem.public["train"]
     assert [len(split) for split in (test, valid, train)] == [4, 4, 8]
-    torch.testing.assert_close(torch.cat([test, valid, train]).transpose(1, 2), torch.from_numpy(data.values))
-    assert sorted(problem.public) == ["equation", "t", "train", "x"]
+    torch.testing.assert_close(torch.cat([test, valid, train]).movedim(2, 1), torch.from_numpy(data.values))
+    assert sorted(problem.public) == ["axes", "channels", "equation", "periodic", "rest", "t", "train"]
     assert problem.public["equation"] == {"name": "burgers", "nu": 0.1}
     assert problem.public["t"].tolist() == pytest.approx(np.linspace(0, 0.4, 9).tolist())
     assert torch.equal(task.problem(data, Seeds(1, task.name)).public["train"], train)
@@ -107,10 +131,10 @@ def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache)
     small = Advection(Advection.Params(**Advection.presets["smoke"]))
     small.prepare(cache)
     path = small.generated_file(cache)
-    raw = hdf5.read_series(path, "beta", 16)
+    raw = pdebench.read(path)
     waves = fields.Waves.draw(16, base.DATA_SEED)
     exact = fields.advection(waves, fields.grid(32), np.linspace(0, 0.4, 9), 0.4)
-    np.testing.assert_array_equal(raw.values, exact.astype(np.float32))
+    np.testing.assert_array_equal(raw.values[..., 0], exact.astype(np.float32))
     before = path.stat().st_mtime_ns
     small.prepare(cache)
     assert path.stat().st_mtime_ns == before
@@ -141,7 +165,8 @@ def foreign(tmp_path: Path) -> Path:
     """A small file as PDEBench's generator writes it: 6 samples, 21 frames, 32 points, nu = 0.1."""
     t = np.linspace(0, 0.4, 21)
     values = fields.burgers(fields.Waves.draw(6, 5), 32, t, 0.1).astype(np.float32)
-    hdf5.write_series(tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5", hdf5.Series(values, fields.grid(32), t, {"Nu": 0.1}))
+    held = Fields(values[..., None], (fields.grid(32),), t, ("u",), {"Nu": 0.1})
+    writing.write(tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5", held, [held], "scalar")
     return tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5"
 
 
@@ -177,8 +202,9 @@ def test_a_file_that_differs_from_the_parameters_names_the_settings_that_fit(for
 
 
 def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
-    old = hdf5.read_series(foreign, "Nu", 6)
-    hdf5.write_series(foreign, hdf5.Series(old.values, 2 * old.x - 1, old.t, old.attributes))
+    old = pdebench.read(foreign)
+    moved = replace(old, axes=(2 * old.axes[0] - 1,))
+    writing.write(foreign, moved, [moved], "scalar")
     with pytest.raises(BenchError, match="spans a length of 2, not 1"):
         Burgers(Burgers.Params(**settings(foreign))).prepare(tmp_path)
 
@@ -252,16 +278,16 @@ def test_a_solver_takes_no_surrogate_beside_it():
 def scored(pred: object) -> dict:
     """The outcome of a run whose `predict` answers `pred(context)`."""
     task = Advection(Advection.Params(**base.SMOKE))
-    target = torch.randn(4, 32, 9, generator=torch.Generator().manual_seed(0))
-    scorer = Scorer(task, Problem({}, {"test": target, "valid": target}))
+    target = torch.randn(4, 32, 9, 1, generator=torch.Generator().manual_seed(0))
+    scorer = Scorer(task, Problem({}, {"test": target, "valid": target, "rest": torch.tensor([1e-6])}))
     return scorer.finish({"status": "ok"}, pred)  # type: ignore[arg-type]
 
 
 def test_an_exploded_rollout_counts_as_the_worst_and_a_nan_as_diverged():
-    assert scored(lambda context: torch.full((4, 32, 8), 1e30))["metrics"]["nrmse"] == base.WORST
-    assert scored(lambda context: torch.full((4, 32, 8), torch.nan))["status"] == "diverged"
-    wrong = scored(lambda context: torch.zeros(4, 32, 1))
-    assert wrong["status"] == "failed" and "predict returned (4, 32, 1)" in wrong["reason"]
+    assert scored(lambda context: torch.full((4, 32, 8, 1), 1e30))["metrics"]["nrmse"] == base.WORST
+    assert scored(lambda context: torch.full((4, 32, 8, 1), torch.nan))["status"] == "diverged"
+    wrong = scored(lambda context: torch.zeros(4, 32, 1, 1))
+    assert wrong["status"] == "failed" and "predict returned (4, 32, 1, 1)" in wrong["reason"]
     task = Advection(Advection.Params(**base.SMOKE))
     with pytest.raises(BenchError, match="no `predict`"):
         task.score(Problem({}, {}), Solution(), None)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ two-stage strong-stability-preserving Runge-Kutta method (Shu and Osher 1988).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,14 +18,14 @@ from bench.contract import BenchError
 
 
 def solve(
-    initial: Tensor, x: Tensor, t: Tensor, equation: Mapping[str, Any], points: int, courant: float = 0.4
+    initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any], points: int, courant: float = 0.4
 ) -> Tensor:
-    """States (batch, len(x), len(t)) at times t after `initial` (batch, len(x)), computed on `points` cells.
+    """States (batch, n, times, 1) at times t after `initial` (batch, n, 1), computed on `points` cells.
 
     courant: time step in cells travelled at the largest speed; diffusion limits it too. BenchError for an equation it
     does not know.
     """
-    state = resample(initial.double(), points)
+    state = resample(initial[..., 0].double(), points)
     flux, speed, diffusion = _physics(state, equation)
     limit = 1 / (points * max(speed, 1e-12) / courant + 4 * diffusion * points**2)
     states, now = [], 0.0
@@ -35,8 +35,8 @@ def solve(
         for _ in range(steps):
             middle = state + dt * _slope(state, flux, diffusion)
             state = (state + middle + dt * _slope(middle, flux, diffusion)) / 2
-        states.append(sample(state, len(x)))
-    return torch.stack(states, dim=-1)
+        states.append(sample(state, len(axes[0])))
+    return torch.stack(states, dim=-1).unsqueeze(-1)
 
 
 def _physics(state: Tensor, equation: Mapping[str, Any]) -> tuple[Callable[[Tensor, Tensor], Tensor], float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,6 @@ def sample(fields: Tensor, points: int) -> Tensor:
     return resample(fields, stride * points)[..., ::stride]
 
 
-def persistence(initial: Tensor, x: Tensor, t: Tensor, equation: Mapping[str, Any]) -> Tensor:
-    """Nothing moves: the initial state at every time."""
-    return initial.unsqueeze(-1).repeat(1, 1, len(t))
+def persistence(initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any]) -> Tensor:
+    """Nothing moves: the initial state (batch, x.., channels), less the channels that are constants, at every time."""
+    return initial[..., int(equation.get("constants", 0)) :].unsqueeze(-2).repeat_interleave(len(t), dim=-2)

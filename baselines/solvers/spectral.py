@@ -7,7 +7,7 @@ classical Runge-Kutta of order four, dealiased by the 2/3 rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,20 +18,20 @@ from bench.contract import BenchError
 
 
 def solve(
-    initial: Tensor, x: Tensor, t: Tensor, equation: Mapping[str, Any], points: int, courant: float = 0.5
+    initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any], points: int, courant: float = 0.5
 ) -> Tensor:
-    """States (batch, len(x), len(t)) at times t after `initial` (batch, len(x)), computed on `points` points.
+    """States (batch, n, times, 1) at times t after `initial` (batch, n, 1), computed on `points` points.
 
     courant: time step in cells travelled at the largest initial speed. BenchError for an equation it does not know.
     """
-    state = resample(initial.double(), points)
+    state = resample(initial[..., 0].double(), points)
     if equation["name"] == "advection":
         states = [_shift(state, float(equation["beta"]) * time) for time in t.tolist()]
     elif equation["name"] == "burgers":
         states = _burgers(state, t.tolist(), float(equation["nu"]) / math.pi, courant)
     else:
         raise BenchError(f"the spectral solver knows advection and burgers, not {equation['name']!r}")
-    return torch.stack([sample(state, len(x)) for state in states], dim=-1)
+    return torch.stack([sample(state, len(axes[0])) for state in states], dim=-1).unsqueeze(-1)
 
 
 def _shift(state: Tensor, distance: float) -> Tensor:

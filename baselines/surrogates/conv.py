@@ -1,29 +1,42 @@
-"""A residual convolutional network with periodic padding: the plain local surrogate."""
+"""A residual convolutional network: the plain local surrogate, in one, two or three dimensions."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
 
 class Conv(nn.Module):
-    """The last context frame plus a correction. (batch, points, channels_in) -> (batch, points, channels_out).
+    """The last context frame plus a correction. (batch, x.., channels_in) -> (batch, x.., channels_out).
 
-    `layers` residual blocks of one circular convolution each, with dilations 1, 2, 4, 1, 2, 4, ...: six of size 5 see
-    28 points to either side.
+    `layers` residual blocks of one convolution each, with dilations 1, 2, 4, 1, 2, 4, ...: six of size 5 see 28 points to
+    either side. Edges are padded as the domain goes on: around it if `periodic`, else by the outermost value.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, points: int, width: int = 24, layers: int = 6, kernel: int = 5
+        self,
+        channels_in: int,
+        channels_out: int,
+        grid: tuple[int, ...],
+        periodic: bool = True,
+        width: int = 24,
+        layers: int = 6,
+        kernel: int = 5,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"kernel={kernel}: an odd size keeps the number of points")
+        self.last = slice(channels_in - len(grid) - channels_out, channels_in - len(grid))  # coordinates come last
         self.lift = nn.Linear(channels_in, width)
-        dilations = [min(2 ** (i % 3), max(1, points // kernel)) for i in range(layers)]
+        make = CONVOLUTION[len(grid)]
+        mode: Literal["circular", "replicate"] = "circular" if periodic else "replicate"
+        dilations = [min(2 ** (i % 3), max(1, min(grid) // kernel)) for i in range(layers)]
         self.blocks = nn.ModuleList(
-            nn.Conv1d(width, width, kernel, padding=d * (kernel // 2), dilation=d, padding_mode="circular")
-            for d in dilations
+            make(width, width, kernel, padding=d * (kernel // 2), dilation=d, padding_mode=mode) for d in dilations
         )
         self.head = nn.Linear(width, channels_out)
         nn.init.zeros_(self.head.weight)  # training starts from persistence
@@ -31,8 +44,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One prediction; see the class for the shapes."""
-        last = x[..., -2:-1]  # the coordinate is the last channel
-        hidden = self.lift(x).transpose(1, 2)
+        hidden = self.lift(x).movedim(-1, 1)
         for block in self.blocks:
             hidden = hidden + functional.gelu(block(hidden))
-        return last + self.head(hidden.transpose(1, 2))
+        return x[..., self.last] + self.head(hidden.movedim(1, -1))

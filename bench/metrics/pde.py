@@ -1,9 +1,9 @@
 """Errors of predicted fields, as pure functions of tensors.
 
-Two conventions live here. The project's own functions take one-channel 1-D fields of shape (batch, points, frames) that
-hold predicted frames only, and average over trajectories last, so that no value depends on how a test set is cut into
-batches. `pdebench` takes (batch, x[, y[, z]], frames, channels) and returns the numbers that PDEBench's `metric_func`
-(Takamoto et al. 2022, arXiv 2210.07182, appendix B) defines, with its quirks.
+Two conventions live here. The project's own functions take fields of shape (batch, x[, y[, z]], frames, channels) that hold
+predicted frames only, treat channels apart, and average over trajectories last, so that no value depends on how a test set
+is cut into batches. `pdebench` takes the same shape and returns the numbers that PDEBench's `metric_func` (Takamoto et al.
+2022, arXiv 2210.07182, appendix B) defines, with its quirks.
 """
 
 from __future__ import annotations
@@ -18,47 +18,84 @@ EPSILON = 1e-6  # added to a target's RMS: a field at rest gives a large relativ
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}  # wave numbers, PDEBench's cuts
 
 
+def _space(field: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, field.ndim - 2))
+
+
 def _rms(field: Tensor) -> Tensor:
-    return field.square().mean(dim=1).sqrt()
+    """Over space: (batch, frames, channels)."""
+    return field.square().mean(dim=_space(field)).sqrt()
 
 
 def _checked(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if pred.shape != target.shape:
         raise ValueError(f"prediction {tuple(pred.shape)} and target {tuple(target.shape)} differ in shape")
+    if not 4 <= pred.ndim <= 6:
+        raise ValueError(f"expected (batch, x[, y[, z]], frames, channels), got {tuple(pred.shape)}")
     return pred.double(), target.double()
 
 
-def relative_errors(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float = EPSILON) -> Tensor:
-    """RMS(pred - target) / (RMS(target) + epsilon) of every frame, over space: (batch, frames).
+def relative_errors(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | Tensor = EPSILON) -> Tensor:
+    """RMS(pred - target) / (RMS(target) + epsilon) over space: (batch, frames, channels).
 
-    cap bounds each value, and a value that is not a number counts as the cap: one trajectory that explodes then weighs
-    as much as ten wrong ones, not as much as the exponent range allows. Raises ValueError for unequal shapes.
+    epsilon: one number, or one a channel. cap bounds each value, and a value that is not a number counts as the cap: one
+    trajectory that explodes then weighs as much as ten wrong ones, not as much as the exponent range allows. Raises
+    ValueError for unequal shapes.
     """
     pred, target = _checked(pred, target)
     errors = _rms(pred - target) / (_rms(target) + epsilon)
     return torch.nan_to_num(errors, nan=cap, posinf=cap).clamp(max=cap) if math.isfinite(cap) else errors
 
 
-def horizon(pred: Tensor, target: Tensor, cap: float = math.inf) -> Tensor:
-    """Relative error by rollout time, averaged over trajectories: (frames,)."""
-    return relative_errors(pred, target, cap).mean(dim=0)
+def horizon(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | Tensor = EPSILON) -> Tensor:
+    """Relative error by rollout time, averaged over trajectories and channels: (frames,)."""
+    return relative_errors(pred, target, cap, epsilon).mean(dim=(0, 2))
 
 
-def nrmse(pred: Tensor, target: Tensor, cap: float = math.inf) -> float:
-    """Mean relative error over trajectories and frames; 1 is as bad as predicting zero."""
-    return float(relative_errors(pred, target, cap).mean())
+def nrmse(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | Tensor = EPSILON) -> float:
+    """Mean relative error over trajectories, frames and channels; 1 is as bad as predicting zero."""
+    return float(relative_errors(pred, target, cap, epsilon).mean())
+
+
+def vrmse(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float = EPSILON) -> float:
+    """Mean of RMS(pred - target) / (standard deviation of target + epsilon), both over space; 1 is as bad as predicting
+    every frame's mean (Ohana et al. 2024, The Well, arXiv 2412.00568, who add epsilon to the variance).
+    """
+    pred, target = _checked(pred, target)
+    deviation = target.var(dim=_space(target), unbiased=False).sqrt()
+    errors = _rms(pred - target) / (deviation + epsilon)
+    errors = torch.nan_to_num(errors, nan=cap, posinf=cap).clamp(max=cap) if math.isfinite(cap) else errors
+    return float(errors.mean())
+
+
+def correlation_time(pred: Tensor, target: Tensor, threshold: float = 0.8) -> float:
+    """Share of the rollout before the correlation over space first falls below `threshold`, averaged over trajectories.
+
+    The correlation of a frame is Pearson's, averaged over channels; a frame without variation correlates with an equal
+    one only.
+    """
+    pred, target = _checked(pred, target)
+    space = _space(pred)
+    a, b = (field - field.mean(dim=space, keepdim=True) for field in (pred, target))
+    product = (a * b).mean(dim=space)
+    scale = (a.square().mean(dim=space) * b.square().mean(dim=space)).sqrt()
+    flat = scale <= EPSILON**2
+    correlation = torch.where(flat, (_rms(pred - target) < EPSILON).double(), product / scale.clamp(min=EPSILON**2))
+    lost = ~(correlation.mean(dim=2) >= threshold)
+    first = torch.where(lost.any(dim=1), lost.int().argmax(dim=1), lost.shape[1])
+    return float(first.double().mean() / lost.shape[1])
 
 
 def rmse(pred: Tensor, target: Tensor) -> float:
-    """RMS error over space, averaged over trajectories and frames."""
+    """RMS error over space, averaged over trajectories, frames and channels."""
     pred, target = _checked(pred, target)
     return float(_rms(pred - target).mean())
 
 
 def conserved(pred: Tensor, target: Tensor) -> float:
-    """Absolute error of the spatial mean, averaged over trajectories and frames."""
+    """Absolute error of the spatial mean, averaged over trajectories, frames and channels."""
     pred, target = _checked(pred, target)
-    return float((pred - target).mean(dim=1).abs().mean())
+    return float((pred - target).mean(dim=_space(pred)).abs().mean())
 
 
 def max_error(pred: Tensor, target: Tensor) -> float:
@@ -68,22 +105,34 @@ def max_error(pred: Tensor, target: Tensor) -> float:
 
 
 def boundary(pred: Tensor, target: Tensor) -> float:
-    """RMS error over the two outermost points, averaged over trajectories and frames."""
+    """RMS error over the outermost cells, averaged over trajectories, frames and channels."""
     pred, target = _checked(pred, target)
-    return float(_rms((pred - target)[:, [0, -1]]).mean())
+    grid = pred.shape[1:-2]
+    edge = torch.zeros(grid, dtype=torch.bool)
+    for axis in range(len(grid)):
+        for end in (0, -1):
+            edge.select(axis, end).fill_(True)
+    errors = (pred - target)[:, edge]
+    return float(errors.square().mean(dim=1).sqrt().mean())
 
 
 def fourier_bands(pred: Tensor, target: Tensor) -> dict[str, float]:
     """RMS error carried by wave numbers 0-3 (low), 4-11 (mid) and 12 up (high).
 
-    By Parseval's identity the squares of one frame's three values add up to its squared RMS error. Averaged over
-    trajectories and frames; a band that the grid does not hold is 0.
+    In two and three dimensions the wave number is |k|, rounded down, over the full spectrum. By Parseval's identity the
+    squares of one frame's three values add up to its squared RMS error. Averaged over trajectories, frames and channels;
+    a band that the grid does not hold is 0.
     """
     pred, target = _checked(pred, target)
-    points = pred.shape[1]
-    power = torch.fft.rfft(pred - target, dim=1).abs().square() / points**2
-    power[:, 1 : (points + 1) // 2] *= 2  # the conjugate half; wave numbers 0 and points/2 have none
-    return {name: float(power[:, low:high].sum(dim=1).sqrt().mean()) for name, (low, high) in BANDS.items()}
+    grid = pred.shape[1:-2]
+    power = torch.fft.fftn(pred - target, dim=_space(pred)).abs().square() / math.prod(grid) ** 2
+    axes = torch.meshgrid(*(torch.fft.fftfreq(n, 1 / n, dtype=torch.float64) for n in grid), indexing="ij")
+    number = torch.stack(axes).square().sum(dim=0).sqrt().floor()
+    values = {}
+    for name, (low, high) in BANDS.items():
+        inside = (number >= low) & (number < (high or math.inf))
+        values[name] = float(power[:, inside].sum(dim=1).sqrt().mean())
+    return values
 
 
 def _shell_errors(error: Tensor) -> Tensor:
@@ -130,8 +179,6 @@ def pdebench(
     """
     pred, target = _checked(pred, target)
     space = pred.ndim - 3
-    if space not in (1, 2, 3):
-        raise ValueError(f"expected (batch, x[, y[, z]], frames, channels), got {tuple(pred.shape)}")
     pred, target = (field[..., initial_step:, :].movedim(-1, 1) for field in (pred, target))
     error = pred - target
     flat, reference = error.flatten(2, -2), target.flatten(2, -2)

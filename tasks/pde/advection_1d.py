@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base
 
 if TYPE_CHECKING:
-    from bench.data.hdf5 import Series
+    from bench.data.fields import Fields
 
 
 @dataclass
@@ -18,13 +18,14 @@ class Params(base.Params):
     beta: float = 0.4
 
 
-class Advection(base.PeriodicTask):
+class Advection(base.Evolution):
     """Transport at constant speed: the exact answer is a shift."""
 
     name = "pde/advection_1d"
     Params = Params
     presets = {"smoke": base.SMOKE, "small": {}, "paper": base.PAPER}
-    parameter, attribute, equation = "beta", "beta", "advection"
+    equation, attributes = "advection", {"beta": "beta"}
+    version = 2
     reference = "spectral_512"
     margin = 3.0
     data_source = (
@@ -41,13 +42,13 @@ class Advection(base.PeriodicTask):
         "in float32, whose error is not stated there."
     )
 
-    def generate(self) -> Series:
+    def shard(self, start: int, count: int) -> Fields:
         import numpy as np
 
-        from bench.data.hdf5 import Series
+        from bench.data.fields import Fields
         from tasks.pde import fields
 
         p = self.params
         x, t = fields.grid(p.points), np.linspace(0, p.final_time, p.frames)
-        values = fields.advection(fields.Waves.draw(self.samples, base.DATA_SEED), x, t, p.beta)
-        return Series(values.astype(np.float32), x, t, {"beta": p.beta})
+        waves = fields.Waves.draw(self.samples, base.DATA_SEED).pick(slice(start, start + count))
+        return Fields(fields.advection(waves, x, t, p.beta)[..., None], (x,), t, self.channels, {"beta": p.beta})

@@ -1,12 +1,12 @@
-"""What the periodic 1-D tasks share: data and splits, the rollout protocol, the metrics."""
+"""What the tasks share: data and splits, the rollout protocol, the metrics."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,10 +16,12 @@ from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, See
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.data.hdf5 import Series
+    from bench.data.fields import Fields
+    from bench.data.pdebench import Family, Layout
 
-GENERATOR = 1  # raise it whenever generated numbers change
+GENERATOR = 2  # raise it whenever generated numbers change
 DATA_SEED = 20221012
+EPSILON = 1e-6  # of an RMS below which any field is at rest
 WORST = 10.0  # what a diverged rollout counts as, and the most that one frame of one trajectory may
 
 
@@ -27,8 +29,8 @@ WORST = 10.0  # what a diverged rollout counts as, and the most that one frame o
 class Params:
     """Sizes of the stored data, of the splits and of the training. Defaults: the `small` preset.
 
-    points, frames, final_time: as stored; with `file`, the file must match them. reduced_resolution and
-    reduced_resolution_t stride both. initial_step: context frames. unroll: frames predicted in one training step.
+    points (along every axis), frames, final_time: as stored; with `file`, the file must match them. reduced_resolution
+    and reduced_resolution_t stride both. initial_step: context frames. unroll: frames predicted in one training step.
     """
 
     file: str = ""
@@ -51,6 +53,9 @@ SMOKE = {
     "points": 32, "frames": 9, "final_time": 0.4, "train": 8, "valid": 4, "test": 4, "steps": 8, "batch": 8,
     "evaluations": 2,
 }  # fmt: skip
+SMOKE_2D = {
+    "points": 16, "frames": 5, "train": 4, "valid": 2, "test": 2, "steps": 4, "batch": 4, "evaluations": 1,
+}  # fmt: skip
 PAPER = {
     "points": 1024, "frames": 201, "final_time": 2.0, "reduced_resolution": 4, "reduced_resolution_t": 5,
     "initial_step": 10, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "unroll": 31,
@@ -58,55 +63,85 @@ PAPER = {
 }  # fmt: skip
 
 
-def surrogate(*, channels_in: int, channels_out: int, points: int) -> nn.Module:
-    """A module (batch, points, channels_in) -> (batch, points, channels_out) that predicts the next frame.
+def surrogate(*, channels_in: int, channels_out: int, grid: tuple[int, ...], periodic: bool) -> nn.Module:
+    """A module (batch, x[, y[, z]], channels_in) -> (batch, x[, y[, z]], channels_out) that predicts the next frame.
 
-    Input channels are the context frames, oldest first, then the coordinate; the grid is uniform and periodic.
+    Input channels are the context frames' channels, oldest frame first, then the coordinates. grid: points along each axis.
+    periodic: whether the domain is; otherwise its edges are ends.
     """
     raise NotImplementedError
 
 
-def solver(*, initial: Tensor, x: Tensor, t: Tensor, equation: Mapping[str, Any]) -> Tensor:
-    """States (batch, points, times) at times t > 0 (times,) after `initial` (batch, points) on the grid x (points,).
+def solver(*, initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any]) -> Tensor:
+    """States (batch, x.., times, predicted channels) at times t > 0 (times,) after `initial` (batch, x.., channels).
 
-    equation: {"name": "advection", "beta": b} for u_t + b u_x = 0, or {"name": "burgers", "nu": n} for
-    u_t + (u^2/2)_x = (n/pi) u_xx; the domain is periodic and of length 1.
+    The first equation["constants"] channels of `initial` do not change and are not predicted. axes: the coordinates along
+    each dimension. equation: its name and parameters, such as {"name": "advection", "beta": b} or {"name": "burgers",
+    "nu": n}; the task's README gives each.
     """
     raise NotImplementedError
 
 
-def _error(name: str, doc: str, unit: str = "field") -> Metric:
-    return Metric(name, unit, "min", doc, scale="log")
+def error(name: str, doc: str, unit: str = "field", cap: float | None = None) -> Metric:
+    """A metric that is an error: less is better, seeds are averaged on a log scale."""
+    return Metric(name, unit, "min", doc, "log", cap)
 
 
-class PeriodicTask(Task):
+METRICS = (
+    error("nrmse", "relative RMS error, mean over test trajectories, frames and channels", "1", WORST),
+    error("val_nrmse", "the same on the validation trajectories, at the end", "1", WORST),
+    error("nrmse_t25", "relative RMS error at a quarter of the rollout", "1"),
+    error("nrmse_t50", "relative RMS error at half of the rollout", "1"),
+    error("nrmse_t100", "relative RMS error at the end of the rollout", "1"),
+    error("vrmse", "RMS error over the standard deviation in space", "1"),
+    Metric("correlation_time", "1", "max", "share of the rollout before the correlation in space falls below 0.8"),
+    error("rmse", "RMS error over space, mean over test trajectories, frames and channels"),
+    error("conserved", "absolute error of the spatial mean"),
+    error("max_error", "largest absolute error at any point, frame and test trajectory"),
+    error("boundary", "RMS error over the outermost points"),
+    error("fourier_low", "RMS error in wave numbers 0-3"),
+    error("fourier_mid", "RMS error in wave numbers 4-11"),
+    error("fourier_high", "RMS error in wave numbers 12 and up"),
+)
+
+
+def loss(*, pred: Tensor, target: Tensor, epsilon: Tensor) -> Tensor:
+    """What training minimises, a number, of predicted and true frames (batch, x.., frames, channels).
+
+    epsilon: (channels,), the RMS below which a channel of the target is at rest.
+    """
+    raise NotImplementedError
+
+
+def metrics_of(*channels: str) -> tuple[Metric, ...]:
+    """The metrics of a task with several channels: those that all tasks have, and the relative error of each channel."""
+    each = (error(f"nrmse_{name}", f"relative RMS error of {name} alone", "1") for name in channels)
+    return (*METRICS, *each)
+
+
+class Evolution(Task):
     """Predict frames `initial_step` .. end of unseen trajectories from the frames before."""
 
     version = 1
     rank = "nrmse"
     objective = "val_nrmse"
-    parameter: ClassVar[str]  # the equation's, as in Params and `equation`
-    attribute: ClassVar[str]  # the same, as PDEBench's files call it
     equation: ClassVar[str]
-    metrics = (
-        Metric("nrmse", "1", "min", "relative RMS error, mean over test trajectories and frames", "log", WORST),
-        Metric("val_nrmse", "1", "min", "the same on the validation trajectories, at the end", "log", WORST),
-        _error("nrmse_t25", "relative RMS error at a quarter of the rollout", "1"),
-        _error("nrmse_t50", "relative RMS error at half of the rollout", "1"),
-        _error("nrmse_t100", "relative RMS error at the end of the rollout", "1"),
-        _error("rmse", "RMS error over space, mean over test trajectories and frames"),
-        _error("conserved", "absolute error of the spatial mean, which the equation conserves"),
-        _error("max_error", "largest absolute error at any point, frame and test trajectory"),
-        _error("boundary", "RMS error over the two outermost points"),
-        _error("fourier_low", "RMS error in wave numbers 0-3"),
-        _error("fourier_mid", "RMS error in wave numbers 4-11"),
-        _error("fourier_high", "RMS error in wave numbers 12 and up"),
-    )
+    attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
+    channels: ClassVar[tuple[str, ...]] = ("u",)
+    dims: ClassVar[int] = 1
+    length: ClassVar[float] = 1.0  # of the domain, along every axis
+    periodic: ClassVar[bool] = True
+    family: ClassVar[Family] = "scalar"  # the layout of its files, see bench.data.pdebench
+    constants: ClassVar[int] = 0  # so many of the first channels do not change in time: given, not predicted
+    shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
+    resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
     slots = (
         Slot("surrogate", surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
-        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule")),
+        Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
+        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
     )
     floors = ("persistence",)
     paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
@@ -131,47 +166,80 @@ class PeriodicTask(Task):
         """Trajectories of the three splits together."""
         return int(self.params.train + self.params.valid + self.params.test)
 
+    @property
+    def physics(self) -> dict[str, Any]:
+        """The parameters that are the equation's, and not those of sizes, splits or training."""
+        common = {one.name for one in fields(Params)}
+        return {name: value for name, value in asdict(self.params).items() if name not in common}
+
     @abstractmethod
-    def generate(self) -> Series:
-        """All trajectories at the stored resolution, made in float64."""
+    def shard(self, start: int, count: int) -> Fields:
+        """Trajectories start .. start + count - 1 at the stored resolution, made in float64.
+
+        start is a multiple of `shard_size`: each shard draws from a stream of its own.
+        """
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {self.params.file: Path(self.params.file).expanduser()} if self.params.file else {}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What generated data depend on, beside the code."""
+        names = ("points", "frames", "final_time", "train", "valid", "test")
+        parts = {name: asdict(self.params)[name] for name in names} | self.physics
+        return parts | {"generator": GENERATOR, "seed": DATA_SEED}
+
     def generated_file(self, cache: Path) -> Path:
         """Where generated data lie; the name tells data apart that differ in a parameter or in the generator."""
-        names = ("points", "frames", "final_time", "train", "valid", "test", self.parameter)
-        parts = {name: asdict(self.params)[name] for name in names} | {"generator": GENERATOR, "seed": DATA_SEED}
-        digest = hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=6).hexdigest()
-        return cache / "pde" / f"{self.name.rsplit('/', 1)[-1]}_{digest}.hdf5"
+        digest = hashlib.blake2b(json.dumps(self.identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+        return cache / "pde" / f"{self.name.rsplit('/', 1)[-1]}_{digest}.{'h5' if self.family == 'seeds' else 'hdf5'}"
 
-    def prepare(self, cache: Path) -> Series:
+    def prepare(self, cache: Path) -> Fields:
         """The trajectories that all seeds share, read from `task.file` or from the cache, made there if need be."""
-        from bench.data import hdf5
+        import numpy as np
 
+        from bench.data import make, pdebench
+
+        p = self.params
+        self.check()
+        path = Path(p.file).expanduser() if p.file else self.generated_file(cache)
+        if not p.file:
+            make.make(path, self.shard, self.samples, self.family, self.shard_size, print, json.dumps(self.identity))
+        self.match(path, pdebench.info(path))
+        data = pdebench.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
+        finite = np.isfinite(data.values).reshape(len(data.values), -1).all(axis=1)
+        if not finite.all():
+            raise BenchError(
+                f"{path}: sample {int(np.argmin(finite))} holds values that are not finite; `bench data check {path}` says "
+                "which, generate or download it anew"
+            )
+        return data
+
+    def check(self) -> None:
+        """BenchError for parameters that make no problem."""
         p = self.params
         if not 0 < p.initial_step < len(range(0, p.frames, p.reduced_resolution_t)):
             raise BenchError(f"{self.name}: initial_step={p.initial_step} leaves no frame; it holds 1 to all but one")
-        path = Path(p.file).expanduser() if p.file else self.generated_file(cache)
-        if not p.file:
-            hdf5.made_once(path, self.generate)
-        self._match(path, hdf5.read_series(path, self.attribute, samples=0))
-        return hdf5.read_series(path, self.attribute, self.samples, p.reduced_resolution, p.reduced_resolution_t)
 
-    def problem(self, data: Series, seeds: Seeds) -> Problem:
+    def problem(self, data: Fields, seeds: Seeds) -> Problem:
         """Splits in file order, the test samples first as in PDEBench; seeds play no part."""
         import torch
 
         p = self.params
-        values = torch.from_numpy(data.values.transpose(0, 2, 1).copy())
+        values = torch.from_numpy(data.values.astype("float32")).movedim(1, -2).contiguous()
         test, valid, train = values.split([p.test, p.valid, p.train])
+        rms = train.double().square().mean(dim=tuple(range(train.ndim - 1))).sqrt().float()
         public = {
             "train": train,
-            "x": torch.from_numpy(data.x).float(),
+            "axes": [torch.from_numpy(axis).float() for axis in data.axes],
             "t": torch.from_numpy(data.t).float(),
-            "equation": {"name": self.equation, self.parameter: getattr(p, self.parameter)},
+            "equation": {"name": self.equation, "constants": self.constants, **self.physics},
+            "channels": list(self.channels),
+            "constants": self.constants,
+            "periodic": self.periodic,
+            "rest": self.resting * rms[self.constants :] + EPSILON,
         }
-        hidden = {"test": test, "valid": valid}
+        hidden = {"test": test, "valid": valid, "rest": public["rest"]}
         return Problem(public, hidden, Path(p.file).name if p.file else "generated")
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
@@ -179,55 +247,78 @@ class PeriodicTask(Task):
 
         return rollout.run(self.params, public, parts, log, seeds)
 
-    def _predicted(self, fields: Tensor, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
+    def _predicted(self, values: Tensor, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
         """(prediction, target) of the frames after the context."""
-        context, target = fields[..., : self.params.initial_step], fields[..., self.params.initial_step :]
-        pred = predict(context.contiguous())
+        context, target = values[..., : self.params.initial_step, :], values[..., self.params.initial_step :, :]
+        pred, target = predict(context.contiguous()), target[..., self.constants :]
         if pred.shape != target.shape:
-            raise BenchError(f"predict returned {tuple(pred.shape)}; (batch, points, frames) = {tuple(target.shape)}")
+            raise BenchError(
+                f"predict returned {tuple(pred.shape)}; (batch, x.., frames, channels) = {tuple(target.shape)} is wanted"
+            )
         return pred, target
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         from bench.metrics import pde
 
-        return {"val_nrmse": pde.nrmse(*self._predicted(problem.hidden["valid"], predict), cap=WORST)}
+        pair, rest = self._predicted(problem.hidden["valid"], predict), problem.hidden["rest"]
+        return {"val_nrmse": pde.nrmse(*pair, cap=WORST, epsilon=rest)}
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from bench.metrics import pde
 
         if solution.predict is None:
             raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        pair = self._predicted(problem.hidden["test"], solution.predict)
-        horizon = pde.horizon(*pair, cap=WORST)
+        pair, rest = self._predicted(problem.hidden["test"], solution.predict), problem.hidden["rest"]
+        errors = pde.relative_errors(*pair, cap=WORST, epsilon=rest)
+        horizon, by_channel = errors.mean(dim=(0, 2)), errors.mean(dim=(0, 1))
         last = len(horizon) - 1
-        return {
-            "nrmse": pde.nrmse(*pair, cap=WORST),
+        found: dict[str, float | None] = {
+            "nrmse": float(errors.mean()),
             **self.monitor(problem, solution.predict),
             **{f"nrmse_t{part}": float(horizon[round(last * part / 100)]) for part in (25, 50, 100)},
+            "vrmse": pde.vrmse(*pair, cap=WORST),
+            "correlation_time": pde.correlation_time(*pair),
             "rmse": pde.rmse(*pair),
             "conserved": pde.conserved(*pair),
             "max_error": pde.max_error(*pair),
             "boundary": pde.boundary(*pair),
             **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
         }
+        if len(self.channels) > 1:
+            names = self.channels[self.constants :]
+            found |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
+        return found
 
-    def _match(self, path: Path, data: Series) -> None:
+    def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""
         p = self.params
-        _, frames, points = data.values.shape
+        if held.names != self.channels or len(held.axes) != self.dims:
+            raise BenchError(
+                f"{path}: holds {', '.join(held.names)} in {len(held.axes)} dimensions; {self.name} wants "
+                f"{', '.join(self.channels)} in {self.dims}; it belongs to another equation"
+            )
+        lacking = [name for name in self.attributes.values() if name not in held.attributes]
+        if lacking:
+            has = ", ".join(held.attributes) or "none"
+            raise BenchError(f"{path}: has no attribute {lacking[0]!r} (it has: {has}); it belongs to another equation")
         found = {
-            "points": points,
-            "frames": frames,
-            "final_time": round(float(data.t[-1]), 6),
-            self.parameter: data.attributes[self.attribute],
+            "points": len(held.axes[0]),
+            "frames": held.frames,
+            "final_time": round(float(held.t[-1]), 6),
+            **{name: held.attributes[attribute] for name, attribute in self.attributes.items()},
         }
         wrong = {k: v for k, v in found.items() if abs(v - getattr(p, k)) > 1e-4 * abs(v)}
         if wrong:
             fix = " ".join(f"task.{name}={value:g}" for name, value in wrong.items())
             raise BenchError(f"{path}: its data differ from the task's parameters; to use this file set {fix}")
-        length = float(data.x[1] - data.x[0]) * points
-        if abs(length - 1) > 1e-3:
+        if held.samples < self.samples:
             raise BenchError(
-                f"{path}: its x-coordinate spans a length of {length:.3g}, not 1; the first PDEBench downloads did "
-                "(issue 51 of its repository): download the file again"
+                f"{path}: holds {held.samples} samples, {self.samples} are wanted; lower task.train, task.valid and "
+                "task.test to fit"
+            )
+        length = float(held.axes[0][1] - held.axes[0][0]) * len(held.axes[0])
+        if abs(length - self.length) > 1e-3 * self.length:
+            raise BenchError(
+                f"{path}: its x-coordinate spans a length of {length:.3g}, not {self.length:g}; the first PDEBench "
+                "downloads did (issue 51 of its repository): download the file again"
             )

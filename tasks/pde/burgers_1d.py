@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base
 
 if TYPE_CHECKING:
-    from bench.data.hdf5 import Series
+    from bench.data.fields import Fields
 
 
 @dataclass
@@ -18,13 +18,14 @@ class Params(base.Params):
     nu: float = 0.01
 
 
-class Burgers(base.PeriodicTask):
+class Burgers(base.Evolution):
     """Waves steepen into shocks of width nu, merge and decay."""
 
     name = "pde/burgers_1d"
     Params = Params
     presets = {"smoke": {**base.SMOKE, "nu": 0.1}, "small": {}, "paper": base.PAPER}
-    parameter, attribute, equation = "nu", "Nu", "burgers"
+    equation, attributes = "burgers", {"nu": "Nu"}
+    version = 2
     reference = "spectral_512"
     margin = 3.0
     data_source = (
@@ -42,13 +43,13 @@ class Burgers(base.PeriodicTask):
         "PDEBench's files come from a second-order finite-volume scheme in float32, whose error is not stated there."
     )
 
-    def generate(self) -> Series:
+    def shard(self, start: int, count: int) -> Fields:
         import numpy as np
 
-        from bench.data.hdf5 import Series
+        from bench.data.fields import Fields
         from tasks.pde import fields
 
         p = self.params
-        t = np.linspace(0, p.final_time, p.frames)
-        values = fields.burgers(fields.Waves.draw(self.samples, base.DATA_SEED), p.points, t, p.nu)
-        return Series(values.astype(np.float32), fields.grid(p.points), t, {"Nu": p.nu})
+        x, t = fields.grid(p.points), np.linspace(0, p.final_time, p.frames)
+        waves = fields.Waves.draw(self.samples, base.DATA_SEED).pick(slice(start, start + count))
+        return Fields(fields.burgers(waves, p.points, t, p.nu)[..., None], (x,), t, self.channels, {"Nu": p.nu})

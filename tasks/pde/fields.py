@@ -14,7 +14,10 @@ from scipy import fft
 
 Array = NDArray[np.float64]
 MODES, TERMS = 4, 2
-CHUNK = 32  # trajectories advanced together: their spectra stay in the processor's cache
+CHUNK = 10  # trajectories advanced together, on one grid
+COARSEST = 64  # points of the grid a trajectory starts on
+COURANT, LONGEST = 1.2, 1 / 512  # time step: radians that the highest wave turns at the largest speed; at most
+TAIL = 1e-7  # share of the largest wave that the highest ones may hold
 CONTOUR = 32  # points of the contour integral
 
 
@@ -55,7 +58,7 @@ class Waves:
         angles = 2 * math.pi * self.numbers[..., None] * x + self.phases[..., None]
         return np.sum(factors[..., None] * wave(angles), axis=1)
 
-    def pick(self, index: slice) -> Waves:
+    def pick(self, index: slice | NDArray[np.intp]) -> Waves:
         """Some of the samples."""
         return Waves(self.amplitudes[index], self.numbers[index], self.phases[index])
 
@@ -84,38 +87,84 @@ def cole_hopf(waves: Waves, x: Array, t: float, diffusion: float) -> Array:
     return np.stack(rows, axis=1)
 
 
-def burgers_resolution(points: int, nu: float) -> int:
-    """Grid points the generator uses: a multiple of `points`, at least 10 / nu, to resolve the steepest shock.
+def burgers_resolution(nu: float) -> int:
+    """Grid points that resolve the steepest shock: at least 10 / nu. No grid gets finer.
 
     A shock of jump J is a tanh whose nearest pole lies pi 2 (nu/pi) / J off the real axis, so its spectrum decays as
     exp(-4 pi nu k / J); J is below 4.
     """
-    return points * 2 ** max(0, math.ceil(math.log2(max(64.0, 10 / nu) / points)))
+    return _rounded(10 / nu)
+
+
+def _rounded(number: float) -> int:
+    """The least of 1, 2, 3, 4, 6, 8, 12, 16, ... that is not below `number`: few sizes, all fast to transform."""
+    power = 2 ** max(0, math.ceil(math.log2(max(number, 1))))
+    return power * 3 // 4 if power >= 4 and power * 3 // 4 >= number else power
 
 
 def burgers(waves: Waves, points: int, t: Array, nu: float) -> Array:
     """u_t + (u^2/2)_x = (nu/pi) u_xx from `waves`: (samples, times, points) at uniform times t with t[0] = 0.
 
-    Pseudo-spectral in space, dealiased by the 2/3 rule, on `burgers_resolution` points; ETDRK4 in time (Cox and
-    Matthews 2002, with the contour integrals of Kassam and Trefethen 2005). A time step is at most half a cell of that
-    grid, or of 256 points if it is coarser.
+    Pseudo-spectral in space, dealiased by the 2/3 rule; ETDRK4 in time (Cox and Matthews 2002, with the contour integrals
+    of Kassam and Trefethen 2005). Grid and time step follow the solution: trajectories of like steepness go together; the
+    way to the next frame is gone again on a finer grid while the highest waves hold more than TAIL of the largest, up to
+    `burgers_resolution`, and the next one on a coarser grid where its highest waves would hold next to nothing.
     """
-    fine = burgers_resolution(points, nu)
-    stride = fine // points
-    # The stored grid's centres lie on the fine grid if that grid starts at the first of them.
-    x = grid(points)[0] + np.arange(fine) / fine
-    interval = float(t[1] - t[0])
-    substeps = math.ceil(interval * 2 * max(fine, 256))
-    stepper = _Etdrk4(fine, nu / math.pi, interval / substeps)
     out = np.empty((len(waves.amplitudes), len(t), points))
+    steepness = (waves.amplitudes * waves.numbers).sum(axis=1)
+    order = np.argsort(-steepness, kind="stable")
     for start in range(0, len(out), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        state = fft.rfft(waves.pick(chunk)(x))[:, : stepper.kept]
-        for frame in range(len(t)):
-            if frame:
-                state = stepper.advance(state, substeps)
-            out[chunk, frame] = fft.irfft(state, fine)[:, ::stride]
+        chunk = order[start : start + CHUNK]
+        out[chunk] = _burgers_chunk(waves.pick(chunk), points, t, nu)
     return out
+
+
+def _burgers_chunk(waves: Waves, points: int, t: Array, nu: float) -> Array:
+    finest, size = burgers_resolution(nu), COARSEST
+    interval = float(t[1] - t[0])
+    out = np.empty((len(waves.amplitudes), len(t), points))
+    out[:, 0] = waves(grid(points))
+    state = fft.rfft(waves(np.arange(size) / size))[:, : size // 3 + 1]
+    steppers: dict[tuple[int, int], _Etdrk4] = {}
+    for frame in range(1, len(t)):
+        while True:
+            turned = np.abs(fft.irfft(state, size)).max() * 2 * math.pi * (size // 3) * interval
+            substeps = _rounded(max(turned / COURANT, interval / LONGEST))
+            made = (size, substeps)
+            if made not in steppers:
+                steppers[made] = _Etdrk4(size, nu / math.pi, interval / substeps)
+            ahead = steppers[made].advance(state, substeps)
+            if size >= finest or _share(ahead, 0.9) < TAIL:
+                break
+            state, size = _resized(state, size, _rounded(size + 1)), _rounded(size + 1)
+        out[:, frame] = _sampled(ahead, size, points)
+        state, coarser = ahead, _rounded(size / 1.5)
+        if size > COARSEST and _share(state, 0.9 * coarser / size) < TAIL / 10:
+            state, size = _resized(state, size, coarser), coarser
+    return out
+
+
+def _share(state: NDArray[np.complex128], above: float) -> float:
+    """The largest wave from that share of the kept wave numbers on, over the largest of all; of the worst trajectory."""
+    size = np.abs(state)
+    return float((size[:, int(above * size.shape[1]) :].max(axis=1) / size.max(axis=1).clip(1e-300)).max())
+
+
+def _resized(state: NDArray[np.complex128], size: int, wanted: int) -> NDArray[np.complex128]:
+    """The same waves for a grid of `wanted` points, whose 2/3 rule keeps more or fewer of them."""
+    kept = wanted // 3 + 1
+    out = np.zeros((len(state), kept), complex)
+    common = min(kept, state.shape[1])
+    out[:, :common] = state[:, :common] * (wanted / size)
+    return out
+
+
+def _sampled(state: NDArray[np.complex128], size: int, points: int) -> Array:
+    """Values on the stored grid's centres, which need not lie on the solver's grid: read off the waves."""
+    stride = max(1, math.ceil(2 * state.shape[1] / points))
+    shift = np.exp(2j * math.pi * np.arange(state.shape[1]) * grid(points)[0])
+    fine = stride * points
+    return fft.irfft(state * shift, fine)[:, ::stride] * (fine / size)
 
 
 class _Etdrk4:

@@ -1,8 +1,9 @@
-"""How a surrogate is trained and rolled out. Fields are (batch, points, frames), channels last."""
+"""How a surrogate is trained and rolled out. Fields are (batch, x[, y[, z]], frames, channels)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,51 +18,88 @@ if TYPE_CHECKING:
 TINY = 1e-6  # keeps the loss's gradient finite where a prediction is exact or a target is at rest
 
 
-def advance(model: nn.Module, window: Tensor, x: Tensor) -> Tensor:
-    """The next frame (batch, points, 1) after `window` (batch, points, context); x: (points,).
+@dataclass(frozen=True)
+class Frame:
+    """What lies around the model: coordinates (x[, y[, z]], dims), and the channels' means and scales (channels,).
 
-    The model sees the frames, oldest first, and the coordinate as the last channel.
+    The model sees and predicts channels less their mean, over their scale: densities and pressures differ by orders of
+    magnitude.
     """
-    coordinate = x.expand(len(window), -1).unsqueeze(-1)
-    frame: Tensor = model(torch.cat([window, coordinate], dim=-1))
-    if frame.shape != (*window.shape[:2], 1):
-        raise BenchError(
-            f"the surrogate returned {tuple(frame.shape)} for a window {tuple(window.shape)}; "
-            f"return (batch, points, channels_out) = {(*window.shape[:2], 1)}"
-        )
-    return frame
+
+    coordinates: Tensor
+    mean: Tensor
+    scale: Tensor
+    constants: int = 0  # so many of the first channels do not change
+
+    @classmethod
+    def of(cls, axes: Sequence[Tensor], values: Tensor, constants: int = 0) -> Frame:
+        """Means and deviations of the training `values`; a single channel stays as it is."""
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        channels = values.shape[-1]
+        if channels == 1:
+            return cls(grid, torch.zeros(1), torch.ones(1), constants)
+        flat = values.reshape(-1, channels).double()
+        scale = flat.std(dim=0).clamp(min=1e-12)
+        return cls(grid, flat.mean(dim=0).float(), scale.float(), constants)
+
+    def advance(self, model: nn.Module, window: Tensor) -> Tensor:
+        """The next frame (batch, x.., 1, channels) after `window` (batch, x.., context, channels).
+
+        The model sees the context's channels, oldest frame first, then the coordinates, as its last dimension; it predicts
+        the channels that change.
+        """
+        inputs = ((window - self.mean) / self.scale).flatten(-2)
+        coordinates = self.coordinates.expand(len(window), *self.coordinates.shape)
+        out: Tensor = model(torch.cat([inputs, coordinates], dim=-1))
+        fixed = self.constants
+        wanted = (*window.shape[:-2], window.shape[-1] - fixed)
+        if out.shape != wanted:
+            raise BenchError(
+                f"the surrogate returned {tuple(out.shape)} for inputs {(*inputs.shape[:-1], 'channels_in')}; "
+                f"return (batch, x.., channels_out) = {wanted}"
+            )
+        new = (self.mean[fixed:] + self.scale[fixed:] * out).unsqueeze(-2)
+        return torch.cat([window[..., -1:, :fixed], new], dim=-1) if fixed else new
 
 
-def rollout(model: nn.Module, context: Tensor, x: Tensor, frames: int) -> Tensor:
-    """`frames` frames after `context`, each from the ones before: (batch, points, frames)."""
+def rollout(model: nn.Module, context: Tensor, frame: Frame, frames: int) -> Tensor:
+    """`frames` frames after `context`, each from the ones before: (batch, x.., frames, predicted channels)."""
     window, made = context, []
     for _ in range(frames):
-        frame = advance(model, window, x)
-        made.append(frame)
-        window = torch.cat([window[..., 1:], frame], dim=-1)
-    return torch.cat(made, dim=-1)
+        made.append(frame.advance(model, window))
+        window = torch.cat([window[..., 1:, :], made[-1]], dim=-2)
+    return torch.cat(made, dim=-2)[..., frame.constants :]
 
 
-def relative_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean over samples and frames of the relative RMS error, so that strong and decayed fields weigh alike."""
-    error = (pred - target).square().mean(dim=1)
-    return ((error + TINY**2).sqrt() / (target.square().mean(dim=1).sqrt() + TINY)).mean()
+def relative_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -> Tensor:
+    """Mean over samples, frames and channels of the relative RMS error, so that strong and decayed fields weigh alike.
+
+    epsilon: one number, or one a channel, below which a target's RMS counts as rest.
+    """
+    space = tuple(range(1, pred.ndim - 2))
+    error = (pred - target).square().mean(dim=space)
+    return ((error + TINY**2).sqrt() / (target.square().mean(dim=space).sqrt() + epsilon)).mean()
+
+
+def squared_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -> Tensor:
+    """PDEBench's: the mean squared error of the fields as they are, summed over frames. It weighs strong fields most."""
+    return (pred - target).square().mean(dim=(*range(pred.ndim - 2), -1)).sum()
 
 
 def windows(values: Tensor, context: int, unroll: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches (batch, points, context + unroll) of all windows of all samples, in a new order each epoch."""
+    """Endless batches (batch, x.., context + unroll, channels) of all windows of all samples, in a new order each epoch."""
     length = context + unroll
-    starts = values.shape[-1] - length + 1
+    starts = values.shape[-2] - length + 1
     total = len(values) * starts
     batch = min(batch, total)
     frames = torch.arange(length)
+    by_frame = values.movedim(-2, 1)
     while True:
         order = torch.randperm(total, generator=generator)
         for i in range(0, total - batch + 1, batch):
             chosen = order[i : i + batch]
             sample, start = chosen // starts, chosen % starts
-            # Adjacent dimensions are indexed as (sample, frame), which puts them first: (batch, length, points).
-            yield values.transpose(1, 2)[sample[:, None], start[:, None] + frames].transpose(1, 2)
+            yield by_frame[sample[:, None], start[:, None] + frames].movedim(1, -2)
 
 
 def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
@@ -69,18 +107,27 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
     if parts["solver"] is not None:
         log.count(parameters=0)
         return Solution(solved(parts["solver"], params.initial_step, public))
-    x, context = public["x"], params.initial_step
+    axes, values, context = public["axes"], public["train"], params.initial_step
+    fixed, channels = int(public["constants"]), values.shape[-1]
+    frame = Frame.of(axes, values, fixed)
     frames = len(public["t"]) - context
     unroll = min(params.unroll, frames)
     torch.manual_seed(seeds("init"))
-    model = parts["surrogate"](channels_in=context + 1, channels_out=1, points=len(x))
+    model = parts["surrogate"](
+        channels_in=context * channels + len(axes),
+        channels_out=channels - fixed,
+        grid=tuple(len(axis) for axis in axes),
+        periodic=bool(public["periodic"]),
+    )
     optimizer = parts["optimizer"](model=model, steps=params.steps)
     log.count(parameters=train.parameter_count(model))
+    epsilon = public["rest"]
 
-    def loss(batch: Tensor) -> Tensor:
-        return relative_loss(rollout(model, batch[..., :context], x, unroll), batch[..., context:])
+    def loss(batch: Tensor) -> Any:
+        pred = rollout(model, batch[..., :context, :], frame, unroll)
+        return parts["loss"](pred=pred, target=batch[..., context:, fixed:], epsilon=epsilon)
 
-    predict = train.served(model, optimizer, lambda fields: rollout(model, fields, x, frames))
+    predict = train.served(model, optimizer, lambda fields: rollout(model, fields, frame, frames))
     train.Loop(
         model=model,
         loss=loss,
@@ -90,17 +137,17 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         schedule=parts["schedule"],
         predict=predict,
         eval_every=max(1, params.steps // max(1, params.evaluations)),
-    ).run(windows(public["train"], context, unroll, params.batch, torch.Generator().manual_seed(seeds("order"))))
+    ).run(windows(values, context, unroll, params.batch, torch.Generator().manual_seed(seeds("order"))))
     return Solution(predict)
 
 
 def solved(solver: Callable[..., Tensor], context: int, public: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     """`predict` of a classical solver: it starts from the last context frame and knows the equation."""
-    x, t, equation = public["x"], public["t"], public["equation"]
+    axes, t, equation = public["axes"], public["t"].double(), public["equation"]
     times = t[context:] - t[context - 1]
 
     def predict(fields: Tensor) -> Tensor:
         with torch.no_grad():
-            return solver(initial=fields[..., -1], x=x, t=times, equation=dict(equation)).float()
+            return solver(initial=fields[..., -1, :], axes=axes, t=times, equation=dict(equation)).float()
 
     return predict

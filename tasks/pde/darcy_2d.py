@@ -1,0 +1,93 @@
+"""Darcy flow, -div(a grad u) = beta on the unit square with u = 0 at the edge: from the permeability to the pressure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.contract import BenchError
+from tasks.pde import base
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.contract import Problem, Seeds
+    from bench.data.fields import Fields
+    from bench.data.pdebench import Layout
+
+PAPER = {
+    "points": 128, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "evaluations": 50,
+}  # fmt: skip
+
+
+@dataclass
+class Params(base.Params):
+    """beta: the source. faithful: PDEBench's target, a snapshot on the way to the steady state from an unseen start.
+
+    frames is 2: the permeability and the pressure.
+    """
+
+    points: int = 32
+    frames: int = 2
+    final_time: float = 1.75
+    train: int = 192
+    valid: int = 32
+    test: int = 64
+    steps: int = 400
+    evaluations: int = 4
+    beta: float = 1.0
+    faithful: bool = False
+
+
+class Darcy(base.Evolution):
+    """One step, from a two-valued permeability to the steady pressure."""
+
+    name = "pde/darcy_2d"
+    Params = Params
+    presets = {"smoke": {**base.SMOKE_2D, "frames": 2}, "small": {}, "paper": PAPER}
+    equation, attributes, family = "darcy", {"beta": "beta"}, "darcy"
+    dims, periodic = 2, False
+    reference = "classical"
+    margin = 2.0
+    data_source = (
+        "Generated: five-point finite volumes with harmonic means at faces, solved directly in float64; the permeability is "
+        "0.1 or 1, a sum of five random Gaussians cut at its mean. Or a PDEBench file `2D_DarcyFlow_beta*_Train.hdf5`, "
+        "given as task.file with task.faithful=true."
+    )
+    known_limits = (
+        "The steady state is linear in beta, so one beta tells all. PDEBench's target is a snapshot at t = 1.75 from a "
+        "random constant that is not stored: at beta = 0.01 it shows that constant rather than the flow."
+    )
+    reference_error = (
+        "Of second order where the permeability is constant (tested against the series solution); at its jumps of first "
+        "order, about 1 % on 32 points. The discrete equations hold to rounding."
+    )
+
+    def check(self) -> None:
+        p = self.params
+        if p.frames != 2 or p.initial_step != 1 or p.reduced_resolution_t != 1:
+            raise BenchError(f"{self.name}: one step from permeability to pressure; leave frames=2, initial_step=1")
+
+    def shard(self, start: int, count: int) -> Fields:
+        from tasks.pde.generate import darcy
+
+        p = self.params
+        return darcy.generate(count, base.DATA_SEED + start, p.points, 1, p.final_time, p.beta, p.faithful)
+
+    def problem(self, data: Fields, seeds: Seeds) -> Problem:
+        """The permeability as the first frame, the pressure as the second."""
+        from dataclasses import replace
+
+        import numpy as np
+
+        permeability = data.constants["nu"][:, None, ..., None]
+        values = np.concatenate([permeability, data.values[:, -1:]], axis=1)
+        return super().problem(replace(data, values=values, t=np.array([0.0, 1.0]), constants={}), seeds)
+
+    def match(self, path: Path, held: Layout) -> None:
+        from dataclasses import replace
+
+        import numpy as np
+
+        # A file of this problem stores one frame and no time: to the shared check it is what the parameters say.
+        super().match(path, replace(held, frames=2, t=np.array([0.0, self.params.final_time])))

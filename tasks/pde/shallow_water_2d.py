@@ -1,0 +1,66 @@
+"""The shallow-water equations: a circular dam breaks on (-2.5, 2.5)^2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tasks.pde import base
+
+if TYPE_CHECKING:
+    from bench.data.fields import Fields
+
+
+REFINE = 4  # points computed for each point stored, along an axis
+PAPER = {
+    "points": 128, "frames": 101, "train": 800, "valid": 100, "test": 100, "steps": 80000, "batch": 5, "unroll": 100,
+    "evaluations": 50,
+}  # fmt: skip
+
+
+@dataclass
+class Params(base.Params):
+    """faithful: depths at cell centres, as PDEBench's; else averages over cells."""
+
+    points: int = 32
+    frames: int = 11
+    train: int = 48
+    valid: int = 8
+    test: int = 16
+    steps: int = 300
+    batch: int = 8
+    evaluations: int = 3
+    faithful: bool = False
+
+
+class ShallowWater(base.Evolution):
+    """Water of depth 2 inside a random radius runs out over depth 1; only the depth h is seen, and it starts at rest."""
+
+    name = "pde/shallow_water_2d"
+    Params = Params
+    presets = {"smoke": {**base.SMOKE_2D, "final_time": 0.4}, "small": {}, "paper": PAPER}
+    equation, channels, family = "shallow_water", ("h",), "seeds"
+    dims, length, periodic = 2, 5.0, False
+    reference = "classical_double"
+    margin = 0.5
+    data_source = (
+        "Generated: MUSCL finite volumes with the HLLC flux, float64, on a grid four times as fine, averaged to cells; radius "
+        "from U(0.3, 0.7). Or PDEBench's "
+        "`2D_rdb_NA_NA.h5`, given as task.file."
+    )
+    known_limits = (
+        "The initial state has one degree of freedom and the flow is radial. The depth alone is a full state only at rest, "
+        "so the context is one frame at every preset; PDEBench gives ten."
+    )
+    reference_error = (
+        "That of the scheme on its finer grid, first order at shocks: the entry classical_double, on a grid between, shows the "
+        "size of it on the board."
+    )
+
+    def shard(self, start: int, count: int) -> Fields:
+        from tasks.pde.generate import shallow_water
+
+        p = self.params
+        seed = base.DATA_SEED + start
+        refine = 1 if p.faithful else REFINE
+        return shallow_water.generate(count, seed, p.points, p.frames, p.final_time, p.faithful, refine=refine)
