@@ -95,12 +95,12 @@ def main() -> int:
         except Unavailable as error:
             print(f"{name}: {error}")
             continue
-        if write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(now, indent=1) + "\n")
         lines = differences(json.loads(path.read_text()) if path.is_file() else {}, now)
         print(f"{name}: {'as before' if not lines else chr(10).join(lines)}")
-        bad += bool(lines)
+        if lines and write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(now, indent=1) + "\n")
+        bad += bool(lines) and not write
     return 1 if bad else 0
 
 
