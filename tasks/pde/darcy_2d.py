@@ -33,7 +33,8 @@ class Params(base.Params):
     train: int = 192
     valid: int = 32
     test: int = 64
-    steps: int = 400
+    steps: int = 150
+    batch: int = 8
     evaluations: int = 4
     beta: float = 1.0
     faithful: bool = False

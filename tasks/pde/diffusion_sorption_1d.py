@@ -30,7 +30,7 @@ class DiffusionSorption(base.Evolution):
     Params = Params
     presets = {"smoke": {**base.SMOKE, "final_time": 200.0}, "small": {}, "paper": {**base.PAPER, **PAPER}}
     equation, channels, family, periodic = "diffusion_sorption", ("u",), "seeds", False
-    reference = "classical"
+    reference = "classical_double"
     margin = 2.0
     data_source = (
         "Generated: finite volumes with a stiff integrator, extrapolated from two grids, float64, from constant initial "

@@ -26,7 +26,7 @@ class Params(base.Params):
     train: int = 48
     valid: int = 8
     test: int = 16
-    steps: int = 300
+    steps: int = 150
     batch: int = 8
     evaluations: int = 3
     nu: float = 0.01
