@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,6 +144,7 @@ class Evolution(Task):
         Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
     )
     floors = ("persistence",)
+    figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
     paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
     data_licence = (
         "Generated data carry the project's own licence. A PDEBench file that you bring keeps the licence "
