@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import fno_step, harness
+from benchmarks import fno_step, harness, pde_data
 
 
 def main() -> int:
     """Print each figure with its limit; exit code 1 if one is missed."""
     missed = 0
-    for name, figure, unit, limit, holds in [*harness.main(), *fno_step.rows()]:
+    for name, figure, unit, limit, holds in [*harness.main(), *fno_step.rows(), *pde_data.rows()]:
         good = holds(float(figure), limit)
         missed += not good
         print(f"{'ok  ' if good else 'MISS'} {name:58} {figure:9.3g} {unit:3} (limit {limit:g})", flush=True)
