@@ -253,6 +253,23 @@ def do_tune(options: argparse.Namespace) -> int:
     return tune.tune(request, store, options.trials, options.seeds)
 
 
+def do_claims(options: argparse.Namespace) -> int:
+    """Papers' statements, measured again from records: `bench claims`, `bench claims 'pde/*' 2309.14322 --run`."""
+    from bench import claims, verdicts
+    from bench.board import claims as shown
+
+    patterns = [word for word in options.words if "=" not in word]
+    survey = verdicts.Survey(claims.select(patterns), [word for word in options.words if "=" in word])
+    summary = survey.run() if options.run else None
+    findings = survey.evaluate()
+    print(shown.RENDERERS[options.format](findings))
+    _say(survey.store)
+    if summary is not None and summary.interrupted:
+        return 130
+    failed = summary is not None and not summary.ok
+    return 1 if failed or any(finding.verdict == "error" for finding in findings) else 0
+
+
 def do_new(options: argparse.Namespace) -> int:
     """A working entry from a template: `bench new entry my_idea --kind optimizer`."""
     from bench import new
@@ -298,6 +315,10 @@ def _parser() -> argparse.ArgumentParser:
     browse.add_argument("--no-open", action="store_true", help="only write it")
     verb("publish", do_publish, ())
     data_verbs.add_parser(verbs, plain)
+    claims = verb("claims", do_claims, ("text", "markdown", "json"), sweeps=False)
+    claims.add_argument("words", nargs="*", metavar="PATTERN|key=value",
+                        help="ids, patterns of ids, or arXiv numbers; settings such as workers=2")  # fmt: skip
+    claims.add_argument("--run", action="store_true", help="first run the cells that have no record")
     new = verb("new", do_new, (), sweeps=False)
     new.add_argument("what", choices=["entry"])
     new.add_argument("name")
@@ -317,7 +338,12 @@ def main(arguments: list[str] | None = None) -> None:
         run_with_hydra()
     # options and overrides may be mixed; argparse wants the overrides together
     overrides = [word for word in given[1:] if "=" in word and not word.startswith("-")]
-    options = _parser().parse_args([word for word in given if word not in overrides] + overrides)
+    parser = _parser()
+    options, left = parser.parse_known_args([word for word in given if word not in overrides] + overrides)
+    if left and (not hasattr(options, "words") or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:  # bare words on both sides of an option
+        options.words += left
     try:
         sys.exit(options.do(options))
     except BenchError as error:

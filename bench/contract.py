@@ -268,16 +268,3 @@ class Entry:
     def division(self) -> Literal["open", "closed"]:
         """Open: a whole procedure of one's own, compared only with its like."""
         return "open" if "procedure" in self.parts else "closed"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A paper's statement and a predicate over the records of its cells."""
-
-    id: str
-    paper: str
-    statement: str
-    cells: Mapping[str, Any]
-    measure: Callable[[Sequence[Mapping[str, Any]]], Sequence[float]]
-    predicate: Callable[[float], bool]
-    threshold_fixed: Literal["before", "after"]

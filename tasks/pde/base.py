@@ -136,14 +136,14 @@ class Evolution(Task):
     shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
-    slots = (
+    slots: ClassVar[tuple[Slot, ...]] = (
         Slot("surrogate", surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
         Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
     )
-    floors = ("persistence",)
+    floors: ClassVar[tuple[str, ...]] = ("persistence",)
     figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
     paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
     data_licence = (

@@ -1,0 +1,429 @@
+"""Claims: verdicts, what a claim file may say, rendering, the history of a predicate, and the shipped claims."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import claims, config, precedence, verdicts
+from bench.board import claims as shown
+from bench.claims import Claim, Predicate, Setting
+from bench.contract import BenchError
+from tests.conftest import ROOT
+
+ABOVE, BELOW, BETWEEN = Predicate("above", 0, math.inf), Predicate("below", -math.inf, 0), Predicate("between", -1, 1)
+NUMBERS = st.floats(-5, 5)
+ORDER = ["not reproduced", "inconclusive", "reproduced"]
+
+
+def record(entry: str = "a", seed: int = 0, status: str = "ok", key: str = "", **metrics: float) -> dict[str, Any]:
+    return {
+        "key": key or f"{entry}{seed}", "task": "toy/line", "entry": entry, "seed": seed, "status": status, "params": {},
+        "config": {}, "metrics": metrics, "costs": {"cpu_total": 2.0}, "provenance": {},
+    }  # fmt: skip
+
+
+def claim(predicate: Predicate = ABOVE, **changes: Any) -> Claim:
+    def gap(records):
+        return claims.number(records["a"][0], "x", diverged=-9.0) - claims.number(records["b"][0], "x")
+
+    made = Claim(
+        id="toy/gap", paper="Somebody 2020, On gaps", arxiv="2001.00001", statement="a | b: a has more.",
+        settings=(Setting("one", ("task=toy/line",)),), measure=gap, predicate=predicate, unit="x", threshold="after",
+        tried={"settings": 2, "seeds": "0-4"}, source=Path("gap.yaml"),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def seeds(*gaps: float) -> dict[int, dict[str, list[Any]]]:
+    return {n: {"a": [record("a", n, x=1 + gap)], "b": [record("b", n, x=1.0)]} for n, gap in enumerate(gaps)}
+
+
+def judged(*gaps: float, of: Claim | None = None) -> verdicts.Outcome:
+    of = of or claim()
+    return verdicts.judge(of, of.settings[0], seeds(*gaps))
+
+
+# --- the verdict of an interval
+
+
+@given(st.sampled_from([ABOVE, BELOW, BETWEEN]), st.tuples(NUMBERS, NUMBERS), st.tuples(NUMBERS, NUMBERS))
+def test_a_narrower_interval_is_decided_no_later_and_never_the_other_way(predicate, outer, ends):
+    lo, hi = sorted(outer)
+    inner = sorted(min(max(end, lo), hi) for end in ends)
+    wide, narrow = predicate.verdict(lo, hi), predicate.verdict(*inner)
+    assert narrow == wide or wide == "inconclusive"
+
+
+@given(NUMBERS, st.floats(0, 3), st.floats(0, 3))
+def test_more_is_better_for_above_and_worse_for_below(lo, width, shift):
+    first, second = (ABOVE.verdict(x, x + width) for x in (lo, lo + shift))
+    assert ORDER.index(second) >= ORDER.index(first)
+    mirrored = BELOW.verdict(-(lo + width), -lo)
+    assert mirrored == first
+
+
+@given(st.sampled_from([ABOVE, BELOW, BETWEEN]), NUMBERS)
+def test_a_point_is_always_decided_and_agrees_with_its_margin(predicate, x):
+    word = predicate.verdict(x, x)
+    assert word in ("reproduced", "not reproduced")
+    margin = predicate.margin(x)
+    assert margin >= 0 if word == "reproduced" else margin <= 0
+
+
+def test_ends_count_as_inside_only_for_between():
+    assert ABOVE.verdict(0, 1) == "inconclusive" and ABOVE.verdict(-1, 0) == "not reproduced"
+    assert BETWEEN.verdict(-1, 1) == "reproduced" and BETWEEN.verdict(1, 2) == "inconclusive"
+    assert BETWEEN.verdict(1.1, 2) == "not reproduced" and ABOVE.verdict(math.nan, math.nan) == "inconclusive"
+    assert [str(p) for p in (ABOVE, BELOW, BETWEEN)] == ["above 0", "below 0", "between -1 and 1"]
+
+
+@given(st.lists(st.sampled_from(["reproduced", "not reproduced", "inconclusive", "not tested"]), min_size=1))
+def test_settings_combine(words):
+    found = verdicts.combine(words)
+    tested = set(words) - {"not tested"}
+    assert found == ("not tested" if not tested else next(iter(tested)) if len(tested) == 1 else "mixed")
+    assert verdicts.combine([*words, "error"]) == "error"
+
+
+# --- one setting
+
+
+def test_the_interval_is_over_seeds():
+    found = judged(0.1, 0.12, 0.11)
+    assert (found.verdict, found.n, found.measured) == ("reproduced", 3, pytest.approx(0.11))
+    assert found.lo < 0.1 and found.hi > 0.12 and len(found.records) == 6
+    assert judged(-0.1, -0.12, -0.11).verdict == "not reproduced"
+    assert judged(0.5, -0.4, 0.3).verdict == "inconclusive"
+
+
+def test_one_or_two_seeds_decide_only_what_is_exact():
+    assert judged(0.5).verdict == judged(0.5, 0.5).verdict == "inconclusive" and math.isnan(judged(0.5).lo)
+    exact = claim(exact=True)
+    assert judged(0.5, of=exact).verdict == "reproduced" and judged(-0.5, of=exact).verdict == "not reproduced"
+    assert judged(0.5, -0.5, of=exact).verdict == "inconclusive"
+
+
+def test_ratios_are_averaged_on_their_scale():
+    ratio = claim(Predicate("above", 1, math.inf), scale="log", measure=lambda r: r["a"][0]["metrics"]["x"])
+    found = judged(1.0, 3.0, 7.0, of=ratio)  # 2, 4, 8
+    assert found.measured == pytest.approx(4) and found.lo * found.hi == pytest.approx(16)
+    assert "above 0" in judged(-1.0, 1.0, 1.0, of=ratio).error
+
+
+def test_what_is_missing_leaves_a_setting_untested():
+    cells = seeds(0.1, 0.1, 0.1)
+    cells[1]["b"] = [None]
+    cells[2]["b"] = [record("b", 2, "unavailable")]
+    found = verdicts.judge(claim(), Setting("one", ()), cells)
+    assert (found.verdict, found.missing, found.n, len(found.records)) == ("not tested", 2, 0, 4)
+
+
+def test_a_failed_cell_reaches_the_measure():
+    cells = seeds(0.1, 0.1, 0.1)
+    cells[0]["a"] = [record("a", 0, "diverged")]
+    assert verdicts.judge(claim(), Setting("one", ()), cells).values[0] == -10
+    cells[0]["a"] = [record("a", 0, "oom", x=1.0)]
+    found = verdicts.judge(claim(), Setting("one", ()), cells)
+    assert found.verdict == "error" and found.error == "seed 0: toy/line a seed 0 (oom) has no x"
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, "word", None])
+def test_a_measure_that_gives_no_number_is_an_error(wrong):
+    assert judged(0.1, of=claim(measure=lambda records: wrong)).verdict == "error"
+
+
+def test_a_measure_that_raises_is_told_with_its_seed():
+    found = judged(0.1, of=claim(measure=lambda records: records["c"]))
+    assert found.error == "seed 0: KeyError: 'c'"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=6), st.floats(0, 1))
+def test_adding_to_every_seed_never_hurts(gaps, more):
+    first, second = judged(*gaps), judged(*(gap + more for gap in gaps))
+    assert ORDER.index(second.verdict) >= ORDER.index(first.verdict)
+
+
+# --- shown
+
+
+def finding(*outcomes: verdicts.Outcome, **changes: Any) -> verdicts.Finding:
+    return verdicts.Finding(claim(**changes), outcomes, "after")
+
+
+def test_rendering():
+    good, bad = judged(0.1, 0.12, 0.11), replace(judged(-0.1, -0.12, -0.11), setting=Setting("two", ("task=toy/line",)))
+    absent = verdicts.Outcome(Setting("three", ()), "not tested", missing=4)
+    both = [finding(good, bad, note="as declared"), finding(absent)]
+    text = shown.text(both)
+    assert "MIXED           toy/gap" in text and "two: not reproduced: -0.11 [" in text and "note: as declared" in text
+    assert "wanted: above 0 (x), fixed after; tried 2 settings, seeds 0-4" in text
+    assert "three: not tested: 4 cells have no record" in text and "2 claims: 1 mixed, 1 not tested" in text
+    table = shown.markdown(both).splitlines()
+    assert len(table) == 7 and table[2].startswith("| `toy/gap`: **mixed** | a \\| b: a has more. *Somebody 2020")
+    assert {line.replace("\\|", "").count("|") for line in table[:5]} == {7}
+    first, second = json.loads(shown.as_json(both))
+    wanted = {"id": "toy/gap", "paper": "2001.00001", "verdict": "mixed", "n": 3, "threshold": "after", "unit": "x"}
+    assert wanted.items() <= first.items() and first["measured"] == pytest.approx(-0.11)
+    assert first["interval"][0] < -0.11 < first["interval"][1] and first["predicate"] == {"above": 0}
+    assert first["cpu_seconds"] == 12 and first["tried"] == {"settings": 2, "seeds": "0-4"} and len(first["keys"]) == 6
+    assert first["settings"][1]["name"] == "two" and len(first["settings"][0]["values"]) == 3
+    assert (second["measured"], second["interval"], second["n"]) == (None, None, 0)
+    assert json.loads(shown.as_json([finding(judged(0.5))]))[0]["interval"] is None
+    error = finding(judged(0.1, of=claim(measure=lambda records: records["c"])))
+    assert "KeyError" in shown.text([error]) and error.verdict == "error"
+    assert shown.text([]) == "0 claims: none; from 0 records of 0 CPU s" and json.loads(shown.as_json([])) == []
+
+
+# --- files
+
+GOOD: dict[str, Any] = {
+    "paper": "Somebody 2020", "arxiv": "2001.00001", "statement": "More.", "unit": "x", "threshold": "before",
+    "settings": [{"name": "one", "plan": ["task=toy/line", "entry=zero", "seed=range(3)"]}], "above": 0,
+    "measure": "tasks.grokking.claims.decay_gain", "tried": {"settings": 1, "seeds": "0-2"},
+}  # fmt: skip
+
+
+def written(folder: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, Any]) -> str:
+    path = folder / "claim.yaml"
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}))
+    monkeypatch.setattr(config, "names", lambda group: {"toy/mine": path})
+    return "toy/mine"
+
+
+def test_a_whole_claim_loads(tmp_path, monkeypatch):
+    found = claims.load(written(tmp_path, monkeypatch, GOOD))
+    assert (found.predicate, found.scale, found.exact, found.note) == (ABOVE, "linear", False, "")
+    assert found.settings[0].plan[1] == "entry=zero"
+    between = claims.load(written(tmp_path, monkeypatch, {**GOOD, "above": ..., "between": [-1, 1]}))
+    assert between.predicate == BETWEEN
+    keyed = {"_target_": "tasks.grokking.claims.delay", "of": "adamw"}
+    assert claims.load(written(tmp_path, monkeypatch, {**GOOD, "measure": keyed})).measure.keywords == {"of": "adamw"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"unit": ...}, "lacks `unit`"),
+        ({"treshold": "after"}, "did you mean threshold"),
+        ({"threshold": "later"}, "`before` or `after`"),
+        ({"arxiv": 1705.0874}, "in quotes"),
+        ({"paper": 3}, "it is a text"),
+        ({"above": ...}, "one of above, below, between is needed, not none"),
+        ({"below": 1}, "not above and below"),
+        ({"above": "much"}, "a finite number"),
+        ({"above": ..., "between": [2, 1]}, r"it is \[low, high\]"),
+        ({"tried": 3}, "settings: 3, seeds"),
+        ({"scale": "logit"}, "`linear` or `log`"),
+        ({"exact": "yes"}, "`true` or `false`"),
+        ({"settings": []}, "settings are a list"),
+        ({"settings": [{"name": "one"}]}, "settings are a list"),
+        ({"settings": [{"name": "one", "plan": ["workers=2"]}]}, "says nothing of cells"),
+        ({"settings": GOOD["settings"] * 2}, "two settings are named 'one'"),
+        ({"measure": "delay"}, "a dotted path"),
+        ({"measure": "tasks.grokking.claims.dela"}, "did you mean delay"),
+        ({"measure": "tasks.groking.claims.delay"}, "did you mean grokking"),
+        ({"measure": "nowhere.claims.delay"}, "no package 'nowhere'"),
+        ({"measure": "tasks.grokking.claims"}, "is a module"),
+        ({"measure": "tasks.grokking.claims.delay"}, "missing a required argument: 'of'"),
+        ({"measure": {"_target_": "tasks.grokking.claims.decay_gain", "on": 1}}, "unexpected keyword argument 'on'"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, monkeypatch, change, says):
+    with pytest.raises(BenchError, match=says) as told:
+        claims.load(written(tmp_path, monkeypatch, {**GOOD, **change}))
+    assert "claim.yaml" in str(told.value)
+
+
+def test_patterns(monkeypatch):
+    names = ["pde/a", "pde/b", "grokking/a"]
+    monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(names, Path()))
+    monkeypatch.setattr(config, "load", lambda group, name: {"arxiv": "2001.00001" if name == "pde/b" else ""})
+    monkeypatch.setattr(claims, "load", lambda name: name)
+    assert claims.select([]) == names and claims.select(["pde", "pde/a"]) == ["pde/a", "pde/b"]
+    assert claims.select(["*/a"]) == ["pde/a", "grokking/a"] and claims.select(["2001.00001"]) == ["pde/b"]
+    with pytest.raises(BenchError, match="did you mean pde/a"):
+        claims.select(["pde/aa"])
+
+
+def test_settings_of_the_run_only(tmp_path):
+    with pytest.raises(BenchError, match="a claim's cells are its own"):
+        verdicts.Survey([], ["preset=paper"])
+    unknown = claim(settings=(Setting("one", ("task=large_batch/prototype", "entry=chance")),))
+    with pytest.raises(BenchError, match="claim toy/gap, setting one: .*did you mean large_batch/prototypes"):
+        verdicts.Survey([unknown], [f"results={tmp_path}"])
+
+
+# --- before or after
+
+
+FIXED = precedence.Commit("f", "2026-05-05T00:00:00+00:00")
+LATE, EARLY = "2026-05-06T00:00:00+02:00", "2026-05-04T23:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("made", "holds"),
+    [
+        ([], True),
+        ([("child", EARLY), ("f", "")], True),
+        ([("child", LATE), ("parent", LATE)], False),  # history, where it is known, decides against dates
+        ([("foreign", LATE)], True),
+        ([("foreign", EARLY)], False),
+        ([(None, LATE)], True),
+        ([(None, "")], False),
+    ],
+)
+def test_precedence(made, holds):
+    assert precedence.precedes(FIXED, made, {"child": True, "f": True, "parent": False}.get) is holds
+
+
+def test_the_history_of_a_predicate(tmp_path):
+    def git(*words: str) -> str:
+        names = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        return subprocess.run(
+            ["git", "-C", str(folder), *names, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(text: str) -> str:
+        path.write_text(text)
+        git("add", "-A")
+        git("commit", "-q", "--allow-empty", "-m", "x")
+        return git("rev-parse", "HEAD")
+
+    folder = tmp_path / "own" / "deep"
+    folder.mkdir(parents=True)
+    path = folder / "mine.yaml"
+    path.write_text("above: 1\n")
+    assert precedence.check(path, ["above"], []) == "unchecked: not in a git checkout"
+    git("init", "-q")
+    assert precedence.check(path, ["above"], []) == "unchecked: not committed"
+    loose = commit("above: 0.5\n")
+    fixed = commit("above: 1\nnote: a\n")
+    later = commit("# says more\nnote: b\nabove: 1.0\n")
+    assert precedence.last_change(path, ["above"]).id == fixed
+    assert precedence.check(path, ["above"], [(fixed, ""), (later, "")]) == "before"
+    assert precedence.check(path, ["above"], [(later, ""), (loose, "")]) == "after"
+    assert precedence.check(path, ["above"], [("0" * 40, "2001-01-01T00:00:00+00:00")]) == "after"
+    assert precedence.check(path, ["above"], [("0" * 40, "2999-01-01T00:00:00+00:00")]) == "before"
+    path.write_text("above: 2\n")
+    assert precedence.check(path, ["above"], [(later, "")]) == "unchecked: not committed"
+    copy = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{folder}", str(copy)], check=True)
+    assert precedence.check(copy / "mine.yaml", ["above"], []) == "unchecked: the history is cut off"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown_as"),
+    [("before", "before"), ("after", "after (declared before)"), ("unchecked: why", "before (unchecked: why)")],
+)
+def test_a_declared_before_is_checked_and_an_after_is_believed(monkeypatch, told, shown_as):
+    made = {**record(), "provenance": {"commit": "c", "started": LATE}}
+    outcome = replace(judged(0.1), records=(made,))
+    monkeypatch.setattr(precedence, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
+    assert verdicts.threshold(claim(threshold="before"), [outcome]) == shown_as
+    assert verdicts.threshold(claim(threshold="after"), [outcome]) == "after"
+
+
+# --- the command, on a stranger's task
+
+MEASURE = """def gap(records, *, of, over):
+    return records[over][0]["metrics"]["error"] - records[of][0]["metrics"]["error"]
+"""
+TOY = """paper: Somebody 2020
+arxiv: ""
+statement: Training lowers the error.
+settings:
+  - name: line
+    plan: [task=toy/line, "entry=line_sgd,zero", "seed=range(3)", preset=smoke]
+measure: {_target_: toy_measures.gap, of: line_sgd, over: zero}
+above: 0
+unit: error
+threshold: before
+tried: {settings: 1, seeds: 0-2}
+"""
+
+
+def test_the_command(bench, tmp_path):
+    (tmp_path / "toy_measures.py").write_text(MEASURE)
+    folder = tmp_path / "configs" / "claim" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "training.yaml").write_text(TOY)
+    (folder / "failing.yaml").write_text(TOY.replace("line_sgd", "raises"))
+    empty = bench("claims", "toy")
+    assert empty.returncode == 0 and "NOT TESTED      toy/training" in empty.stdout, empty.stderr
+    done = bench("claims", "toy/training", "--run", "workers=1", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert (told["verdict"], told["n"], len(told["keys"])) == ("reproduced", 3, 6) and told["cpu_seconds"] > 0
+    assert told["threshold"].startswith("before (unchecked: not in a git")
+    again = bench("claims", "toy/training", "--run", "--format", "markdown")
+    assert "`toy/training`: **reproduced**" in again.stdout and "done" not in again.stderr
+    failing = bench("claims", "toy/failing", "--run")
+    assert failing.returncode == 1 and "KeyError: 'error'" in failing.stdout
+    assert bench("claims", "toy/trainin").returncode == bench("claims", "toy", "seed=1").returncode == 2
+
+
+# --- the shipped ones
+
+
+def made_up(cell: Any) -> dict[str, Any]:
+    cls = config.task_spec(cell.task).cls
+    metrics = {metric.name: 0.5 + 0.01 * cell.seed for metric in cls.metrics}
+    made = record(cell.entry, cell.seed, key=cell.key, **metrics, initial_val_loss=4.0)
+    return {**made, "task": cell.task, "params": cell.params, "config": cell.parts}
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> verdicts.Survey:
+    return verdicts.Survey(claims.select([]), [f"results={tmp_path_factory.mktemp('results')}"])
+
+
+def test_shipped_claims_resolve_and_measure(survey):
+    assert survey.claims and all(one.verdict == "not tested" for one in survey.evaluate())
+    for one in survey.claims:
+        for setting in one.settings:
+            cells: dict[int, dict[str, list[Any]]] = {}
+            for row in survey.plans[setting.plan].rows:
+                for seed, planned in row.planned.items():
+                    cells.setdefault(seed, {}).setdefault(row.entry, []).extend(map(made_up, planned))
+            outcome = verdicts.judge(one, setting, cells)
+            assert not outcome.error and outcome.n == len(cells) >= 3, f"{one.id} {setting.name}: {outcome.error}"
+
+
+def test_sensitivities_count_divergence_and_refuse_unknown_losses():
+    from tasks.instability.claims import sensitivity_drop
+
+    def rows(entry: str, *losses: float | None) -> list[dict[str, Any]]:
+        base = {"bar": 1.5, "initial_val_loss": 4.0}
+        found = []
+        for lr, loss in zip((0.01, 0.1), losses, strict=True):
+            one = record(entry, status="ok" if loss is not None else "diverged", **base)
+            found.append(
+                {**one, "params": {"lr": lr}, "metrics": base | ({"final_loss": loss} if loss is not None else {})}
+            )
+        return found
+
+    records = {"steady": rows("steady", 1.0, 1.2), "wild": rows("wild", 1.0, None)}
+    assert sensitivity_drop(records, of="steady", under="wild") == pytest.approx((0 + 3) / 2 - (0 + 0.2) / 2)
+    records["wild"][1]["status"] = "timeout"
+    with pytest.raises(BenchError, match="wild at lr 0.1: timeout"):
+        sensitivity_drop(records, of="steady", under="wild")
+
+
+def test_importing_claims_is_light():
+    modules = "bench.claims, bench.verdicts, bench.board.claims, tasks.grokking.claims, tasks.instability.claims, "
+    code = f"import sys, {modules}tasks.large_batch.claims, tasks.pde.claims; print({{'torch', 'pandas'}} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert told.stdout.strip() == "set()"
