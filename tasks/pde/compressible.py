@@ -119,13 +119,13 @@ class Compressible2D(Compressible):
 
     name = "pde/compressible_2d"
     Params = BoxParams
-    presets = {"smoke": {**base.SMOKE_2D, "final_time": 0.2}, "small": {}, "paper": PAPER_2D}
+    presets = {"smoke": {**base.SMOKE_2D, "final_time": 0.1}, "small": {"final_time": 0.25}, "paper": PAPER_2D}
     channels = ("density", "pressure", "Vx", "Vy")
     metrics = base.metrics_of(*channels)
     dims = 2
 
 
-SMALL_3D = {"points": 16, "frames": 6, "final_time": 0.5, "train": 12, "valid": 3, "test": 5, "steps": 60, "batch": 4}
+SMALL_3D = {"points": 12, "frames": 6, "final_time": 0.2, "train": 12, "valid": 3, "test": 5, "steps": 60, "batch": 4}
 
 
 class Compressible3D(Compressible):
