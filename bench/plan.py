@@ -88,7 +88,8 @@ def axis_of(task: type[Task]) -> Derived | None:
     return task.derived[0] if task.derived else None
 
 
-def _absent(needs: Iterable[str]) -> tuple[str, ...]:
+def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
+    """Of the packages (or "cuda") that an entry needs, those that are not here."""
     missing = []
     for need in needs:
         if need == "cuda":
@@ -125,7 +126,7 @@ class Planner:
         if derived is not None:
             shown.pop(derived.axis, None)
         row = Row(task, spec.target, preset, shown, chosen.name, tuple(sorted(chosen.parts)), chosen.division, trials)
-        absent = _absent(chosen.needs)
+        absent = absent_of(chosen.needs)
         for one in grid:
             files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
             about = {"name": task, "version": spec.cls.version, "target": spec.target, "params": one}

@@ -18,7 +18,7 @@ import pytest
 from bench import config, execute, wire
 from bench.contract import BenchError, Entry, Metric, Seeds, Task, Unavailable
 from bench.data import cache_dir
-from bench.plan import axis_of
+from bench.plan import absent_of, axis_of
 from bench.pool import Pool
 from bench.store import Store
 
@@ -50,6 +50,8 @@ def job(task: str, entry: str, seed: int = 0) -> execute.Job:
     """The smoke cell of a pair, at the first value of a derived metric's axis; skipped where data or packages lack."""
     spec, chosen = config.task_spec(task), config.entry(entry)
     params = config.parameters(spec, "smoke", {})
+    if absent := absent_of(chosen.needs):
+        pytest.skip(f"{entry} needs {', '.join(absent)}, which is not installed")
     derived = axis_of(spec.cls)
     if derived is not None:
         params[derived.axis] = derived.grid["smoke"][0]

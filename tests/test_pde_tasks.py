@@ -121,8 +121,8 @@ def test_the_splits_are_disjoint_and_the_targets_stay_hidden(cache):
     test, valid, train = problem.hidden["test"], problem.hidden["valid"], problem.public["train"]
     assert [len(split) for split in (test, valid, train)] == [4, 4, 8]
     torch.testing.assert_close(torch.cat([test, valid, train]).movedim(2, 1), torch.from_numpy(data.values))
-    assert sorted(problem.public) == ["axes", "channels", "equation", "periodic", "rest", "t", "train"]
-    assert problem.public["equation"] == {"name": "burgers", "nu": 0.1}
+    assert sorted(problem.public) == ["axes", "channels", "constants", "equation", "periodic", "rest", "t", "train"]
+    assert problem.public["equation"] == {"name": "burgers", "constants": 0, "nu": 0.1}
     assert problem.public["t"].tolist() == pytest.approx(np.linspace(0, 0.4, 9).tolist())
     assert torch.equal(task.problem(data, Seeds(1, task.name)).public["train"], train)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.pde import base
+from tasks.pde import base, square
 
 if TYPE_CHECKING:
     from bench.data.fields import Fields
@@ -18,20 +18,12 @@ PAPER = {
 
 
 @dataclass
-class Params(base.Params):
+class Params(square.Params):
     """Du, Dv: diffusion of activator and inhibitor. k: the activator's decay. smooth: a random field that does not depend on the
     grid; false is PDEBench's white noise, one independent number a cell.
     """
 
-    points: int = 32
-    frames: int = 11
     final_time: float = 5.0
-    train: int = 48
-    valid: int = 8
-    test: int = 16
-    steps: int = 150
-    batch: int = 8
-    evaluations: int = 3
     Du: float = 1e-3
     Dv: float = 5e-3
     k: float = 5e-3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.pde import base
+from tasks.pde import base, square
 
 if TYPE_CHECKING:
     from bench.data.fields import Fields
@@ -18,17 +18,9 @@ PAPER = {
 
 
 @dataclass
-class Params(base.Params):
+class Params(square.Params):
     """nu: viscosity. faithful: the force acts in proportion to the smoke, as in PDEBench's code."""
 
-    points: int = 32
-    frames: int = 11
-    train: int = 48
-    valid: int = 8
-    test: int = 16
-    steps: int = 150
-    batch: int = 8
-    evaluations: int = 3
     nu: float = 0.01
     faithful: bool = False
 

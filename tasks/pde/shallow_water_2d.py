@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.pde import base
+from tasks.pde import base, square
 
 if TYPE_CHECKING:
     from bench.data.fields import Fields
@@ -19,17 +19,9 @@ PAPER = {
 
 
 @dataclass
-class Params(base.Params):
+class Params(square.Params):
     """faithful: depths at cell centres, as PDEBench's; else averages over cells."""
 
-    points: int = 32
-    frames: int = 11
-    train: int = 48
-    valid: int = 8
-    test: int = 16
-    steps: int = 150
-    batch: int = 8
-    evaluations: int = 3
     faithful: bool = False
 
 

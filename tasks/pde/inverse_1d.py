@@ -1,0 +1,203 @@
+"""The inverse problem in one dimension: from the state at the final time, with noise, to the initial state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench import slots
+from bench.contract import BenchError, Curves, Log, Problem, Seeds, Slot, Solution
+from tasks.pde import base
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from bench.data.fields import Fields
+    from bench.data.pdebench import Layout
+
+PARAMETER = {"advection": "beta", "heat": "nu", "burgers": "nu"}  # equation -> its parameter
+ATTRIBUTE = {"advection": "beta", "burgers": "Nu"}  # what PDEBench's files call it
+
+
+@dataclass
+class Params(base.Params):
+    """equation: "burgers", "heat" or "advection". nu: pi times the diffusion of the first two. beta: speed of the last.
+
+    noise: its standard deviation as a share of the late state's RMS, in the observations only. frames is 2: the initial and
+    the late state; of a file with more, the first and the last are taken.
+    """
+
+    frames: int = 2
+    final_time: float = 0.2
+    evaluations: int = 1
+    equation: str = "burgers"
+    nu: float = 0.05
+    beta: float = 0.4
+    noise: float = 0.01
+
+
+def inversion(*, observed: Tensor, forward: Callable[[Tensor], Tensor], states: Tensor, noise: float) -> Tensor:
+    """Initial states (batch, x, channels) from late ones `observed` (batch, x, channels).
+
+    forward: (any, x, channels) -> the late states of these initial ones, differentiable. states: the initial states of the
+    training pairs, (samples, x, channels). noise: as in `Params`.
+    """
+    raise NotImplementedError
+
+
+METRICS = (
+    base.error("nrmse", "relative RMS error of the initial state, mean over test samples", "1", base.WORST),
+    base.error("val_nrmse", "the same on the validation samples, at the end", "1", base.WORST),
+    base.error("nrmse_reached", "relative RMS error of the state that the initial state found leads to, truly", "1"),
+    base.error("rmse", "RMS error of the initial state"),
+    base.error("fourier_low", "the same in wave numbers 0-3"),
+    base.error("fourier_mid", "the same in wave numbers 4-11"),
+    base.error("fourier_high", "the same in wave numbers 12 and up"),
+)
+
+
+class Inverse(base.Evolution):
+    """Find the initial state, given a model of what follows from it; data and splits are made as for the other tasks."""
+
+    name = "pde/inverse_1d"
+    Params = Params
+    presets = {
+        "smoke": {**base.SMOKE, "frames": 2, "final_time": 0.1, "equation": "heat", "nu": 0.1, "evaluations": 1},
+        "small": {},
+        "paper": {
+            **base.PAPER, "frames": 2, "final_time": 0.2, "reduced_resolution_t": 1, "initial_step": 1, "unroll": 1,
+            "evaluations": 1,
+        },
+    }  # fmt: skip
+    equation = "burgers"  # unless the parameter says another
+    metrics = METRICS
+    slots = (
+        Slot("inversion", inversion, {"_target_": "tasks.pde.inverse.search", "lr": 0.2, "iterations": 100}),
+        Slot("surrogate", base.surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
+        Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
+        Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
+        Slot("loss", base.loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
+        Slot("solver", base.solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
+    )
+    floors = ("inverse_mean", "persistence")
+    reference = "inverse_filtered"
+    margin = 2.0
+    paper = "Takamoto et al. 2022, PDEBench (arXiv 2210.07182), section on inverse problems"
+    data_source = (
+        "Generated: random sums of two sines (wave numbers 1-4) and the exact solution of advection or of the heat equation, "
+        "or a dealiased pseudo-spectral one of Burgers' equation. Or a PDEBench file of the equation, given as task.file."
+    )
+    intended_use = (
+        "Comparing models of the dynamics, true or learned, by what a search through them recovers, and ways of inversion. "
+        "Seeds vary the noise, initial weights and batch order; states and split are the same for all seeds."
+    )
+    known_limits = (
+        "Initial states have wave numbers up to 4 only; a method that knows so, from the training states, has an easier "
+        "problem than one that looks for 64 free values. PDEBench's inverse problems have no noise and random initial states "
+        "of its own family."
+    )
+    reference_error = (
+        "Advection and heat: the linear estimate of least mean square error, given the power of each wave number; exact up "
+        "to rounding without noise. Burgers: the most likely state under the same Gaussian prior, by Gauss-Newton steps; it "
+        "may be a local optimum, and a prior that knew that a state has two waves would do better."
+    )
+
+    @property
+    def physics(self) -> dict[str, Any]:
+        """The parameter of the equation that is chosen."""
+        name = PARAMETER[self.params.equation]
+        return {name: getattr(self.params, name)}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return super().identity | {"equation": self.params.equation}
+
+    def check(self) -> None:
+        p = self.params
+        if p.equation not in PARAMETER:
+            raise BenchError(f"{self.name}: equation={p.equation!r} is none of {', '.join(PARAMETER)}")
+        if not p.noise >= 0 or p.initial_step != 1:
+            raise BenchError(
+                f"{self.name}: noise={p.noise} must not be negative, initial_step={p.initial_step} must be 1"
+            )
+        super().check()
+
+    def match(self, path: Path, held: Layout) -> None:
+        super().match(path, held)
+        p, wanted = self.params, next(iter(self.physics.values()))
+        found = held.attributes.get(ATTRIBUTE.get(p.equation, ""))
+        if p.file and (found is None or abs(found - wanted) > 1e-4 * abs(wanted)):
+            raise BenchError(
+                f"{path}: holds {found}, not the {p.equation} equation with {wanted}; set the parameters to fit"
+            )
+
+    def shard(self, start: int, count: int) -> Fields:
+        import numpy as np
+
+        from bench.data.fields import Fields
+        from tasks.pde import fields, inverse
+
+        p = self.params
+        t = np.linspace(0, p.final_time, p.frames)
+        waves = fields.Waves.draw(self.samples, base.DATA_SEED).pick(slice(start, start + count))
+        (parameter,) = self.physics.values()
+        values = inverse.evolved(waves, p.points, t, p.equation, **self.physics)[..., None]
+        return Fields(values, (fields.grid(p.points),), t, self.channels, {ATTRIBUTE.get(p.equation, "nu"): parameter})
+
+    def problem(self, data: Fields, seeds: Seeds) -> Problem:
+        """The usual splits of first and last frames; noise from the seed, on what is observed of test and validation."""
+        from dataclasses import replace
+
+        import torch
+
+        p = self.params
+        ends = replace(data, values=data.values[:, [0, -1]], t=data.t[[0, -1]])
+        made = super().problem(ends, seeds)
+        equation = {"name": p.equation, "constants": 0, **self.physics}
+        generator = torch.Generator().manual_seed(seeds("data"))
+        hidden = dict(made.hidden)
+        for split in ("test", "valid"):
+            late = hidden[split][..., 1, :]
+            size = p.noise * late.square().mean(dim=1, keepdim=True).sqrt()
+            hidden[f"observed_{split}"] = late + size * torch.randn(late.shape, generator=generator)
+        return Problem({**made.public, "equation": equation, "noise": p.noise}, hidden, made.origin)
+
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+        from tasks.pde import inverse
+
+        return inverse.run(self.params, public, parts, log, seeds)
+
+    def _found(self, problem: Problem, split: str, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
+        """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them."""
+        observed, true = problem.hidden[f"observed_{split}"], problem.hidden[split][..., :1, :]
+        found = predict(observed)
+        if found.shape != observed.shape:
+            raise BenchError(
+                f"predict returned {tuple(found.shape)}; (batch, x, channels) = {tuple(observed.shape)} is wanted"
+            )
+        return found.unsqueeze(-2), true
+
+    def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
+        from bench.metrics import pde
+
+        return {"val_nrmse": pde.nrmse(*self._found(problem, "valid", predict), cap=base.WORST)}
+
+    def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
+        from bench.metrics import pde
+        from tasks.pde import inverse
+
+        if solution.predict is None:
+            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
+        pair = self._found(problem, "test", solution.predict)
+        p, late = self.params, problem.hidden["test"][..., 1:, :]
+        reached = inverse.reached(pair[0][..., 0, 0], p.final_time, p.equation, **self.physics)[..., None, None]
+        return {
+            "nrmse": pde.nrmse(*pair, cap=base.WORST),
+            **self.monitor(problem, solution.predict),
+            "nrmse_reached": pde.nrmse(reached, late, cap=base.WORST),
+            "rmse": pde.rmse(*pair),
+            **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
+        }
