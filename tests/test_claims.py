@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from bench import claims, config, precedence, verdicts
 from bench.board import claims as shown
 from bench.claims import Claim, Predicate, Setting
 from bench.contract import BenchError
-from tests.conftest import ROOT
 
 ABOVE, BELOW, BETWEEN = Predicate("above", 0, math.inf), Predicate("below", -math.inf, 0), Predicate("between", -1, 1)
 NUMBERS = st.floats(-5, 5)
@@ -372,58 +369,3 @@ def test_the_command(bench, tmp_path):
     failing = bench("claims", "toy/failing", "--run")
     assert failing.returncode == 1 and "KeyError: 'error'" in failing.stdout
     assert bench("claims", "toy/trainin").returncode == bench("claims", "toy", "seed=1").returncode == 2
-
-
-# --- the shipped ones
-
-
-def made_up(cell: Any) -> dict[str, Any]:
-    cls = config.task_spec(cell.task).cls
-    metrics = {metric.name: 0.5 + 0.01 * cell.seed for metric in cls.metrics}
-    made = record(cell.entry, cell.seed, key=cell.key, **metrics, initial_val_loss=4.0)
-    return {**made, "task": cell.task, "params": cell.params, "config": cell.parts}
-
-
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory: pytest.TempPathFactory) -> verdicts.Survey:
-    return verdicts.Survey(claims.select([]), [f"results={tmp_path_factory.mktemp('results')}"])
-
-
-def test_shipped_claims_resolve_and_measure(survey):
-    assert survey.claims and all(one.verdict == "not tested" for one in survey.evaluate())
-    for one in survey.claims:
-        for setting in one.settings:
-            cells: dict[int, dict[str, list[Any]]] = {}
-            for row in survey.plans[setting.plan].rows:
-                for seed, planned in row.planned.items():
-                    cells.setdefault(seed, {}).setdefault(row.entry, []).extend(map(made_up, planned))
-            outcome = verdicts.judge(one, setting, cells)
-            assert not outcome.error and outcome.n == len(cells) >= 3, f"{one.id} {setting.name}: {outcome.error}"
-
-
-def test_sensitivities_count_divergence_and_refuse_unknown_losses():
-    from tasks.instability.claims import sensitivity_drop
-
-    def rows(entry: str, *losses: float | None) -> list[dict[str, Any]]:
-        base = {"bar": 1.5, "initial_val_loss": 4.0}
-        found = []
-        for lr, loss in zip((0.01, 0.1), losses, strict=True):
-            one = record(entry, status="ok" if loss is not None else "diverged", **base)
-            found.append(
-                {**one, "params": {"lr": lr}, "metrics": base | ({"final_loss": loss} if loss is not None else {})}
-            )
-        return found
-
-    records = {"steady": rows("steady", 1.0, 1.2), "wild": rows("wild", 1.0, None)}
-    assert sensitivity_drop(records, of="steady", under="wild") == pytest.approx((0 + 3) / 2 - (0 + 0.2) / 2)
-    records["wild"][1]["status"] = "timeout"
-    with pytest.raises(BenchError, match="wild at lr 0.1: timeout"):
-        sensitivity_drop(records, of="steady", under="wild")
-
-
-def test_importing_claims_is_light():
-    modules = "bench.claims, bench.verdicts, bench.board.claims, tasks.grokking.claims, tasks.instability.claims, "
-    code = f"import sys, {modules}tasks.large_batch.claims, tasks.pde.claims; print({{'torch', 'pandas'}} & set(sys.modules))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert told.stdout.strip() == "set()"
