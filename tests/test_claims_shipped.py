@@ -12,6 +12,7 @@ import pytest
 from bench import claims, config, verdicts
 from bench.contract import BenchError
 from tests.conftest import ROOT
+from tests.test_claims import record
 
 
 def made_up(cell: Any) -> dict[str, Any]:
