@@ -95,6 +95,21 @@ def test_a_model_sees_channels_and_frames_in_order_and_normalised():
     torch.testing.assert_close(x[..., :4].std(dim=(0, 1, 2)), torch.ones(4), atol=0.2, rtol=0)
 
 
+def test_constants_stay_in_the_window_and_out_of_the_prediction():
+    """Each step sees the given channel unchanged, beside what was predicted, and predicts the others only."""
+    given = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    context = torch.stack([given, torch.zeros(3, 8)], dim=-1)[:, :, None]  # (batch, x, 1 frame, 2 channels)
+    frame = rollout.Frame(torch.zeros(8, 1), torch.zeros(2), torch.ones(2), constants=1)
+
+    class Adds(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            torch.testing.assert_close(x[..., 0], given)
+            return x[..., 1:2] + x[..., 0:1]
+
+    out = rollout.rollout(Adds(), context, frame, 3)
+    torch.testing.assert_close(out, given[:, :, None, None] * torch.tensor([1.0, 2.0, 3.0])[:, None])
+
+
 def test_the_relative_loss_weighs_strong_and_weak_fields_alike():
     target = torch.randn(2, 64, 3, 1, generator=torch.Generator().manual_seed(0))
     scale = torch.tensor([1e-3, 1e2])[:, None, None, None]
