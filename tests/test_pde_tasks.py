@@ -18,6 +18,7 @@ from bench.execute import Job, Scorer, call
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
 from tasks.pde.burgers_1d import Burgers
+from tasks.pde.generate import burgers
 
 NAMES = ("pde/advection_1d", "pde/burgers_1d")
 SOLVERS = ("persistence", "spectral_16", "spectral_32", "spectral_64", "spectral_128", "spectral_512")
@@ -179,7 +180,7 @@ def test_no_frame_to_predict_is_an_error(cache):
 def foreign(tmp_path: Path) -> Path:
     """A small file as PDEBench's generator writes it: 6 samples, 21 frames, 32 points, nu = 0.1."""
     t = np.linspace(0, 0.4, 21)
-    values = fields.burgers(fields.Waves.draw(6, 5), 32, t, 0.1).astype(np.float32)
+    values = burgers.solve(fields.Waves.draw(6, 5), 32, t, 0.1).astype(np.float32)
     held = Fields(values[..., None], (fields.grid(32),), t, ("u",), {"Nu": 0.1})
     writing.write(tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5", held, [held], "scalar")
     return tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5"

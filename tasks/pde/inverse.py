@@ -18,6 +18,7 @@ from torch.nn import functional
 from bench import train
 from bench.contract import BenchError, Log, Seeds, Solution
 from tasks.pde import fields, rollout
+from tasks.pde.generate import burgers
 
 if TYPE_CHECKING:
     from tasks.pde.inverse_1d import Params
@@ -30,7 +31,7 @@ def evolved(waves: fields.Waves, points: int, t: Array, equation: str, nu: float
     """States (samples, times, points) at times t, from 0 on, of u_t + beta u_x = 0 ("advection"), of u_t = (nu/pi) u_xx
     ("heat") or of u_t + u u_x = (nu/pi) u_xx ("burgers"), from `waves` at t = 0."""
     if equation == "burgers":
-        return fields.burgers(waves, points, t, nu)
+        return burgers.solve(waves, points, t, nu)
     x = fields.grid(points)
     if equation == "advection":
         return fields.advection(waves, x, t, beta)
