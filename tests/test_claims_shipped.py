@@ -19,7 +19,8 @@ def made_up(cell: Any) -> dict[str, Any]:
     cls = config.task_spec(cell.task).cls
     metrics = {metric.name: 0.5 + 0.01 * cell.seed for metric in cls.metrics}
     made = record(cell.entry, cell.seed, key=cell.key, **metrics, initial_val_loss=4.0)
-    return {**made, "task": cell.task, "params": cell.params, "config": cell.parts}
+    costs = {"cpu": {"setup": 0.1, "train": 1.0, "predict": 0.1 + 0.01 * len(cell.entry)}}
+    return {**made, "task": cell.task, "params": cell.params, "config": cell.parts, "costs": costs}
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from baselines.surrogates import pushforward
 from bench import config
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
 from bench.data import cache_dir, pdebench, writing
@@ -279,6 +281,79 @@ def test_training_lowers_the_validation_error(cache):
     assert steps == [0, 30, 60, 90, 120]
     assert values[-1] < 0.3 * values[0]
     assert outcome["metrics"]["val_nrmse"] == values[-1]
+
+
+class Silent:
+    """A log that keeps nothing."""
+
+    stop, incumbent = False, None
+
+    def count(self, **amounts: int) -> None: ...
+
+    def track(self, step: int, **values: float) -> None: ...
+
+    def evaluate(self, step: int, predict: object) -> dict[str, float]:
+        return {}
+
+
+class Doubler(torch.nn.Module):
+    """Predicts its factor, 2 at the start, times the field: exact for fields that double with every frame."""
+
+    def __init__(self, **sizes: object) -> None:
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(2.0))
+        self.gradients: list[bool] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.gradients.append(torch.is_grad_enabled())
+        return self.factor * x[..., -2:-1]
+
+
+@pytest.mark.parametrize(
+    ("unrolling", "wanted"),
+    [
+        (pushforward.pushforward, [False, True]),
+        (partial(pushforward.pushforward, free=2), [False, False, True]),
+        (pushforward.autoregressive, [True] * 4),
+        (partial(pushforward.autoregressive, seen=99), [True] * 5),
+        (partial(pushforward.pushforward, free=99), [False] * 4 + [True]),
+        (rollout.unrolled, [True]),
+    ],
+)
+def test_the_loss_meets_the_frames_that_the_unrolling_says(unrolling, wanted):
+    task = Advection(Advection.Params(frames=6, steps=1, batch=4, evaluations=1))
+    values = (torch.rand(4, 8, 1, 1) + 1) * 2.0 ** torch.arange(6).view(1, 1, 6, 1)
+    public = {
+        "train": values, "axes": [torch.arange(8.0)], "t": torch.arange(6.0), "equation": {}, "channels": ["u"], "constants": 0,
+        "periodic": True, "rest": torch.full((1,), 1e-6),
+    }  # fmt: skip
+    model, losses = Doubler(), []
+
+    def loss(pred, target, epsilon):
+        losses.append(float((pred - target).detach().abs().max()))
+        assert pred.shape == target.shape and pred.shape[-2] == sum(wanted)
+        return (pred - target).square().mean()
+
+    parts = {
+        "solver": None, "surrogate": lambda **sizes: model, "schedule": lambda step, steps: 1.0, "loss": loss,
+        "optimizer": lambda model, steps: torch.optim.SGD(model.parameters(), 0.1), "unrolling": unrolling,
+    }  # fmt: skip
+    rollout.run(task.params, public, parts, Silent(), Seeds(0, "x"))
+    assert model.gradients[: len(wanted)] == wanted and losses == [0.0]
+
+
+def test_an_unrolling_longer_than_a_rollout_is_an_error(cache):
+    with pytest.raises(BenchError, match=r"takes 9 \+ 1 frames; a rollout has 8"):
+        task = Advection(Advection.Params(**base.SMOKE))
+        public = task.problem(task.prepare(cache), Seeds(0, task.name)).public
+        parts = {"solver": None, "surrogate": Doubler, "unrolling": lambda unroll, frames: (9, 1)}
+        parts["optimizer"] = lambda model, steps: torch.optim.SGD(model.parameters(), 0.1)
+        task.run(public, parts, Silent(), Seeds(0, task.name))
+
+
+@pytest.mark.parametrize("entry", ["unet_pushforward", "unet_autoregressive"])
+def test_other_unrollings_run(cache, entry):
+    assert cell("pde/advection_1d", entry, cache)["status"] == "ok"
 
 
 def test_unrolled_training_runs(cache):

@@ -148,8 +148,7 @@ class Networks(nn.Module):
     """
 
     def __init__(
-        self, mean: Tensor, scale: Tensor, domain: tuple[float, float, float], periodic: bool, width: int, layers: int,
-        generator: torch.Generator,
+        self, mean: Tensor, scale: Tensor, domain: tuple[float, float, float], periodic: bool, width: int, layers: int
     ) -> None:  # fmt: skip
         super().__init__()
         self.mean, self.scale = mean, scale
@@ -160,7 +159,7 @@ class Networks(nn.Module):
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for inputs, outputs in zip(sizes, sizes[1:], strict=False):
             spread = math.sqrt(2 / (inputs + outputs))
-            self.weights.append(spread * torch.randn(count, inputs, outputs, generator=generator))
+            self.weights.append(spread * torch.randn(count, inputs, outputs))
             self.biases.append(torch.zeros(count, 1, outputs))
 
     def features(self, x: Tensor, t: Tensor) -> Tensor:
@@ -231,31 +230,28 @@ def solve(
     lr: float = 5e-3,
     points: int = 64,
     sum_residuals: bool = False,
-    seed: int = 0,
 ) -> Tensor:
     """States (batch, n, times, channels) at times t after `initial` (batch, n, channels), one network a trajectory.
 
     `steps` updates by Adam, each at `points` new random points; the rate falls from `lr` to 0 along half a cosine. Unless
     given, there are EFFORT steps for each of a trajectory's n len(t) values. PDEBench takes 15,000 at a constant 1e-3, on
     1000 points that stay the same, which would take hours of one core for 32 trajectories instead of a minute.
-    seed: of the weights and of the points.
-    BenchError for an equation it does not know.
+    Weights and points are drawn from torch's own stream, which the task seeds. BenchError for an equation it does not know.
     """
     held = physics(equation)
     updates = steps if steps is not None else round(EFFORT * initial.shape[1] * len(t))
-    generator = torch.Generator().manual_seed(seed)
     start = initial.float()
     mean, scale = start.mean(dim=1, keepdim=True), start.std(dim=1, keepdim=True)
     scale = torch.where(scale > 1e-6, scale, 1.0)  # a constant state has no scale of its own
     cell = float(axes[0][1] - axes[0][0])
     domain = (float(axes[0][0]) - cell / 2, cell * len(axes[0]), float(t[-1]))
     with torch.enable_grad():  # predictions are served without gradients, yet these have to be fitted
-        networks = Networks(mean, scale, domain, held.left is None, width, layers, generator)
+        networks = Networks(mean, scale, domain, held.left is None, width, layers)
         optimizer = torch.optim.Adam(networks.parameters(), lr=lr, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
         for _ in range(updates):
-            x = domain[0] + domain[1] * torch.rand(len(start), points, generator=generator)
-            time = domain[2] * torch.rand(len(start), points, generator=generator)
+            x = domain[0] + domain[1] * torch.rand(len(start), points)
+            time = domain[2] * torch.rand(len(start), points)
             optimizer.zero_grad()
             loss(networks, start, x, time, equation, sum_residuals).backward()
             optimizer.step()

@@ -119,6 +119,14 @@ def metrics_of(*channels: str) -> tuple[Metric, ...]:
     return (*METRICS, *each)
 
 
+def unrolling(*, unroll: int, frames: int) -> tuple[int, int]:
+    """How a training step rolls the surrogate out: (frames first, through which no gradient flows; frames that the loss sees).
+
+    unroll: the task's parameter. frames: of a whole rollout, which the two together may not exceed.
+    """
+    raise NotImplementedError
+
+
 class Evolution(Task):
     """Predict frames `initial_step` .. end of unseen trajectories from the frames before."""
 
@@ -141,7 +149,8 @@ class Evolution(Task):
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
-        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
+        Slot("unrolling", unrolling, {"_target_": "tasks.pde.rollout.unrolled"}),
+        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss", "unrolling")),
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
     figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)

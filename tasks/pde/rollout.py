@@ -86,6 +86,11 @@ def squared_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -
     return (pred - target).square().mean(dim=(*range(pred.ndim - 2), -1)).sum()
 
 
+def unrolled(unroll: int, frames: int) -> tuple[int, int]:
+    """The loss sees `unroll` frames from the true context on: one step ahead, or autoregressive training from 2 on."""
+    return 0, min(unroll, frames)
+
+
 def windows(values: Tensor, context: int, unroll: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Endless batches (batch, x.., context + unroll, channels) of all windows of all samples, in a new order each epoch."""
     length = context + unroll
@@ -106,12 +111,16 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
     """Train the entry's surrogate, or take its solver as it is."""
     if parts["solver"] is not None:
         log.count(parameters=0)
-        return Solution(solved(parts["solver"], params.initial_step, public))
+        return Solution(solved(parts["solver"], params.initial_step, public, seeds("init")))
     axes, values, context = public["axes"], public["train"], params.initial_step
     fixed, channels = int(public["constants"]), values.shape[-1]
     frame = Frame.of(axes, values, fixed)
     frames = len(public["t"]) - context
-    unroll = min(params.unroll, frames)
+    free, seen = parts["unrolling"](unroll=params.unroll, frames=frames)
+    if free < 0 or seen < 1 or free + seen > frames:
+        raise BenchError(
+            f"the unrolling takes {free} + {seen} frames; a rollout has {frames}: choose fewer, at least 0 + 1"
+        )
     torch.manual_seed(seeds("init"))
     model = parts["surrogate"](
         channels_in=context * channels + len(axes),
@@ -124,8 +133,12 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
     epsilon = public["rest"]
 
     def loss(batch: Tensor) -> Any:
-        pred = rollout(model, batch[..., :context, :], frame, unroll)
-        return parts["loss"](pred=pred, target=batch[..., context:, fixed:], epsilon=epsilon)
+        start = batch[..., :context, :]
+        with torch.no_grad():
+            for _ in range(free):
+                start = torch.cat([start[..., 1:, :], frame.advance(model, start)], dim=-2)
+        pred = rollout(model, start, frame, seen)
+        return parts["loss"](pred=pred, target=batch[..., context + free :, fixed:], epsilon=epsilon)
 
     predict = train.served(model, optimizer, lambda fields: rollout(model, fields, frame, frames))
     train.Loop(
@@ -137,16 +150,19 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         schedule=parts["schedule"],
         predict=predict,
         eval_every=max(1, params.steps // max(1, params.evaluations)),
-    ).run(windows(values, context, unroll, params.batch, torch.Generator().manual_seed(seeds("order"))))
+    ).run(windows(values, context, free + seen, params.batch, torch.Generator().manual_seed(seeds("order"))))
     return Solution(predict)
 
 
-def solved(solver: Callable[..., Tensor], context: int, public: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-    """`predict` of a classical solver: it starts from the last context frame and knows the equation."""
+def solved(
+    solver: Callable[..., Tensor], context: int, public: Mapping[str, Any], seed: int
+) -> Callable[[Tensor], Tensor]:
+    """`predict` of a solver: it starts from the last context frame and knows the equation. What it draws depends on `seed`."""
     axes, t, equation = public["axes"], public["t"].double(), public["equation"]
     times = t[context:] - t[context - 1]
 
     def predict(fields: Tensor) -> Tensor:
+        torch.manual_seed(seed)
         with torch.no_grad():
             return solver(initial=fields[..., -1, :], axes=axes, t=times, equation=dict(equation)).float()
 
