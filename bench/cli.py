@@ -137,10 +137,13 @@ def do_table(options: argparse.Namespace) -> int:
 
 def do_browse(options: argparse.Namespace) -> int:
     """Build the static board, and open it unless told otherwise."""
+    from bench import figures
     from bench.board import tables
 
     request, store, made = _request(options.overrides or ["suite=core"])
-    page = tables.write_site(made, store, Path(options.out))
+    families = {row.task.split("/")[0] for row in made.rows}
+    drawings = figures.of_families(families, [f"results={store.root}"])
+    page = tables.write_site(made, store, Path(options.out), drawings)
     print(page)
     _say(store)
     if not options.no_open:
@@ -270,6 +273,36 @@ def do_claims(options: argparse.Namespace) -> int:
     return 1 if failed or any(finding.verdict == "error" for finding in findings) else 0
 
 
+def do_figures(options: argparse.Namespace) -> int:
+    """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
+    from bench import figures
+    from bench.board.figures import alone
+    from bench.store import write_atomically
+
+    patterns = [word for word in options.words if "=" not in word]
+    gallery = figures.Gallery(figures.select(patterns), [word for word in options.words if "=" in word])
+    summary = gallery.run() if options.run else None
+    found = []
+    for one in gallery.draw():
+        path = Path(options.out) / f"{one.id.replace('/', '-')}.svg"
+        if one.svg:
+            write_atomically(path, (alone(one.svg) + "\n").encode())
+        state = "error" if one.error else "drawn" if one.svg else "missing"
+        found.append({"id": one.id, "state": state, "path": str(path) if one.svg else None, "cells": one.cells,
+                      "missing": one.missing, "notes": list(one.notes), "error": one.error})  # fmt: skip
+        if options.format != "json":
+            told = f"{one.missing} of {one.cells} cells have no record; `bench figures {one.id} --run` makes them"
+            told = one.error or (f"{path}: {'; '.join(one.notes)}" if one.svg else told)
+            print(f"{state:8} {one.id:36} {told}")
+    if options.format == "json":
+        print(json.dumps(found, indent=1))
+    _say(gallery.store)
+    if summary is not None and summary.interrupted:
+        return 130
+    failed = summary is not None and not summary.ok
+    return 1 if failed or any(one["state"] == "error" for one in found) else 0
+
+
 def do_new(options: argparse.Namespace) -> int:
     """A working entry from a template: `bench new entry my_idea --kind optimizer`."""
     from bench import new
@@ -319,6 +352,11 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("words", nargs="*", metavar="PATTERN|key=value",
                         help="ids, patterns of ids, or arXiv numbers; settings such as workers=2")  # fmt: skip
     claims.add_argument("--run", action="store_true", help="first run the cells that have no record")
+    figures = verb("figures", do_figures, plain, sweeps=False)
+    figures.add_argument("words", nargs="*", metavar="PATTERN|key=value",
+                         help="ids or patterns of ids; settings such as workers=2")  # fmt: skip
+    figures.add_argument("--run", action="store_true", help="first run the cells that have no record")
+    figures.add_argument("--out", default="results/figures", help="folder of the SVG files")
     new = verb("new", do_new, (), sweeps=False)
     new.add_argument("what", choices=["entry"])
     new.add_argument("name")

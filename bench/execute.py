@@ -117,6 +117,8 @@ class RunLog:
         return scores
 
     def probe(self, step: int, **state: Any) -> None:
+        if not self._probes:
+            return
         import torch
 
         with self.paused(), torch.random.fork_rng(devices=[]):

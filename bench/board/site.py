@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from bench import stats
 from bench.board import render
 from bench.board.reading import Group, Record
 from bench.board.table import GROUPS, SCOPE, Row, Table
+
+if TYPE_CHECKING:
+    from bench.figures import Drawing
 
 TEMPLATE = Path(__file__).with_name("template.html")
 MANY_TASKS = 8  # from here on an interquartile mean says something
@@ -95,12 +98,17 @@ def summarise(tables: Sequence[Table]) -> list[Summary]:
 
 
 def write(
-    tables: Sequence[Table], records: Sequence[Record], out: Path, figures: Mapping[str, str] | None = None
+    tables: Sequence[Table],
+    records: Sequence[Record],
+    out: Path,
+    figures: Mapping[str, str] | None = None,
+    drawings: Sequence[Drawing] = (),
 ) -> Path:
     """Write `out/index.html` and return its path.
 
     records: those that the tables' rows name by key. figures: title -> SVG, taken as it is; a title that starts with
-    "<task>:" stands beside that task's table, any other at the end. Everything else is escaped.
+    "<task>:" stands beside that task's table, any other at the end. drawings: of the families' figures, drawn or with the
+    reason why not. Everything else is escaped.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -117,6 +125,7 @@ def write(
         sections=[_section(table, by_key, {t: drawn[t] for t in own[i]}, i) for i, table in enumerate(tables)],
         summaries=summarise(tables),
         figures={title: svg for title, svg in drawn.items() if title not in placed},
+        galleries=_galleries(drawings),
         scope=SCOPE,
         titles=render.TITLES,
         interval=render.interval_text,
@@ -155,6 +164,18 @@ def _section(
         "footer": render.footer(table),
         "figures": figures,
     }
+
+
+def _galleries(drawings: Sequence[Drawing]) -> list[tuple[str, list[tuple[Drawing, Any]], list[tuple[str, str]]]]:
+    """(family, drawings with their SVG, (id, reason) of those not drawn)."""
+    from markupsafe import Markup
+
+    found = []
+    for family in dict.fromkeys(one.family for one in drawings):
+        own = [one for one in drawings if one.family == family]
+        absent = [(o.id, o.error or f"{o.missing} of {o.cells} cells have no record") for o in own if not o.svg]
+        found.append((family, [(one, Markup(one.svg)) for one in own if one.svg], absent))
+    return found
 
 
 def _compact(metrics: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import config
 from bench.board import figures, render, site, table
@@ -19,6 +19,9 @@ from bench.contract import Figure, Task
 from bench.plan import Cell, Plan, Row
 from bench.publish import comparable
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.figures import Drawing
 
 Record = Mapping[str, Any]
 OLDER = "older code"
@@ -138,8 +141,8 @@ RENDERERS: dict[str, Callable[[Sequence[table.Table]], str]] = {
 }
 
 
-def write_site(plan: Plan, store: Store, out: Path) -> Path:
-    """The static page of a plan; returns its path."""
+def write_site(plan: Plan, store: Store, out: Path, drawings: Sequence[Drawing] = ()) -> Path:
+    """The static page of a plan, with the families' figures; returns its path."""
     built = _built(plan, store)
     records = [r for _, _, rows in built for j in rows for cell in j.cells.values() for r in cell if r is not None]
     drawn: dict[str, str] = {}
@@ -148,7 +151,7 @@ def write_site(plan: Plan, store: Store, out: Path) -> Path:
             svg = _draw(figure, rows, cls, store)
             if svg:
                 drawn[f"{one.task}: {figure.title}"] = svg
-    return site.write([one for one, _, _ in built], records, out, drawn)
+    return site.write([one for one, _, _ in built], records, out, drawn, drawings)
 
 
 def _draw(figure: Figure, rows: Sequence[Joined], cls: type[Task], store: Store) -> str:

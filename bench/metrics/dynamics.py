@@ -1,42 +1,74 @@
-"""Numbers about training runs, as pure functions of curves. Importing this needs no torch."""
+"""Numbers about learning dynamics, in one place: every name of `trajectories`, `curvature`, `kernels` and `spectra`.
+
+Importing this needs no torch: what needs it is looked up on first use. A task should import the module that a function
+is from, so that its records depend on that code alone.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from bench.metrics.trajectories import (
+    Line,
+    Power,
+    delay,
+    divergence_boundary,
+    fit_log,
+    fit_power,
+    fit_sqrt,
+    gradient_norm,
+    lr_sensitivity,
+    recovery,
+    snapshot,
+    spikes,
+    time_to_target,
+    update_norm,
+    weight_distance,
+    weight_norm,
+)
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from bench.metrics.curvature import gauss_newton_trace, hessian_trace, hessian_vector_product, top_eigenvalue
+    from bench.metrics.kernels import alignment, gram, ntk
+    from bench.metrics.spectra import effective_rank, fourier_power, fourier_purity, irrep_power, irrep_purity
+
+__all__ = [
+    "Line",
+    "Power",
+    "alignment",
+    "delay",
+    "divergence_boundary",
+    "effective_rank",
+    "fit_log",
+    "fit_power",
+    "fit_sqrt",
+    "fourier_power",
+    "fourier_purity",
+    "gauss_newton_trace",
+    "gradient_norm",
+    "gram",
+    "hessian_trace",
+    "hessian_vector_product",
+    "irrep_power",
+    "irrep_purity",
+    "lr_sensitivity",
+    "ntk",
+    "recovery",
+    "snapshot",
+    "spikes",
+    "time_to_target",
+    "top_eigenvalue",
+    "update_norm",
+    "weight_distance",
+    "weight_norm",
+]
 
 
-def lr_sensitivity(losses: Sequence[float], initial: float, attainable: float = math.inf) -> float:
-    """Learning-rate sensitivity, in the losses' unit: mean of min(loss, initial) minus the least loss, over a grid of rates.
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from bench.metrics import curvature, kernels, spectra
 
-    A loss that is not a number, or infinite, counts as `initial`, the loss before training. ValueError if `losses` is
-    empty. Wortsman et al. 2023 (arXiv 2309.14322), section 2.2: there the mean is over a log-spaced grid, unweighted.
-
-    attainable: the least loss is taken to be at most this. By the paper's formula alone (the default) the steadiest
-    recipe is the one that learns nothing at any rate; with it, such a recipe pays what it fails to learn.
-    """
-    if not losses:
-        raise ValueError("the sensitivity of no losses is undefined")
-    capped = [min(loss, initial) if math.isfinite(loss) else initial for loss in losses]
-    least = min(attainable, *capped)
-    return sum(loss - least for loss in capped) / len(capped)
-
-
-def time_to_target(steps: Sequence[int], values: Sequence[float], target: float, budget: int) -> tuple[int, bool]:
-    """(step of the first value >= target, True), or (budget, False): a run that never arrives is censored there.
-
-    NaN never arrives. ValueError if `steps` and `values` differ in length.
-    """
-    for step, value in zip(steps, values, strict=True):
-        if value >= target and step <= budget:
-            return step, True
-    return budget, False
-
-
-def weight_norm(parameters: Iterable[Tensor]) -> float:
-    """Euclidean norm of all numbers of all tensors together; 0 for none."""
-    return math.sqrt(sum(float(p.detach().abs().double().square().sum()) for p in parameters))
+        for module in (curvature, kernels, spectra):
+            if name in vars(module):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Ways to learn the weights of a linear student, and to choose among candidates."""

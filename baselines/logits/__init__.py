@@ -1,0 +1,1 @@
+"""Parts between a language model's head and its softmax."""

@@ -1,0 +1,1 @@
+"""Rules for how initial weights, rates and multipliers change with the size of a model."""

@@ -1,0 +1,114 @@
+"""`deep_linear/isometry`: what a deep product of starting weights does to lengths, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Solution, Task
+from tasks.deep_linear.base import INIT, PAPER, at_least
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GRADIENTS = 32  # random gradients sent back from the output
+MARKS = 12  # depths at which the spread is kept for the curve
+
+
+@dataclass
+class Params:
+    """size: units in every layer. depth: weight matrices."""
+
+    size: int = 16
+    depth: int = 500
+
+
+class Isometry(Task):
+    """Exponents, in nats a layer, by which a product of `depth` square matrices stretches; nothing is trained."""
+
+    name = "deep_linear/isometry"
+    version = 1
+    Params: ClassVar[type] = Params
+    presets = {
+        "smoke": {"size": 8, "depth": 50},
+        "small": {},
+        "paper": {"size": 200, "depth": 200},
+    }
+    metrics = (
+        Metric("rms_exponent", "nats", "min", "root mean square of the exponents; 0 is an isometry", diverged=10.0),
+        Metric("gradient_exponent", "nats", "min", "|mean growth a layer of random gradients sent back|", diverged=10.0),
+        Metric("largest_exponent", "nats", "min", "the largest exponent"),
+        Metric("smallest_exponent", "nats", "max", "the smallest exponent"),
+        Metric("gaussian_z", "1", "min", "root mean square of the exponents' distance from Newman's for N(0, 1/n) entries, in "
+               "standard errors; about 1 for such entries"),
+    )  # fmt: skip
+    rank = "rms_exponent"
+    objective = "gradient_exponent"
+    probes = {"spread": "tasks.deep_linear.isometry.spread"}
+    slots = (INIT,)
+    floors = ("init_gaussian",)
+    reference = "init_orthogonal"
+    margin = 0.2
+    paper = PAPER + "; Newman 1986, The distribution of Lyapunov exponents"
+    data_licence = "None needed: the data are generated here."
+    data_source = "Generated: gradients drawn from N(0, I) for every seed. The matrices are the entry's."
+    intended_use = "Whether gradients reach the first layer of a deep linear network in one piece, before any training."
+    known_limits = (
+        "Of linear layers only: a nonlinearity changes which gain preserves lengths. The exponents are those of the QR "
+        "recursion, which are the product's log singular values a layer only as depth grows."
+    )
+    reference_error = "Orthogonal matrices: 0 up to rounding. Gaussian ones: Newman's formula and its sampling error."
+
+    @property
+    def budget(self) -> Budget:
+        """A step is a layer."""
+        at_least(self.params, size=1, depth=1)
+        return Budget("steps", self.params.depth)
+
+    def problem(self, data: Any, seeds: Seeds) -> Problem:
+        import torch
+
+        p = self.params
+        generator = torch.Generator().manual_seed(seeds("data"))
+        gradients = torch.randn(p.size, GRADIENTS, generator=generator, dtype=torch.float64)
+        return Problem({"size": p.size, "depth": p.depth}, {"gradients": gradients})
+
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+        import torch
+
+        from tasks.deep_linear.network import checked
+
+        depth = int(public["depth"])
+        sizes = [int(public["size"])] * (depth + 1)
+        generator = torch.Generator().manual_seed(seeds("init"))
+        weights = checked(parts["deep_linear_init"](sizes=sizes, generator=generator), sizes)
+        log.count(steps=depth, parameters=sum(w.numel() for w in weights))
+        for mark in sorted({max(1, round(depth * (i + 1) / MARKS)) for i in range(MARKS)}):
+            log.probe(mark, weights=weights[:mark])
+        return Solution(tensors={"weights": torch.stack(weights)})
+
+    def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
+        import torch
+
+        from tasks.deep_linear import network, saxe
+
+        weights = list(solution.tensors["weights"])
+        found = network.exponents(weights)
+        newman = torch.from_numpy(saxe.gaussian_exponents(len(found)))
+        errors = torch.from_numpy(saxe.gaussian_exponent_errors(len(found), len(weights)))
+        return {
+            "rms_exponent": float(found.square().mean().sqrt()),
+            "gradient_exponent": abs(float(network.vector_exponents(weights, problem.hidden["gradients"]).mean())),
+            "largest_exponent": float(found.max()),
+            "smallest_exponent": float(found.min()),
+            "gaussian_z": float(((found - newman) / errors).square().mean().sqrt()),
+        }
+
+
+def spread(weights: Sequence[Tensor]) -> dict[str, float]:
+    """Probe: nats between the most and the least stretched direction after so many layers, and the mean stretch."""
+    from tasks.deep_linear.network import exponents
+
+    found = len(weights) * exponents(weights)
+    return {"log_spread": float(found.max() - found.min()), "log_stretch": float(found.mean())}

@@ -1,0 +1,117 @@
+"""ReLU teachers and students of one hidden layer: data, training and scoring."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.contract import BenchError, Log, Problem, Seeds, Solution
+from bench.train import Loop, evaluation, parameter_count
+from tasks.generalization.base import checkpoints
+
+
+class Student(nn.Module):
+    """(batch, inputs) -> (batch,): sqrt(2 / width) sum_i v_i relu(w_i . x), with w_i ~ N(0, I/inputs).
+
+    whole: both layers are trained, from v ~ N(0, 1). Else the hidden layer stays as drawn (random features) and only v is
+    trained, from zero, which leaves no frozen part of the output (Advani, Saxe 2017: section on non-linear teachers).
+    """
+
+    def __init__(self, inputs: int, width: int, whole: bool = False) -> None:
+        super().__init__()
+        hidden = torch.randn(width, inputs) / inputs**0.5
+        if whole:
+            self.hidden = nn.Parameter(hidden)
+        else:
+            self.register_buffer("hidden", hidden)
+        self.readout = nn.Parameter(torch.randn(1, width) if whole else torch.zeros(1, width))
+        self.scale = math.sqrt(2 / width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.relu(x @ self.hidden.T) * self.scale
+        return (features @ self.readout.T)[:, 0]
+
+
+def problem(p: Any, seeds: Seeds) -> Problem:
+    """Inputs N(0, I); targets of a ReLU teacher, scaled to unit mean square over the test inputs, plus noise of variance
+    1/snr. Test targets carry no noise; its variance is added to the error instead.
+    """
+    for name in ("dimension", "samples", "val", "test", "width", "teacher", "steps", "evaluations"):
+        if getattr(p, name) < 1:
+            raise BenchError(f"task.{name}={getattr(p, name)}: it has to be at least 1")
+    if not p.snr > 0:
+        raise BenchError(f"task.snr={p.snr}: it has to be above 0")
+    generator = torch.Generator().manual_seed(seeds("data"))
+    hidden = torch.randn(p.teacher, p.dimension, generator=generator) / p.dimension**0.5
+    readout = torch.randn(p.teacher, generator=generator)
+    inputs = [torch.randn(count, p.dimension, generator=generator) for count in (p.samples, p.val, p.test)]
+    targets = [torch.relu(x @ hidden.T) @ readout for x in inputs]
+    unit = targets[2].square().mean().sqrt()
+    x, val, test = inputs
+    y, val_y, clean = (target / unit for target in targets)
+    y, val_y = (target + p.snr**-0.5 * torch.randn(len(target), generator=generator) for target in (y, val_y))
+    return Problem({"x": x, "y": y, "budget": p.steps}, {"val": (val, val_y), "test": (test, clean), "train": (x, y)})
+
+
+class StoppedLoop(Loop):
+    """The shared loop, evaluated at given steps, with a copy of the model as it was when `stopping` last said so."""
+
+    def choose(self, places: Collection[int], stopping: Callable[..., bool]) -> StoppedLoop:
+        """Evaluate at `places`, and keep what `stopping` chooses in `kept`."""
+        self.places, self.stopping, self.eval_every = places, stopping, 1
+        self.errors: list[float] = []
+        self.kept: nn.Module | None = None
+        return self
+
+    def _observe(self, step: int) -> None:
+        if step not in self.places:
+            return
+        with evaluation(self.model, self.optimizer):
+            self.errors.append(self.log.evaluate(step, self.model)["val_error"])
+            if self.stopping(errors=list(self.errors)):
+                self.kept = copy.deepcopy(self.model).eval()
+                self.log.incumbent = Solution(served(self.kept))
+
+
+def served(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The model as predictions without gradients."""
+
+    def predict(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            answer: Tensor = model(x)
+            return answer
+
+    return predict
+
+
+def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log) -> Solution:
+    """Full-batch training for the whole budget; the answer is what `stopping` kept."""
+    x, y = public["x"], public["y"]
+    with log.phase("setup"):
+        model = parts["student"](inputs=x.shape[1], width=p.width)
+        optimizer = parts["optimizer"](model=model, steps=p.steps)
+        log.count(parameters=parameter_count(model))
+    loop = StoppedLoop(model, lambda batch: (model(batch[0]) - batch[1]).square().mean(), optimizer, p.steps, log)
+    loop.choose(frozenset(checkpoints(p.steps, p.evaluations)), parts["stopping"])
+    loop.run(((x, y) for _ in range(p.steps)), samples=lambda batch: len(batch[1]))
+    if loop.kept is None:
+        raise BenchError("no student was kept: `stopping` was never True")
+    return Solution(served(loop.kept))
+
+
+def error(predict: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
+    """Mean squared error of predictions (samples,); BenchError, naming the shapes, for any other form."""
+    found = predict(x)
+    if found.shape != y.shape:
+        raise BenchError(f"predictions have shape {tuple(found.shape)}; wanted {tuple(y.shape)}, one number a sample")
+    return float((found.double() - y).square().mean())
+
+
+def overtraining(last: float, errors: Sequence[float]) -> float | None:
+    """An error over the least of a curve; None without a curve."""
+    return last / min(errors) if errors else None

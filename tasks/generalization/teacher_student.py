@@ -1,0 +1,21 @@
+"""`generalization/teacher_student`: gradient descent on a noisy linear teacher, at one ratio of samples to weights."""
+
+from __future__ import annotations
+
+from bench.contract import Figure
+from tasks.generalization.base import Linear
+
+
+class TeacherStudent(Linear):
+    """Learn from P = ratio x N noisy samples of a linear teacher; at P = N training to the end is worst."""
+
+    name = "generalization/teacher_student"
+    version = 1
+    presets = {
+        "smoke": {"dimension": 20, "draws": 4, "val": 20, "time": 20.0, "evaluations": 8},
+        "small": {},
+        "paper": {"dimension": 1000, "draws": 20, "time": 10000.0},
+    }
+    rank = "gen_error"
+    figures = (Figure("delay", ("loss", "val_error"), "training and validation error against steps"),)
+    margin = 0.4

@@ -1,0 +1,42 @@
+"""Sizes that make no sense are refused, with the reason, instead of being cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contract import BenchError, Log, Seeds, Solution
+from tasks.large_batch.base import LargeBatch
+from tasks.large_batch.recipe import Recipe
+
+COUNTED = ("train", "val", "test", "batch", "epochs", "evaluations")
+
+
+class Fitting(LargeBatch):
+    """The family's run, with parameters and recipe checked first. Subclasses may adapt the recipe that a regime returns."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        for name in COUNTED:
+            if getattr(params, name) < 1:
+                raise BenchError(f"{self.name}: {name}={getattr(params, name)}; it is a number from 1 up")
+
+    def adapted(self, recipe: Recipe, samples: int) -> Recipe:
+        """The recipe as it is run on `samples` training samples."""
+        return recipe
+
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+        regime, samples = parts["regime"], len(public["x"])
+
+        def fitting(recipe: Recipe) -> Recipe:
+            chosen = regime(recipe=recipe)
+            if not 1 <= chosen.batch <= samples:
+                raise BenchError(
+                    f"{self.name}: a batch of {chosen.batch} cannot be drawn from {samples} training samples; "
+                    "lower the regime's growth, or raise task.train"
+                )
+            if chosen.ghost == 1:
+                raise BenchError(f"{self.name}: a ghost batch of 1 has no variance; raise task.batch to 2 or more")
+            return self.adapted(chosen, samples)
+
+        return super().run(public, {**parts, "regime": fitting}, log, seeds)

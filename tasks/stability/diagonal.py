@@ -1,0 +1,71 @@
+"""`stability/diagonal`: sparse regression with a diagonal linear network, where the trace is an l1-type norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.contract import BenchError, Problem, Seeds
+from tasks.stability.minima import Minima, check, shared_metrics, shared_slots
+
+if TYPE_CHECKING:
+    from tasks.stability.models import Diagonal
+
+SPARSITY = 5  # entries of the true weights that are 1; the others are 0
+
+
+@dataclass
+class Params:
+    """samples: training samples. inputs: dimensions. scale: of u and v at the start. val, test: samples. steps: at most."""
+
+    samples: int = 40
+    inputs: int = 100
+    scale: float = 0.3
+    val: int = 1000
+    test: int = 4000
+    steps: int = 20000
+    evaluations: int = 20
+
+
+class DiagonalLinear(Minima):
+    """x ~ N(0, I), y = x . w with five of w's entries 1 and the rest 0; f(x) = <u*u - v*v, x>, u = v at the start."""
+
+    name = "stability/diagonal"
+    version = 1
+    Params = Params
+    presets = {
+        "smoke": {"samples": 20, "inputs": 30, "val": 200, "test": 400, "steps": 1000, "evaluations": 2},
+        "small": {},
+        "paper": {"samples": 200, "inputs": 1000, "val": 2000, "test": 10000, "steps": 500000},
+    }
+    metrics = shared_metrics(float(SPARSITY), "|u|^2 + |v|^2, at least the l1 norm of the weights")
+    slots = shared_slots(0.03)
+    margin = 0.5
+    data_source = "Generated: normal inputs, a sparse linear target without noise; new for every seed."
+    intended_use = "Whether stability alone finds the sparse solution from a start that favours a dense one."
+    known_limits = "No noise in the targets, and a start that is the same for all seeds."
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        check(params, "scale")
+        if params.inputs < SPARSITY:
+            raise BenchError(f"task.inputs={params.inputs}: the target has {SPARSITY} entries that are not 0")
+
+    def model(self) -> Diagonal:
+        from tasks.stability.models import Diagonal
+
+        return Diagonal(self.params.inputs, self.params.scale)
+
+    def problem(self, data: Any, seeds: Seeds) -> Problem:
+        import torch
+
+        from tasks.stability.models import DTYPE
+
+        p = self.params
+        generator = torch.Generator().manual_seed(seeds("data"))
+        sets = {}
+        for name, count in (("train", p.samples), ("val", p.val), ("test", p.test)):
+            x = torch.randn(count, p.inputs, generator=generator, dtype=DTYPE)
+            sets[name] = (x, x[:, :SPARSITY].sum(dim=1))
+        x, y = sets["train"]
+        return Problem({"x": x, "y": y}, sets)
