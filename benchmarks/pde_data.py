@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,22 @@ for batch in pdebench.batches(Path(sys.argv[1]), 64):
 # the high-water mark since this program began; getrusage would count the memory of the process that started it
 held = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(total / 2**30 / (time.monotonic() - start), held / 1024)
+"""
+EXPONAX = """
+import sys, time
+import jax, numpy as np
+jax.config.update("jax_enable_x64", True)
+import exponax
+from tasks.pde import fields
+samples, points, times, nu = 100, 1024, 200, float(sys.argv[1])
+waves, t = fields.Waves.draw(samples, 0), np.linspace(0, 2, times)
+stepper = exponax.stepper.Burgers(1, 1.0, points, t[1], diffusivity=nu / np.pi, order=4)
+rollout = jax.jit(jax.vmap(exponax.rollout(stepper, times - 1, include_init=True)))
+start = waves(np.arange(points) / points)[:, None, :]
+rollout(start).block_until_ready()  # compiled
+before = time.process_time()
+rollout(start).block_until_ready()
+print(time.process_time() - before)
 """
 
 
@@ -53,6 +70,25 @@ def burgers() -> tuple[float, float]:
     return cost, float(np.max(errors))
 
 
+def exponax() -> float | None:
+    """CPU seconds that exponax takes for the same at its cheapest, one ETDRK4 step a frame, compiled; None where it lacks.
+
+    Its error is then far above ours; more steps a frame lower it and cost more.
+    """
+    if find_spec("exponax") is None:
+        return None
+    return float(_alone(EXPONAX, str(NU)))
+
+
+def _alone(program: str, *arguments: str) -> str:
+    """What `program` prints in a process of its own, which sees this project and what this one can import."""
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def streaming() -> tuple[float, float]:
     """(GB a second, resident MB) of reading a file of GIGABYTES in batches of 64 samples, in a process of its own."""
     from bench.data import writing
@@ -65,11 +101,8 @@ def streaming() -> tuple[float, float]:
     with tempfile.TemporaryDirectory(prefix="sweepstakes-perf-") as folder:
         path = Path(folder) / "big.hdf5"
         writing.write(path, shard, (shard for _ in range(count)), "scalar")
-        done = subprocess.run(
-            [sys.executable, "-c", READING, str(path)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    speed, resident = map(float, done.stdout.split())
+        printed = _alone(READING, str(path))
+    speed, resident = map(float, printed.split())
     return speed, resident
 
 
@@ -77,12 +110,17 @@ def rows() -> list[tuple[str, float, str, float, Callable[[float, float], bool]]
     """(what, figure, unit, limit, how it must compare) of each measurement."""
     below, above = float.__le__, float.__ge__
     cost, error = burgers()
+    theirs = exponax()
+    peer = (
+        [] if theirs is None else [("exponax's CPU time over ours, one step a frame", theirs / cost, "x", 1.0, above)]
+    )
     reaction = seconds(lambda: diffusion_reaction.generate(4, 0, 128)) / 4
     flow = seconds(lambda: darcy.generate(20, 0, 128)) / 20
     speed, resident = streaming()
     return [
         ("Burgers, 100 x 1024 points x 200 times", cost, "s", 1.5, below),
         ("its error against Cole-Hopf", error, "", 1e-6, below),
+        *peer,
         ("diffusion-reaction, 128 x 128 x 101, a sample", reaction, "s", 1.0, below),
         ("Darcy, 128 x 128, a sample", 1000 * flow, "ms", 50.0, below),
         (f"reading a file of {GIGABYTES} GB", speed, "GB/s", 0.2, above),
