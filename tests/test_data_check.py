@@ -26,6 +26,8 @@ from bench.data import pdebench, writing
 from bench.data.check import Equation, Finding, check
 from bench.data.croissant import croissant
 from bench.data.fields import Fields
+from tasks.pde.fields import Waves
+from tasks.pde.generate.burgers import solve
 
 POINTS = 64
 X = (np.arange(POINTS) + 0.5) / POINTS
@@ -301,6 +303,16 @@ def test_frames_too_far_apart_tell_nothing(tmp_path):
     whole = advection(beta=7.0)
     path = written(tmp_path, replace(whole, values=whole.values[:, ::10], t=whole.t[::10]))
     assert faults(path) == [] and "too far apart" in check(path)[0].what
+
+
+def test_a_shock_between_the_points_tells_nothing_and_on_a_finer_grid_all():
+    waves, t, nu = Waves.draw(12, 0), np.linspace(0, 1, 41), 0.01
+    held = Equation("Burgers", steepening=1.0, viscosity=nu / np.pi)
+    coarse, fine = (checking.residual(solve(waves, n, t, nu), 1 / n, t[1], held) for n in (32, 512))
+    assert np.nanmax(fine) < 0.05 and np.isfinite(fine).sum() > 8
+    assert np.isnan(coarse).sum() > 6 and np.nanmax(coarse) < checking.TOLERANCE
+    wrong = Equation("Burgers", steepening=0.5, viscosity=nu / np.pi)
+    assert np.nanmin(checking.residual(solve(waves, 512, t, nu), 1 / 512, t[1], wrong)) > checking.TOLERANCE
 
 
 def test_a_field_at_rest_tells_nothing():
