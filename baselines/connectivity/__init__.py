@@ -1,0 +1,1 @@
+"""Initial weights by the structure of their connections."""

@@ -1,0 +1,53 @@
+"""`rich_lazy/two_alternative_choice`: which of two noisy stimuli is stronger?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.contract import BenchError
+from tasks.rich_lazy import base
+from tasks.rich_lazy.parts import shared_slots
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class Params(base.Params):
+    """stimulus: steps of evidence before the decision."""
+
+    stimulus: int = 7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stimulus < 1:
+            raise BenchError(f"task.stimulus={self.stimulus}: a choice needs at least one step of evidence")
+
+
+class TwoAlternativeChoice(base.Recurrent):
+    """Seven steps of evidence of coherence 0 to 0.512, then the choice (perceptual decision making)."""
+
+    name = "rich_lazy/two_alternative_choice"
+    version = 1
+    Params: ClassVar[type] = Params
+    presets = {
+        "smoke": {"hidden": 24, "steps": 60, "val": 200, "test": 400, "watched": 8, "evaluations": 2},
+        "small": {},
+        "paper": {"hidden": 300, "steps": 10000},
+    }
+    slots = shared_slots(lr=0.003, momentum=0.9)
+    margin = 0.8
+    data_source = (
+        "Generated: two channels (1 + c)/2, (1 - c)/2 plus noise of variance 0.02 a step, c of 0 to 0.512; new a seed."
+    )
+    known_limits = "A fifth of the trials have no evidence, so no observer passes an accuracy of about 0.85."
+    reference_error = (
+        "Exact: labels are known by construction, and so is the best accuracy (trials.ideal_choice_accuracy)."
+    )
+
+    def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        from tasks.rich_lazy.trials import two_alternative_choice
+
+        return two_alternative_choice(count, self.params.stimulus, generator)
