@@ -1,0 +1,1 @@
+"""Optimizers that are more than a name and its arguments."""

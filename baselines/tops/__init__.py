@@ -1,0 +1,1 @@
+"""Top layers that are solved, not trained."""
