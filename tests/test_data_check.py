@@ -28,6 +28,7 @@ from bench.data.croissant import croissant
 from bench.data.fields import Fields
 from tasks.pde.fields import Waves
 from tasks.pde.generate.burgers import solve
+from tasks.pde.generate.reaction_diffusion import generate
 
 POINTS = 64
 X = (np.arange(POINTS) + 0.5) / POINTS
@@ -313,6 +314,15 @@ def test_a_shock_between_the_points_tells_nothing_and_on_a_finer_grid_all():
     assert np.isnan(coarse).sum() > 6 and np.nanmax(coarse) < checking.TOLERANCE
     wrong = Equation("Burgers", steepening=0.5, viscosity=nu / np.pi)
     assert np.nanmin(checking.residual(solve(waves, 512, t, nu), 1 / 512, t[1], wrong)) > checking.TOLERANCE
+
+
+def test_waves_that_decay_between_two_frames_do_not_blame_the_reaction():
+    made = generate(16, 0, points=32, frames=9, final_time=0.4, nu=0.5, rho=1.0)
+    held = Equation("reaction-diffusion", viscosity=0.5, growth=1.0)
+    found = checking.residual(made.values[..., 0], 1 / 32, 0.05, held)
+    assert np.isfinite(found).any() and np.nanmax(found) < 1e-3
+    wrong = Equation("reaction-diffusion", viscosity=0.5, growth=2.0)
+    assert np.nanmin(checking.residual(made.values[..., 0], 1 / 32, 0.05, wrong)) > checking.TOLERANCE
 
 
 def test_a_field_at_rest_tells_nothing():

@@ -94,10 +94,14 @@ def residual(values: Array, spacing: float, interval: float, equation: Equation)
     moved = (found[:, 2::2] - found[:, :-2:2]) * slow
     due = interval / 3 * (due[:, :-2:2] + 4 * due[:, 1::2] + due[:, 2::2]) * slow
     worst = np.full(samples, np.nan)
+    fast = (np.abs(found) * ~(rate * interval < STEP)[:, None, :]).max(axis=-1)
+    fast = np.maximum(np.maximum(fast[:, :-2:2], fast[:, 1::2]), fast[:, 2::2])
     for part in np.array_split(np.arange(moved.shape[1]), min(4, moved.shape[1])):
         miss, far, should = (np.linalg.norm(x[:, part], axis=(1, 2)) for x in (moved - due, moved, due))
         scale = np.maximum(far, should)
         told = scale > 1e-4 * size  # below, rounding to float32 is a part of the change
+        if equation.growth:  # what decays between two frames is in the product at times that no frame shows
+            told &= fast[:, part].max(axis=1) < RESOLVED * size
         worst = np.fmax(worst, np.where(told, miss / np.where(told, scale, 1.0), np.nan))
     if equation.steepening:
         waves = np.abs(np.fft.rfft(u, axis=-1))
