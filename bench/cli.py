@@ -43,29 +43,35 @@ def _say(store: Any) -> None:
 
 
 def do_list(options: argparse.Namespace) -> int:
-    """Tasks, entries with the slots they fill, and suites."""
+    """Tasks, entries with the slots they fill, suites, claims and figures."""
     from bench import config
 
-    found: dict[str, list[dict[str, Any]]] = {"tasks": [], "entries": [], "suites": []}
+    found: dict[str, list[dict[str, Any]]] = {"tasks": [], "entries": [], "suites": [], "claims": [], "figures": []}
     for name in config.names("task"):
         spec = config.task_spec(name)
         slots = [slot.name for slot in spec.cls.slots]
         found["tasks"].append({"name": name, "slots": slots, "ranks": spec.cls.rank, "presets": list(spec.cls.presets)})
     for name in config.names("entry"):
-        one = config.entry(name)
-        fits = [t["name"] for t in found["tasks"] if set(one.parts) <= set(t["slots"])]
-        found["entries"].append({"name": name, "slots": sorted(one.parts), "doc": one.doc, "tasks": fits})
+        entry = config.entry(name)
+        fits = [t["name"] for t in found["tasks"] if set(entry.parts) <= set(t["slots"])]
+        found["entries"].append({"name": name, "slots": sorted(entry.parts), "doc": entry.doc, "tasks": fits})
     for name in config.names("suite"):
         found["suites"].append({"name": name, "doc": config.load("suite", name).get("doc", "")})
+    for name in config.names("claim"):
+        claim = config.load("claim", name)
+        found["claims"].append({"name": name, "arxiv": claim.get("arxiv"), "doc": " ".join(claim["statement"].split())})
+    for name in config.names("figure"):
+        found["figures"].append({"name": name, "doc": config.load("figure", name).get("title", "")})
     if options.format == "json":
         print(json.dumps(found, indent=1))
         return 0
     for task in found["tasks"]:
         print(f"task   {task['name']:30} ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
-    for one_ in found["entries"]:
-        print(f"entry  {one_['name']:30} fills {', '.join(one_['slots']) or 'nothing (defaults)'}: {one_['doc']}")
-    for suite in found["suites"]:
-        print(f"suite  {suite['name']:30} {suite['doc']}")
+    for one in found["entries"]:
+        print(f"entry  {one['name']:30} fills {', '.join(one['slots']) or 'nothing (defaults)'}: {one['doc']}")
+    for kind in ("suite", "claim", "figure"):
+        for one in found[f"{kind}s"]:
+            print(f"{kind:6} {one['name']:36} {one['doc']}")
     return 0
 
 
