@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import cite, datasheet, verbs_submission
 from bench.contract import BenchError
 from bench.data import verbs as data_verbs
 
@@ -137,19 +139,25 @@ def do_table(options: argparse.Namespace) -> int:
         Path(options.out).write_text(text, encoding="utf-8")
     else:
         print(text)
+    print(f"note: records {cite.digest(found)}; `bench cite` with the same words cites them", file=sys.stderr)
     _say(store)
     return 0
 
 
 def do_browse(options: argparse.Namespace) -> int:
-    """Build the static board, and open it unless told otherwise."""
-    from bench import figures
-    from bench.board import tables
+    """Build the static board, of every suite with records unless told which, and open it unless told otherwise."""
+    from bench import config
+    from bench.board import collect, site
+    from bench.store import Store
 
-    request, store, made = _request(options.overrides or ["suite=core"])
-    families = {row.task.split("/")[0] for row in made.rows}
-    drawings = figures.of_families(families, [f"results={store.root}"])
-    page = tables.write_site(made, store, Path(options.out), drawings)
+    whole = not {word.split("=")[0] for word in options.overrides} & {"suite", "task", "entry", "extra"}
+    if whole:
+        store = Store(Path(str(config.parse(options.overrides).settings.results)))
+        plans = collect.of_suites(store)
+    else:
+        _, store, made = _request(options.overrides)
+        plans = [made]
+    page = site.write(collect.content(plans, store, whole), Path(options.out))
     print(page)
     _say(store)
     if not options.no_open:
@@ -161,6 +169,8 @@ def do_browse(options: argparse.Namespace) -> int:
 
 def do_show(options: argparse.Namespace) -> int:
     """One record, whole, with the command that makes it again."""
+    from bench import suspicions
+    from bench.board import records
     from bench.store import Store
 
     record = Store(Path(options.results)).find(options.key)
@@ -176,38 +186,22 @@ def do_show(options: argparse.Namespace) -> int:
     for name in ("traceback", "output"):
         if record.get(name):
             print(f"{name}\n{record[name]}")
-    print(f"again    {command(record)}")
+    for line in suspicions.of(record):
+        print(f"look     {line} (docs/rules.md)")
+    print(f"again    {records.command(record)}")
     return 0
-
-
-def command(record: dict[str, Any]) -> str:
-    """The command line that runs the record's cell again."""
-    from bench import config
-
-    words = [
-        f"task={record['task']}",
-        f"entry={record['entry']}",
-        f"seed={record['seed']}",
-        f"preset={record['preset']}",
-    ]
-    try:
-        spec = config.task_spec(record["task"])
-        usual = config.parameters(spec, record["preset"], {})
-        words += [f"task.{n}={v}" for n, v in sorted(record["params"].items()) if usual.get(n) != v]
-    except BenchError:
-        pass  # a task of a package that is not here: the names alone must do
-    return "bench run " + " ".join(words) + " reuse=none"
 
 
 def do_why(options: argparse.Namespace) -> int:
     """Fresh, stale or missing, and which component changed, with old and new value."""
     from bench import key, plan
+    from bench.board import records
     from bench.store import Store
 
     if len(options.overrides) == 1 and "=" not in options.overrides[0]:
         store = Store(Path(options.results))
         record = store.find(options.overrides[0])
-        options.overrides = [word for word in command(record).split()[2:] if not word.startswith("reuse=")]
+        options.overrides = [word for word in shlex.split(records.command(record))[2:] if not word.startswith("reuse=")]
     request, store, made = _request([*options.overrides])
     found = plan.states(made, store, request.settings, look_for_stale=True)
     rows = []
@@ -235,15 +229,35 @@ def _short(value: Any) -> str:
 
 
 def do_publish(options: argparse.Namespace) -> int:
-    """Fold a plan's fresh records into the ledger."""
+    """Fold a plan's fresh records into the ledger.
+
+    `--recertify` publishes nothing new: it runs a random sample of the plan's rows of older code again, and marks all of them
+    as being of this code if every bit agrees.
+    """
     from bench import plan, publish
 
     request, store, made = _request(options.overrides)
+    if options.recertify:
+        from bench import recertify
+
+        outcome = recertify.recertify(made, store, request.settings)
+        print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.tell(outcome)))
+        _say(store)
+        return 130 if outcome.interrupted else 1 if outcome.reasons else 0
     found = plan.states(made, store, request.settings)
     records = [s.record for s in found.values() if s.record is not None]
     dirty = sum(bool(r["provenance"].get("dirty")) for r in records)
     changed = publish.publish(store, records)
-    print(f"{len(records)} records, {changed} lines new or changed in {store.ledger}")
+    told = {"records": len(records), "changed": changed}
+    lines = [f"{len(records)} records, {changed} lines new or changed in {store.ledger}"]
+    if options.trials:
+        from bench import tuning
+
+        trials, new = tuning.publish(store, {(row.task, row.entry) for row in made.rows})
+        told |= {"trials": trials, "changed_trials": new}
+        lines.append(f"{trials} trials, {new} lines new or changed in {store.root / 'trials'}")
+    print(json.dumps(told) if options.format == "json" else "\n".join(lines))
+    _say(store)
     if dirty:
         print(f"note: {dirty} of them were made with uncommitted changes, and say so", file=sys.stderr)
     missing = len(found) - len(records)
@@ -253,13 +267,41 @@ def do_publish(options: argparse.Namespace) -> int:
 
 
 def do_tune(options: argparse.Namespace) -> int:
-    """Equal trials for every entry, on tuning seeds, chosen on validation; writes configs/tuned/."""
+    """Equal trials for every entry, on tuning seeds, chosen on validation; writes configs/tuned/.
+
+    An entry's `search` says what is tried: bounds, `{optimizer.lr: [0.001, 1.0]}`, or a list, `{optimizer.lr: {values: [1, 2]}}`.
+    Trials that have a record are not run again, so the same command continues an interrupted one. `--show` runs nothing:
+    it compares what is tuned, at equal numbers of trials.
+    """
     from bench import config, tune
     from bench.store import Store
 
     request = config.parse(options.overrides)
     store = Store(Path(str(request.settings.results)))
-    return tune.tune(request, store, options.trials, options.seeds)
+    if options.show:
+        from bench import plan, tuning
+
+        asked = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
+        pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if asked else tuning.everywhere()
+        found = [one for pair in dict.fromkeys(pairs) if (one := tuning.summary(*pair, store.root)) is not None]
+        print((tuning.as_json if options.format == "json" else tuning.as_text)(found))
+        return 0
+    done = tune.tune(request, store, options.trials, options.seeds, options.space, options.budget)
+    paths = [str(p.relative_to(Path.cwd()) if p.is_relative_to(Path.cwd()) else p) for p in done.paths]
+    if options.format == "json":
+        left = [list(pair) for pair in done.unfinished]
+        print(
+            json.dumps(
+                {"ran": done.ran, "fresh": done.fresh, "trials": done.trials, "files": paths, "unfinished": left}
+            )
+        )
+    else:
+        print("\n".join([*paths, f"{done.ran} cells run, {done.fresh} were there"]))
+        for task, entry in done.unfinished:
+            print(f"note: {entry} on {task}: trials without a result, nothing is chosen; `bench tune` again goes on",
+                  file=sys.stderr)  # fmt: skip
+    _say(store)
+    return done.code
 
 
 def do_claims(options: argparse.Namespace) -> int:
@@ -313,7 +355,7 @@ def do_new(options: argparse.Namespace) -> int:
     """A working entry from a template: `bench new entry my_idea --kind optimizer`."""
     from bench import new
 
-    for line in new.entry(options.name, options.kind, Path.cwd()):
+    for line in new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author):
         print(line)
     return 0
 
@@ -346,14 +388,32 @@ def _parser() -> argparse.ArgumentParser:
     why = verb("why", do_why, plain)
     for one in (show, why):
         one.add_argument("--results", default="results", help="the results folder")
-    tuning = verb("tune", do_tune, ())
-    tuning.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")
+    tuning = verb("tune", do_tune, plain)
+    amount = tuning.add_mutually_exclusive_group()
+    amount.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")
+    amount.add_argument("--budget", type=float, metavar="CPU_SECONDS",
+                        help="as many trials as this pays on each task by stored costs, equal for its entries")  # fmt: skip
     tuning.add_argument("--seeds", type=int, default=2, help="tuning seeds for every trial (default 2)")
+    tuning.add_argument("--space", choices=("lattice", "random", "given"), default="lattice",
+                        help="lattice: walk the bounds evenly (default); random: draw log-uniformly, more trials later add to "
+                             "these; given: the combinations of listed values")  # fmt: skip
+    tuning.add_argument(
+        "--show", action="store_true", help="what is tuned: trials, expected best at equal trials, sensitivity"
+    )
     browse = verb("browse", do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")
-    verb("publish", do_publish, ())
+    publishing = verb("publish", do_publish, plain)
+    publishing.add_argument(
+        "--recertify", action="store_true", help="run a sample of older-code rows again; mark all if every bit agrees"
+    )
+    publishing.add_argument(
+        "--trials", action="store_true", help="also the tuning trials of the plan's rows, into trials/"
+    )
     data_verbs.add_parser(verbs, plain)
+    cite.add_parser(verbs)
+    datasheet.add_parser(verbs)
+    verbs_submission.add_parser(verbs, plain)
     claims = verb("claims", do_claims, ("text", "markdown", "json"), sweeps=False)
     claims.add_argument("words", nargs="*", metavar="PATTERN|key=value",
                         help="ids, patterns of ids, or arXiv numbers; settings such as workers=2")  # fmt: skip
@@ -367,6 +427,8 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("what", choices=["entry"])
     new.add_argument("name")
     new.add_argument("--kind", choices=["optimizer", "model", "procedure"], default="optimizer")
+    new.add_argument("--doc", help="what is new about it, in one line")
+    new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
     return parser
 
 
