@@ -60,12 +60,20 @@ def _generator(task: str, entry: str) -> random.Random:
 
 
 def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
-    """`trials` independent settings: log-uniform between bounds, uniform over given values.
+    """`trials` different settings: log-uniform between bounds, uniform over given values.
 
     The first k of n are the draws of k trials, so that more trials later add to those already run.
+    Raises BenchError for bounds that are no two positive numbers, or lists with fewer combinations than trials.
     """
-    rng, settings = _generator(task, entry), []
-    for _ in range(trials):
+    lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
+    if len(lists) == len(search) and math.prod(lists) < trials:
+        raise BenchError(
+            f"search of {', '.join(sorted(search))}: {math.prod(lists)} combinations of given values for {trials} trials; "
+            "list more, or give bounds"
+        )
+    rng = _generator(task, entry)
+    settings: list[Setting] = []
+    while len(settings) < trials:
         setting: Setting = {}
         for path, space in sorted(search.items()):
             u = rng.random()
@@ -75,7 +83,8 @@ def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
             else:
                 low, high = _bounds(path, space)
                 setting[path] = _picked(low * (high / low) ** u)
-        settings.append(setting)
+        if setting not in settings:
+            settings.append(setting)
     return settings
 
 

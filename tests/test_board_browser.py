@@ -118,6 +118,8 @@ class Reader:
         folder = self.board.parent.resolve().as_uri()
         assert self.asked and all(url.startswith((folder, "data:")) for url in self.asked)
         assert self.page.evaluate("window.hurt") is None
+        shown = self.page.inner_text("main")
+        assert "undefined" not in shown and "NaN" not in shown
 
 
 @pytest.fixture
@@ -271,7 +273,6 @@ def test_a_record_opens_from_the_first_characters_of_its_key(reader, board):
     key = stored["rows"][0][-1][: stored["shown"]]
     page = reader.open(f"record/{key[:10]}", "h1 >> text=Record")
     assert key in page.inner_text("h1")
-    page.go_back()
 
 
 def ink(page: Any) -> tuple[str, str]:

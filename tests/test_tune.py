@@ -73,6 +73,9 @@ def test_draws_are_log_uniform_within_bounds_and_the_same_everywhere():
     assert drawn(search, 5, "toy/line", "other") != found[:5] != drawn(search, 5, "toy/other", "mine")
     fixed = [one["b.y"] for one in drawn({"b.y": [1e-4, 1e2]}, 3, "toy/line", "mine")]
     assert fixed == [0.116, 0.6844, 4.446]  # on any machine, any day
+    assert sorted(one["a.x"] for one in drawn({"a.x": search["a.x"]}, 3, "toy/line", "mine")) == ["p", "q", "r"]
+    with pytest.raises(BenchError, match="3 combinations of given values for 4 trials"):
+        drawn({"a.x": search["a.x"]}, 4, "toy/line", "mine")  # no setting is tried twice
     with pytest.raises(BenchError, match="search of b.y"):
         drawn({"b.y": [0, 1]}, 2, "toy/line", "mine")
 
@@ -159,7 +162,7 @@ def test_an_interrupted_call_goes_on(bench, environment, tmp_path, entries):
 
 
 def test_nothing_is_chosen_from_trials_without_a_result(bench, tmp_path, entries):
-    entries(mine=BOUNDS + "needs: [no_such_package]\n", other=BOUNDS)
+    entries(mine=BOUNDS + "needs: [no_such_package]\n", other=RATES)  # other settings, or the two would share cells
     done = bench("tune", "task=toy/line", "entry=mine,other", "--trials", "2", "--seeds", "1")
     assert done.returncode == 1 and "mine on toy/line: trials without a result" in done.stderr
     assert not (tmp_path / "configs/tuned/toy/line/mine.yaml").exists() and tuned(tmp_path, "other")["trials"] == 2

@@ -21,7 +21,7 @@ from bench.key import SHOWN
 
 COLUMNS = (
     "entry", "kind", "anchor", "rank", "provisional", "reason", "value", "lo", "hi", "median",
-    "skill", "skill_lo", "skill_hi", "values", "states", "ended", "reached", "failures",
+    "skill", "skill_lo", "skill_hi", "values", "states", "tally", "reached", "failures",
     "cpu", "costs", "trials", "declared", "others", "badges", "keys",
 )  # fmt: skip
 COSTS = ("wall", "rss_mb", "steps", "samples", "evals", "parameters")
@@ -85,7 +85,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
     others = list(dict.fromkeys(name for row in table.rows for name in row.others))
     rows = []
     kinds: dict[tuple[str, str], int] = {}  # what many rows say alike is written once, and named by its place
-    ended: dict[tuple[Any, ...], int] = {}
+    tallies: dict[tuple[Any, ...], int] = {}
     standings: dict[tuple[str, ...], int] = {}
     for row in table.rows:
         costs = [getattr(row.costs, name) for name in COSTS]
@@ -97,7 +97,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
             int(row.provisional), row.reason,
             *_several((row.value, row.lo, row.hi)), short(row.median) if math.isnan(row.value) else None,
             *_several((row.skill, row.skill_lo, row.skill_hi), 3), _several(row.values),
-            "".join(STATES[state] for state in row.states), ended.setdefault(ok, len(ended)),
+            "".join(STATES[state] for state in row.states), tallies.setdefault(ok, len(tallies)),
             row.reached, dict(row.failures), short(row.costs.own), _several(costs), row.trials,
             known.declared.get(row.entry), _several((row.others.get(name) for name in others), 3),
             standings.setdefault(words, len(standings)), "".join(key[:SHOWN] for key in row.keys),
@@ -111,7 +111,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
         "budget": [task.budget.unit, task.budget.limit], "presets": {n: dict(p) for n, p in task.presets.items()},
         "sheet": {name: getattr(task, name, "") for name in FIELDS}, "paper": getattr(task, "paper", ""),
         "floors": list(task.floors), "reference": task.reference, "others": others, "rows": rows,
-        "kinds": list(kinds), "ended": list(ended), "standings": list(standings), "shown": SHOWN,
+        "kinds": list(kinds), "tallies": list(tallies), "standings": list(standings), "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD, "command": _command(table),
         "duels": [comparing.duels(table, group) for group in GROUPS if len(table.group(group)) > 1],
         **_spent([built], known),

@@ -2,7 +2,7 @@
 /* Small drawings inside a table, as strings of numbers only: an interval on a common axis, a cell of seeds. */
 
 /* Of the column that holds a common axis. */
-const axisWidth = (wide = 232) => (matchMedia("(max-width: 640px)").matches ? 150 : wide);
+const axisWidth = (wide = 232) => (matchMedia("(max-width: 640px)").matches ? 150 : matchMedia("(max-width: 1400px)").matches ? 180 : wide);
 
 /* A scale: value -> pixel; log if told. Values outside are kept at the edge. */
 function axis(lo, hi, width, log = false, pad = 8) {

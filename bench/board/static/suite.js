@@ -55,10 +55,10 @@ function sectionTable(section) {
   const word = own ? own[0] : "skill";
   const several = section.kind === "tasks";
   const columns = [
-    shared.rank, shared.entry, shared.badges,
+    shared.rank, shared.entry, badgesColumn(section.rows),
     { title: word, width: axisWidth() + 12, left: true, css: "axis", down: !own || own[2] === "max", head: axisHead(own ? `${own[0]} ${own[2] === "min" ? "↓" : "↑"}` : several ? "mean skill" : "skill", wide, ruled), value: (r) => r.skill,
       cell: (r) => interval(wide, r.skill, r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", rules, `${word} ${number(r.skill, 2)} ${range(r.lo, r.hi, 2)}`) },
-    { title: `${word} [95 %]`, width: 142, left: true, css: "num", wide: true, down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, number(r.skill, own ? 3 : 2), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi, own ? 3 : 2)}`)) },
+    { title: own ? "value [95 %]" : "skill [95 %]", width: 146, left: true, css: "num", wide: true, down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, number(r.skill, own ? 3 : 2), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi, own ? 3 : 2)}`)) },
     several && section.tasks.length >= 8 ? { title: "IQM", width: 62, css: "num", wide: true, down: true, tip: "interquartile mean of the tasks’ means", value: (r) => r.middle, cell: (r) => number(r.middle, 2) } : null,
     ...section.tasks.map((task, i) => ({ title: task[1], width: 82, middle: true, wide: true, down: true, css: "small", tip: `${task[1]}, version ${task[2]}, ${task[3]}`,
       head: h("a", { class: "taskhead", href: address("task", task[0]), title: task[1] }, task[1].split("/").at(-1)),

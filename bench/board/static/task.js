@@ -5,7 +5,7 @@
 Board.rowsOf = (table) => table.rows.map((list) => {
   const row = Object.fromEntries(Board.index.columns.map((name, i) => [name, list[i]]));
   const keys = Array.from({ length: row.keys.length / table.shown }, (_, i) => row.keys.slice(i * table.shown, (i + 1) * table.shown));
-  const [group, slots] = table.kinds[row.kind], [ok, seeds, ok_lo, ok_hi] = table.ended[row.ended];
+  const [group, slots] = table.kinds[row.kind], [ok, seeds, ok_lo, ok_hi] = table.tallies[row.tally];
   return { ...row, keys, group, slots, ok, seeds, ok_lo, ok_hi, badges: table.standings[row.badges] };
 });
 Board.placeOf = (id) => Board.index.tables.findIndex((one) => one[0] === id);
@@ -62,10 +62,10 @@ function taskTable(table, rows, all, metric) {
   const cost = Object.fromEntries(Board.index.costs.map((name, i) => [name, (r) => r.costs[i]]));
   const numeric = (title, read, tip) => ({ title, width: 96, css: "num", wide: true, tip, value: read, cell: (r) => number(read(r)) });
   const columns = [
-    shared.rank, shared.entry, shared.badges,
+    shared.rank, shared.entry, badgesColumn(rows),
     { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
       cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${value(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
-    { title: `${metric.name} [95 %]`, width: 190, left: true, css: "num", wide: true, down: metric.better === "max", value: centre, cell: (r) => h("span", {}, value(r), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi)}`)) },
+    { title: "value [95 %]", width: 190, left: true, css: "num", wide: true, down: metric.better === "max", value: centre, cell: (r) => h("span", {}, value(r), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi)}`)) },
     { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => number(r.skill, 2), tip: "0 at the floor, 1 at the reference" },
     { ...shared.ok, cell: (r) => h("span", { title: `95 % interval of the share: ${number(r.ok_lo, 2)} to ${number(r.ok_hi, 2)}` }, `${r.ok}/${r.seeds}`) },
     shared.cpu, trialsColumn(all),
