@@ -176,7 +176,7 @@ def _form(package: Package) -> list[str]:
         found.append(f"{where}: `doc` must say in one line what is new about the entry")
     authors = content.get("authors")
     if not isinstance(authors, list) or not authors or not all(isinstance(a, str) and a.strip() for a in authors):
-        found.append(f"{where}: `authors` must list who is to be named, as in [Ada Lovelace]")
+        found.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
     if content.get("licence") not in LICENCES:
         found.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.get('licence')!r}")
     trials = content.get("declared_trials")

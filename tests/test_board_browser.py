@@ -56,7 +56,7 @@ def content() -> site.Content:
     fastest = {"entry": "reference", "steps": 50.0, "cpu": None, "date": "2026-01-02", "keys": ["abc"], "how": "published",
                "p": None, "against": ""}  # fmt: skip
     speedrun = {"task": "fake/lone", "version": 1, "preset": "small", "metric": "steps", "unit": "steps", "budget": 100,
-                "by": "steps", "rows": [fastest]}  # fmt: skip
+                "by": "steps", "rows": [{**fastest, "steps": 80.0, "date": "2026-01-01"}, fastest]}  # fmt: skip
     drawing = {"id": "fake/f", "title": "A figure", "svg": "<svg viewBox='0 0 9 9'><circle r='4'/></svg>"}
     name, doc, tables = found.suites[0]
     known = Known({("fake/task_00", "small", "entry_001"): mark})

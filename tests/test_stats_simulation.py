@@ -1,7 +1,7 @@
 """The board's promises, by simulation: the same functions print the tables of `docs/statistics.md`.
 
 Repetitions are enough for the Monte Carlo error to be below the margin: three standard errors of a coverage of .95 are .010
-at 4000 and .005 at 20,000 repetitions, of a family-wise error of .05 .015 at 2000. Skewed and failing seeds are printed, not gated.
+at 4000 repetitions, of a family-wise error of .05 .017 at 1500. Skewed and failing seeds are printed, not gated.
 """
 
 from __future__ import annotations

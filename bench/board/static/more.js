@@ -56,7 +56,7 @@ Board.pages.speedruns = async () => {
   const tables = await Board.load("speedruns");
   return [h("h1", {}, "Speed-runs", h("span", { class: "sub" }, "the least that reached the target on every seed, and how that came about: a new line beat the one before at one-sided p < 0.01")),
     tables.map((table) => [h("h2", {}, link(table.task, "task", table.task), ` by ${table.by === "steps" ? table.metric : "CPU seconds"}`), h("p", { class: "quiet" }, `version ${table.version} · preset ${table.preset} · budget ${number(table.budget)}`),
-      figure("The record over time.", progression(table)),
+      table.rows.length > 1 ? figure("The record over time.", progression(table)) : null,
       plain(["entry", "steps", "CPU s", "date", "how", "p", "records"], table.rows.map((row) => [link(row.entry, "entry", row.entry), number(row.steps, 4), number(row.cpu), day(row.date), row.how + (row.against ? ` against ${row.against}` : ""), number(row.p, 2), row.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])]), `speed-runs of ${table.task}`)])];
 };
 
@@ -64,9 +64,9 @@ Board.pages.speedruns = async () => {
 function progression(table) {
   const width = 620, height = 180, left = 70, bottom = 30, best = (row) => (table.by === "steps" ? row.steps : row.cpu);
   const times = table.rows.map((row) => Date.parse(row.date)), values = table.rows.map(best);
-  const sx = axisOf(times.length > 1 ? times : [times[0] - 864e5, times[0] + 864e5], width - left - 110), sy = axisOf([0, ...values], height - bottom);
+  const sx = axisOf(times.length > 1 ? times : [times[0] - 864e5, times[0] + 864e5], width - left - 110), sy = axisOf([0, 1.15 * Math.max(...values)], height - bottom);
   const X = (v) => left + sx.to(v), Y = (v) => height - bottom - sy.to(v);
-  const node = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": `the record of ${table.task} over time` });
+  const node = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart progression", role: "img", "aria-label": `the record of ${table.task} over time` });
   for (const v of ticksOf(sy.lo, sy.hi, false)) node.append(s("line", { class: "grid", x1: left, x2: width, y1: Y(v), y2: Y(v) }), s("text", { x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, number(v, 2)));
   node.append(s("path", { class: "front", d: times.map((t, i) => (i ? `H${X(t)}V${Y(values[i])}` : `M${X(t)},${Y(values[i])}`)).join("") + `H${width}` }));
   table.rows.forEach((row, i) => node.append(s("circle", { cx: X(times[i]), cy: Y(values[i]), r: 4.5, fill: COLOURS[0] }), s("text", { class: "label", x: X(times[i]) + 8, y: Y(values[i]) - 6 }, row.entry), s("text", { x: X(times[i]), y: height - 8, "text-anchor": "middle" }, i === 0 || X(times[i]) - X(times[i - 1]) > 80 ? day(row.date) : "")));
