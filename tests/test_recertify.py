@@ -51,6 +51,13 @@ def publish_and_forget(bench, folder: Path) -> list[dict]:
     return lines(folder)
 
 
+def test_records_without_isolation_are_not_published(bench, tmp_path):
+    words = ["task=toy/line", "entry=zero", "seed=range(2)", "preset=smoke"]
+    assert bench("run", *words, "transport=call").returncode == 0
+    told = bench("publish", *words)
+    assert "2 records of transport=call" in told.stderr and not lines(tmp_path)
+
+
 def notes(bench, *words: str) -> str:
     done = bench("table", *words, "--format", "json")
     assert done.returncode == 0, done.stderr

@@ -118,7 +118,8 @@ def do_publish(options: argparse.Namespace) -> int:
         say(store)
         return 130 if outcome.interrupted else 1 if outcome.reasons else 0
     found = plan.states(made, store, request.settings)
-    records = [s.record for s in found.values() if s.record is not None]
+    there = [s.record for s in found.values() if s.record is not None]
+    records = [r for r in there if r["provenance"].get("transport") != "call"]
     dirty = sum(bool(r["provenance"].get("dirty")) for r in records)
     changed = publish.publish(store, records)
     told = {"records": len(records), "changed": changed}
@@ -133,7 +134,10 @@ def do_publish(options: argparse.Namespace) -> int:
     say(store)
     if dirty:
         print(f"note: {dirty} of them were made with uncommitted changes, and say so", file=sys.stderr)
-    missing = len(found) - len(records)
+    if len(there) > len(records):
+        print(f"note: {len(there) - len(records)} records of transport=call, which isolates nothing, were left out; "
+              "run them again without it (reuse=none)", file=sys.stderr)  # fmt: skip
+    missing = len(found) - len(there)
     if missing:
         print(f"note: {missing} cells of the plan have no record; `bench run` makes them", file=sys.stderr)
     return 0
