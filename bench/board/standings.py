@@ -68,6 +68,8 @@ def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
     for line, row in zip(skills, present, strict=True):
         line[: len(row.skills)] = row.skills
     mean, lo, hi = stats.aggregate(skills)
+    if any("failed" in row.states for row in present):  # a failure is no draw of the noise that an interval assumes
+        lo = hi = math.nan
     means = np.nanmean(skills, axis=1)
     middle = stats.interquartile_mean(means) if len(means) >= MANY_TASKS else math.nan
     without = (means.sum() - means) / (len(means) - 1) if len(means) > 1 else np.array([math.nan])
@@ -85,7 +87,7 @@ def _ranked(standings: Sequence[Standing]) -> list[Standing]:
     if seeds < stats.MIN_SEEDS:
         return list(standings)
     values = np.array([one.by_seed[:seeds] for one in told])
-    failed = [any(row is not None and row.failures for row in one.rows) for one in told]
+    failed = [any(row is not None and "failed" in row.states for row in one.rows) for one in told]
     ranks = dict(zip((one.entry for one in told), stats.rank_ranges(values, "max", failed), strict=True))
     return [
         Standing(**{**vars(one), "rank": ranks.get(one.entry), "provisional": seeds < PROVISIONAL}) for one in standings
