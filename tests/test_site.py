@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import figures
+from bench import config, figures, plan
 from bench.board import collect, comparing, curves, model, records, site
 from bench.board.model import Built, Known
 from bench.board.table import build
+from bench.store import Store
 from benchmarks.board import ERROR, Planned, fake_record, fake_task, synthetic
+from tests.conftest import ROOT
 
 VENDOR = Path(site.__file__).parent / "vendor"
 NASTY = "<img src=x onerror=alert(1)>"
@@ -267,3 +270,17 @@ def test_the_command_builds_a_board(bench, tmp_path):
     assert done.returncode == 0, done.stderr
     assert chunk(tmp_path / "board", "index")["tables"][0][0] == "toy/line"
     assert lines(chunk(tmp_path / "board", "table-0"))["zero"]["reason"].startswith("missing")
+
+
+def test_the_command_of_every_published_row_resolves_to_its_configuration(tmp_path):
+    store = Store(tmp_path)
+    checked = 0
+    for path in sorted((ROOT / "results" / "ledger").rglob("*.jsonl")):
+        for line in path.read_text().splitlines()[::7]:
+            record = json.loads(line)
+            words = shlex.split(records.command(record))[2:]
+            (row,) = plan.make(config.parse([*words, f"results={tmp_path}"]), store).rows
+            ((cell,),) = row.planned.values()
+            assert (cell.params, cell.parts, cell.seed) == (record["params"], record["config"], record["seed"]), words
+            checked += 1
+    assert checked > 100

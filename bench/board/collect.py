@@ -57,6 +57,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     pairs = [(one.table.task, row.entry) for one in tables_ for row in one.table.rows]
     tried = {pair: found for pair in pairs if (found := tuning.summary(*pair, results=store.root)) is not None}
     names = sorted({entry for _, entry in pairs})
+    findings = _findings(families, store)
     return Content(
         suites=[(name, _doc(name), own) for name, own in suites],
         curves=lambda record: {name: thin(points) for name, points in store.curves(record).items() if len(points[0])},
@@ -72,7 +73,8 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         baselines=frozenset(name for name in names if _own(name)),
         drawings=_drawings(families, store),
         own_figures=lambda one: _task_figures(one, store),
-        claims=_claims(families, store),
+        claims=[claims_shown.as_dict(finding) for finding in findings],
+        behind=[record for finding in findings for record in finding.records],
         speedruns=_speedruns(families, store),
         submit=document(),
     )
@@ -140,13 +142,12 @@ def _task_figures(one: Built, store: Store) -> list[dict[str, Any]]:
     return [{"title": title, "svg": svg} for title, svg in made if svg]
 
 
-def _claims(families: set[str] | None, store: Store) -> list[dict[str, Any]]:
-    """The findings; a claim's file that does not load is left to `bench claims`, which names it."""
+def _findings(families: set[str] | None, store: Store) -> list[verdicts.Finding]:
+    """Of the families' claims."""
     names = [name for name in config.names("claim") if families is None or name.split("/")[0] in families]
     if not names:
         return []
-    survey = verdicts.Survey([claims.load(name) for name in names], [f"results={store.root}"])
-    return [claims_shown.as_dict(finding) for finding in survey.evaluate()]
+    return verdicts.Survey([claims.load(name) for name in names], [f"results={store.root}"]).evaluate()
 
 
 def _speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ class Content:
     """What the board shows. suites: (name, doc, tables), the same table of two suites once, by identity.
 
     tables: each with the suites it is in. curves: of a record. drawings: family -> figures as values. claims, speedruns:
-    as values. entries: name -> (configuration, tuning by task). submit: a document as HTML of the project's own.
+    as values. behind: records of the claims, which may be in no table. entries: name -> (configuration, tuning by task). submit: a document as HTML of the project's own.
     """
 
     suites: Sequence[tuple[str, str, Sequence[Built]]]
@@ -48,6 +48,7 @@ class Content:
     drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     own_figures: Callable[[Built], Sequence[Mapping[str, Any]]] = lambda built: ()
     claims: Sequence[Mapping[str, Any]] = ()
+    behind: Sequence[Mapping[str, Any]] = ()
     speedruns: Sequence[Mapping[str, Any]] = ()
     submit: str = ""
 
@@ -162,6 +163,7 @@ def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
             near = records.nearest(row.entry, configs[row.entry], own)
             for cell in row.cells.values():
                 found |= {r["key"]: (r, [place, near]) for r in cell or () if r is not None and r["key"] not in found}
+    found |= {r["key"]: (r, (None, None)) for r in content.behind if r["key"] not in found}
     digits = next(n for n in range(1, 9) if len(found) <= BUCKET * 16**n)
     buckets: dict[str, list[str]] = {}
     for key in found:

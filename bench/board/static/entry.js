@@ -60,14 +60,15 @@ Board.pages.record = async (key) => {
   if (found.length !== 1) throw new Error(found.length ? `${found.length} records start with ${key}; give more characters` : `no record starts with ${key}`);
   const record = { ...found[0] };
   for (const name of ["config", "params", "limits", "near", "packages"]) if (typeof record[name] === "number") record[name] = chunk.shared[record[name]];
-  const table = await Board.load(`table-${record.table}`);
-  const row = Board.rowsOf(table).find((one) => one.entry === record.entry);
+  const table = record.table === null ? null : await Board.load(`table-${record.table}`); // a claim's record may be in none
+  const row = table && Board.rowsOf(table).find((one) => one.entry === record.entry);
   const siblings = row ? row.keys : [];
   const p = record.provenance || {}, costs = record.costs;
   return [
-    h("h1", {}, "Record ", h("code", {}, record.key.slice(0, 12)), h("span", { class: "sub" }, link(record.entry, "entry", record.entry), " on ", link(table.id, "task", table.id), `, seed ${record.seed}`)),
+    h("h1", {}, "Record ", h("code", {}, record.key.slice(0, 12)), h("span", { class: "sub" }, link(record.entry, "entry", record.entry), " on ", table ? link(table.id, "task", table.id) : record.task, `, seed ${record.seed}`)),
     factLine([h("span", { class: record.status === "ok" ? "fine" : "bad" }, `${record.status === "ok" ? "✓" : "✕"} ${record.status}`), `version ${record.version}`, `preset ${record.preset}`, record.trials === null || record.trials === undefined ? "untuned" : plural(record.trials, "tuning trial"), p.ended ? `made ${p.ended}` : null]),
     record.reason ? h("p", { class: "bad" }, record.reason) : null,
+    record.look.map((sentence) => h("p", { class: "quiet" }, `Look: ${sentence}.`)),
     h("h2", {}, "Run it again"), command(record.again),
     siblings.length > 1 ? h("p", { class: "keys" }, "The row’s records: ", siblings.map((one) => [record.key.startsWith(one) ? h("b", {}, one.slice(0, 8)) : link(one.slice(0, 8), "record", one), " "])) : null,
     h("div", { class: "two" },

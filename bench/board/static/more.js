@@ -37,7 +37,7 @@ async function claimPage(claims, id) {
     h("p", { class: "sentence" }, one.statement),
     factLine([h("span", {}, paper(`${one.citation || ""} ${one.paper || ""}`)), `wanted ${wanted(one.predicate)} (${one.unit})`, `threshold fixed ${one.threshold}`, `tried ${show(one.tried.settings)} settings`, `${hours(one.cpu_seconds)}`]),
     plain(["setting", "", "measured [95 %]", "n", "verdict", "records"], one.settings.map((setting) => [setting.name, glyph(setting), `${number(setting.measured)} ${setting.interval ? range(...setting.interval) : ""}`, String(setting.n), verdict(setting.verdict),
-      setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, String(setting.keys.length)]]), "settings"),
+      setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, setting.keys.length ? h("details", {}, h("summary", {}, plural(setting.keys.length, "record")), setting.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])) : "none"]]), "settings"),
     one.note ? h("p", {}, one.note) : null,
     command(`bench claims ${one.id}`),
     h("h2", {}, `Figures of ${family}`), figures,
