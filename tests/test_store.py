@@ -131,6 +131,7 @@ def test_a_bad_ledger_line_is_reported_and_skipped(tmp_path):
 def test_thinning_keeps_both_ends():
     steps, values = thin(np.array([np.arange(1000), np.arange(1000) / 7]))
     assert len(steps) == len(values) == 60 and steps[0] == 0 and steps[-1] == 999
+    assert thin([[0, 1, 2], [1.0, np.inf, np.nan]]) == [[0.0], [1.0]]  # where a run diverges, its curve ends
 
 
 def test_curves_come_back(tmp_path):

@@ -60,7 +60,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     findings = _findings(families, store)
     return Content(
         suites=[(name, _doc(name), own) for name, own in suites],
-        curves=lambda record: {name: thin(points) for name, points in store.curves(record).items() if len(points[0])},
+        curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         known=Known(
             verify.standing(store),
             {name: number for name in names if (number := tuning.declared(name)) is not None},

@@ -37,7 +37,8 @@ class Content:
     """What the board shows. suites: (name, doc, tables), the same table of two suites once, by identity.
 
     tables: each with the suites it is in. curves: of a record. drawings: family -> figures as values. claims, speedruns:
-    as values. behind: records of the claims, which may be in no table. entries: name -> (configuration, tuning by task). submit: a document as HTML of the project's own.
+    as values. behind: records of the claims, which may be in no table. entries: name -> (configuration, tuning by task).
+    submit: a document as HTML of the project's own.
     """
 
     suites: Sequence[tuple[str, str, Sequence[Built]]]
