@@ -30,8 +30,8 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-board: setup            ## write the static page results/board/index.html
-	$(BIN)/bench browse suite=core --no-open
+board: setup            ## write the static board, of every suite with records: results/board/index.html
+	$(BIN)/bench browse --no-open
 
 perf: $(VENV)/.rivals    ## ratios and harness costs, side by side in one run
 	PYTHONPATH=$(VENV)/rivals $(BIN)/python -m benchmarks

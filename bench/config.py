@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bench.contract import BenchError, Entry, Misfit, Task
 from bench.parts import locate, slot_list
 
-RESERVED = ("doc", "paper", "search", "needs")
+RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
 PROJECT = Path(__file__).resolve().parent.parent
 
 

@@ -71,7 +71,7 @@ def code_hash(source: str) -> str:
     return blake(canonical_json(canonical_tree(ast.parse(source))))
 
 
-def _references(source: str, module: str, is_package: bool) -> list[str]:
+def references(source: str, module: str, is_package: bool) -> list[str]:
     """Dotted names that a module may reach: imports anywhere in it, and dotted paths in strings."""
     package = module if is_package else module.rpartition(".")[0]
     found: set[str] = set()
@@ -197,13 +197,13 @@ class Digests:
     def _module(self, module: str, path: Path) -> tuple[str, list[str]]:
         def parse() -> list[Any]:
             source = path.read_text(encoding="utf-8")
-            return [code_hash(source), _references(source, module, path.name == "__init__.py")]
+            return [code_hash(source), references(source, module, path.name == "__init__.py")]
 
         try:
-            digest, references = self._remember(path, f"code:{module}", parse)
+            digest, reached = self._remember(path, f"code:{module}", parse)
         except SyntaxError:  # it fails when it runs, with a record; here it is just text
             return self.file(path), []
-        return digest, references
+        return digest, reached
 
     def closure(self, roots: Iterable[str]) -> dict[str, str]:
         """module or file name -> digest, of everything first-party that the dotted names in `roots` reach."""

@@ -11,6 +11,7 @@ from typing import Any
 from bench import config, key
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
+from bench.index import row_of, same_of
 from bench.store import Store
 
 SETTLED = ("ok", "diverged")
@@ -39,9 +40,14 @@ class Cell:
         return f"{self.task} {self.entry} seed {self.seed} [{self.key[: key.SHOWN]}]"
 
     @property
-    def same(self) -> tuple[str, ...]:
+    def same(self) -> int:
         """What stays the same when code or data change: finds the stale record of this cell."""
-        return (self.task, self.preset, self.entry, str(self.seed), key.canonical_json(dict(self.params)))
+        return same_of(self.task, self.preset, self.entry, self.seed, dict(self.params))
+
+    @property
+    def like(self) -> int:
+        """What makes a published record stand for this cell on the board, if its data are the same."""
+        return row_of(self.task, self.version, dict(self.params), dict(self.parts), self.seed)
 
 
 @dataclass
@@ -223,37 +229,23 @@ def state(cell: Cell, record: Mapping[str, Any] | None, settings: Any) -> State:
 
 def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False) -> dict[str, State]:
     """key -> State of every cell. Ledger records count as results where `reuse=ledger`."""
-    published = {r["key"]: r for r in store.published()} if settings.reuse == "ledger" else {}
-    found = {}
-    for cell in plan.cells():
-        record = store.get(cell.key) or published.get(cell.key)
-        found[cell.key] = state(cell, record, settings)
-    if look_for_stale and any(s.word == "missing" for s in found.values()):
-        older = {}
-        for record in store.records():
-            same = (
-                record["task"],
-                record["preset"],
-                record["entry"],
-                str(record["seed"]),
-                key.canonical_json(record["params"]),
-            )
-            older[same] = record
-        for cell in plan.cells():
-            if found[cell.key].word == "missing" and cell.same in older:
-                found[cell.key] = State("stale", True, older[cell.same])
+    cells = list(plan.cells())
+    local = store.latest(cell.key for cell in cells)
+    published = store.by_key(c.key for c in cells if c.key not in local) if settings.reuse == "ledger" else {}
+    found = {cell.key: state(cell, local.get(cell.key) or published.get(cell.key), settings) for cell in cells}
+    if look_for_stale:
+        missing = {cell.key: cell.same for cell in cells if found[cell.key].word == "missing"}
+        older = store.older(missing.values())
+        for name, same in missing.items():
+            if same in older:
+                found[name] = State("stale", True, older[same])
     return found
 
 
 def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
     """key -> CPU seconds, the mean of what the store has of the same task, preset and entry; absent where it has none."""
-    known: dict[tuple[str, str, str], list[float]] = {}
-    for source in (store.published(), store.records()):
-        for record in source:
-            cost = record["costs"].get("cpu_total")
-            if cost is not None and record["status"] in SETTLED:
-                known.setdefault((record["task"], record["preset"], record["entry"]), []).append(cost)
-    means = {like: sum(costs) / len(costs) for like, costs in known.items()}
+    cells = list(cells)
+    means = store.costs(cell.task for cell in cells)
     found = ((cell.key, means.get((cell.task, cell.preset, cell.entry))) for cell in cells)
     return {name: cost for name, cost in found if cost is not None}
 

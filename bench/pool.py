@@ -14,11 +14,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from bench.data import cache_dir
 from bench.process import send_frame, take_frame
 
 GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps in
@@ -41,10 +44,15 @@ class _Running:
 
 
 class Pool:
-    """Runs jobs on `workers` slots at a time. Use as a context manager; leaving it ends everything it started."""
+    """Runs jobs on `workers` slots at a time. Use as a context manager; leaving it ends everything it started.
 
-    def __init__(self, workers: int) -> None:
+    withheld: folders that no entry may read; None: the data folder.
+    """
+
+    def __init__(self, workers: int, withheld: Sequence[Path] | None = None) -> None:
         self.workers = workers
+        self.withheld = [str(path) for path in (withheld if withheld is not None else [cache_dir()])]
+        self._folder = tempfile.TemporaryDirectory(prefix="sweepstakes-", ignore_cleanup_errors=True)
         self.running: dict[Any, _Running] = {}
         self._server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
@@ -61,11 +69,14 @@ class Pool:
         if self._server is not None:
             self._server.terminate()
             self._server.wait()
+        self._folder.cleanup()
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
-        code = f"import sys; sys.path[:] = {python_path()!r}; from bench.server import serve; serve({theirs.fileno()})"
+        code = f"import sys; sys.path[:] = {python_path()!r}; from bench.server import serve; "
+        code += f"serve({theirs.fileno()}, {self.withheld!r})"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment["TMPDIR"] = self._folder.name
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
         )
@@ -83,9 +94,9 @@ class Pool:
             self._start_server()
         assert self._sock is not None
         ours, theirs = socket.socketpair()
-        socket.send_fds(self._sock, [b"c"], [theirs.fileno()])
+        socket.send_fds(self._sock, [b"p" if kind == "prepare" else b"c"], [theirs.fileno()])
         theirs.close()
-        send_frame(ours, {"kind": kind, "job": asdict(job)})
+        send_frame(ours, {"job": asdict(job)})
         ours.setblocking(False)
         self.running[name] = _Running(name, ours, job.seconds)
         self._selector.register(ours, selectors.EVENT_READ, self.running[name])

@@ -1,8 +1,9 @@
 """What runs in a cell's two processes (see bench.pool for the whole picture).
 
-The scorer forks the entry's process before the problem exists, so hidden targets are in no memory the entry can read.
-Whatever a cell does (hang, segfault, exit, exhaust memory, leave children behind) takes only itself down: the outcome
-says how it ended.
+The scorer forks the entry's process before it is told which cell this is, so neither hidden targets nor the seed that the
+data come from are in any memory the entry can read. The entry's process shuts itself in (`bench.isolation`) before it
+imports an entry's code. Whatever a cell does (hang, segfault, exit, exhaust memory, leave children behind) takes only
+itself down: the outcome says how it ended.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from bench import isolation, screening
+from bench.contract import BenchError
 
 TAIL = 4000  # characters of a cell's own output that a failed record keeps
 PDEATHSIG, _SUBREAPER = 1, 36  # prctl options (Linux)
@@ -82,33 +89,55 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
             return dict(frame[0])
 
 
-def scorer_process(conn: socket.socket) -> None:
+@dataclass(frozen=True)
+class AxisSeeds:
+    """What stands for `bench.contract.Seeds` in an entry's process: the numbers of its axes, and no way back from them."""
+
+    numbers: Mapping[str, int]
+
+    def __call__(self, axis: str) -> int:
+        """The seed of `axis`; KeyError if an entry has no such axis."""
+        if axis not in self.numbers:
+            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
+        return self.numbers[axis]
+
+
+def prepare_process(conn: socket.socket) -> None:
+    """Make or find a task's data, tell the parent how that ended."""
     from bench import execute
 
-    os.setsid()
-    prctl(PDEATHSIG, signal.SIGKILL)
+    _lead(conn)
+    message = _read_job(conn)
+    _redirect()
+    send_frame(conn, _prepare(execute.Job(**message["job"])))
+
+
+def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
+    """Run one cell. grants: what its entry may read (see bench.isolation), the task's own data files excepted."""
+    from bench import execute
+
+    _lead(conn)
     prctl(_SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
     started = time.monotonic()
-    send_frame(conn, {"pid": os.getpid()})
-    message = _read_job(conn)
     sink = _redirect()
-    job = execute.Job(**message["job"])
-    if message["kind"] == "prepare":
-        outcome = _prepare(job)
-        send_frame(conn, outcome)
-        return
     ours, theirs = socket.socketpair()
     entry = os.fork()
     if entry == 0:
         ours.close()
         conn.close()
-        _entry_process(theirs, job)
+        _entry_process(theirs, grants)
     theirs.close()
-    outcome = _score(execute, job, ours, entry)
+    isolation.close_memory()
+    job = execute.Job(**_read_job(conn)["job"])
+    private = tempfile.mkdtemp(prefix="cell-")
+    outcome = _score(execute, job, ours, entry, _start_of(job, private))
     _kill_descendants()
+    shutil.rmtree(private, ignore_errors=True)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_entry = children.ru_utime + children.ru_stime
     outcome["costs"] |= {
-        "cpu_total": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,
+        "cpu_entry": cpu_entry,
+        "cpu_total": own.ru_utime + own.ru_stime + cpu_entry,
         "wall": time.monotonic() - started,
         "rss_mb": round(max(children.ru_maxrss, own.ru_maxrss) / 1024, 1),
     }
@@ -117,9 +146,32 @@ def scorer_process(conn: socket.socket) -> None:
     send_frame(conn, {k: v for k, v in outcome.items() if k != "curves"}, npz(outcome.get("curves", {})))
 
 
-def _prepare(job: Any) -> dict[str, Any]:
-    from pathlib import Path
+def _lead(conn: socket.socket) -> None:
+    """Become the head of a cell's processes, and tell the parent which that is."""
+    os.setsid()
+    prctl(PDEATHSIG, signal.SIGKILL)
+    send_frame(conn, {"pid": os.getpid()})
 
+
+def _start_of(job: Any, private: str) -> dict[str, Any]:
+    """All that the entry's process is told of its cell: not the seed, only its axes' numbers; not where data are."""
+    from bench.contract import Seeds
+    from bench.execute import ENTRY_AXES
+
+    files: list[str] = []
+    numbers: dict[str, int] = {}
+    try:
+        task = job.task()
+        seeds = Seeds(job.seed, task.name, ENTRY_AXES)
+        numbers = {axis: seeds(axis) for axis in ENTRY_AXES}
+        files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
+    except Exception:  # a task that cannot be made says so when its problem is opened, and the entry never starts
+        pass
+    told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
+    return {"job": told, "seeds": numbers, "private": private, "withheld": files}
+
+
+def _prepare(job: Any) -> dict[str, Any]:
     from bench import execute
     from bench.contract import Unavailable
 
@@ -146,19 +198,28 @@ def npz(curves: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _entry_process(sock: socket.socket, job: Any) -> None:
+def _entry_process(sock: socket.socket, grants: isolation.Grants) -> None:
     """The entry's side: receive the public data, run, serve predictions, report costs. Never returns."""
     from bench import execute, wire
 
     code = 1
     try:
         prctl(PDEATHSIG, signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _limit_memory(job.memory_mb)
+        _close_all_but(sock.fileno())
         link = wire.Connection(sock)
+        start = link.recv()
+        _limit_memory(start["job"]["memory_mb"])
+        isolation.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
+        # run_entry makes its seeds from the cell's, which this process is not told: it gets their numbers instead
+        vars(execute)["Seeds"] = lambda *_: AxisSeeds(start["seeds"])
+        job = execute.Job(**start["job"], seed=0, cache=os.devnull)
         public = link.recv()
         report, solution, log = execute.run_entry(job, public, _PipeChannel(link))
-        link.send(["done", execute.report_of(report, solution, log)])
+        try:
+            link.send(["done", execute.report_of(report, solution, log)])
+        except TypeError as error:  # an object that is no plain value
+            report = {"status": "failed", "reason": f"solution: {error}"}
+            link.send(["done", execute.report_of(report, execute.Solution(), log)])
         while True:
             kind, *rest = link.recv()
             if kind == "close":
@@ -174,9 +235,21 @@ def _entry_process(sock: socket.socket, job: Any) -> None:
         code = 0
     except EOFError:
         code = 0  # the scorer is gone, and with it the cell
+    except BaseException:
+        traceback.print_exc()  # to the cell's own output, of which the record keeps the end
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _close_all_but(kept: int) -> None:
+    """Close every file this process inherited but its standard streams and `kept`."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the list's own
 
 
 def _limit_memory(megabytes: int) -> None:
@@ -190,12 +263,15 @@ def _limit_memory(megabytes: int) -> None:
 
 
 def _serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any]) -> None:
+    from bench import wire
+
     try:
-        assert predict is not None
-        answer = ["output", predict(*inputs)]
+        if predict is None:
+            raise BenchError("the solution has no predict")
+        frame = wire.encode(["output", predict(*inputs)])
     except Exception as error:  # told to the scorer, which makes it the cell's failure
-        answer = ["raised", f"predict: {type(error).__name__}: {error}"]
-    link.send(answer)
+        frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
+    link.sock.sendall(frame)
 
 
 class _PipeChannel:
@@ -229,27 +305,27 @@ class _Guard:
     pid: int
     deadline: float
     job: Any
-    baseline: int = 0
+    evaluations: int = 0
+    ended: _Ended | None = None
     checked: float = field(default_factory=time.monotonic)
 
-    def recv(self) -> Any:
+    def recv(self) -> list[Any]:
         while not select.select([self.link.sock], [], [], 0.1)[0]:
             now = time.monotonic()
             if now > self.deadline:
-                self._end()
-                raise _Ended("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
+                raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
             if now - self.checked > 0.5:
                 self.checked = now
                 used = _tree_memory(self.pid)
                 if used > (self.job.memory_mb + 400) * 2**20:
-                    self._end()
-                    raise _Ended("oom", f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}")
+                    told = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
+                    raise self._end("oom", told)
         try:
             return self.link.recv()
         except (EOFError, ConnectionError):
             raise self._death() from None
-        except (ValueError, KeyError, TypeError, struct.error, MemoryError) as error:
-            raise _Ended("crashed", f"it sent what is no message: {error}") from error
+        except (ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
+            raise self._end("failed", f"it sent what is no message: {error}") from error
 
     def send(self, value: Any) -> None:
         try:
@@ -257,50 +333,74 @@ class _Guard:
         except (BrokenPipeError, ConnectionError):
             raise self._death() from None
 
-    def _end(self) -> None:
+    def _end(self, status: str, reason: str) -> _Ended:
         _kill_descendants()
+        self.ended = _Ended(status, reason)
+        return self.ended
 
     def _death(self) -> _Ended:
-        _, status = os.waitpid(self.pid, 0)
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            return _Ended("crashed", f"its process died of {signal.Signals(number).name}")
-        return _Ended("crashed", f"its process left with exit code {os.waitstatus_to_exitcode(status)}")
+        if self.ended is None:
+            _, status = os.waitpid(self.pid, 0)
+            if os.WIFSIGNALED(status):
+                reason = f"its process died of {signal.Signals(os.WTERMSIG(status)).name}"
+            else:
+                reason = f"its process left with exit code {os.waitstatus_to_exitcode(status)}"
+            self.ended = _Ended("crashed", reason)
+        return self.ended
 
     def predict(self, *inputs: Any) -> Any:
         self.send(["predict", list(inputs)])
-        kind, value = self.recv()
+        kind, *rest = self.recv()
         if kind != "output":
-            raise RuntimeError(str(value))
-        return value
+            raise RuntimeError(screening.text(rest[0]))
+        return rest[0]
 
 
-def _score(execute: Any, job: Any, sock: socket.socket, pid: int) -> dict[str, Any]:
-    from bench import wire
-
+def _score(execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[str, Any]) -> dict[str, Any]:
     scorer, outcome = execute.opened(job)
     if scorer is None:
         return dict(outcome)
-    guard = _Guard(wire.Connection(sock), pid, time.monotonic() + job.seconds, job)
+    guard = _Guard(screening.Connection(sock), pid, time.monotonic() + job.seconds, job)
     try:
+        guard.send(start)
         guard.send(dict(scorer.problem.public))
-        while True:
-            kind, value = guard.recv()
-            if kind == "done":
-                break
-            if kind != "evaluate":
-                raise _Ended("crashed", f"it sent an unknown message {kind!r}")
-            guard.send(["scores", *scorer.evaluate(int(value), guard.predict)])
-        outcome = scorer.finish(value, guard.predict if value["predicts"] else None)
+        report = _watched(scorer, guard)
+        outcome = scorer.finish(report, guard.predict if report["predicts"] else None)
+        if guard.ended is not None:  # while it was scored
+            raise guard.ended
         guard.send(["close"])
-        outcome["costs"]["cpu"] = guard.recv()[1]
+        kind, *rest = guard.recv()
+        outcome["costs"]["cpu"] = screening.seconds(rest[0])
         os.waitpid(pid, 0)
     except _Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": str(ended)}, None)
-    except RuntimeError as error:
-        outcome = scorer.finish({"status": "failed", "reason": str(error)}, None)
+    except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row
+        outcome = scorer.finish({"status": "failed", "reason": f"{type(error).__name__}: {error}"}, None)
     sock.close()
+    outcome["costs"]["evaluations"] = guard.evaluations
     return dict(outcome)
+
+
+def _watched(scorer: Any, guard: _Guard) -> dict[str, Any]:
+    """Evaluate as the entry asks, until it reports; the report, screened."""
+    budget, last = scorer.task.budget, 0
+    while True:
+        kind, *rest = guard.recv()
+        if kind == "done":
+            metrics = scorer.task.metrics
+            measured = {m.name for m in metrics if m.source == "score"} | {m.target.curve for m in metrics if m.target}
+            return screening.report(rest[0], budget, measured | set(scorer.curves))
+        if kind != "evaluate":
+            raise _Ended("failed", f"it sent an unknown message {kind!r}")
+        step = screening.whole(rest[0])
+        guard.evaluations += 1
+        if step < last:
+            raise _Ended("failed", f"it evaluated at step {step} after step {last}")
+        if budget.unit == "steps" and (step > budget.limit or guard.evaluations > budget.limit + 2):
+            told = f"evaluation {guard.evaluations}, at step {step}"
+            raise _Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
+        last = step
+        guard.send(["scores", *scorer.evaluate(step, guard.predict)])
 
 
 def _tree_memory(pid: int) -> int:

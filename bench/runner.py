@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from bench import calibration, isolation
 from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.plan import Cell, Plan, expected, states
@@ -56,6 +57,7 @@ def record_of(cell: Cell, outcome: Mapping[str, Any], settings: Any, started: st
             **provenance(),
             "origin": outcome.get("origin", ""),
             "transport": str(settings.transport),
+            "isolation": isolation.of(str(settings.transport)),
             "started": started,
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         },
@@ -97,9 +99,12 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
     if not todo:
         return summary
     _check_writable(store)
+    speed = calibration.score(store.root / ".cache") if calibration.wanted(todo) else None
     progress = Progress(len(todo), summary.fresh, int(settings.workers), expected(todo, store))
     try:
         for record, curves in _outcomes(todo, store, settings, progress, summary):
+            if speed is not None:
+                record["provenance"]["calibration"] = speed
             store.put(record, curves)
             store.release(record["key"])
             summary.held.discard(record["key"])
@@ -225,7 +230,7 @@ def _pooled(
             for running in pool.running:
                 store.touch(running)
 
-    with Pool(int(settings.workers)) as pool:
+    with Pool(int(settings.workers), [store.root, cache_dir()]) as pool:
         ready: dict[tuple[str, str], Any] = {}
         for cell in cells:
             ready.setdefault((cell.target, str(sorted(cell.params.items()))), cell)

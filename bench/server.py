@@ -12,15 +12,20 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.process import PDEATHSIG, prctl, scorer_process
+from bench.isolation import readable, without
+from bench.process import PDEATHSIG, prctl, prepare_process, scorer_process
 
 _MADV_COLLAPSE = 25  # Linux 6.1
 
 
-def serve(fd: int) -> None:
-    """Fork a scorer for every socket that arrives on `fd`, until the parent is gone."""
+def serve(fd: int, withheld: Sequence[str]) -> None:
+    """Fork a scorer for every socket that arrives on `fd`, until the parent is gone.
+
+    withheld: folders that no entry may read, such as the results and the data.
+    """
     import numpy.lib.npyio
     import psutil
     import torch
@@ -34,6 +39,7 @@ def serve(fd: int) -> None:
     # what every cell would import anyway; named so that linters see a use
     assert numpy and psutil and bench.execute and bench.optim and bench.schedules and bench.train
     bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
+    grants = tuple(without(readable(), [Path(path).resolve() for path in withheld]))
     gc.collect()
     gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
     _huge_pages()
@@ -54,7 +60,11 @@ def serve(fd: int) -> None:
             torch.set_num_threads(1)
             code = 1
             try:
-                scorer_process(socket.socket(fileno=fds[0]))
+                conn = socket.socket(fileno=fds[0])
+                if message == b"p":
+                    prepare_process(conn)
+                else:
+                    scorer_process(conn, grants)
                 code = 0
             finally:
                 os._exit(code)

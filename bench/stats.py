@@ -121,20 +121,32 @@ def moderate(variances: ArrayLike, df: int, cap: float) -> tuple[Array, float]:
     return (prior_df * prior + df * s2) / (prior_df + df), df + prior_df
 
 
-def _paired_p(values: Array, pairs: Sequence[tuple[int, int]]) -> tuple[Array, Array]:
-    """(mean difference, two-sided p) of each pair of rows of `values` [entries, seeds]."""
+def _prior_cap(entries: int, seeds: int) -> float:
+    """Most degrees of freedom that the prior of the pairs' variances may have; 0: no prior.
+
+    Found by simulation (`python -m benchmarks.statistics`): as many as there are independent variances, less the mean's. With
+    fewer than five seeds that lets the family-wise error rise to .08 where a tenth of the others' noise is common, half
+    of it does not; four entries are then too few for any prior.
+    """
+    if seeds >= 5:
+        return entries - 1 if entries > 3 else 0
+    return entries / 2 if entries > 4 else 0
+
+
+def _paired_p(values: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[Array, Array]:
+    """(mean difference, two-sided p) of rows `first` minus rows `second` of `values` [entries, seeds]."""
     from scipy.special import stdtr
 
     entries, seeds = values.shape
-    differences = np.array([values[i] - values[j] for i, j in pairs])
-    tolerance = ROUNDING * np.array([np.abs(values[[i, j]]).max() for i, j in pairs])
+    differences = values[first] - values[second]
+    largest = np.abs(values).max(axis=1)
+    tolerance = ROUNDING * np.maximum(largest[first], largest[second])
     means, deviations = differences.mean(axis=1), differences.std(axis=1, ddof=1)
     means = np.where(np.abs(means) <= tolerance, 0.0, means)
     varies = deviations > tolerance
     p = np.where(means == 0, 1.0, 0.0)  # a difference that never varies needs no test
     if varies.any():
-        cap = entries - 1 if entries > 3 else 0
-        s2, df = moderate(deviations[varies] ** 2, seeds - 1, cap)
+        s2, df = moderate(deviations[varies] ** 2, seeds - 1, _prior_cap(entries, seeds))
         p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / np.sqrt(s2 / seeds))
     return means, p
 
@@ -148,34 +160,43 @@ def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
     return rejected
 
 
-def rank_ranges(
+def separated(
     values: ArrayLike, better: Better, failed: Sequence[bool] | None = None, alpha: float = 0.05
-) -> list[tuple[int, int]]:
-    """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
+) -> NDArray[np.bool_]:
+    """[entries, entries]: whether the row's entry is significantly better than the column's.
 
     values: [entries, seeds], finite, paired by seed and already on the metric's scale. Pairs are compared by paired t
-    tests, with moderated variances from four entries on, and Holm's correction over all pairs. Rows that differ by a
-    constant are told apart without a test, identical rows are not.
+    tests, with moderated variances from four entries on (five below five seeds), and Holm's correction over all pairs.
+    Rows that differ by a constant are told apart without a test, identical rows are not.
     failed: entries some of whose values stand for a failed seed. A failure is no draw of the noise a t test assumes,
     so between a failing entry and one that never fails the mean decides if it favours the latter.
     """
     x = np.asarray(values, dtype=float)
     if x.ndim != 2 or not np.isfinite(x).all():
-        raise ValueError("rank_ranges wants finite values of shape [entries, seeds]")
+        raise ValueError("comparing ranks wants finite values of shape [entries, seeds]")
     entries, seeds = x.shape
+    beats = np.zeros((entries, entries), dtype=bool)
     if entries < 2 or seeds < 2:
-        return [(1, entries)] * entries
-    failing = [False] * entries if failed is None else list(failed)
-    cost = x if better == "min" else -x
-    pairs = [(i, j) for i in range(entries) for j in range(i + 1, entries)]
-    means, p = _paired_p(cost, pairs)
-    beaten_by, beats = [0] * entries, [0] * entries
-    for (i, j), mean, differs in zip(pairs, means, _holm(p, alpha), strict=True):
-        winner, loser = (i, j) if mean < 0 else (j, i)
-        if mean != 0 and (differs or (failing[loser] and not failing[winner])):
-            beats[winner] += 1
-            beaten_by[loser] += 1
-    return [(1 + lost, entries - won) for lost, won in zip(beaten_by, beats, strict=True)]
+        return beats
+    failing = np.zeros(entries, dtype=bool) if failed is None else np.asarray(failed, dtype=bool)
+    first, second = np.triu_indices(entries, 1)
+    means, p = _paired_p(x if better == "min" else -x, first, second)
+    winner, loser = np.where(means < 0, first, second), np.where(means < 0, second, first)
+    told = (means != 0) & (_holm(p, alpha) | (failing[loser] & ~failing[winner]))
+    beats[winner[told], loser[told]] = True
+    return beats
+
+
+def rank_ranges(
+    values: ArrayLike, better: Better, failed: Sequence[bool] | None = None, alpha: float = 0.05
+) -> list[tuple[int, int]]:
+    """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
+
+    values, failed: as for `separated`, which says who is significantly better than whom.
+    """
+    beats = separated(values, better, failed, alpha)
+    entries = len(beats)
+    return [(1 + int(lost), entries - int(won)) for lost, won in zip(beats.sum(axis=0), beats.sum(axis=1), strict=True)]
 
 
 def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Better) -> Array:
@@ -200,17 +221,22 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
     """
     from scipy.special import stdtrit
 
-    rows = [row[np.isfinite(row)] for row in np.atleast_2d(np.asarray(skills, dtype=float))]
-    if not rows or any(len(row) == 0 for row in rows):
+    x = np.atleast_2d(np.asarray(skills, dtype=float))
+    there = np.isfinite(x)
+    seeds = there.sum(axis=1)
+    if not x.size or seeds.min() == 0:
         return np.nan, np.nan, np.nan
-    mean = float(np.mean([row.mean() for row in rows]))
-    if any(len(row) < MIN_SEEDS for row in rows):
+    known = np.where(there, x, 0.0)
+    means = known.sum(axis=1) / seeds
+    mean = float(means.mean())
+    if seeds.min() < MIN_SEEDS:
         return mean, np.nan, np.nan
-    parts = np.array([row.var(ddof=1) / len(row) for row in rows]) / len(rows) ** 2
+    squares = (np.where(there, known - means[:, None], 0.0) ** 2).sum(axis=1)
+    parts = squares / (seeds - 1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
     variance = float(parts.sum())
     if variance == 0:
         return mean, mean, mean
-    df = variance**2 / sum(part**2 / (len(row) - 1) for part, row in zip(parts, rows, strict=True))
+    df = variance**2 / float((parts**2 / (seeds - 1)).sum())
     half = float(stdtrit(df, (1 + level) / 2)) * np.sqrt(variance)
     return mean, float(mean - half), float(mean + half)
 

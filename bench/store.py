@@ -4,7 +4,8 @@
     results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
 
 A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
-write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads.
+write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads. Queries for many records at
+once (`latest`, `by_key`, `like`, `older`, `costs`) read only what they return, by `bench.index`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
+
+if TYPE_CHECKING:
+    from bench.index import Index, Place
 
 LEASE_SECONDS = 120.0  # a lease whose holder has not touched it for so long is dead
 NEEDED = ("key", "task", "version", "params", "preset", "entry", "config", "seed", "status", "metrics", "costs")
@@ -44,10 +49,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _parse(text: str | bytes) -> dict[str, Any]:
     record = json.loads(text)
     if not isinstance(record, dict) or any(name not in record for name in NEEDED):
         raise ValueError("it lacks the fields of a record")
+    if not isinstance(record["key"], str) or not all(isinstance(record[name], dict) for name in ("metrics", "costs")):
+        raise ValueError("its fields are not those of a record")
     return record
 
 
@@ -59,6 +66,16 @@ class Store:
         self.local = root / "local"
         self.ledger = root / "ledger"
         self.reports: list[str] = []
+        self._index: Index | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index over both parts; made at the first query."""
+        from bench.index import Index
+
+        if self._index is None or self._index.ledger != self.ledger:
+            self._index = Index(self.root, self.ledger, self._read, _parse, self.reports)
+        return self._index
 
     def attempts(self, key: str) -> list[Path]:
         """This machine's files of `key`, oldest attempt first."""
@@ -75,7 +92,11 @@ class Store:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            return _parse(path.read_text(encoding="utf-8"))
+            with path.open("rb") as stream:
+                record = _parse(stream.read())
+            if not path.name.startswith(f"{record['key']}."):
+                raise ValueError(f"it holds the record of another key, {record['key']}")
+            return record
         except FileNotFoundError:
             return None
         except (ValueError, OSError) as error:
@@ -126,29 +147,97 @@ class Store:
             if record is not None:
                 yield record
 
-    def published(self) -> Iterator[dict[str, Any]]:
-        """Every record of the ledger; a line that cannot be read is reported and skipped."""
-        for path in sorted(self.ledger.rglob("*.jsonl")):
+    def published(self, tasks: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Every record of the ledger, or of `tasks`; a line that cannot be read is reported and skipped."""
+        folders = [self.ledger] if tasks is None else [self.ledger / task for task in sorted(set(tasks))]
+        for path in (found for folder in folders for found in sorted(folder.rglob("*.jsonl"))):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 try:
                     yield _parse(line)
                 except ValueError as error:
                     self.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
 
+    def latest(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """key -> this machine's latest sound record, of those `keys` that have one."""
+        return self._newest(self.index.of_keys(keys))
+
+    def _newest(self, places: list[Place]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for place in reversed(places):  # the last attempt of a key comes first
+            if place.local and place.key not in found and (record := self._read(self._file(place))) is not None:
+                found[place.key] = record
+        return found
+
+    def by_key(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """key -> its published record, of those `keys` that have one."""
+        wanted = list(keys)
+        return {record["key"]: record for record in self._lines(lambda: self.index.of_keys(wanted))}
+
+    def like(self, rows: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+        """row (`bench.index.row_of`) -> the published records that may be it, whatever code and data they are of."""
+        from bench.index import row_of
+
+        wanted = set(rows)
+        found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for record in self._lines(lambda: self.index.of_rows(wanted)):
+            parts = (record[name] for name in ("task", "version", "params", "config", "seed"))
+            found[row_of(*parts)].append(record)
+        return found
+
+    def older(self, cells: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """cell (`bench.index.same_of`) -> this machine's record of it that ended last, whatever code and data it is of."""
+        from bench.index import same_of
+
+        found = {}
+        for place in self.index.of_cells(cells):
+            if place.local and (record := self._read(self._file(place))) is not None:
+                parts = (record[name] for name in ("task", "preset", "entry", "seed", "params"))
+                found[same_of(*parts)] = record
+        return found
+
+    def costs(self, tasks: Iterable[str]) -> dict[tuple[str, str, str], float]:
+        """(task, preset, entry) -> mean CPU seconds of a settled cell, over all there is of `tasks`."""
+        return self.index.costs(tasks)
+
+    def _file(self, place: Place) -> Path:
+        return self.root / place.unit / f"{place.key}.{place.attempt}.json"
+
+    def _lines(self, query: Callable[[], list[Place]]) -> list[dict[str, Any]]:
+        """The published records at the places that `query` finds. A line that is not where the index says: asked again."""
+        found: list[dict[str, Any]] = []
+        for _ in range(2):
+            found, wrong, files = [], set(), defaultdict(list)
+            for place in query():
+                if not place.local:
+                    files[place.unit].append(place)
+            for unit, places in files.items():
+                try:
+                    with (self.ledger / unit).open("rb") as stream:
+                        for place in places:
+                            stream.seek(place.offset)
+                            record = _parse(stream.read(place.length))
+                            if record["key"] != place.key:
+                                raise ValueError(f"another record than {place.key} is there")
+                            found.append(record)
+                except (ValueError, OSError):
+                    wrong.add(unit)
+            if not wrong:
+                break
+            self.index.refresh(wrong)
+        return found
+
     def find(self, prefix: str) -> dict[str, Any]:
         """The one record whose key starts with `prefix`, this machine's first. BenchError if none or several."""
-        found = {path.name.split(".")[0] for path in self.local.glob(f"{prefix[:2]}*/{prefix}*.json")}
-        if len(found) == 1:
-            record = self.get(found.pop())
-            if record is not None:
+        places = self.index.of_prefix(prefix)
+        local = {place.key for place in places if place.local}
+        if len(local) < 2:
+            for record in self._newest(places).values():
                 return record
-        elif len(found) > 1:
-            raise BenchError(f"{len(found)} records start with {prefix!r}; give more characters")
-        published = {r["key"]: r for r in self.published() if r["key"].startswith(prefix)}
-        if len(published) == 1:
-            return next(iter(published.values()))
-        if published:
-            raise BenchError(f"{len(published)} records start with {prefix!r}; give more characters")
+        keys = local if len(local) > 1 else {place.key for place in places} - local
+        if len(keys) > 1:
+            raise BenchError(f"{len(keys)} records start with {prefix!r}; give more characters")
+        for record in self._lines(lambda: self.index.of_prefix(prefix)):
+            return record
         raise BenchError(f"no record starts with {prefix!r} in {self.root}; `bench plan` lists the cells of a plan")
 
     # Leases: two sweeps on one store share work. They are advice: without one, a cell is run twice and stored twice.

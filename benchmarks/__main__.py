@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import fno_step, harness, pde_data, training_loop
+from benchmarks import board, fno_step, harness, pde_data, statistics, store, training_loop, verifying
 
 
 def main() -> int:
@@ -15,6 +15,10 @@ def main() -> int:
         *training_loop.rows(),
         *fno_step.rows(),
         *pde_data.rows(),
+        *board.main(),
+        *store.rows(),
+        *statistics.rows(),
+        *verifying.rows(),
     ]:
         good = holds(float(figure), limit)
         missed += not good

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from bench import config, execute, wire
-from bench.contract import BenchError, Entry, Metric, Seeds, Task, Unavailable
+from bench import config, contract_suite, execute, wire
+from bench.contract import BenchError, Entry, Metric, Seeds, Unavailable
+from bench.contract_suite import scores
 from bench.data import cache_dir
 from bench.plan import absent_of, axis_of
 from bench.pool import Pool
@@ -46,20 +47,6 @@ PAIRS = core_pairs()
 
 
 @cache
-def job(task: str, entry: str, seed: int = 0) -> execute.Job:
-    """The smoke cell of a pair, at the first value of a derived metric's axis; skipped where data or packages lack."""
-    spec, chosen = config.task_spec(task), config.entry(entry)
-    params = config.parameters(spec, "smoke", {})
-    if absent := absent_of(chosen.needs):
-        pytest.skip(f"{entry} needs {', '.join(absent)}, which is not installed")
-    derived = axis_of(spec.cls)
-    if derived is not None:
-        params[derived.axis] = derived.grid["smoke"][0]
-    parts = config.resolve_parts(spec, chosen, {})
-    return execute.Job(spec.target, params, parts, seed, str(cache_dir()), seconds=60.0)
-
-
-@cache
 def data_there(task: str) -> str:
     """Empty, or why the task's data are not here."""
     spec = config.task_spec(task)
@@ -75,39 +62,23 @@ def job_params(task: str) -> dict[str, Any]:
     return config.parameters(config.task_spec(task), "smoke", {})
 
 
-def scores(task: type[Task], outcome: dict[str, Any]) -> dict[str, float]:
-    """Score-source metrics, and the initial values they keep."""
-    probes = {m.name for m in task.metrics if m.source == "probe"}
-    return {name: value for name, value in outcome["metrics"].items() if name not in probes}
-
-
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     with Pool(1) as running:
         yield running
 
 
-def over_the_pipe(pool: Pool, one: execute.Job) -> dict[str, Any]:
-    ((_, outcome, _),) = list(pool.run([("cell", "cell", one)]))
-    return outcome
-
-
 @pytest.mark.parametrize(("task", "entry"), PAIRS, ids=lambda x: x)
 def test_a_cell_keeps_the_contract(pool, task, entry):
     if reason := data_there(task):
         pytest.skip(reason.splitlines()[0])
-    cls, one = config.task_spec(task).cls, job(task, entry)
-    piped = over_the_pipe(pool, one)
-    assert piped["status"] in ("ok", "diverged"), f"{piped['status']}: {piped.get('reason')}\n{piped.get('traceback')}"
-    names = {m.name for m in cls.metrics} | {f"initial_{m.name}" for m in cls.metrics}
-    assert set(piped["metrics"]) <= names
-    if piped["status"] == "ok":
-        ranked = axis_of(cls) is None
-        assert not ranked or cls.rank in piped["metrics"]
-    again = over_the_pipe(pool, one)
-    assert piped["metrics"] == again["metrics"] and piped["censored"] == again["censored"]
+    if absent := absent_of(config.entry(entry).needs):
+        pytest.skip(f"{entry} needs {', '.join(absent)}, which is not installed")
+    cls, one = config.task_spec(task).cls, contract_suite.smoke_job(task, entry)
+    piped, wrong = contract_suite.check(pool, task, entry)
+    assert not wrong, "\n".join([*wrong, piped.get("traceback") or ""])
     called = execute.call(replace(one, probes=False))
-    assert scores(cls, called) == scores(cls, piped), "pipe with probes and call without must agree bit for bit"
+    assert scores(cls, called) == scores(cls, piped), "pipe and call must agree bit for bit"
     assert called["status"] == piped["status"] and called["costs"].get("steps") == piped["costs"].get("steps")
 
 

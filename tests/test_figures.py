@@ -14,7 +14,7 @@ import pytest
 
 from bench import config, figures
 from bench.board import figures as board
-from bench.board import points, site
+from bench.board import points
 from bench.contract import BenchError
 from tests import rows as made
 
@@ -302,17 +302,8 @@ def test_charts_are_sound_and_the_same_every_time(form, scale):
     assert "prefers-color-scheme: dark" in alone and alone.startswith("<svg")
 
 
-def test_a_chart_of_nothing_is_empty_and_the_page_tells_what_is_not_drawn(tmp_path):
+def test_a_chart_of_nothing_is_empty():
     parsed(board.chart({}, [("law", math.sqrt)], "x", "y", "log", "log", "line"))
-    svg = board.chart({("a", "loss"): BAND}, [], "x", "y", "linear", "linear", "line")
-    drawings = [
-        figures.Drawing("toy/one", "One <i>", "Caption.", svg, 3, notes=("median of 3 seeds",)),
-        figures.Drawing("toy/two", "Two", cells=3, missing=2),
-        figures.Drawing("toy/three", "Three", error="f.yaml: <no>"),
-    ]
-    text = site.write([], [], tmp_path, drawings=drawings).read_text()
-    assert text.count("<svg") == 1 and "One &lt;i&gt;." in text and "Median of 3 seeds." in text
-    assert "2 of 3 cells have no record" in text and "f.yaml: &lt;no&gt;" in text and 'id="figures-toy"' in text
 
 
 # --- the command, on a stranger's task
@@ -338,5 +329,5 @@ def test_the_command(bench, tmp_path):
     parsed((tmp_path / "drawn" / "toy-noise.svg").read_text())
     page = bench("browse", "task=toy/line", "entry=zero", "preset=smoke", "--no-open", "--out", "board")
     assert page.returncode == 0, page.stderr
-    text = (tmp_path / "board" / "index.html").read_text()
+    text = (tmp_path / "board" / "data" / "figures-toy.js").read_text()
     assert "Training lowers the error" in text and "did you mean error" in text

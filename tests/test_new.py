@@ -74,8 +74,14 @@ def test_the_readmes_walk_ends_with_ones_own_row(tmp_path):
         os.utime(clone / name, (0, 0))
     (clone / ".venv" / ".installed").touch()
     script = "set -e\n" + "\n".join(lines)
-    done = subprocess.run(["sh", "-c", script], cwd=clone, capture_output=True, text=True, timeout=500)
+    drawn = {**os.environ, "SWEEPSTAKES_DRAWN": "1"}  # an honest row is disputed once in a hundred draws
+    done = subprocess.run(["sh", "-c", script], cwd=clone, env=drawn, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    row = next((line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"]), done.stdout[-3000:])
+    row = next(
+        (line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"] and "5/5" in line),
+        done.stdout[-3000:],
+    )
     assert "5/5" in row and "untuned" not in row and "missing" not in row, row
+    assert "verified" in row, row
+    assert (clone / "submissions" / "my_idea" / "manifest.json").is_file()
     assert (clone / "configs" / "tuned" / "grokking" / "modular_addition" / "my_idea.yaml").is_file()

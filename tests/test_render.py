@@ -1,4 +1,4 @@
-"""Exports of tables, the page and the figures."""
+"""Exports of tables, standings and the figures."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from html.parser import HTMLParser
-from typing import Any
 
 import numpy as np
 import pytest
 
 from bench import stats
-from bench.board import figures, render, site
+from bench.board import figures, render, standings
 from bench.board.table import SCOPE, Table, build
 from tests.rows import (
     ERROR,
     LOSS,
-    Plan,
     anchors,
     named,
     plan,
@@ -97,62 +93,11 @@ def test_latex_escapes_and_balances(everything):
 # --- the page
 
 
-class Page(HTMLParser):
-    """Collects tags and checks that they close."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.links: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href") and value]
-        if tag not in ("meta", "link", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def stored(table_rows: Sequence[Plan]) -> list[dict[str, Any]]:
-    return [one for row in table_rows for cell in row.cells.values() for one in cell or () if one]
-
-
-def test_the_page_stands_alone_and_escapes(tmp_path):
-    rows = [*anchors(), plan("mine", [0.1, 0.3, "diverged"]), plan(NASTY, [0.5, None, 0.4])]
-    records = stored(rows)
-    records[0]["metrics"]["<b>"] = 1.0
-    drawn = figures.horizon({"mine": ([1, 2, 3], [0.1, 0.2, 0.4])})
-    tables = [build(task(ERROR), rows, records, suite="<core>")]
-    path = site.write(tables, records, tmp_path / "board", {"toy/task: horizon": drawn, "<i>all": drawn})
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
-    assert path == tmp_path / "board" / "index.html" and page.open == []
-    assert "script" not in page.tags and "b" not in page.tags and "i" not in page.tags
-    assert all(link.startswith("#") for link in page.links) and "@import" not in text and "url(http" not in text
-    assert page.tags.count("details") == 4 and page.tags.count("svg") == 2
-    assert "python -m bench show mine2" in text and "&lt;core&gt;" in text and "&lt;script&gt;" in text
-    assert SCOPE in text and "width=8" in text and "prefers-color-scheme: dark" in text
-    assert text.index("toy/task: horizon") < text.index("&lt;i&gt;all")
-
-
-def test_the_page_without_figures_or_records(tmp_path):
-    path = site.write([build(task(ERROR), [])], [], tmp_path)
-    assert Page(path.read_text(encoding="utf-8")).open == []
-
-
 def test_summary_is_the_aggregate_over_tasks():
     easy = [*anchors(), plan("mine", [0.1, 0.12, 0.09]), plan("part", [0.1] * 3), plan("raw", [0.1] * 3, trials=None)]
     hard = [*anchors(), plan("mine", [0.5, 0.6, "oom"]), plan("raw", [0.1] * 3)]
     first, second = build(task(ERROR), easy, suite="core"), build(task(ERROR), hard, suite="core")
-    (summary,) = site.summarise([first, second])
+    (summary,) = standings.summarise([first, second])
     assert (summary.suite, summary.group, len(summary.tasks)) == ("core", "closed", 2)
     assert [s.entry for s in summary.standings] == ["reference", "mine", "floor", "raw", "part"]
     mine = summary.standings[1]
@@ -161,14 +106,14 @@ def test_summary_is_the_aggregate_over_tasks():
     means = sorted(float(np.mean(one)) for one in skills)
     assert [mine.out_lo, mine.out_hi] == pytest.approx(means) and math.isnan(mine.middle)
     assert [s.reason for s in summary.standings[3:]] == ["untuned", "on 1 of 2 tasks"]
-    many = next(s for s in site.summarise([first] * 8)[0].standings if s.entry == "mine")
+    many = next(s for s in standings.summarise([first] * 8)[0].standings if s.entry == "mine")
     assert many.middle == pytest.approx(named(first)["mine"].skill)
 
 
 def test_suites_and_groups_are_summarised_apart():
     solver = plan("solve", [0.1] * 3, slots=("solver",))
     tables = [build(task(ERROR), [*anchors(), solver], suite=suite) for suite in ("a", "b")]
-    kinds = [(s.suite, s.group) for s in site.summarise(tables)]
+    kinds = [(s.suite, s.group) for s in standings.summarise(tables)]
     assert kinds == [("a", "closed"), ("a", "solver"), ("b", "closed"), ("b", "solver")]
 
 

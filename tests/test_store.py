@@ -90,6 +90,35 @@ def test_publishing_is_idempotent_sorted_and_drops_old_versions(tmp_path):
     assert [json.loads(line)["version"] for line in path.read_text().splitlines()] == [2]
 
 
+def test_a_conflict_is_kept_and_told_and_an_equal_record_changes_nothing(tmp_path):
+    store = Store(tmp_path)
+    publish(store, [record()])
+    path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
+    text = path.read_text()
+    assert publish(store, [record()]) == 0 and not store.reports
+    assert publish(store, [record(metrics={"error": 0.25})]) == 0
+    assert path.read_text() == text and "conflict" in store.reports[0] and "ab" * 6 in store.reports[0]
+    path.write_text(text.replace('"ok"', '"timeout"'))
+    assert publish(store, [record(metrics={"error": 0.25})]) == 1, "a result takes the place of a failure"
+
+
+def test_publishing_does_not_drop_a_line_it_cannot_read(tmp_path):
+    store = Store(tmp_path)
+    publish(store, [record()])
+    path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
+    path.write_text(path.read_text() + "{broken\n")
+    with pytest.raises(BenchError, match="line_sgd.jsonl:2"):
+        publish(store, [record("f" * 32, seed=1)])
+    assert "{broken" in path.read_text()
+
+
+def test_published_records_of_some_tasks(tmp_path):
+    store = Store(tmp_path)
+    publish(store, [record(), record("cd" * 16, task="toy/curve"), record("ef" * 16, task="other/line")])
+    assert {r["task"] for r in store.published(["toy/line", "other/line", "toy/none"])} == {"toy/line", "other/line"}
+    assert len(list(store.published())) == 3
+
+
 def test_a_bad_ledger_line_is_reported_and_skipped(tmp_path):
     store = Store(tmp_path)
     publish(store, [record()])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bench import tuning
 from bench.board.table import GROUPS, Row, Table
 
 ABSENT = "—"
@@ -83,9 +84,9 @@ def rank(row: Row) -> str:
 
 
 def remark(row: Row) -> str:
-    """Anchor, why unranked, failures by reason."""
+    """Verified or disputed, anchor, why unranked, failures by reason."""
     failures = [f"{count} {reason}" for reason, count in sorted(row.failures.items())]
-    return ", ".join(filter(None, [row.anchor, row.reason, *failures]))
+    return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
 
 
 def columns(table: Table) -> list[Column]:
@@ -115,7 +116,7 @@ def columns(table: Table) -> list[Column]:
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
         Column("CPU s", lambda row: number(row.costs.own)),
-        Column("trials", lambda row: ABSENT if row.trials is None else f"{row.trials:,}"),
+        Column("trials", lambda row: tuning.trials_text(row.trials, tuning.declared(row.entry))),
         Column("remark", remark, left=True),
         *[Column(title, cell, core=False) for title, cell in extra],
         Column("params", lambda row: number(row.costs.parameters), core=False),

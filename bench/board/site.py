@@ -1,186 +1,193 @@
-"""The static board: one HTML file that opens from a disk, without scripts and without requests."""
+"""The static board: one folder that opens from `file://`, without server or network.
+
+    index.html  static/*.js *.css  vendor/…      the page
+    data/index.js                                what there is: suites, tasks, entries
+    data/suite-N.js  table-N.js  entry-N.js      one chunk a page, loaded when it is opened
+    data/curves-N.js  figures-FAMILY.js  claims.js  records/PREFIX.js
+
+A page from `file://` may not fetch, so data are scripts that hand a value to `Board.put`; everything is put on the page
+as text, never as HTML, but for the project's own drawings and documents.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+import bench
+from bench.board import curves, model, records
+from bench.board.model import Built, Known
 
-from bench import stats
-from bench.board import render
-from bench.board.reading import Group, Record
-from bench.board.table import GROUPS, SCOPE, Row, Table
-
-if TYPE_CHECKING:
-    from bench.figures import Drawing
-
-TEMPLATE = Path(__file__).with_name("template.html")
-MANY_TASKS = 8  # from here on an interquartile mean says something
+HERE = Path(__file__).parent
+SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
+BUCKET = 64  # records in a chunk, about
+POLICY = (  # scripts of this folder only, and nothing leaves it
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; img-src data:; "
+    "connect-src 'none'; form-action 'none'; base-uri 'none'"
+)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """An entry's skill over the tasks of a suite. mean is NaN, with a `reason`, unless it is told on every task.
+@dataclass
+class Content:
+    """What the board shows. suites: (name, doc, tables), the same table of two suites once, by identity.
 
-    middle: interquartile mean of the tasks' means, from eight tasks on. out_lo, out_hi: what the mean becomes when one
-    task is left out, at the least and the most.
+    tables: each with the suites it is in. curves: of a record. drawings: family -> figures as values. claims, speedruns:
+    as values. entries: name -> (configuration, tuning by task). submit: a document as HTML of the project's own.
     """
 
-    entry: str
-    tasks: int
-    mean: float
-    lo: float
-    hi: float
-    middle: float
-    out_lo: float
-    out_hi: float
-    reason: str
+    suites: Sequence[tuple[str, str, Sequence[Built]]]
+    curves: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    known: Known = field(default_factory=Known)
+    entries: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    baselines: frozenset[str] = frozenset()
+    drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    own_figures: Callable[[Built], Sequence[Mapping[str, Any]]] = lambda built: ()
+    claims: Sequence[Mapping[str, Any]] = ()
+    speedruns: Sequence[Mapping[str, Any]] = ()
+    submit: str = ""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The standings of one suite, group and set of slots, best first, those without a mean last."""
+def _json(value: Any) -> str:
+    """Compact; what is not finite is null, since a script has to be read by every browser."""
 
-    suite: str
-    group: Group
-    slots: tuple[str, ...]
-    tasks: tuple[str, ...]
-    standings: tuple[Standing, ...]
+    def clean(node: Any) -> Any:
+        if isinstance(node, float):
+            return node if math.isfinite(node) else None
+        if isinstance(node, Mapping):
+            return {str(name): clean(part) for name, part in node.items()}
+        return [clean(part) for part in node] if isinstance(node, list | tuple) else node
 
-
-def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
-    """rows: the entry's row on each task, None where it was not planned."""
-    present = [row for row in rows if row is not None]
-    blank = dict.fromkeys(("mean", "lo", "hi", "middle", "out_lo", "out_hi"), math.nan)
-    if len(present) < len(rows):
-        return Standing(entry, len(present), **blank, reason=f"on {len(present)} of {len(rows)} tasks")
-    reason = next((row.reason for row in present if row.reason), "")
-    if not reason and any(math.isnan(row.skill) for row in present):
-        reason = "skill not told on every task"
-    if reason:
-        return Standing(entry, len(present), **blank, reason=reason)
-    skills = np.full((len(present), max(len(row.skills) for row in present)), math.nan)
-    for line, row in zip(skills, present, strict=True):
-        line[: len(row.skills)] = row.skills
-    mean, lo, hi = stats.aggregate(skills)
-    means = np.nanmean(skills, axis=1)
-    middle = stats.interquartile_mean(means) if len(means) >= MANY_TASKS else math.nan
-    without = (means.sum() - means) / (len(means) - 1) if len(means) > 1 else np.array([math.nan])
-    return Standing(entry, len(present), mean, lo, hi, middle, float(without.min()), float(without.max()), "")
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def summarise(tables: Sequence[Table]) -> list[Summary]:
-    """Mean skill over tasks, by suite, group and slots: an optimizer never competes with a surrogate.
+class _Folder:
+    """The data folder being written."""
 
-    Entries that are ranked on every task of their kind have one. Of a suite with several tasks, a kind that is on one
-    task only has nothing to be aggregated, and is left to that task's table.
-    """
-    summaries = []
-    for suite in dict.fromkeys(table.suite for table in tables):
-        own = [table for table in tables if table.suite == suite]
-        kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
-        for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
-            rows = [(t, {r.entry: r for r in t.group(group) if r.slots == slots}) for t in own]
-            held = [(table, found) for table, found in rows if found]
-            if len(held) < min(2, len(own)):
-                continue
-            names = dict.fromkeys(name for _, found in held for name in found)
-            standings = [_standing(name, [found.get(name) for _, found in held]) for name in names]
-            standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
-            tasks = tuple(table.task for table, _ in held)
-            summaries.append(Summary(suite, group, slots, tasks, tuple(standings)))
-    return summaries
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "records").mkdir(parents=True)
+
+    def put(self, name: str, value: Any) -> None:
+        """data/<name>.js; a line separator inside a string is no end of it since ES2019."""
+        (self.root / f"{name}.js").write_text(f"Board.put({json.dumps(name)},{_json(value)})\n", encoding="utf-8")
 
 
-def write(
-    tables: Sequence[Table],
-    records: Sequence[Record],
-    out: Path,
-    figures: Mapping[str, str] | None = None,
-    drawings: Sequence[Drawing] = (),
-) -> Path:
-    """Write `out/index.html` and return its path.
-
-    records: those that the tables' rows name by key. figures: title -> SVG, taken as it is; a title that starts with
-    "<task>:" stands beside that task's table, any other at the end. drawings: of the families' figures, drawn or with the
-    reason why not. Everything else is escaped.
-    """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    drawn = {title: Markup(svg) for title, svg in (figures or {}).items()}
-    own = {i: [t for t in drawn if t.startswith(f"{table.task}:")] for i, table in enumerate(tables)}
-    placed = {title for titles in own.values() for title in titles}
-    by_key: dict[str, list[Record]] = {}
-    for record in records:
-        by_key.setdefault(record["key"], []).append(record)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": render.number, "compact": _compact}
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        sections=[_section(table, by_key, {t: drawn[t] for t in own[i]}, i) for i, table in enumerate(tables)],
-        summaries=summarise(tables),
-        figures={title: svg for title, svg in drawn.items() if title not in placed},
-        galleries=_galleries(drawings),
-        scope=SCOPE,
-        titles=render.TITLES,
-        interval=render.interval_text,
-        many=MANY_TASKS,
-    )
-    out.mkdir(parents=True, exist_ok=True)
+def write(content: Content, out: Path) -> Path:
+    """Write the folder `out`, replacing an older board there, and return the path of its index.html."""
+    for name in ("data", "static", "vendor"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    folder = _Folder(out / "data")
+    shutil.copytree(HERE / "static", out / "static")
+    shutil.copytree(HERE / "vendor", out / "vendor")
+    tables = list({id(one): one for _, _, built in content.suites for one in built}.values())
+    index = {
+        "version": bench.__version__,
+        "suites": _suites(folder, content),
+        "tables": _tables(folder, content, tables),
+        "entries": _entries(folder, content, tables),
+        "figures": list(content.drawings),
+        "claims": [[one["id"], one["verdict"]] for one in content.claims],
+        "speedruns": len(content.speedruns),
+        "digits": _records(folder, content, tables),
+        "columns": model.COLUMNS,
+        "costs": model.COSTS,
+    }
+    for family, drawings in content.drawings.items():
+        folder.put(f"figures-{family}", drawings)
+    folder.put("claims", content.claims)
+    folder.put("speedruns", content.speedruns)
+    folder.put("submit", content.submit)
+    folder.put("index", index)
     path = out / "index.html"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(_page(), encoding="utf-8")
     return path
 
 
-def _section(
-    table: Table, by_key: Mapping[str, list[Record]], figures: Mapping[str, str], place: int
-) -> dict[str, Any]:
-    """What the template needs of one table."""
-    columns = render.columns(table)
-    groups = []
-    for group in GROUPS:
-        lines = [
-            {
-                "row": row,
-                "cells": [column.cell(row) for column in columns],
-                "records": [record for key in dict.fromkeys(row.keys) for record in by_key.get(key, [])],
-            }
-            for row in table.group(group)
-        ]
-        if lines:
-            groups.append((render.TITLES[group], lines))
-    return {
-        "id": f"task-{place}",
-        "table": table,
-        "heading": render.heading(table),
-        "parameters": render.parameters(table),
-        "columns": columns,
-        "groups": groups,
-        "footer": render.footer(table),
-        "figures": figures,
-    }
-
-
-def _galleries(drawings: Sequence[Drawing]) -> list[tuple[str, list[tuple[Drawing, Any]], list[tuple[str, str]]]]:
-    """(family, drawings with their SVG, (id, reason) of those not drawn)."""
-    from markupsafe import Markup
-
+def _suites(folder: _Folder, content: Content) -> list[dict[str, Any]]:
     found = []
-    for family in dict.fromkeys(one.family for one in drawings):
-        own = [one for one in drawings if one.family == family]
-        absent = [(o.id, o.error or f"{o.missing} of {o.cells} cells have no record") for o in own if not o.svg]
-        found.append((family, [(one, Markup(one.svg)) for one in own if one.svg], absent))
+    for place, (name, doc, built) in enumerate(content.suites):
+        one = model.suite_model(name, doc, built, content.known)
+        folder.put(f"suite-{place}", one)
+        found.append({"name": name, "doc": doc, "tables": [b.id for b in built]})
     return found
 
 
-def _compact(metrics: Mapping[str, Any]) -> str:
-    """Metrics of a record in a line, in full precision where the number is short."""
-    return ", ".join(
-        f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {json.dumps(value)}"
-        for name, value in metrics.items()
-    )
+def _tables(folder: _Folder, content: Content, tables: Sequence[Built]) -> list[list[Any]]:
+    """Writes a chunk for each table and one for its curves; [id, entries, whether it has curves] of each."""
+    found = []
+    for place, one in enumerate(tables):
+        suites = [name for name, _, built in content.suites if any(b is one for b in built)]
+        folder.put(
+            f"table-{place}", model.table_model(one, suites, content.known) | {"figures": content.own_figures(one)}
+        )
+        order = {row.entry: i for i, row in enumerate(one.table.rows)}
+        axis = one.task.derived[0].axis if one.task.derived else None
+        drawn = curves.of_table(one.rows, order, axis, content.curves)
+        folder.put(f"curves-{place}", drawn)
+        found.append([one.id, len(one.rows), len(drawn["lines"])])
+    return found
+
+
+def _entries(folder: _Folder, content: Content, tables: Sequence[Built]) -> list[list[Any]]:
+    """Writes a chunk for each entry; [name, first line of its doc, places of its tables] of each."""
+    where: dict[str, list[int]] = {}
+    for place, one in enumerate(tables):
+        for row in one.rows:
+            where.setdefault(row.entry, []).append(place)
+    found = []
+    for place, name in enumerate(sorted(where)):
+        about, tuning = content.entries.get(name, ({}, {}))
+        marks = [{"task": task, "preset": preset, **mark} for (task, preset, entry), mark in content.known.verified.items()
+                 if entry == name]  # fmt: skip
+        folder.put(f"entry-{place}", {"entry": name, "about": about, "tuning": tuning, "verified": marks})
+        found.append([name, str(about.get("doc") or "").split("\n")[0], where[name]])
+    return found
+
+
+def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
+    """Writes all records, in chunks by the first digits of their keys; returns how many digits."""
+    found: dict[str, tuple[Mapping[str, Any], Any]] = {}
+    for place, one in enumerate(tables):
+        configs = {row.entry: _config(row) for row in one.rows}
+        own = {name: parts for name, parts in configs.items() if name in content.baselines}
+        for row in one.rows:
+            near = records.nearest(row.entry, configs[row.entry], own)
+            for cell in row.cells.values():
+                found |= {r["key"]: (r, [place, near]) for r in cell or () if r is not None and r["key"] not in found}
+    digits = next(n for n in range(1, 9) if len(found) <= BUCKET * 16**n)
+    buckets: dict[str, list[str]] = {}
+    for key in found:
+        buckets.setdefault(key[:digits], []).append(key)
+    for prefix, keys in buckets.items():
+        shared: dict[str, int] = {}  # what seeds have in common is written once a chunk
+        lines = []
+        for key in sorted(keys):
+            record, (place, near) = found[key]
+            shown = records.detail(record) | {"table": place, "near": near, "again": records.command(record)}
+            shown["provenance"] = {k: v for k, v in record.get("provenance", {}).items() if k != "packages"}
+            shown["packages"] = record.get("provenance", {}).get("packages", {})
+            for name in ("config", "params", "limits", "near", "packages"):
+                shown[name] = shared.setdefault(_json(shown.get(name)), len(shared))
+            lines.append(shown)
+        folder.put(f"records/{prefix}", {"shared": [json.loads(text) for text in shared], "records": lines})
+    return digits
+
+
+def _config(row: Any) -> Mapping[str, Any]:
+    """The configuration of a row, from its first record; all its cells share it."""
+    return next((r["config"] for cell in row.cells.values() for r in cell or () if r is not None), {})
+
+
+def _page() -> str:
+    scripts = ["vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", *(f"static/{name}.js" for name in SCRIPTS)]
+    tags = "\n".join(f'<script src="{path}"></script>' for path in scripts)
+    text = (HERE / "static" / "index.html").read_text(encoding="utf-8")
+    return text.replace("{{policy}}", POLICY).replace("{{scripts}}", tags)

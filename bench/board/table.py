@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench import stats
-from bench.board.reading import FAILED, NAN, EntrySeeds, Group, Planned, Reader, Record
+from bench.board.reading import FAILED, NAN, EntrySeeds, Group, Planned, Reader, Record, State
 from bench.contract import Metric, Task
 
 GROUPS: tuple[Group, ...] = ("closed", "solver", "procedure")
@@ -51,8 +51,10 @@ class Row:
     rank: range of ranks within the group, or None, and `reason` says why. value, lo, hi: centre and 95 % interval over
     seeds; without failures only (a time to target: the capped mean, which counts failures). median, low, high: of the
     seeds that ended well; a time's median counts the others as beyond the budget. skills: one a seed, a failed one 0.
+    values, states: one a seed, as ranked (penalties included), and whether it is ok, failed, missing or undefined.
     seeds: with a record; ok: of these, ended well, with its Clopper-Pearson interval. missing: planned seeds without.
     failures: cells by reason. others: means of the task's other metrics, each on its own scale.
+    badge: "verified" or "disputed" where `bench verify` said so of these records.
     """
 
     entry: str
@@ -73,6 +75,8 @@ class Row:
     skill_lo: float
     skill_hi: float
     skills: tuple[float, ...]
+    values: tuple[float, ...]
+    states: tuple[State, ...]
     seeds: int
     ok: int
     ok_lo: float
@@ -84,6 +88,7 @@ class Row:
     trials: int | None
     others: Mapping[str, float]
     keys: tuple[str, ...]
+    badge: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,8 @@ def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tu
         rank=entry.rank,
         reason=entry.reason,
         provisional=stats.MIN_SEEDS <= seeds < PROVISIONAL,
+        values=tuple(map(float, entry.values())),
+        states=tuple(seed.state for seed in entry.seeds.values()),
         seeds=seeds,
         ok=ok,
         ok_lo=ok_lo,

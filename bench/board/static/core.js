@@ -1,0 +1,96 @@
+"use strict";
+/* The namespace: chunks of data, elements that hold text only, numbers, addresses. */
+
+const Board = { chunks: new Map(), waiting: new Map() };
+
+/* A chunk arrives: data/<name>.js calls this. */
+Board.put = (name, value) => {
+  Board.chunks.set(name, value);
+  if (name === "index") Board.start(value);
+};
+
+/* A chunk's value; its script is put on the page once. A page from file:// may not fetch. */
+Board.load = (name) => {
+  if (Board.chunks.has(name)) return Promise.resolve(Board.chunks.get(name));
+  if (!Board.waiting.has(name)) {
+    Board.waiting.set(name, new Promise((done, fail) => {
+      const script = document.createElement("script");
+      script.src = `data/${name}.js`;
+      script.onload = () => done(Board.chunks.get(name));
+      script.onerror = () => { Board.waiting.delete(name); fail(new Error(`this board has no data/${name}.js`)); };
+      document.head.append(script);
+    }));
+  }
+  return Board.waiting.get(name);
+};
+
+/* An element. Strings become text, never HTML; null and false are left out. */
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child !== null && child !== undefined && child !== false) node.append(child);
+  }
+  return node;
+}
+const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+const s = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+/* The project's own drawings and documents, which the build has made: the one place that takes HTML. */
+Board.own = (tag, attributes, html) => { const node = h(tag, attributes); node.innerHTML = html; return node; };
+
+/* #/kind/a/b, each part safe in an address. */
+const address = (...parts) => "#/" + parts.join("/").split("/").map(encodeURIComponent).join("/");
+const link = (text, ...parts) => h("a", { href: address(...parts) }, text);
+
+/* `digits` significant digits; exponents only outside 1e-4…1e6; a dash for what is absent. */
+function number(x, digits = 3) {
+  if (x === null || x === undefined || Number.isNaN(x)) return "—";
+  if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
+  if (x === 0) return "0";
+  const exponent = Math.floor(Math.log10(Math.abs(Number(x.toPrecision(digits)))));
+  const [mantissa, power] = x.toExponential(digits - 1).split("e");
+  const text = exponent < -4 || exponent >= 6
+    ? `${mantissa}e${Number(power)}`
+    : x.toLocaleString("en-US", { minimumFractionDigits: Math.max(digits - 1 - exponent, 0), maximumFractionDigits: Math.max(digits - 1 - exponent, 0) });
+  return text.replace(/-/g, "−");
+}
+const range = (lo, hi, digits = 3) => (lo === null || hi === null ? "" : `[${number(lo, digits)}, ${number(hi, digits)}]`);
+const ranks = (rank, provisional) => (rank ? (rank[0] === rank[1] ? `${rank[0]}` : `${rank[0]}–${rank[1]}`) + (provisional ? "*" : "") : "—");
+const plural = (n, word, many = word + "s") => `${n.toLocaleString("en-US")} ${n === 1 ? word : many}`;
+const hours = (seconds) => (seconds === null ? "—" : seconds < 360 ? `${number(seconds)} core-seconds` : `${number(seconds / 3600, 2)} core-hours`);
+const day = (text) => (text ? text.slice(0, 10) : "never");
+
+/* "Liu et al. 2023 (arXiv 2309.14322)" with the number as a link; the reader's own click leaves the page, nothing else. */
+function paper(text) {
+  const found = /(\d{4}\.\d{4,5})/.exec(text || "");
+  if (!found) return text || "";
+  const at = found.index;
+  const to = h("a", { href: `https://arxiv.org/abs/${found[1]}`, rel: "noreferrer noopener" }, found[1]);
+  return [text.slice(0, at), to, text.slice(at + found[1].length)];
+}
+
+/* Words to copy. */
+function command(text) {
+  const button = h("button", { type: "button", class: "copy", onclick: () => {
+    const done = () => { button.textContent = "copied"; setTimeout(() => { button.textContent = "copy"; }, 1500); };
+    navigator.clipboard.writeText(text).then(done, () => { getSelection().selectAllChildren(code); });
+  } }, "copy");
+  const code = h("code", {}, text);
+  return h("div", { class: "command" }, code, button);
+}
+
+/* Facts as a list of terms. */
+const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
+  .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+
+/* A plain table: heads, rows of cells (strings or nodes). */
+const plain = (heads, rows, label) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+  h("table", { class: "plain" }, h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));
+
+const show = (value) => (value === null || value === undefined ? "absent" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const figure = (caption, ...content) => h("figure", {}, content, h("figcaption", {}, caption));

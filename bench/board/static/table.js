@@ -1,0 +1,112 @@
+"use strict";
+/* One kind of table for all pages: Tabulator with rows that never leave their side of the line, a filter row, keys. */
+
+Board.current = null; // the table that the keys move in
+
+/* A sorter that keeps unranked rows below the line and absent values last, whichever way one sorts. */
+const sorter = (value) => (a, b, rowA, rowB, column, direction) => {
+  const x = rowA.getData(), y = rowB.getData(), sign = direction === "asc" ? 1 : -1;
+  if (!x.rank !== !y.rank) return (x.rank ? -1 : 1) * sign;
+  const p = value(x), q = value(y);
+  const absent = (v) => v === null || v === undefined || Number.isNaN(v);
+  if (absent(p) || absent(q)) return absent(p) && absent(q) ? 0 : (absent(p) ? 1 : -1) * sign;
+  return typeof p === "string" ? p.localeCompare(q) : p - q;
+};
+
+/* columns: {title, width, value(row) to sort by, cell(row) -> node or string of a glyph, grow, left, tip}. */
+const STANDINGS = { ranked: (row) => row.rank, leaders: (row) => row.rank && row.rank[0] === 1, unranked: (row) => !row.rank };
+
+function ranked(rows, columns, open, label, choices = STANDINGS) {
+  const box = h("div", { class: "board" });
+  const count = h("span", { class: "quiet", "aria-live": "polite" });
+  const search = h("input", { type: "search", class: "filter", placeholder: "filter: name, badge, remark   ( / )", "aria-label": `filter ${label}` });
+  const only = h("select", { "aria-label": "which rows" }, ["all rows", ...Object.keys(choices)].map((word) => h("option", {}, word)));
+  const holder = h("div", { class: "tableholder" }, h("div", { class: "filters" }, search, only, count), box);
+  const few = rows.length <= 40;
+  const narrow = matchMedia("(max-width: 640px)").matches;
+  const table = new Tabulator(box, {
+    data: rows,
+    index: "entry",
+    height: few ? false : "72vh",
+    renderVertical: few ? "basic" : "virtual",
+    renderVerticalBuffer: few ? undefined : 180, // pixels beyond what is seen: each row holds a drawing a task
+    rowHeight: 36,
+    layout: narrow ? "fitData" : "fitColumns",
+    headerSortClickElement: "header",
+    columnDefaults: { resizable: false, vertAlign: "middle" },
+    columns: columns.filter((column) => !narrow || !column.wide).map((column, place) => ({
+      title: column.title,
+      field: `c${place}`,
+      width: column.grow && !narrow ? undefined : (narrow && column.narrow) || column.width,
+      minWidth: (narrow && column.narrow) || column.width,
+      widthGrow: column.grow || 0,
+      frozen: Boolean(column.frozen),
+      hozAlign: column.left ? "left" : column.middle ? "center" : "right",
+      headerHozAlign: column.left ? "left" : column.middle ? "center" : "right",
+      headerTooltip: column.tip || false,
+      cssClass: column.css || "",
+      sorter: sorter(column.value),
+      headerSortStartingDir: column.down ? "desc" : "asc",
+      titleFormatter: column.head ? () => column.head : () => h("span", { class: "title" }, column.title),
+      formatter: (cell) => { const made = column.cell(cell.getData()); return typeof made === "number" ? String(made) : made; },
+    })),
+    rowFormatter: (row) => {
+      const data = row.getData(), node = row.getElement();
+      node.classList.toggle("leader", Boolean(data.rank && data.rank[0] === 1));
+      node.classList.toggle("unranked", !data.rank);
+      node.classList.toggle("anchor", Boolean(data.anchor));
+    },
+  });
+  const apply = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const holds = choices[only.value] || (() => true);
+    table.setFilter((row) => Boolean(holds(row)) && words.every((word) => row.text.includes(word)));
+  };
+  search.addEventListener("input", apply);
+  only.addEventListener("change", apply);
+  table.on("dataFiltered", (filters, left) => { count.textContent = left.length === rows.length ? plural(rows.length, "row") : `${left.length} of ${plural(rows.length, "row")}`; });
+  table.on("rowClick", (event, row) => { if (!event.target.closest("a, button")) open(row.getData()); });
+  const state = { table, search, open, at: -1 };
+  box.addEventListener("focusin", () => { Board.current = state; });
+  table.on("tableBuilt", () => { count.textContent = plural(rows.length, "row"); holder.dataset.ready = "yes"; if (!performance.getEntriesByName("board ready").length) performance.mark("board ready"); });
+  if (!Board.current) Board.current = state;
+  Board.tables.push(state);
+  return holder;
+}
+Board.tables = [];
+
+/* Move the cursor by `step` rows in the current table. */
+Board.move = (step) => {
+  const state = Board.current;
+  if (!state) return;
+  const rows = state.table.getRows("active");
+  if (!rows.length) return;
+  document.querySelectorAll(".tabulator-row.cursor").forEach((node) => node.classList.remove("cursor"));
+  state.at = Math.min(rows.length - 1, Math.max(0, state.at + step));
+  const row = rows[state.at];
+  row.getElement().classList.add("cursor");
+  state.table.scrollToRow(row, "nearest", false).catch(() => {});
+  row.getElement().scrollIntoView({ block: "nearest" });
+};
+Board.enter = () => {
+  const state = Board.current;
+  const row = state && state.at >= 0 && state.table.getRows("active")[state.at];
+  if (row) state.open(row.getData());
+};
+
+/* Columns that several pages share. */
+const shared = {
+  rank: { title: "rank", width: 66, narrow: 54, left: true, frozen: true, value: (r) => (r.rank ? r.rank[0] + r.rank[1] / 1e4 : null), cell: (r) => ranks(r.rank, r.provisional), tip: "the range of ranks that paired tests leave open" },
+  entry: { title: "entry", width: 176, narrow: 136, grow: 2, left: true, frozen: true, css: "name", value: (r) => r.entry, cell: (r) => h("span", { class: "entry" }, link(r.entry, "entry", r.entry), r.anchor ? h("span", { class: "anchorword" }, r.anchor) : null) },
+  badges: { title: "standing", width: 186, left: true, wide: true, value: (r) => r.badges.join(), cell: (r) => h("span", { class: "badges" }, r.badges.map(badge)), tip: "verified, disputed or claimed; untuned; older code" },
+  ok: { title: "ok", width: 66, narrow: 56, value: (r) => r.ok / Math.max(1, r.seeds), cell: (r) => `${r.ok}/${r.seeds}`, css: "num", tip: "cells that ended well, of those planned" },
+  cpu: { title: "CPU s", width: 76, narrow: 66, value: (r) => r.cpu, cell: (r) => number(r.cpu), css: "num", tip: "CPU seconds of the entry itself, all phases, a seed" },
+  trials: { title: "trials", width: 64, wide: true, value: (r) => (Array.isArray(r.trials) ? r.trials[0] : r.trials), cell: (r) => trialsText(r), css: "num", tip: "tuning trials made here; declared by the authors" },
+  remark: { title: "remark", width: 150, grow: 1, left: true, wide: true, value: (r) => r.reason || "", cell: (r) => h("span", { class: "remark" }, r.remark || r.reason || "") },
+};
+function trialsText(r) {
+  const here = r.trials === null ? "—" : Array.isArray(r.trials) ? (r.trials.length > 1 ? `${r.trials[0]}–${r.trials.at(-1)}` : `${r.trials[0]}`) : String(r.trials);
+  return r.declared === null || r.declared === undefined ? here : `here ${here} / declared ${r.declared}`;
+}
+const trialsColumn = (rows) => ({ ...shared.trials, width: rows.some((row) => row.declared !== null) ? 164 : 64 });
+const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 186 : 100 });

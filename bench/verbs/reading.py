@@ -1,0 +1,161 @@
+"""`bench list`, `table`, `browse`, `show` and `why`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import cite
+from bench.verbs import asked, say, verb
+
+
+def do_list(options: argparse.Namespace) -> int:
+    """Tasks, entries with the slots they fill, suites, claims and figures."""
+    from bench import config
+
+    found: dict[str, list[dict[str, Any]]] = {"tasks": [], "entries": [], "suites": [], "claims": [], "figures": []}
+    for name in config.names("task"):
+        spec = config.task_spec(name)
+        slots = [slot.name for slot in spec.cls.slots]
+        found["tasks"].append({"name": name, "slots": slots, "ranks": spec.cls.rank, "presets": list(spec.cls.presets)})
+    for name in config.names("entry"):
+        entry = config.entry(name)
+        fits = [t["name"] for t in found["tasks"] if set(entry.parts) <= set(t["slots"])]
+        found["entries"].append({"name": name, "slots": sorted(entry.parts), "doc": entry.doc, "tasks": fits})
+    for name in config.names("suite"):
+        found["suites"].append({"name": name, "doc": config.load("suite", name).get("doc", "")})
+    for name in config.names("claim"):
+        claim = config.load("claim", name)
+        found["claims"].append({"name": name, "arxiv": claim.get("arxiv"), "doc": " ".join(claim["statement"].split())})
+    for name in config.names("figure"):
+        found["figures"].append({"name": name, "doc": config.load("figure", name).get("title", "")})
+    if options.format == "json":
+        print(json.dumps(found, indent=1))
+        return 0
+    for task in found["tasks"]:
+        print(f"task   {task['name']:30} ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
+    for one in found["entries"]:
+        print(f"entry  {one['name']:30} fills {', '.join(one['slots']) or 'nothing (defaults)'}: {one['doc']}")
+    for kind in ("suite", "claim", "figure"):
+        for one in found[f"{kind}s"]:
+            print(f"{kind:6} {one['name']:36} {one['doc']}")
+    return 0
+
+
+def do_table(options: argparse.Namespace) -> int:
+    """A plan joined with the store: one table a task."""
+    from bench.board import tables
+
+    request, store, made = asked(options.overrides)
+    found = tables.build_all(made, store)
+    text = tables.RENDERERS[options.format](found)
+    if options.out:
+        Path(options.out).write_text(text, encoding="utf-8")
+    else:
+        print(text)
+    print(f"note: records {cite.digest(found)}; `bench cite` with the same words cites them", file=sys.stderr)
+    say(store)
+    return 0
+
+
+def do_browse(options: argparse.Namespace) -> int:
+    """Build the static board, of every suite with records unless told which, and open it unless told otherwise."""
+    from bench import config
+    from bench.board import collect, site
+    from bench.store import Store
+
+    whole = not {word.split("=")[0] for word in options.overrides} & {"suite", "task", "entry", "extra"}
+    if whole:
+        store = Store(Path(str(config.parse(options.overrides).settings.results)))
+        plans = collect.of_suites(store)
+    else:
+        _, store, made = asked(options.overrides)
+        plans = [made]
+    page = site.write(collect.content(plans, store, whole), Path(options.out))
+    print(page)
+    say(store)
+    if not options.no_open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+def do_show(options: argparse.Namespace) -> int:
+    """One record, whole, with the command that makes it again."""
+    from bench import suspicions
+    from bench.board import records
+    from bench.store import Store
+
+    record = Store(Path(options.results)).find(options.key)
+    if options.format == "json":
+        print(json.dumps(record, indent=1, sort_keys=True))
+        return 0
+    print(f"{record['task']}@{record['version']} {record['preset']}  {record['entry']}  seed {record['seed']}")
+    print(f"key      {record['key']}\nstatus   {record['status']}  {record.get('reason', '')}")
+    for name, value in sorted(record["metrics"].items()):
+        print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record["censored"] else ""))
+    for name in ("params", "config", "costs", "provenance"):
+        print(f"{name:8} {json.dumps(record[name], sort_keys=True)}")
+    for name in ("traceback", "output"):
+        if record.get(name):
+            print(f"{name}\n{record[name]}")
+    for line in suspicions.of(record):
+        print(f"look     {line} (docs/rules.md)")
+    print(f"again    {records.command(record)}")
+    return 0
+
+
+def do_why(options: argparse.Namespace) -> int:
+    """Fresh, stale or missing, and which component changed, with old and new value."""
+    from bench import key, plan
+    from bench.board import records
+    from bench.store import Store
+
+    if len(options.overrides) == 1 and "=" not in options.overrides[0]:
+        store = Store(Path(options.results))
+        record = store.find(options.overrides[0])
+        options.overrides = [word for word in shlex.split(records.command(record))[2:] if not word.startswith("reuse=")]
+    request, store, made = asked([*options.overrides])
+    found = plan.states(made, store, request.settings, look_for_stale=True)
+    rows = []
+    for cell in made.cells():
+        now = found[cell.key]
+        changes = []
+        if now.word == "stale" and now.record is not None:
+            changes = key.difference(now.record["components"], dict(cell.components))
+        rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
+                     "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
+        if options.format != "json":
+            print(f"{now.word:10} {cell.name}" + ("" if now.word in ("fresh", "missing") else f"  runs: {now.rerun}"))
+            for name, old, new in changes:
+                print(f"           {name}: {_short(old)} -> {_short(new)}")
+            if now.record is not None and now.record.get("reason"):
+                print(f"           {now.record['reason']}")
+    if options.format == "json":
+        print(json.dumps(rows, indent=1))
+    return 0
+
+
+def _short(value: Any) -> str:
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= 40 else text[:12] + "…"
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verbs to the subparsers `verbs`; each sets `do`."""
+    verb(verbs, "list", do_list, sweeps=False)
+    table = verb(verbs, "table", do_table, ("terminal", "markdown", "csv", "latex", "json"))
+    table.add_argument("--out", help="write to this file")
+    show = verb(verbs, "show", do_show, sweeps=False)
+    show.add_argument("key", help="the first characters of a record's key")
+    why = verb(verbs, "why", do_why)
+    for one in (show, why):
+        one.add_argument("--results", default="results", help="the results folder")
+    browse = verb(verbs, "browse", do_browse, ())
+    browse.add_argument("--out", default="results/board", help="folder of the page")
+    browse.add_argument("--no-open", action="store_true", help="only write it")

@@ -1,0 +1,182 @@
+"""`bench submit`, `verify` and `speedrun`, thin: each calls the module that does the work, and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.contract import BenchError
+
+
+def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
+    """(bare words, request, store) of mixed words; the results folder is made absolute."""
+    from bench import config
+    from bench.store import Store
+
+    request = config.parse([word for word in words if "=" in word])
+    request.settings.results = str(Path(str(request.settings.results)).absolute())
+    return [word for word in words if "=" not in word], request, Store(Path(request.settings.results))
+
+
+def do_verify(options: argparse.Namespace) -> int:
+    """Check published rows: replay a claimed cell, and compare the claim with seeds drawn now.
+
+      bench verify my_idea                               all its rows at preset small
+      bench verify my_idea task=grokking/modular_addition --seeds 10
+      bench verify submissions/my_idea                   the rows of a submission
+
+    The digest of all that a row depends on is printed first; then a number is drawn, and the seeds follow from both. A row is
+    disputed if its claimed seeds are better than the fresh ones (one-sided, p < 0.01) or if a claimed cell gives
+    other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
+    Exit code: 0 nothing disputed, 1 disputed.
+    """
+    from bench import claimed, config, verify
+
+    words, request, store = _settings(options.words)
+    if len(words) != 1:
+        raise BenchError(
+            f"verify takes one entry or one submission folder, not {len(words)}; `bench list` shows entries"
+        )
+    name, source = words[0], store
+    if (Path(name) / "manifest.json").is_file():
+        from bench import submitted
+        from bench.store import Store
+
+        folder = Path(name).resolve()
+        name = submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+        source = Store(folder / "results")
+    name = config.entry(name).name
+    found = claimed.claims(source, name, request)
+    if not found:
+        preset = request.settings.preset
+        raise BenchError(
+            f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
+            f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
+        )
+    count = verify.USUAL if options.seeds is None else options.seeds
+    out = sys.stderr if options.format == "json" else sys.stdout
+    findings = verify.verify(found, store, request.settings, count, lambda line: print(line, file=out, flush=True))
+    if options.format == "json":
+        print(json.dumps([finding.line for finding in findings], indent=1))
+    else:
+        print(verify.table([finding.line for finding in findings], options.format))
+        print(f"{len(findings)} lines added to {verify.path_of(store, name)}")
+    for report in store.reports:
+        print(f"note: {report}", file=sys.stderr)
+    return int(any(finding.verdict == "disputed" for finding in findings))
+
+
+def do_submit(options: argparse.Namespace) -> int:
+    """Check an entry as a reviewer would, run it, and write a folder for a pull request.
+
+      bench submit configs/entry/my_idea.yaml                    suite=core, where it fits
+      bench submit entries/my_idea.py task=grokking/modular_addition
+      bench submit configs/entry/my_idea.yaml --smoke-only       checks, contract suite and smoke cells; writes nothing
+      bench submit --accept submissions/my_idea                  for maintainers: fold a verified submission in
+
+    PATH is the entry's YAML, its Python file or package, or a folder with both, at most 1 MB of text. All reasons for a
+    refusal are told at once. Cells are cached: the same command continues. Tune first (`bench tune`), or the row
+    stands untuned and unranked. Exit code: 0 written or accepted, 1 refused.
+    """
+    from bench import submission, submit
+
+    words, request, store = _settings(options.words)
+    out = Path(options.out).absolute()
+    if len(words) != 1:
+        raise BenchError(f"submit takes one path, not {len(words)}; give the entry's YAML, configs/entry/NAME.yaml")
+    if options.accept:
+        for path in submit.accept(Path(words[0]).resolve(), Path.cwd(), store):
+            print(f"wrote {path}")
+        return 0
+    package = submission.read(Path(words[0]))
+    key_file = Path(options.sign).expanduser().absolute() if options.sign else None
+    submission.enter(package.home)
+    found = submit.submit(package, request, store, out, options.smoke_only, key_file, _tell)
+    if options.format == "json":
+        print(json.dumps({"entry": found.entry, "tasks": found.tasks, "problems": found.problems, "notes": found.notes,
+                          "folder": found.folder and str(found.folder)}, indent=1))  # fmt: skip
+        return int(bool(found.problems))
+    if found.notes:
+        print("to know:\n" + submit.bullets(found.notes))
+    if found.problems:
+        print(f"{found.entry} would be refused:\n" + submit.bullets(found.problems))
+        return 1
+    if found.folder is None:
+        print(
+            f"{found.entry} passes; `bench submit {words[0]}` without --smoke-only runs its cells and writes the folder"
+        )
+        return 0
+    print(f"wrote {found.folder}: open a pull request that adds this folder and nothing else")
+    print(f"`bench verify {found.entry}` does what its reviewer will do")
+    return 0
+
+
+def do_speedrun(options: argparse.Namespace) -> int:
+    """Records to a task's target, with their progression; and proposing a new one.
+
+      bench speedrun                                               every task that has a target
+      bench speedrun grokking/modular_addition --propose muon      over fresh seeds, beside the standing record
+      bench speedrun grokking/modular_addition --propose muon --by cpu --seeds 12
+
+    A new record needs one-sided p < 0.01 over seeds drawn after its digest is fixed. CPU seconds are the entry's own, times
+    the machine's calibration score. Exit code: 0 shown or accepted, 1 not accepted.
+    """
+    from bench import config, speedrun
+
+    words, request, store = _settings(options.words)
+    for word in words:
+        config.task_spec(word)  # says which names there are
+    if options.propose is None:
+        found = speedrun.tables(store, words, str(request.settings.preset))
+        print(speedrun.render(found, options.format) or "no records yet: a task with a target wants a published row")
+        return 0
+    if len(words) != 1:
+        raise BenchError("--propose wants one task: bench speedrun TASK --propose ENTRY")
+    line = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, _tell)
+    if options.format == "json":
+        print(json.dumps(line, indent=1))
+    elif line["accepted"]:
+        p = "" if line["p"] is None else f", p = {line['p']:.2g} over {line['against']}"
+        print(f"a record: {line['entry']} reaches the target of {words[0]} in {line['steps']:.4g} steps{p}")
+    else:
+        print(f"no record: {line['reason']}")
+    return int(not line["accepted"])
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
+    """Add the verbs to the subparsers `verbs`; each sets `do`."""
+
+    def verb(name: str, do: Any, *extra: str) -> Any:
+        doc = (do.__doc__ or "").strip()
+        one = verbs.add_parser(
+            name, help=doc.splitlines()[0], description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        one.set_defaults(do=do)
+        one.add_argument("--format", choices=(*formats, *extra), default=formats[0])
+        return one
+
+    submit = verb("submit", do_submit)
+    submit.add_argument(
+        "words", nargs="*", metavar="PATH|key=value", help="the entry; suite=, task=, preset=, workers="
+    )
+    submit.add_argument("--out", default="submissions", help="where the folder goes (default submissions)")
+    submit.add_argument("--smoke-only", action="store_true", help="check and run smoke cells; write nothing")
+    submit.add_argument("--sign", metavar="KEYFILE", help="sign the manifest with this SSH key")
+    submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
+    verify = verb("verify", do_verify, "markdown")
+    verify.add_argument("words", nargs="*", metavar="ENTRY|FOLDER|key=value",
+                        help="an entry, or a submission's folder; task=, preset=, workers=, results=")  # fmt: skip
+    verify.add_argument("--seeds", type=int, help="fresh seeds a row, at least 3 (default 5)")
+    speedrun = verb("speedrun", do_speedrun, "markdown")
+    speedrun.add_argument("words", nargs="*", metavar="TASK|key=value", help="tasks; preset=, workers=, results=")
+    speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
+    speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")
+    speedrun.add_argument("--seeds", type=int, help="fresh seeds (default: as many as seem needed, at least 5)")

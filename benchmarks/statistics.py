@@ -1,0 +1,158 @@
+"""What the board's statistics hold, by simulation, and what they cost.
+
+`python -m benchmarks.statistics` prints the tables that `docs/statistics.md` shows; `tests/test_stats_simulation.py` asserts
+the rows that the board rests on. Every table has its own fixed seed, so that the same command prints the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bench import comparisons, stats
+
+Draw = Callable[[np.random.Generator, int, int], np.ndarray]  # (generator, entries or tasks, seeds) -> noise, mean 0
+
+TASKS, SEEDS, ENTRIES = (4, 10, 30), (3, 5, 10), (4, 6, 10, 20)
+FLOOR, REFERENCE = 1.0, 1e-3  # of the simulated metric, an error on a log scale
+
+
+def normal(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Equal variances."""
+    return rng.normal(size=(rows, seeds))
+
+
+def unequal(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Standard deviations from 0.1 to 10, log-uniform."""
+    return np.exp(rng.uniform(np.log(0.1), np.log(10), (rows, 1))) * rng.normal(size=(rows, seeds))
+
+
+def half_quiet(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Half the rows with a tenth of the others' deviation: the hardest case found for moderated variances."""
+    return np.where(np.arange(rows) < rows // 2, 0.1, 1.0)[:, None] * rng.normal(size=(rows, seeds))
+
+
+def skewed(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Lognormal on the scale on which the mean is taken (sigma 1), so with a long tail of bad seeds."""
+    return np.exp(rng.normal(size=(rows, seeds))) - np.exp(0.5)
+
+
+NOISES: dict[str, Draw] = {"normal": normal, "unequal": unequal, "half quiet": half_quiet, "skewed": skewed}
+
+
+def interval_coverage(seeds: int, noise: Draw = normal, repeats: int = 20000) -> float:
+    """How often a t interval over `seeds` holds the true mean."""
+    x = noise(np.random.default_rng([1, seeds]), repeats, seeds)
+    return float(np.mean([lo <= 0 <= hi for _, lo, hi in map(stats.t_interval, x)]))
+
+
+def aggregate_coverage(
+    tasks: int, seeds: int, noise: Draw = normal, repeats: int = 4000, diverging: float = 0.0
+) -> float:
+    """How often the mean skill's interval holds the true mean skill, for log errors with `noise` of a spread that
+    differs by the task (a tenth to a half of the way from floor to reference).
+
+    diverging: chance of a seed to fail, which counts as skill 0 both in the truth and in the table.
+    """
+    rng = np.random.default_rng([2, tasks, seeds])
+    gap = np.log(FLOOR / REFERENCE)
+    held = 0
+    for _ in range(repeats):
+        level, spread = rng.uniform(0.5, 1.0, (tasks, 1)), rng.uniform(0.01, 0.05, (tasks, 1))
+        errors = FLOOR * np.exp(-gap * (level + spread * noise(rng, tasks, seeds)))
+        skills = stats.skill(errors, FLOOR, REFERENCE, "log", "min")
+        skills = np.where(rng.uniform(size=skills.shape) < diverging, 0.0, skills)
+        _, lo, hi = stats.aggregate(skills)
+        held += bool(lo <= float(level.mean()) * (1 - diverging) <= hi)
+    return held / repeats
+
+
+def family_wise_error(
+    entries: int, seeds: int, noise: Draw = normal, pairs: bool = False, repeats: int = 2000
+) -> float:
+    """How often any pair is told apart that is equal, or a better entry is declared worse.
+
+    pairs: entries equal two by two, the pairs 3 standard deviations apart; otherwise all are equal.
+    """
+    rng = np.random.default_rng([3, entries, seeds, pairs])
+    truth = 3.0 * (np.arange(entries) // 2) * pairs
+    no_better = truth[:, None] >= truth[None, :]
+    wrong = 0
+    for _ in range(repeats):
+        wrong += bool((stats.separated(truth[:, None] + noise(rng, entries, seeds), "min") & no_better).any())
+    return wrong / repeats
+
+
+def win_coverage(tasks: int, seeds: int, repeats: int = 4000) -> float:
+    """How often the win matrix' interval holds the true mean chance of improvement, chances uniform over tasks."""
+    rng = np.random.default_rng([4, tasks, seeds])
+    held = 0
+    for _ in range(repeats):
+        chance = rng.uniform(0.2, 1.0, (tasks, 1))
+        won = (rng.uniform(size=(tasks, seeds)) < chance).astype(float)
+        found = comparisons.win_matrix(np.stack([won, np.full_like(won, 0.5)]), "max")
+        held += bool(found.lo[0, 1] <= chance.mean() <= found.hi[0, 1])
+    return held / repeats
+
+
+def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
+    """CPU seconds of one core for a whole board: rank ranges, aggregates, profiles, win matrices, leave-one-out."""
+    import scipy.special  # noqa: F401  importing it is no work of the board's
+
+    rng = np.random.default_rng(5)
+    level = rng.uniform(0.2, 1.2, (entries, tasks, 1))
+    errors = np.exp(-7 * level + 0.3 * rng.normal(size=(entries, tasks, seeds)))
+    start = time.process_time()
+    skills = stats.skill(errors, FLOOR, REFERENCE, "log", "min")
+    for task in range(tasks):
+        stats.rank_ranges(stats.transform(errors[:, task], "log"), "min")
+        comparisons.performance_profile(errors[:, task])
+        comparisons.win_matrix(errors[:, task], "min")
+    for entry in range(entries):
+        stats.aggregate(skills[entry])
+    comparisons.performance_profile(errors)
+    comparisons.win_matrix(errors, "min")
+    comparisons.leave_one_out(skills)
+    comparisons.mean_rank(skills.mean(axis=2))
+    comparisons.seeds_to_separate(skills[0].mean(axis=0), skills[1].mean(axis=0))
+    return time.process_time() - start
+
+
+def rows() -> Iterator[tuple[str, float, str, float, Callable[[float, float], bool]]]:
+    """For `make perf`."""
+    yield "statistics of 50 entries x 30 tasks x 10 seeds", whole_board(), "s", 5.0, lambda a, b: a <= b
+
+
+def _table(title: str, corner: str, across: tuple[int, ...], lines: dict[str, list[float]]) -> None:
+    print(f"\n{title}\n\n| {corner} | " + " | ".join(f"n = {n}" for n in across) + " |")
+    print("|---|" + "---|" * len(across))
+    for name, figures in lines.items():
+        print(f"| {name} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |", flush=True)
+
+
+def main() -> None:
+    """Print every table, in Markdown; about four minutes of one core."""
+    lines = {
+        name: [interval_coverage(n, noise) for n in SEEDS] for name, noise in NOISES.items() if name != "half quiet"
+    }
+    _table("Coverage of the 95 % t interval of one entry", "noise", SEEDS, lines)
+    lines = {f"{t} tasks": [aggregate_coverage(t, n) for n in SEEDS] for t in TASKS}
+    lines |= {f"{t} tasks, skewed": [aggregate_coverage(t, n, skewed) for n in SEEDS] for t in TASKS}
+    lines |= {f"{t} tasks, 1 seed in 10 fails": [aggregate_coverage(t, n, diverging=0.1) for n in SEEDS] for t in TASKS}
+    _table("Coverage of the 95 % interval of a mean skill", "tasks", SEEDS, lines)
+    for title, pairs in (("all equal", False), ("equal two by two", True)):
+        lines = {
+            f"{k} entries, {name}": [family_wise_error(k, n, noise, pairs) for n in SEEDS]
+            for name, noise in NOISES.items()
+            for k in ENTRIES
+        }
+        _table(f"Family-wise error of rank ranges, nominal 0.05, entries {title}", "entries", SEEDS, lines)
+    lines = {f"{t} tasks": [win_coverage(t, n) for n in SEEDS] for t in (1, *TASKS)}
+    _table("Coverage of the win matrix' 95 % interval", "tasks", SEEDS, lines)
+    print(f"\nWhole board, 50 entries x 30 tasks x 10 seeds: {whole_board():.2f} CPU s")
+
+
+if __name__ == "__main__":
+    main()

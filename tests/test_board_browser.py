@@ -1,0 +1,312 @@
+"""The board in headless Chromium, as a reader has it: opened from a file, without server or network."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.board import site, table
+from bench.board.model import Built, Known
+from benchmarks.board import CHROMIUM, Planned, chromium, fake_record, fake_task, synthetic
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on PATH")
+
+SHOTS = Path(__file__).parent / "artefacts"
+NASTY = 'evil"><img src=x onerror="window.hurt=1">/+'
+FAILED = "Traceback: <script>window.hurt=1</script>"
+WAIT = 60_000  # ms; a busy machine is slow, not wrong
+
+
+def content() -> site.Content:
+    """60 × 3 made up, and a task with an entry whose name and traceback are hostile, a claim, a speed-run."""
+    found = synthetic(60, 3)
+    draw = random.Random(1)
+    rows = []
+    for name, mean in (("floor", 1.0), ("reference", 0.01), (NASTY, 0.2)):
+        cells: dict[int, Any] = {
+            s: [fake_record("fake/lone", name, s, mean * draw.uniform(0.9, 1.1))] for s in range(3)
+        }
+        rows.append(Planned(name, cells, slots=("model",)))
+    rows[2].cells[1][0] |= {"status": "failed", "metrics": {}, "traceback": FAILED, "reason": "it broke"}
+    task = fake_task("fake/lone")
+    lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows)
+    keys = list(next(row for row in found.suites[0][2][0].table.rows if row.entry == "entry_001").keys)
+    mark = {
+        "entry": "entry_001", "verdict": "disputed", "reason": "better than fresh seeds", "when": "2026-01-02T00:00:00+00:00",
+        "claimed": {"mean": 0.1, "seeds": [0], "keys": keys}, "fresh": {"mean": 0.2, "values": [0.2], "seeds": [9]},
+        "p": 0.001, "replayed": {"key": "x", "equal": True, "difference": 0.0},
+    }  # fmt: skip
+    setting = {
+        "name": "small", "verdict": "reproduced", "measured": 1.5, "interval": [1.2, 1.8], "n": 3, "missing": 0, "older": 0,
+        "values": {"0": 1.5, "1": 1.4}, "error": "", "keys": ["a"], "plan": [],
+    }  # fmt: skip
+    claim = {
+        "id": "fake/claim", "paper": "2001.00001", "citation": "Nobody", "statement": "It <b>grows</b>.", "note": "",
+        "verdict": "reproduced", "measured": 1.5, "interval": [1.2, 1.8], "n": 3, "unit": "ratio", "predicate": {"above": 1.0},
+        "scale": "linear", "exact": False, "threshold": "before", "tried": {"settings": 1, "seeds": 3}, "cpu_seconds": 3.0,
+        "settings": [setting],
+    }  # fmt: skip
+    fastest = {"entry": "reference", "steps": 50.0, "cpu": None, "date": "2026-01-02", "keys": ["abc"], "how": "published",
+               "p": None, "against": ""}  # fmt: skip
+    speedrun = {"task": "fake/lone", "version": 1, "preset": "small", "metric": "steps", "unit": "steps", "budget": 100,
+                "by": "steps", "rows": [{**fastest, "steps": 80.0, "date": "2026-01-01"}, fastest]}  # fmt: skip
+    drawing = {"id": "fake/f", "title": "A figure", "svg": "<svg viewBox='0 0 9 9'><circle r='4'/></svg>"}
+    name, doc, tables = found.suites[0]
+    known = Known({("fake/task_00", "small", "entry_001"): mark})
+    return site.Content(
+        [(name, doc, [*tables, lone])], found.curves, known, found.entries, found.baselines, {"fake": [drawing]},
+        claims=[claim], submit="<h1>How to submit</h1>", speedruns=[speedrun],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return site.write(content(), tmp_path_factory.mktemp("board"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        one = play.chromium.launch(executable_path=chromium(), args=list(CHROMIUM))
+        yield one
+        one.close()
+
+
+class Reader:
+    """A page with everything it complained of and asked for."""
+
+    def __init__(self, browser: Any, board: Path, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        self.context.set_default_timeout(WAIT)
+        self.board, self.errors, self.asked = board, [], []
+        self.page = self.context.new_page()
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.route("**/*", self._route)
+
+    def _route(self, route: Any) -> None:
+        url = route.request.url
+        self.asked.append(url)
+        if url.startswith(("file:", "data:")):
+            route.continue_()
+        else:
+            route.abort()
+
+    def open(self, address: str = "", wait: str = "main h1") -> Any:
+        self.page.goto(f"{self.board.resolve().as_uri()}#/{address}")
+        self.page.wait_for_selector(wait)
+        return self.page
+
+    def names(self) -> list[str]:
+        """The entries that stand in the page's first table, from the top."""
+        return self.page.locator(".tabulator-table").first.locator(".tabulator-row .entry a").all_inner_texts()
+
+    def shot(self, name: str, full: bool = False) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=full)
+
+    def check(self) -> None:
+        """Nothing was complained of, and nothing was asked for outside the folder."""
+        assert self.errors == []
+        folder = self.board.parent.resolve().as_uri()
+        assert self.asked and all(url.startswith((folder, "data:")) for url in self.asked)
+        assert self.page.evaluate("window.hurt") is None
+        shown = self.page.inner_text("main")
+        assert "undefined" not in shown and "NaN" not in shown
+
+
+@pytest.fixture
+def reader(browser: Any, board: Path) -> Iterator[Reader]:
+    one = Reader(browser, board)
+    yield one
+    one.check()
+    one.context.close()
+
+
+ROWS = "Board.current.table.getRows('active').map((row) => row.getData())"
+READY = ".tableholder[data-ready] .tabulator-row"
+
+
+def test_the_first_screen_says_where_and_how_well(reader):
+    page = reader.open(wait=READY)
+    text = page.inner_text("main")
+    for word in (
+        "suite fake",
+        "slot optimizer",
+        "closed division",
+        "last published 2026-01-02",
+        "core-hours",
+        "failed cells included",
+    ):
+        assert word in text
+    assert "inseparable at the top" in text or "leads alone" in text
+    rows = page.locator(".tabulator-row")
+    assert rows.first.get_attribute("class").count("leader") == 1
+    assert rows.first.locator("svg.glyph").count() >= 4  # skill, and a cell for each of three tasks
+    assert rows.first.locator("svg.glyph").first.get_attribute("aria-label").startswith("skill")
+    assert page.locator(".tabulator-row path.cross").count() > 0 and "disputed" in page.inner_text(".tabulator-table")
+    reader.shot("suite")
+
+
+def test_rows_below_the_line_stay_below_it_however_one_sorts(reader):
+    page = reader.open(wait=READY)
+    for column in ("ok", "CPU s", "entry"):
+        for _ in range(2):
+            page.locator(".tabulator-col", has_text=column).first.click()
+            ranked = page.evaluate(f"{ROWS}.map((row) => Boolean(row.rank))")
+            assert ranked == sorted(ranked, reverse=True) and False in ranked
+    names = page.evaluate(
+        "Board.current.table.getRows('active').map((row) => row.getData()).filter((row) => row.rank).map((row) => row.entry)"
+    )
+    assert names == sorted(names, reverse=True)
+    assert page.locator(".tabulator-col[aria-sort=descending]").count() == 1
+
+
+def test_the_filter_row_narrows_the_table(reader):
+    page = reader.open(wait=READY)
+    page.keyboard.press("/")
+    page.keyboard.type("entry_01")
+    page.wait_for_function("Board.current.table.getDataCount('active') === 10")
+    assert all(name.startswith("entry_01") for name in reader.names())
+    assert "10 of 60 rows" in page.inner_text(".filters")
+    page.fill(".filter", "disputed")
+    page.wait_for_function("Board.current.table.getDataCount('active') === 1")
+    page.fill(".filter", "")
+    page.select_option(".filters select", "unranked")
+    page.wait_for_function("Board.current.table.getRows('active').every((row) => !row.getData().rank)")
+
+
+def test_keys_walk_the_rows_and_open_one(reader):
+    page = reader.open(wait=READY)
+    for key in ("j", "ArrowDown", "k"):
+        page.keyboard.press(key)
+    assert page.locator(".tabulator-row.cursor").count() == 1
+    name = page.locator(".tabulator-row.cursor .entry a").inner_text()
+    assert name == reader.names()[0]
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash.startsWith('#/entry/')")
+    page.wait_for_selector("h1 >> text=" + name)
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").count() == 1
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog:not([open])", state="attached")
+
+
+def test_virtual_rows_keep_a_long_table_light(reader):
+    page = reader.open(wait=READY)
+    assert page.evaluate("Board.current.table.getDataCount()") == 60
+    assert page.locator(".tabulator-row").count() < 60
+
+
+def drawn(page: Any) -> int:
+    """Pixels of the first chart's canvas that are not blank."""
+    page.wait_for_selector(".plot canvas")
+    return page.evaluate(
+        """() => {
+            const c = document.querySelector('.plot canvas');
+            const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            return pixels.filter((v, i) => i % 4 === 3 && v > 0).length;
+        }"""
+    )
+
+
+def test_a_tasks_page_draws_its_curves(reader):
+    page = reader.open("task/fake/task_00", ".plot canvas")
+    lines = drawn(page)
+    assert lines > 2000
+    pressed = page.locator(".wide .legend button[aria-pressed=true]")
+    while pressed.count():
+        pressed.first.click()
+    page.wait_for_selector("text=no line is chosen")
+    page.locator(".wide .legend button").first.click()
+    assert 500 < drawn(page) < lines
+    page.get_by_label("log steps").first.click()
+    assert drawn(page) > 500
+    assert page.locator("svg.chart a circle").count() > 10 and page.locator("svg.chart .front").count() == 1
+    assert page.locator("table.wins").count() == 1 and "Made up." in page.inner_text(".sheet")
+    assert "A figure" in page.inner_text("main")
+    reader.shot("task", full=True)
+
+
+def test_a_record_says_everything_and_stays_text(reader):
+    page = reader.open("task/fake/lone", READY)
+    assert NASTY in reader.names()
+    page.locator(".entry a", has_text="evil").first.click()
+    page.wait_for_selector("h1 >> text=evil")
+    reader.shot("entry", full=True)
+    keys = page.locator(".keys a").all()
+    for link in (keys[2].get_attribute("href"),):
+        page.goto(f"{reader.board.resolve().as_uri()}{link}")
+    page.wait_for_selector("h1 >> text=Record")
+    text = page.inner_text("main")
+    assert FAILED in text and "it broke" in text and shlex.quote(f"entry={NASTY}") in text and "torch 2.0" in text
+    assert page.locator("main img, main script").count() == 0
+    reader.shot("record", full=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("suite/fake/closed-optimizer", "Suite fake"), ("suite/fake/fake/lone-closed", "lone"), ("entry/entry_001", "disputed"),
+        ("claims", "fake/claim"), ("claims/fake/claim", "It <b>grows</b>."), ("submit", "How to submit"),
+        ("speedruns", "2026-01-02"), ("figures/fake", "A figure"), ("task/fake/none", "no table of a task fake/none"),
+        ("constructor", "no page constructor"), ("record/zzz", "no data/records"),
+    ],
+)  # fmt: skip
+def test_deep_links(reader, address, says):
+    page = reader.open(address)
+    assert says in page.inner_text("main")
+    if address == "record/zzz":  # the browser itself says that the file is not there
+        assert all("ERR_FILE_NOT_FOUND" in error for error in reader.errors)
+        reader.errors.clear()
+
+
+def test_a_record_opens_from_the_first_characters_of_its_key(reader, board):
+    stored = json.loads((board.parent / "data" / "table-0.js").read_text().split(",", 1)[1].rstrip()[:-1])
+    key = stored["rows"][0][-1][: stored["shown"]]
+    page = reader.open(f"record/{key[:10]}", "h1 >> text=Record")
+    assert key in page.inner_text("h1")
+
+
+def ink(page: Any) -> tuple[str, str]:
+    return tuple(
+        page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    )
+
+
+def test_dark_follows_the_system_and_the_button(browser, board):
+    light, dark = (Reader(browser, board, color_scheme=scheme) for scheme in ("light", "dark"))
+    pages = [one.open(wait=READY) for one in (light, dark)]
+    colours = [ink(page) for page in pages]
+    assert colours[0] != colours[1]
+    pages[0].keyboard.press("t")
+    assert ink(pages[0]) == colours[1]
+    pages[1].click("#theme")
+    assert ink(pages[1]) == colours[0]
+    pages[1].click("#theme")
+    dark.shot("dark")
+    for one in (light, dark):
+        one.check()
+        one.context.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "task/fake/task_00", "entry/entry_001", "claims", "claims/fake/claim", "speedruns"]
+)
+def test_a_phone_scrolls_down_only(browser, board, address):
+    phone = Reader(
+        browser, board, viewport={"width": 375, "height": 780}, device_scale_factor=2, is_mobile=True, has_touch=True
+    )
+    page = phone.open(address)
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    phone.shot("phone-" + (address.replace("/", "-") or "suite"))
+    phone.check()
+    phone.context.close()

@@ -1,0 +1,201 @@
+"""What an entry's process may reach, and what a scorer accepts; the cheats themselves are in tests/red_team."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import isolation, kernel, screening, suspicions, wire
+from bench.contract import Budget
+
+NAMES = {"network", "files", "memory", "signals", "tmp", "limits"}
+
+
+def test_a_record_says_what_held():
+    assert set(isolation.available()) == NAMES
+    assert isolation.of("pipe") == dict(isolation.available())
+    assert set(isolation.of("call")) == NAMES and "on" not in isolation.of("call").values()
+    json.dumps(isolation.of("pipe"))
+
+
+def test_every_new_record_carries_it(bench, tmp_path):
+    assert bench("run", "task=toy/line", "entry=line_sgd", "preset=smoke").returncode == 0
+    (path,) = (tmp_path / "results" / "local").glob("*/*.json")
+    record = json.loads(path.read_text())
+    assert record["provenance"]["isolation"] == isolation.of("pipe")
+    assert 0 < record["costs"]["cpu_entry"] <= record["costs"]["cpu_total"] and record["costs"]["evaluations"] > 0
+
+
+# ---------------------------------------------------------------- what may be read
+
+
+def test_only_code_of_a_users_folder_may_be_read(tmp_path, monkeypatch):
+    for name in ("package/part.py", "module.py", "results/local/r.json", ".hidden/x.py", "data/a.h5", "src/deep/m.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    grants = isolation.readable()
+    here = {str(path.relative_to(tmp_path)): rights for path, rights in grants if tmp_path in (path, *path.parents)}
+    assert here == dict.fromkeys(("package", "module.py", "src"), isolation.READ_ONLY) | {".": kernel.LIST}
+    assert not {Path.home(), Path("/"), Path("/tmp"), Path("/proc"), Path("/etc")} & {path for path, _ in grants}
+
+
+def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
+    for name in ("site/pandas/a.py", "site/sklearn/data/digits.csv", "site/sklearn/data/iris.csv", "site/sklearn/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "site" / "link").symlink_to(tmp_path / "site" / "sklearn" / "data" / "digits.csv")
+    withheld = [tmp_path / "site" / "sklearn" / "data" / "digits.csv"]
+    left = dict(isolation.without([(tmp_path / "site", isolation.READ_ONLY)], withheld))
+    whole = {str(path.relative_to(tmp_path)) for path, rights in left.items() if rights == isolation.READ_ONLY}
+    assert whole == {"site/pandas", "site/sklearn/data/iris.csv", "site/sklearn/b.py"}
+    assert {rights for path, rights in left.items() if path.name in ("site", "sklearn", "data")} == {kernel.LIST}
+    assert not list(isolation.without([(withheld[0], isolation.READ_ONLY)], [tmp_path]))
+
+
+CONFINED = """
+import os, sys, socket, subprocess, tempfile
+from pathlib import Path
+from bench import isolation
+private, secret, withheld = map(Path, sys.argv[1:])
+isolation.confine(private, [withheld], isolation.readable())
+def refused(call):
+    try:
+        call()
+    except PermissionError:
+        return True
+    return False
+assert refused(secret.read_text), "a file elsewhere"
+assert refused(withheld.read_text), "a withheld file among the packages"
+assert refused(lambda: secret.with_name("new").write_text("x"))
+assert refused(socket.socket)
+assert refused(lambda: os.listdir("/proc")) and os.listdir("/proc/self/fd")
+assert refused(lambda: os.kill(os.getppid(), 0)) or isolation.available()["signals"] != "on"
+assert Path(tempfile.mkdtemp()).parent == private == Path.cwd() == Path.home()
+assert "SECRET_TOKEN" not in os.environ
+import h5py, numpy, pytorch_optimizer, schedulefree, scipy.sparse.linalg, torch
+with h5py.File("own.h5", "w") as file:
+    file["x"] = numpy.ones(3)
+torch.save(torch.ones(2), "own.pt")
+code = "import socket, torch; socket.socket()"
+child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+assert "PermissionError" in child.stderr, child.stderr
+print("whole")
+"""
+
+
+@pytest.mark.skipif(
+    {isolation.available()[name] for name in ("files", "network")} != {"on"}, reason="no Landlock or no filter here"
+)
+def test_a_confined_process_still_has_its_libraries_and_nothing_else(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "secret").write_text("x")
+    import hydra
+
+    withheld = Path(hydra.__file__).resolve().parent / "version.py"
+    arguments = [str(tmp_path / "own"), str(tmp_path / "secret"), str(withheld)]
+    environment = {**os.environ, "SECRET_TOKEN": "x", "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", CONFINED, *arguments], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout == "whole\n", done.stderr
+
+
+def test_the_filter_jumps_where_it_should():
+    if not kernel.filters():
+        pytest.skip("no filter on this machine")
+    lines = [struct.unpack_from("<HBBI", kernel._program(), at) for at in range(0, len(kernel._program()), 8)]
+    refusal = len(lines) - 1
+    for at, (code, true, false, _) in enumerate(lines):
+        if code == 0x15 and at > 1:
+            assert at + 1 + true == refusal and false == 0
+    assert 1 + 1 + lines[1][2] == refusal and 3 + 1 + lines[3][1] == refusal
+    assert lines[refusal - 1][3] == 0x7FFF0000 and lines[refusal][3] == 0x00050001
+    for pair in kernel.REFUSED.values():
+        assert all(number is None or 0 <= number < 512 for number in pair)
+
+
+# ---------------------------------------------------------------- what a scorer accepts
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+def parts(value):
+    frame = wire.encode(value)
+    header = struct.unpack_from("<Q", frame)[0]
+    return frame[16 : 16 + header], frame[16 + header :]
+
+
+@settings(max_examples=100, deadline=None)
+@given(VALUES)
+def test_what_the_wire_writes_is_accepted(value):
+    header, body = parts(["output", value])
+    screening.check(header, len(body))
+
+
+@pytest.mark.parametrize("name", screening.ITEMSIZE)
+def test_every_tensor_that_crosses_is_accepted(name):
+    import torch
+
+    if not hasattr(torch, name) or name in ("bfloat16", "uint16", "uint32", "uint64"):
+        pytest.skip("numpy, and so the wire, has it not")
+    for shape in ((), (0,), (2, 3), (4, 0, 2)):
+        header, body = parts(["output", torch.zeros(shape, dtype=getattr(torch, name))])
+        screening.check(header, len(body))
+        with pytest.raises(ValueError):
+            screening.check(header, len(body) + 1)
+
+
+def good():
+    return {
+        "status": "ok", "counts": {"steps": 5, "samples": 320}, "cpu": {"train": 0.5}, "predicts": True, "tensors": {},
+        "curves": {"loss": [[1, 2], [0.5, math.nan]], "val_error": [[1], [0.0]]},
+    }  # fmt: skip
+
+
+def test_a_report_keeps_what_an_honest_run_says():
+    kept = screening.report(good(), Budget("steps", 5), {"val_error"})
+    assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept["curves"]) == ["loss"]
+    assert kept["curves"]["loss"][0] == [1, 2] and kept["reason"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("status", "verified", "no known status"), ("counts", {"steps": 6}, "the budget is 5"),
+        ("counts", {"steps": math.nan}, "whole number"), ("counts", {"steps": True}, "whole number"),
+        ("counts", {"cpu_total": 0}, "cpu_total"), ("cpu", {"train": -1.0}, "at least 0"),
+        ("cpu", {"train": math.nan}, "finite"), ("curves", {"loss": [[1], []]}, "1 steps and 0 values"),
+        ("curves", {"loss": [[-1], [0.0]]}, "whole number"), ("tensors", [1], "no dictionary"),
+    ],
+)  # fmt: skip
+def test_a_report_that_no_honest_run_makes_is_refused(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        screening.report(good() | {name: value}, Budget("steps", 5), set())
+
+
+def test_a_long_reason_is_cut_and_printable():
+    kept = screening.report(good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set())
+    assert len(kept["reason"]) == screening.TEXT and kept["reason"].endswith("x?")
+
+
+def test_suspicions_of_a_record():
+    quiet = {"costs": {"cpu": {"train": 10.0}, "cpu_entry": 21.0, "evaluations": 20}, "metrics": {"steps_to_val": 3.0}}
+    assert suspicions.of(quiet) == []
+    assert suspicions.of({"costs": {"cpu": {}}, "metrics": {}}) == [], "older records lack what they did not measure"
+    loud = {
+        "costs": {"cpu": {"train": 1.0}, "cpu_entry": 5.0, "evaluations": 2000},
+        "metrics": {"steps_to_val": 0.0},
+        "provenance": {"isolation": {"files": "no Landlock", "network": "on"}},
+    }
+    assert [line.split()[0] for line in suspicions.of(loud)] == ["4.0", "it", "it", "not"]

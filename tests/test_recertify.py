@@ -1,0 +1,136 @@
+"""`bench publish --recertify`: rows of older code, after a refactor that keeps every bit and after one that does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import recertify
+from bench.publish import code_digest, current, publish
+from bench.store import Store
+from tests.conftest import ROOT
+from tests.test_store import record
+
+WORDS = ["task=toy/line", "entry=line_sgd,zero", "seed=range(5)", "preset=smoke"]
+REFACTOR = ("model = torch.nn.Linear(1, 1)", "model = torch.nn.Linear(in_features=1, out_features=1)")
+CHANGE = ("model = torch.nn.Linear(1, 1)", "model = torch.nn.Linear(1, 1)\n        model.bias.data += 1e-3")
+
+
+@pytest.fixture
+def edited(bench, toy, tmp_path) -> Callable[..., Callable]:
+    """edited(old, new): the command, with that edit made in the toy task's code."""
+
+    def edit(old: str, new: str) -> Callable:
+        package = tmp_path / f"edited-{len(list(tmp_path.glob('edited-*')))}"
+        shutil.copytree(toy, package)
+        path = package / "toy_package" / "task.py"
+        code = path.read_text()
+        assert old in code
+        path.write_text(code.replace(old, new))
+        env = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(package)])}
+        return lambda *words: bench(*words, env=env)
+
+    return edit
+
+
+def lines(folder: Path) -> list[dict]:
+    paths = sorted((folder / "results" / "ledger").rglob("*.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def publish_and_forget(bench, folder: Path) -> list[dict]:
+    """Publish the plan's records, then lose the local ones, as on another clone."""
+    assert bench("run", *WORDS).returncode == 0
+    assert bench("publish", *WORDS).returncode == 0
+    shutil.rmtree(folder / "results" / "local")
+    return lines(folder)
+
+
+def notes(bench, *words: str) -> str:
+    done = bench("table", *words, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return json.dumps(json.loads(done.stdout))
+
+
+def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited, tmp_path):
+    before = publish_and_forget(bench, tmp_path)
+    refactored = edited(*REFACTOR)
+    assert "10 published records are of older code" in notes(refactored, *WORDS)
+    done = refactored("publish", "--recertify", *WORDS, "--format", "json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (told["older"], told["marked"], len(told["sample"])) == (10, 10, 3)
+    after = lines(tmp_path)
+    assert [{k: v for k, v in line.items() if k != "recertified"} for line in after] == before, "no result was edited"
+    assert all(line["recertified"]["sample"] == told["sample"] for line in after)
+    assert all(line["recertified"]["cells"] == 10 and line["recertified"]["when"] for line in after)
+    assert {line["recertified"]["drawn"] for line in after} == {told["drawn"]}
+    ran = {json.loads(path.read_text())["key"] for path in (tmp_path / "results" / "local").glob("*/*.json")}
+    assert ran == set(told["sample"])
+    assert "older code" not in notes(refactored, *WORDS)
+    assert "nothing to recertify" in refactored("publish", "--recertify", *WORDS).stdout
+    again = edited("y = 2 * x +", "y = x * 2 +")
+    assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"
+
+
+def test_a_change_of_bits_marks_nothing_and_says_which_metric_and_by_how_much(bench, edited, tmp_path):
+    before = publish_and_forget(bench, tmp_path)
+    done = edited(*CHANGE)("publish", "--recertify", *WORDS)
+    assert done.returncode == 1
+    assert "toy/line line_sgd" in done.stdout and "error was" in done.stdout and "(difference" in done.stdout
+    assert "nothing was marked" in done.stdout
+    assert "toy/line zero" not in done.stdout.split("run again")[1], "what did not change is not accused"
+    assert lines(tmp_path) == before
+
+
+def test_every_pair_is_sampled_and_a_twentieth_of_many_rows():
+    class Cell:
+        def __init__(self, entry, seed):
+            self.task, self.entry, self.key = "t", entry, f"{entry}{seed}"
+
+    rows = [(Cell(entry, seed), {}) for entry in "abcd" for seed in range(50)]
+    for drawn in range(20):
+        sample = recertify.draw(rows, drawn)
+        keys = [cell.key for cell, _ in sample]
+        assert len(keys) == len(set(keys)) == 10 and {key[0] for key in keys} == set("abcd")
+    assert len(recertify.draw(rows[:2], 0)) == 2 and len(recertify.draw(rows[:40], 0)) == 3
+    assert len({tuple(c.key for c, _ in recertify.draw(rows, drawn)) for drawn in range(20)}) > 15
+
+
+def test_another_machine_is_told_from_another_result():
+    class Cell:
+        name = "cell"
+
+    old = {**record(), "provenance": {"cpu": "a", "packages": {"torch": "1"}}}
+    near = {**old, "metrics": {"error": 0.5 + 1e-6}, "provenance": {"cpu": "b", "packages": {"torch": "1"}}}
+    assert recertify.reason(Cell, old, old) == ""
+    assert "cpu differ" in (text := recertify.reason(Cell, old, near)) and "difference 1e-06" in text
+    assert "cpu" not in recertify.reason(Cell, old, {**near, "metrics": {"error": 0.6}}), "too far for a machine"
+    assert "cpu" not in recertify.reason(Cell, old, {**near, "provenance": old["provenance"]})
+    assert recertify.reason(Cell, old, {**near, "metrics": old["metrics"]}) == "", "bits that agree need no excuse"
+    assert "status was ok, is diverged" in recertify.reason(Cell, old, {**old, "status": "diverged"})
+    assert "steps was 7, is 8" in recertify.reason(
+        Cell, {**old, "costs": {"steps": 7}}, {**old, "costs": {"steps": 8, "cpu_total": 99.0}}
+    )
+    assert "no record" in recertify.reason(Cell, old, None)
+
+
+def test_a_certificate_counts_for_its_code_only_and_survives_publishing_the_same_record(tmp_path):
+    store = Store(tmp_path)
+    old, new, other = ({"code": {"module": digest}, "data": {}} for digest in "abc")
+    one = record(components=old)
+    publish(store, [one])
+    path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "recertified": {"code": [code_digest(new)]}}, sort_keys=True) + "\n"
+    )
+    publish(store, [one])
+    line = json.loads(path.read_text())
+    assert current(line, old) and current(line, new) and not current(line, other)
+    publish(store, [record("c" * 32, components=other)])
+    assert "recertified" not in json.loads(path.read_text())

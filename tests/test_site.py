@@ -1,0 +1,269 @@
+"""The board without a browser: what its model says, and the folder it is written to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import figures
+from bench.board import collect, comparing, curves, model, records, site
+from bench.board.model import Built, Known
+from bench.board.table import build
+from benchmarks.board import ERROR, Planned, fake_record, fake_task, synthetic
+
+VENDOR = Path(site.__file__).parent / "vendor"
+NASTY = "<img src=x onerror=alert(1)>"
+
+
+def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Planned]:
+    """entry -> a value a seed: a number, the word of a failure, or None for a missing cell."""
+    rows = []
+    for name, line in values.items():
+        cells: dict[int, Any] = {}
+        for seed, value in enumerate(line):
+            if value is None:
+                cells[seed] = [None]
+            elif isinstance(value, str):
+                cells[seed] = [fake_record(task, name, seed, 1.0, value)]
+            else:
+                cells[seed] = [fake_record(task, name, seed, value)]
+        rows.append(Planned(name, cells, **more.get(name, {})))
+    return rows
+
+
+def made(values: dict[str, list[float | str | None]], name: str = "fake/one", **more: Any) -> Built:
+    rows, task = rows_of(name, values, **more), fake_task(name)
+    return Built(name, build(task, rows, suite="fake"), task, rows)
+
+
+ANCHORS: dict[str, list[float | str | None]] = {"floor": [1.0, 1.01, 0.99], "reference": [0.01, 0.0101, 0.0099]}
+MIXED = ANCHORS | {
+    "mine": [0.1, 0.12, 0.09],
+    "broken": [0.1, "diverged", 0.11],
+    "part": [0.2, None, 0.2],
+    "raw": [0.05] * 3,
+}
+
+
+@pytest.fixture
+def mixed() -> Built:
+    return made(MIXED, raw={"trials": None}, mine={"older": 2})
+
+
+def chunk(out: Path, name: str) -> Any:
+    """What a data file hands to `Board.put`."""
+    text = (out / "data" / f"{name}.js").read_text(encoding="utf-8")
+    head = f"Board.put({json.dumps(name)},"
+    assert text.startswith(head) and text.endswith(")\n")
+    return json.loads(text[len(head) : -2])
+
+
+def lines(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row[0]: dict(zip(model.COLUMNS, row, strict=True)) for row in table["rows"]}
+
+
+def test_a_tables_rows_say_what_the_table_says(mixed):
+    known = Known(declared={"mine": 20})
+    found = lines(model.table_model(mixed, ["fake"], known))
+    by_name = {row.entry: row for row in mixed.table.rows}
+    mine, row = found["mine"], by_name["mine"]
+    assert mine["value"] == pytest.approx(row.value, rel=1e-3) and mine["skill"] == pytest.approx(row.skill, rel=1e-2)
+    assert mine["rank"] == row.rank and mine["states"] == "ooo" and mine["declared"] == 20
+    assert mine["values"] == pytest.approx([0.1, 0.12, 0.09]) and len(mine["keys"]) == 3 * 12
+    assert found["broken"]["states"] == "oxo" and found["broken"]["failures"] == {"diverged": 1}
+    assert found["broken"]["value"] is None and found["broken"]["median"] == pytest.approx(0.105)
+    assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"]["reason"]
+    assert found["floor"]["anchor"] == "floor" and found["floor"]["skill"] == pytest.approx(0, abs=1e-3)
+
+
+def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):
+    by_name = {row.entry: row for row in mixed.table.rows}
+    keys = list(by_name["mine"].keys)
+    line = {"verdict": "verified", "claimed": {"keys": keys}}
+    assert model.badges(by_name["mine"], 0, line) == ["verified"]
+    assert model.badges(by_name["mine"], 2, line | {"verdict": "disputed"}) == ["disputed", "older code"]
+    assert model.badges(by_name["mine"], 0, line | {"verdict": "not comparable"}) == ["claimed"]
+    assert model.badges(by_name["raw"], 0, None) == ["claimed", "untuned"]
+
+
+def test_a_suite_has_a_section_for_what_is_on_several_tasks(mixed):
+    second = made(ANCHORS | {"mine": [0.3, 0.2, 0.25], "broken": [0.1, 0.1, 0.11]}, "fake/two")
+    lone = made(
+        {"floor": [1.0] * 3, "guess": [0.5, 0.6, 0.4]},
+        "fake/three",
+        floor={"slots": ("model",)},
+        guess={"slots": ("model",)},
+    )
+    suite = model.suite_model("other", "a doc", [mixed, second, lone], Known())
+    first, *singles = suite["sections"]
+    assert (
+        first["kind"] == "tasks"
+        and first["slots"] == ["optimizer"]
+        and [t[0] for t in first["tasks"]] == ["fake/one", "fake/two"]
+    )
+    shown = {row["entry"]: row for row in first["rows"]}
+    assert shown["reference"]["skill"] == pytest.approx(1, abs=0.01) and shown["reference"]["rank"][0] == 1
+    assert (
+        shown["part"]["skill"] is None
+        and shown["part"]["reason"] == "on 1 of 2 tasks"
+        and shown["part"]["rank"] is None
+    )
+    assert shown["broken"]["cells"][0][1] == "oxo" and shown["broken"]["ok"] == 5 and shown["broken"]["seeds"] == 6
+    assert shown["mine"]["badges"] == ["claimed", "older code"]
+    assert [one["tasks"][0][0] for one in singles] == ["fake/three"] and singles[0]["axis"][0] == "error"
+    assert suite["records"] == 17 + 12 + 6 and suite["failed"] == 1 and "cpu" in suite
+
+
+def test_a_shared_table_counts_once_in_each_suite(mixed):
+    """Its own suite's name is that of the plan it was first built from."""
+    second = made(ANCHORS | {"mine": [0.3, 0.2, 0.25]}, "fake/two")
+    other = replace(second, table=replace(second.table, suite="elsewhere"))
+    (first, *_) = model.suite_model("fake", "", [mixed, other], Known())["sections"]
+    assert len(first["tasks"]) == 2
+
+
+def test_the_sentence_counts_leaders_and_the_seeds_that_would_part_them():
+    rng = np.random.default_rng(1)
+    a = {"a": list(rng.normal(0.50, 0.1, 5)), "b": list(rng.normal(0.45, 0.1, 5)), "c": [0.1, 0.11, 0.09, 0.1, 0.1]}
+    ranks: list[Any] = [("a", (1, 2)), ("b", (1, 2)), ("c", (3, 3)), ("d", None)]
+    told = comparing.sentence(ranks, a, "linear")
+    assert re.fullmatch(r"2 of 3 ranked entries are inseparable at the top; separating a from b needs about \d+ seeds "
+                        r"\(5 are there\)\. 1 more is unranked\.", told)  # fmt: skip
+    same = comparing.sentence(ranks[:2], {"a": a["a"], "b": a["a"]}, "linear")
+    assert "no feasible number of seeds" in same
+    assert (
+        comparing.sentence([("a", (1, 1)), ("b", (2, 2))], a, "linear")
+        == "a leads alone, ahead of 1 other ranked entry."
+    )
+    assert comparing.sentence([("a", None), ("b", None)], {}, "linear") == "None of 2 entries is ranked yet."
+
+
+def test_duels_are_of_the_ranked_and_profiles_of_what_has_ratios(mixed):
+    found = comparing.duels(mixed.table, "closed")
+    assert "raw" not in found["entries"] and found["entries"][0] == "reference"
+    place = found["entries"].index("broken")
+    assert found["wins"][0][place] == 1.0 and found["wins"][place][0] == 0.0 and found["wins"][0][0] is None
+    assert (
+        found["profile"]["ratios"][0] == 1 and max(found["profile"]["shares"][place]) <= 2 / 3 + 1e-3
+    )  # a failure counts
+    up = replace(ERROR, better="max", scale="linear")
+    assert "profile" not in comparing.duels(replace(mixed.table, metric=up), "closed")
+
+
+def test_bands_are_over_seeds_and_end_where_a_run_failed():
+    steps, mid, low, high = curves.band(
+        [([0, 10, 20], [3, 2, 1], True), ([0, 10], [5, 4], True), ([0, 10], [9, 9], False)]
+    )
+    assert steps == [0, 10, 20]
+    assert list(mid) == [5, 4, 2.5] and list(low) == [3, 2, 1] and list(high) == [9, 9, 4]
+    many = [list(range(1000)), list(range(1000)), True]
+    assert len(curves.band([tuple(many)])[0]) == curves.POINTS  # type: ignore[list-item]
+
+
+def test_curves_share_their_steps(mixed):
+    order = {row.entry: i for i, row in enumerate(mixed.table.rows)}
+    found = curves.of_table(mixed.rows, order, None, lambda record: record["curves"])
+    assert found["names"] == ["loss", "val_error", "rate"] and len(found["xs"]) == 1
+    line = next(one for one in found["lines"] if one[0] == order["mine"])
+    assert line[7] == 3 and len(line[4]) == len(found["xs"][0]) and line[5] != 0
+
+
+def test_the_nearest_baseline_differs_in_the_fewest_leaves():
+    base = {"near": {"a": {"x": 1, "y": [1, 2]}}, "far": {"a": {"x": 5, "y": 0}}, "me": {"a": {"x": 2, "y": [1, 2]}}}
+    assert records.nearest("me", base["me"], base) == ("near", [("a.x", 2, 1)])
+    assert records.nearest("me", base["me"], {"me": base["me"]}) is None
+    assert records.difference({"a": 1}, {"b": 1}) == [("a", 1, None), ("b", None, 1)]
+
+
+def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
+    content = site.Content([("fake", "doc", [mixed]), ("again", "doc", [mixed])], curves=lambda record: record["curves"],
+                           baselines=frozenset(MIXED), submit="<h1>How</h1>")  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "old.js").write_text("left over")
+    page = site.write(content, tmp_path)
+    index = chunk(tmp_path, "index")
+    assert page == tmp_path / "index.html" and not (tmp_path / "data" / "old.js").exists()
+    assert [one["name"] for one in index["suites"]] == ["fake", "again"] and len(index["tables"]) == 1
+    assert chunk(tmp_path, "table-0")["suites"] == ["fake", "again"]
+    stored = {r["key"]: r for r in mixed.records}
+    seen = {}
+    for path in (tmp_path / "data" / "records").glob("*.js"):
+        held = chunk(tmp_path, f"records/{path.stem}")
+        for one in held["records"]:
+            assert one["key"].startswith(path.stem) and len(path.stem) == index["digits"]
+            seen[one["key"]] = (one, held["shared"])
+    assert seen.keys() == stored.keys()
+    one, shared = seen[next(k for k, r in stored.items() if r["status"] == "diverged")]
+    assert shared[one["config"]] == stored[one["key"]]["config"] and one["again"].startswith(
+        "bench run task=fake/one entry=broken seed=1"
+    )
+    assert "curves" not in one and "components" not in one and shared[one["near"]][1]
+    scripts = re.findall(r'(?:src|href)="([^"#]+)"', page.read_text())
+    assert scripts and all((tmp_path / name).is_file() for name in scripts)
+    assert "connect-src 'none'" in page.read_text() and "unsafe-inline' " not in page.read_text().split("style-src")[0]
+
+
+def test_numbers_that_are_not_finite_become_null_and_html_stays_text(tmp_path):
+    content = site.Content(
+        [], curves=lambda record: {}, claims=[{"id": NASTY, "verdict": "mixed", "x": math.nan, "y": [math.inf]}]
+    )
+    page = site.write(content, tmp_path)
+    assert chunk(tmp_path, "claims") == [{"id": NASTY, "verdict": "mixed", "x": None, "y": [None]}]
+    assert NASTY not in page.read_text()
+
+
+def test_the_board_of_a_large_suite_is_small_before_its_curves(tmp_path):
+    """A tenth of 200 × 30 in each direction: what a row and what a table weigh, put together."""
+    from benchmarks.board import weight
+
+    site.write(synthetic(20, 3), tmp_path)
+    assert weight(tmp_path) < 0.9  # benchmarks/board.py measures the whole against 3 MB
+
+
+def test_parts_by_others_are_as_their_list_says():
+    told = dict(re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", (VENDOR / "VENDORED.md").read_text(), re.M))
+    files = {path.name for path in VENDOR.iterdir() if path.suffix in (".js", ".css")}
+    assert told.keys() == files
+    for name, digest in told.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+    assert {"LICENSE-tabulator.txt", "LICENSE-uplot.txt"} <= {path.name for path in VENDOR.iterdir()}
+
+
+def test_figures_that_are_not_drawn_say_why(monkeypatch):
+    drawings = [
+        figures.Drawing("toy/one", "One", "Caption.", "<svg></svg>", 3, notes=("median of 3 seeds",)),
+        figures.Drawing("toy/two", "Two", cells=3, missing=2),
+        figures.Drawing("toy/three", "Three", error="f.yaml: <no>"),
+    ]
+    monkeypatch.setattr(figures, "of_families", lambda families, words: drawings)
+    drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
+    assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
+    assert (
+        missing["reason"] == "2 of 3 cells have no record"
+        and missing["command"].endswith("--run")
+        and wrong["reason"] == "f.yaml: <no>"
+    )
+
+
+def test_the_document_on_submitting_is_html_without_raw_html(tmp_path, monkeypatch):
+    path = tmp_path / "submitting.md"
+    path.write_text("# How\n\n<script>alert(1)</script>\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
+    monkeypatch.setattr(collect, "SUBMITTING", path)
+    html = collect.document()
+    assert "<h1>How</h1>" in html and "<table>" in html and "<script" not in html
+
+
+def test_the_command_builds_a_board(bench, tmp_path):
+    done = bench("browse", "task=toy/line", "entry=zero", "preset=smoke", "--no-open", "--out", "board")
+    assert done.returncode == 0, done.stderr
+    assert chunk(tmp_path / "board", "index")["tables"][0][0] == "toy/line"
+    assert lines(chunk(tmp_path / "board", "table-0"))["zero"]["reason"].startswith("missing")
