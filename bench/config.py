@@ -318,6 +318,7 @@ def _seed(value: Any) -> int:
 CHOICES = {
     "transport": ("pipe", "call"),
     "reuse": ("local", "ledger", "none"),
+    "keep": ("none", "predictions"),
     "wandb": ("off", "offline", "online"),
 }
 

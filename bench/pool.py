@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bench.data import cache_dir
 from bench.process import send_frame, take_frame
 
 GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps in
+KINDS = {"prepare": b"p", "cell": b"c", "rescore": b"r"}  # what a job's process does, as the fork server is told
 
 
 def python_path() -> list[str]:
@@ -89,22 +90,28 @@ class Pool:
         """The fork server's process, once there is one."""
         return self._server.pid if self._server else None
 
-    def _launch(self, name: Any, kind: str, job: Any) -> None:
+    def _launch(self, name: Any, kind: str, job: Any, beside: Mapping[str, Any] | None = None) -> None:
         if self._server is None or self._server.poll() is not None:
             self._start_server()
         assert self._sock is not None
         ours, theirs = socket.socketpair()
-        socket.send_fds(self._sock, [b"p" if kind == "prepare" else b"c"], [theirs.fileno()])
+        socket.send_fds(self._sock, [KINDS[kind]], [theirs.fileno()])
         theirs.close()
-        send_frame(ours, {"job": asdict(job)})
+        send_frame(ours, {"job": asdict(job), **(beside or {})})
         ours.setblocking(False)
         self.running[name] = _Running(name, ours, job.seconds)
         self._selector.register(ours, selectors.EVENT_READ, self.running[name])
 
     def run(
-        self, jobs: Iterable[tuple[Any, str, Any]], idle: Callable[[], None] = lambda: None
+        self,
+        jobs: Iterable[tuple[Any, str, Any] | tuple[Any, str, Any, Mapping[str, Any]]],
+        idle: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Any, dict[str, Any], bytes]]:
-        """(name, kind, job)s in; (name, outcome, curves) out, as they end. `idle` is called a few times a second."""
+        """(name, kind, job)s in; (name, outcome, curves) out, as they end. `idle` is called a few times a second.
+
+        A fourth item tells the process more: `{"keep": True}` a cell's, whose predictions then follow its curves
+        (`bench.keeping.split`); `{"kept": path}` one that rescores.
+        """
         waiting = iter(jobs)
         exhausted = False
         while True:

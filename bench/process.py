@@ -128,9 +128,10 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
         _entry_process(theirs, grants)
     theirs.close()
     isolation.close_memory()
-    job = execute.Job(**_read_job(conn)["job"])
+    message = _read_job(conn)
+    job = execute.Job(**message["job"])
     private = tempfile.mkdtemp(prefix="cell-")
-    outcome = _score(execute, job, ours, entry, _start_of(job, private))
+    outcome, kept = _score(execute, job, ours, entry, _start_of(job, private), bool(message.get("keep")))
     _kill_descendants()
     shutil.rmtree(private, ignore_errors=True)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -143,7 +144,22 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
     }
     if outcome["status"] not in ("ok", "diverged"):
         outcome["output"] = _tail(sink)
-    send_frame(conn, {k: v for k, v in outcome.items() if k != "curves"}, npz(outcome.get("curves", {})))
+    _send_outcome(conn, outcome, kept)
+
+
+def rescore_process(conn: socket.socket) -> None:
+    """Score what is kept of a cell, with the task's code of now. Nothing is trained; there is no entry's process."""
+    from bench import execute, keeping
+
+    _lead(conn)
+    message = _read_job(conn)
+    _redirect()
+    _send_outcome(conn, keeping.rescored(execute.Job(**message["job"]), Path(message["kept"])))
+
+
+def _send_outcome(conn: socket.socket, outcome: dict[str, Any], kept: bytes = b"") -> None:
+    head = {name: value for name, value in outcome.items() if name != "curves"}
+    send_frame(conn, head, npz(outcome.get("curves", {})) + kept)
 
 
 def _lead(conn: socket.socket) -> None:
@@ -356,10 +372,17 @@ class _Guard:
         return rest[0]
 
 
-def _score(execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[str, Any]) -> dict[str, Any]:
+def _score(
+    execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[str, Any], keep: bool
+) -> tuple[dict[str, Any], bytes]:
+    """The outcome, and the file of predictions if they are to be kept and can be."""
     scorer, outcome = execute.opened(job)
     if scorer is None:
-        return dict(outcome)
+        return dict(outcome), b""
+    if keep:
+        from bench.keeping import Keeper
+
+        scorer = Keeper(scorer.task, scorer.problem)
     guard = _Guard(screening.Connection(sock), pid, time.monotonic() + job.seconds, job)
     try:
         guard.send(start)
@@ -378,7 +401,9 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[st
         outcome = scorer.finish({"status": "failed", "reason": f"{type(error).__name__}: {error}"}, None)
     sock.close()
     outcome["costs"]["evaluations"] = guard.evaluations
-    return dict(outcome)
+    if not keep:
+        return dict(outcome), b""
+    return {**outcome, "kept": {"bytes": len(scorer.content), "reason": scorer.lost}}, scorer.content
 
 
 def _watched(scorer: Any, guard: _Guard) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,11 +17,13 @@ from bench.store import Store, write_atomically
 
 POINTS = 60  # of a curve kept in the ledger
 SETTLED = ("ok", "diverged")
+OWN = ("kept", "unkept")  # what a record says of this machine's files
 
 
 def thin(points: Any, count: int = POINTS) -> list[list[float]]:
-    """At most `count` points of a curve (2, n), the first and the last among them."""
-    steps, values = (list(map(float, row)) for row in points)
+    """At most `count` finite points of a curve (2, n), the first and the last among them; where a run diverges its curve ends."""
+    finite = [(float(x), float(y)) for x, y in zip(*points, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    steps, values = [x for x, _ in finite], [y for _, y in finite]
     if len(steps) > count:
         index = sorted({round(i * (len(steps) - 1) / (count - 1)) for i in range(count)})
         steps, values = [steps[i] for i in index], [values[i] for i in index]
@@ -76,7 +79,9 @@ def _disagree(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def _line(store: Store, record: Mapping[str, Any], old: Mapping[str, Any] | None) -> str:
     """The ledger line of a record that takes the place of `old`; empty, with a report, if the two are in conflict."""
-    more: dict[str, Any] = {"curves": {n: thin(points) for n, points in store.curves(record).items() if len(points[0])}}
+    more: dict[str, Any] = {
+        "curves": {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]}
+    }
     if old is not None and old["key"] == record["key"]:
         if _disagree(old, record):
             store.reports.append(
@@ -87,7 +92,8 @@ def _line(store: Store, record: Mapping[str, Any], old: Mapping[str, Any] | None
             return ""
         if "recertified" in old:
             more["recertified"] = old["recertified"]
-    return json.dumps({**record, **more}, sort_keys=True, allow_nan=False)
+    shown = {name: value for name, value in record.items() if name not in OWN}
+    return json.dumps({**shown, **more}, sort_keys=True, allow_nan=False)
 
 
 def publish(store: Store, records: Iterable[Mapping[str, Any]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -62,6 +62,10 @@ def record_of(cell: Cell, outcome: Mapping[str, Any], settings: Any, started: st
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     }
+    if outcome.get("kept"):
+        record["kept"] = bool(outcome["kept"]["bytes"])
+        if outcome["kept"]["reason"]:
+            record["unkept"] = outcome["kept"]["reason"]
     for name in ("reason", "traceback", "output"):
         if outcome.get(name):
             record[name] = outcome[name]
@@ -90,6 +94,8 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
 
     Raises BenchError if the results folder cannot be written: before anything runs, or at once when a disk fills.
     """
+    if settings.keep != "none" and settings.transport == "call":
+        raise BenchError("keep=predictions needs transport=pipe: a call in this process keeps nothing")
     found = states(plan, store, settings)
     todo = [cell for cell in plan.cells() if found[cell.key].rerun]
     summary = Summary(fresh=len(found) - len(todo))
@@ -102,10 +108,10 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
     speed = calibration.score(store.root / ".cache") if calibration.wanted(todo) else None
     progress = Progress(len(todo), summary.fresh, int(settings.workers), expected(todo, store))
     try:
-        for record, curves in _outcomes(todo, store, settings, progress, summary):
+        for record, curves, kept in _outcomes(todo, store, settings, progress, summary):
             if speed is not None:
                 record["provenance"]["calibration"] = speed
-            store.put(record, curves)
+            store.put(record, curves, kept)
             store.release(record["key"])
             summary.held.discard(record["key"])
             summary.ran += 1
@@ -145,7 +151,7 @@ def _check_writable(store: Store) -> None:
 
 def _outcomes(
     todo: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+) -> Iterator[tuple[dict[str, Any], bytes, bytes]]:
     runnable: list[Cell] = []
     for cell in todo:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -154,7 +160,7 @@ def _outcomes(
 
             outcome = lost("unavailable", f"needs {', '.join(cell.absent)}; install it, then run the same command")
             outcome["costs"] |= {"cpu_total": 0.0, "wall": 0.0}
-            yield record_of(cell, outcome, settings, now), b""
+            yield record_of(cell, outcome, settings, now), b"", b""
         else:
             runnable.append(cell)
     if settings.transport == "call":
@@ -163,7 +169,9 @@ def _outcomes(
         yield from _pooled(runnable, store, settings, progress, summary)
 
 
-def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _called(
+    cells: list[Cell], store: Store, settings: Any, summary: Summary
+) -> Iterator[tuple[dict[str, Any], bytes, bytes]]:
     from bench.execute import call
     from bench.process import npz
 
@@ -172,7 +180,7 @@ def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) ->
             continue
         now = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = call(job_of(cell, settings))
-        yield record_of(cell, outcome, settings, now), npz(outcome.get("curves", {}))
+        yield record_of(cell, outcome, settings, now), npz(outcome.get("curves", {})), b""
 
 
 @cache
@@ -198,16 +206,26 @@ def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
     return True
 
 
+def prepare(pool: Any, cells: Iterable[Cell], settings: Any) -> None:
+    """Make or find the data of the cells' tasks, once each; what cannot be done, each cell says in its own outcome."""
+    ready: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        ready.setdefault((cell.target, str(sorted(cell.params.items()))), cell)
+    for _ in pool.run([(name, "prepare", job_of(cell, settings)) for name, cell in ready.items()]):
+        pass
+
+
 def _pooled(
     cells: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+) -> Iterator[tuple[dict[str, Any], bytes, bytes]]:
+    from bench.keeping import split
     from bench.pool import Pool
 
     by_key = {cell.key: cell for cell in cells}
     started: dict[str, str] = {}
     skip = {cell.key for cell in cells if store.get(cell.key) is not None}  # reruns: a record is there already
 
-    def jobs() -> Iterator[tuple[str, str, Any]]:
+    def jobs() -> Iterator[tuple[str, str, Any, Mapping[str, Any]]]:
         for cell in cells:
             if not _claim(cell, store, summary):
                 progress.ended(cell.key, None)
@@ -218,7 +236,7 @@ def _pooled(
                 summary.elsewhere += 1
                 continue
             started[cell.key] = datetime.now(UTC).isoformat(timespec="seconds")
-            yield cell.key, "cell", job_of(cell, settings)
+            yield cell.key, "cell", job_of(cell, settings), {"keep": settings.keep == "predictions"}
 
     touched = time.monotonic()
 
@@ -231,13 +249,8 @@ def _pooled(
                 store.touch(running)
 
     with Pool(int(settings.workers), [store.root, cache_dir()]) as pool:
-        ready: dict[tuple[str, str], Any] = {}
-        for cell in cells:
-            ready.setdefault((cell.target, str(sorted(cell.params.items()))), cell)
-        prepare = [(name, "prepare", job_of(cell, settings)) for name, cell in ready.items()]
-        for _ in pool.run(prepare):
-            pass  # what prepare could not do, each cell says in its own record
-        for key, outcome, curves in pool.run(jobs(), idle):
+        prepare(pool, cells, settings)
+        for key, outcome, body in pool.run(jobs(), idle):
             outcome["costs"].setdefault("cpu_total", 0.0)
             outcome["costs"].setdefault("wall", 0.0)
-            yield record_of(by_key[key], outcome, settings, started[key]), curves
+            yield record_of(by_key[key], outcome, settings, started[key]), *split(outcome, body)

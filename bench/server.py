@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.isolation import readable, without
-from bench.process import PDEATHSIG, prctl, prepare_process, scorer_process
+from bench.process import PDEATHSIG, prctl, prepare_process, rescore_process, scorer_process
 
 _MADV_COLLAPSE = 25  # Linux 6.1
 
 
 def serve(fd: int, withheld: Sequence[str]) -> None:
-    """Fork a scorer for every socket that arrives on `fd`, until the parent is gone.
+    """Fork a process for every socket that arrives on `fd`, until the parent is gone: a scorer, or what its byte asks for.
 
     withheld: folders that no entry may read, such as the results and the data.
     """
@@ -63,6 +63,8 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
                 conn = socket.socket(fileno=fds[0])
                 if message == b"p":
                     prepare_process(conn)
+                elif message == b"r":
+                    rescore_process(conn)
                 else:
                     scorer_process(conn, grants)
                 code = 0

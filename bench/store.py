@@ -1,6 +1,7 @@
 """Records on disk.
 
     results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records and curves, one pair an attempt
+    results/local/<key[:2]>/<key>.<attempt>.pred         predictions, where they were kept (`bench.keeping`)
     results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
 
 A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
@@ -112,18 +113,24 @@ class Store:
         except OSError as problem:
             self.reports.append(f"{path} is damaged ({error}) and could not be moved aside: {problem}")
 
-    def put(self, record: Mapping[str, Any], curves: bytes = b"") -> Path:
-        """Store a record as the next attempt of its key. The curves go first, so a record never lacks them."""
+    def put(self, record: Mapping[str, Any], curves: bytes = b"", kept: bytes = b"") -> Path:
+        """Store a record as the next attempt of its key. Curves and predictions go first, so a record never lacks them."""
         key = record["key"]
         taken = [int(path.suffixes[0][1:]) for path in self.attempts(key)]
         attempt = max(taken, default=0) + 1
         folder = self.local / key[:2]
         if curves:
             write_atomically(folder / f"{key}.{attempt}.npz", curves)
+        if kept:
+            write_atomically(folder / f"{key}.{attempt}.pred", kept)
         path = folder / f"{key}.{attempt}.json"
         text = json.dumps({**record, "attempt": attempt}, indent=1, sort_keys=True, allow_nan=False)
         write_atomically(path, text.encode())
         return path
+
+    def kept(self, record: Mapping[str, Any]) -> Path:
+        """The file of a record's predictions, which is there if it says `kept`."""
+        return self.local / record["key"][:2] / f"{record['key']}.{record.get('attempt', 1)}.pred"
 
     def curves(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """name -> array (2, n) of steps and values; those thinned into a ledger line otherwise; {} if none."""

@@ -15,7 +15,7 @@ from bench.plan import Plan
 from bench.store import Store
 
 NAN = math.nan
-RUNNING = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # settings that change no cell
+RUNNING = ("results", "workers", "reuse", "retry", "transport", "limits", "keep", "wandb")  # they change no cell
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def _run(rows: Sequence[plan.Row], scratch: Store, settings: Any) -> None:
     if not rows:
         return
     own = settings.copy()
-    own.reuse, own.transport = "none", "pipe"
+    own.reuse, own.transport, own.keep = "none", "pipe", "none"
     if runner.run(plan.Plan(list(rows)), scratch, own).interrupted:
         raise KeyboardInterrupt
 

@@ -99,6 +99,8 @@ def do_show(options: argparse.Namespace) -> int:
     print(f"key      {record['key']}\nstatus   {record['status']}  {record.get('reason', '')}")
     for name, value in sorted(record["metrics"].items()):
         print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record["censored"] else ""))
+    if origin := record["provenance"].get("rescored_from"):
+        print(f"rescored from {origin['key']}, trained at commit {origin['commit']}")
     for name in ("params", "config", "costs", "provenance"):
         print(f"{name:8} {json.dumps(record[name], sort_keys=True)}")
     for name in ("traceback", "output"):

@@ -1,4 +1,4 @@
-"""`bench plan`, `run`, `tune` and `publish`."""
+"""`bench plan`, `run`, `rescore`, `tune` and `publish`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,23 @@ def do_run(options: argparse.Namespace) -> int:
               f"`bench table {' '.join(options.overrides)}` compares them")  # fmt: skip
     say(store)
     return 0 if summary.ok else (130 if summary.interrupted else 1)
+
+
+def do_rescore(options: argparse.Namespace) -> int:
+    """After a change of a metric only: score kept predictions again, and train nothing.
+
+    Takes the plan's stale cells whose older record was made with keep=predictions, and writes records of the code of now;
+    costs and curves are the old ones. That only metrics changed is your word: the changed modules are shown, and so is which
+    metric changed by how much. A cell whose data, monitored scores or asked-for predictions differ is left, with the reason.
+    """
+    from bench import rescore
+
+    request, store, made = asked(options.overrides)
+    outcome = rescore.rescore(made, store, request.settings)
+    json_ = options.format == "json"
+    print(json.dumps(rescore.as_json(outcome), indent=1) if json_ else "\n".join(rescore.as_text(outcome)))
+    say(store)
+    return 130 if outcome.interrupted else 1 if outcome.left else 0
 
 
 def do_tune(options: argparse.Namespace) -> int:
@@ -147,6 +164,7 @@ def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
     verb(verbs, "plan", do_plan)
     verb(verbs, "run", do_run)
+    verb(verbs, "rescore", do_rescore)
     tuning = verb(verbs, "tune", do_tune)
     amount = tuning.add_mutually_exclusive_group()
     amount.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")
