@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 # prctl options
+PDEATHSIG, SUBREAPER = 1, 36
 _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVS = 4, 22, 38
 _FILTER = 2  # SECCOMP_MODE_FILTER
 
@@ -70,6 +71,12 @@ _X32 = 0x40000000  # x86-64's second table of calls starts here
 
 
 @cache
+def prctl(option: int, value: int) -> None:
+    """An option of this process; nothing where there is no such call."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 

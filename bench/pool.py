@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import cache_dir
-from bench.process import send_frame, take_frame
+from bench.frames import send_frame, take_frame
 
 GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps in
 KINDS = {"prepare": b"p", "cell": b"c", "rescore": b"r"}  # what a job's process does, as the fork server is told

@@ -8,58 +8,23 @@ itself down: the outcome says how it ended.
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import resource
-import select
 import shutil
 import signal
 import socket
-import struct
-import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import isolation, screening
-from bench.contract import BenchError
+from bench.entry_process import entry_process
+from bench.frames import send_frame, take_frame
+from bench.guard import Ended, Guard, kill_descendants
+from bench.kernel import PDEATHSIG, SUBREAPER, prctl
 
 TAIL = 4000  # characters of a cell's own output that a failed record keeps
-PDEATHSIG, _SUBREAPER = 1, 36  # prctl options (Linux)
-
-
-# ---------------------------------------------------------------- frames between parent and scorer: JSON and bytes
-
-
-def send_frame(sock: socket.socket, head: Any, body: bytes = b"") -> None:
-    """[8 bytes][8 bytes] lengths, JSON, bytes."""
-    text = json.dumps(head).encode()
-    sock.sendall(struct.pack("<QQ", len(text), len(body)) + text + body)
-
-
-def take_frame(buffer: bytearray) -> tuple[Any, bytes] | None:
-    """The first whole frame of `buffer`, removed from it; None while it is incomplete."""
-    if len(buffer) < 16:
-        return None
-    head, body = struct.unpack_from("<QQ", buffer)
-    if len(buffer) < 16 + head + body:
-        return None
-    frame = json.loads(bytes(buffer[16 : 16 + head])), bytes(buffer[16 + head : 16 + head + body])
-    del buffer[: 16 + head + body]
-    return frame
-
-
-def prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-# ---------------------------------------------------------------- a cell: the scorer and the entry's process
 
 
 def _redirect() -> Any:
@@ -89,19 +54,6 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
             return dict(frame[0])
 
 
-@dataclass(frozen=True)
-class AxisSeeds:
-    """What stands for `bench.contract.Seeds` in an entry's process: the numbers of its axes, and no way back from them."""
-
-    numbers: Mapping[str, int]
-
-    def __call__(self, axis: str) -> int:
-        """The seed of `axis`; KeyError if an entry has no such axis."""
-        if axis not in self.numbers:
-            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
-        return self.numbers[axis]
-
-
 def prepare_process(conn: socket.socket) -> None:
     """Make or find a task's data, tell the parent how that ended."""
     from bench import execute
@@ -117,7 +69,7 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
     from bench import execute
 
     _lead(conn)
-    prctl(_SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
+    prctl(SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
     started = time.monotonic()
     sink = _redirect()
     ours, theirs = socket.socketpair()
@@ -125,14 +77,14 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
     if entry == 0:
         ours.close()
         conn.close()
-        _entry_process(theirs, grants)
+        entry_process(theirs, grants)
     theirs.close()
     isolation.close_memory()
     message = _read_job(conn)
     job = execute.Job(**message["job"])
     private = tempfile.mkdtemp(prefix="cell-")
     outcome, kept = _score(execute, job, ours, entry, _start_of(job, private), bool(message.get("keep")))
-    _kill_descendants()
+    kill_descendants()
     shutil.rmtree(private, ignore_errors=True)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_entry = children.ru_utime + children.ru_stime
@@ -214,164 +166,6 @@ def npz(curves: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _entry_process(sock: socket.socket, grants: isolation.Grants) -> None:
-    """The entry's side: receive the public data, run, serve predictions, report costs. Never returns."""
-    from bench import execute, wire
-
-    code = 1
-    try:
-        prctl(PDEATHSIG, signal.SIGKILL)
-        _close_all_but(sock.fileno())
-        link = wire.Connection(sock)
-        start = link.recv()
-        _limit_memory(start["job"]["memory_mb"])
-        isolation.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
-        # run_entry makes its seeds from the cell's, which this process is not told: it gets their numbers instead
-        vars(execute)["Seeds"] = lambda *_: AxisSeeds(start["seeds"])
-        job = execute.Job(**start["job"], seed=0, cache=os.devnull)
-        public = link.recv()
-        report, solution, log = execute.run_entry(job, public, _PipeChannel(link))
-        try:
-            link.send(["done", execute.report_of(report, solution, log)])
-        except TypeError as error:  # an object that is no plain value
-            report = {"status": "failed", "reason": f"solution: {error}"}
-            link.send(["done", execute.report_of(report, execute.Solution(), log)])
-        while True:
-            kind, *rest = link.recv()
-            if kind == "close":
-                if log is not None:
-                    log.book()
-                link.send(["cpu", dict(log.cpu) if log is not None else {}])
-                break
-            if log is None:
-                break
-            log.paused_until_now()
-            with log.phase("predict"):
-                _serve(link, solution.predict, rest[0])
-        code = 0
-    except EOFError:
-        code = 0  # the scorer is gone, and with it the cell
-    except BaseException:
-        traceback.print_exc()  # to the cell's own output, of which the record keeps the end
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
-
-
-def _close_all_but(kept: int) -> None:
-    """Close every file this process inherited but its standard streams and `kept`."""
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2 and int(name) != kept:
-            try:
-                os.close(int(name))
-            except OSError:
-                pass  # the list's own
-
-
-def _limit_memory(megabytes: int) -> None:
-    """RLIMIT_DATA above what the fork server's image already holds."""
-    if sys.platform != "linux":
-        return
-    with open("/proc/self/status") as status:
-        used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
-    limit = used + megabytes * 2**20
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any]) -> None:
-    from bench import wire
-
-    try:
-        if predict is None:
-            raise BenchError("the solution has no predict")
-        frame = wire.encode(["output", predict(*inputs)])
-    except Exception as error:  # told to the scorer, which makes it the cell's failure
-        frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
-    link.sock.sendall(frame)
-
-
-class _PipeChannel:
-    """`log.evaluate` over the pipe: the scorer asks for predictions until it has its scores."""
-
-    def __init__(self, link: Any) -> None:
-        self.link = link
-
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        self.link.send(["evaluate", step])
-        while True:
-            kind, *rest = self.link.recv()
-            if kind == "scores":
-                return rest[0], rest[1]
-            _serve(self.link, predict, rest[0])
-
-
-class _Ended(Exception):
-    """The entry's process ended, or was ended, before it was done."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-@dataclass
-class _Guard:
-    """The pipe to the entry's process, watched: wall time, memory of the process tree, death."""
-
-    link: Any
-    pid: int
-    deadline: float
-    job: Any
-    evaluations: int = 0
-    ended: _Ended | None = None
-    checked: float = field(default_factory=time.monotonic)
-
-    def recv(self) -> list[Any]:
-        while not select.select([self.link.sock], [], [], 0.1)[0]:
-            now = time.monotonic()
-            if now > self.deadline:
-                raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
-            if now - self.checked > 0.5:
-                self.checked = now
-                used = _tree_memory(self.pid)
-                if used > (self.job.memory_mb + 400) * 2**20:
-                    told = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
-                    raise self._end("oom", told)
-        try:
-            return self.link.recv()
-        except (EOFError, ConnectionError):
-            raise self._death() from None
-        except (ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
-            raise self._end("failed", f"it sent what is no message: {error}") from error
-
-    def send(self, value: Any) -> None:
-        try:
-            self.link.send(value)
-        except (BrokenPipeError, ConnectionError):
-            raise self._death() from None
-
-    def _end(self, status: str, reason: str) -> _Ended:
-        _kill_descendants()
-        self.ended = _Ended(status, reason)
-        return self.ended
-
-    def _death(self) -> _Ended:
-        if self.ended is None:
-            _, status = os.waitpid(self.pid, 0)
-            if os.WIFSIGNALED(status):
-                reason = f"its process died of {signal.Signals(os.WTERMSIG(status)).name}"
-            else:
-                reason = f"its process left with exit code {os.waitstatus_to_exitcode(status)}"
-            self.ended = _Ended("crashed", reason)
-        return self.ended
-
-    def predict(self, *inputs: Any) -> Any:
-        self.send(["predict", list(inputs)])
-        kind, *rest = self.recv()
-        if kind != "output":
-            raise RuntimeError(screening.text(rest[0]))
-        return rest[0]
-
-
 def _score(
     execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[str, Any], keep: bool
 ) -> tuple[dict[str, Any], bytes]:
@@ -383,7 +177,7 @@ def _score(
         from bench.keeping import Keeper
 
         scorer = Keeper(scorer.task, scorer.problem)
-    guard = _Guard(screening.Connection(sock), pid, time.monotonic() + job.seconds, job)
+    guard = Guard(screening.Connection(sock), pid, time.monotonic() + job.seconds, job)
     try:
         guard.send(start)
         guard.send(dict(scorer.problem.public))
@@ -395,7 +189,7 @@ def _score(
         kind, *rest = guard.recv()
         outcome["costs"]["cpu"] = screening.seconds(rest[0])
         os.waitpid(pid, 0)
-    except _Ended as ended:
+    except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": str(ended)}, None)
     except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row
         outcome = scorer.finish({"status": "failed", "reason": f"{type(error).__name__}: {error}"}, None)
@@ -406,7 +200,7 @@ def _score(
     return {**outcome, "kept": {"bytes": len(scorer.content), "reason": scorer.lost}}, scorer.content
 
 
-def _watched(scorer: Any, guard: _Guard) -> dict[str, Any]:
+def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
     """Evaluate as the entry asks, until it reports; the report, screened."""
     budget, last = scorer.task.budget, 0
     while True:
@@ -416,49 +210,13 @@ def _watched(scorer: Any, guard: _Guard) -> dict[str, Any]:
             measured = {m.name for m in metrics if m.source == "score"} | {m.target.curve for m in metrics if m.target}
             return screening.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
-            raise _Ended("failed", f"it sent an unknown message {kind!r}")
+            raise Ended("failed", f"it sent an unknown message {kind!r}")
         step = screening.whole(rest[0])
         guard.evaluations += 1
         if step < last:
-            raise _Ended("failed", f"it evaluated at step {step} after step {last}")
+            raise Ended("failed", f"it evaluated at step {step} after step {last}")
         if budget.unit == "steps" and (step > budget.limit or guard.evaluations > budget.limit + 2):
             told = f"evaluation {guard.evaluations}, at step {step}"
-            raise _Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
+            raise Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
         last = step
         guard.send(["scores", *scorer.evaluate(step, guard.predict)])
-
-
-def _tree_memory(pid: int) -> int:
-    """Bytes held by a process and its descendants that are not shared with the fork server's image."""
-    import psutil
-
-    total = 0
-    try:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            memory = process.memory_info()
-            total += memory.rss - getattr(memory, "shared", 0)
-    except psutil.Error:
-        pass
-    return total
-
-
-def _kill_descendants() -> None:
-    """End every process below this one, and wait for them, so that their CPU time is counted.
-
-    Orphans of the entry are this process's own children, so no child left means no descendant left.
-    """
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
-        import psutil
-
-        for child in psutil.Process().children(recursive=True):
-            try:
-                child.kill()
-            except psutil.Error:
-                pass
-        time.sleep(0.002)

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.isolation import readable, without
-from bench.process import PDEATHSIG, prctl, prepare_process, rescore_process, scorer_process
+from bench.kernel import PDEATHSIG, prctl
+from bench.process import prepare_process, rescore_process, scorer_process
 
 _MADV_COLLAPSE = 25  # Linux 6.1
 
