@@ -55,7 +55,7 @@ function sectionTable(section) {
   const word = own ? own[0] : "skill";
   const several = section.kind === "tasks";
   const columns = [
-    shared.rank, shared.entry, badgesColumn(section.rows),
+    shared.rank, entryColumn(section.rows), badgesColumn(section.rows),
     { title: word, width: axisWidth() + 12, left: true, css: "axis", down: !own || own[2] === "max", head: axisHead(own ? `${own[0]} ${own[2] === "min" ? "↓" : "↑"}` : several ? "mean skill" : "skill", wide, ruled), value: (r) => r.skill,
       cell: (r) => interval(wide, r.skill, r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", rules, `${word} ${number(r.skill, 2)} ${range(r.lo, r.hi, 2)}`) },
     { title: own ? "value [95 %]" : "skill [95 %]", width: 146, left: true, css: "num", wide: true, down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, number(r.skill, own ? 3 : 2), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi, own ? 3 : 2)}`)) },

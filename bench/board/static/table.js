@@ -109,4 +109,5 @@ function trialsText(r) {
   return r.declared === null || r.declared === undefined ? here : `here ${here} / declared ${r.declared}`;
 }
 const trialsColumn = (rows) => ({ ...shared.trials, width: rows.some((row) => row.declared !== null) ? 164 : 64 });
+const entryColumn = (rows) => ({ ...shared.entry, width: Math.max(176, ...rows.map((row) => Math.min(280, 28 + 8.2 * row.entry.length + (row.anchor ? 66 : 0)))) });
 const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 186 : 100 });

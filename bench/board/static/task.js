@@ -62,7 +62,7 @@ function taskTable(table, rows, all, metric) {
   const cost = Object.fromEntries(Board.index.costs.map((name, i) => [name, (r) => r.costs[i]]));
   const numeric = (title, read, tip) => ({ title, width: 96, css: "num", wide: true, tip, value: read, cell: (r) => number(read(r)) });
   const columns = [
-    shared.rank, shared.entry, badgesColumn(rows),
+    shared.rank, entryColumn(rows), badgesColumn(rows),
     { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
       cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${value(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
     { title: "value [95 %]", width: 190, left: true, css: "num", wide: true, down: metric.better === "max", value: centre, cell: (r) => h("span", {}, value(r), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi)}`)) },
