@@ -15,7 +15,7 @@ const versions = (tasks) => { const all = [...new Set(tasks.map((task) => task[2
 function sectionTabs(data, chosen, name) {
   const tab = (one) => h("a", { href: address("suite", name, one.id), "aria-current": one === chosen ? "page" : null },
     one.kind === "tasks" ? `${one.slots.join(" + ")}${one.group === "closed" ? "" : ` (${one.group})`}` : one.tasks[0][1].split("/").at(-1) + (one.group === "closed" ? "" : `: ${one.division}`),
-    h("span", { class: "quiet" }, one.kind === "tasks" ? ` over ${one.tasks.length} tasks` : ` ${one.slots.join(", ")}`));
+    h("span", { class: "quiet" }, one.kind === "tasks" ? ` over ${plural(one.tasks.length, "task")}` : ` ${one.slots.join(", ")}`));
   const several = data.sections.filter((one) => one.kind === "tasks"), single = data.sections.filter((one) => one.kind !== "tasks");
   if (single.length <= FEW) return h("nav", { class: "tabs", "aria-label": "sections" }, data.sections.map(tab));
   const choice = h("select", { "aria-label": "tables of one task", onchange: () => { location.hash = address("suite", name, choice.value); } },
