@@ -303,7 +303,9 @@ def test_charts_are_sound_and_the_same_every_time(form, scale):
 
 
 def test_a_chart_of_nothing_is_empty():
-    parsed(board.chart({}, [("law", math.sqrt)], "x", "y", "log", "log", "line"))
+    """No x to draw a theory over, so no line and no legend; the axes keep their names."""
+    svg = parsed(board.chart({}, [("law", math.sqrt)], "x", "a_y", "log", "log", "line"))
+    assert "law" not in svg and "a_y" in svg
 
 
 # --- the command, on a stranger's task
