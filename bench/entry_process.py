@@ -43,11 +43,10 @@ def entry_process(sock: socket.socket, grants: isolation.Grants) -> None:
         start = link.recv()
         _limit_memory(start["job"]["memory_mb"])
         isolation.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
-        # run_entry makes its seeds from the cell's, which this process is not told: it gets their numbers instead
-        vars(execute)["Seeds"] = lambda *_: AxisSeeds(start["seeds"])
         job = execute.Job(**start["job"], seed=0, cache=os.devnull)
+        seeds: Any = AxisSeeds(start["seeds"])
         public = link.recv()
-        report, solution, log = execute.run_entry(job, public, _PipeChannel(link))
+        report, solution, log = execute.run_entry(job, public, _PipeChannel(link), seeds)
         try:
             link.send(["done", execute.report_of(report, solution, log)])
         except TypeError as error:  # an object that is no plain value

@@ -139,13 +139,14 @@ class Index:
             for folder in folders:
                 if len(folder.name) == 2 and folder.is_dir():
                     found[f"local/{folder.name}"] = stamp(folder.stat(), 0)
+        start = len(os.path.join(self.ledger, ""))
         for folder_name, _, names in os.walk(self.ledger):
             for name in names:
                 if name.endswith(".jsonl"):
                     path = os.path.join(folder_name, name)
                     with suppress(FileNotFoundError):
                         stat = os.stat(path)
-                        found[os.path.relpath(path, self.ledger).replace(os.sep, "/")] = stamp(stat, stat.st_size)
+                        found[path[start:].replace(os.sep, "/")] = stamp(stat, stat.st_size)
         return found
 
     def _changes(self, db: sqlite3.Connection, distrusted: frozenset[str]) -> Changes:

@@ -179,7 +179,7 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     kernel.drop_capabilities()
     if kernel.landlock_abi():
         own = Path("/proc/self"), READ_ONLY  # of the process that asks, so it cannot be granted beforehand
-        kernel.restrict_files([own, *without(grants, withheld)], private)
+        kernel.restrict_files([own, *(without(grants, withheld) if withheld else grants)], private)
     if kernel.filters():
         kernel.refuse_calls()
 

@@ -19,7 +19,6 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.machinery import PathFinder
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -233,6 +232,9 @@ class Digests:
 @cache
 def distribution(top: str) -> str:
     """`name version` of the installed distribution behind a top-level package, "absent" if there is none."""
+    # importing this takes 20 ms, which who only reads records can save
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
     try:
         return f"{top} {version(top)}"
     except PackageNotFoundError:

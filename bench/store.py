@@ -209,12 +209,15 @@ class Store:
     def _file(self, place: Place) -> Path:
         return self.root / place.unit / f"{place.key}.{place.attempt}.json"
 
-    def _lines(self, query: Callable[[], list[Place]]) -> list[dict[str, Any]]:
-        """The published records at the places that `query` finds. A line that is not where the index says: asked again."""
+    def _lines(self, query: Callable[[], list[Place]], asked: list[Place] | None = None) -> list[dict[str, Any]]:
+        """The published records at the places that `query` finds; asked: its answer, where it is known.
+
+        When a line is not where the index says, its file is read and the question asked again.
+        """
         found: list[dict[str, Any]] = []
         for _ in range(2):
             found, wrong, files = [], set(), defaultdict(list)
-            for place in query():
+            for place in query() if asked is None else asked:
                 if not place.local:
                     files[place.unit].append(place)
             for unit, places in files.items():
@@ -231,6 +234,7 @@ class Store:
             if not wrong:
                 break
             self.index.refresh(wrong)
+            asked = None
         return found
 
     def find(self, prefix: str) -> dict[str, Any]:
@@ -243,7 +247,7 @@ class Store:
         keys = local if len(local) > 1 else {place.key for place in places} - local
         if len(keys) > 1:
             raise BenchError(f"{len(keys)} records start with {prefix!r}; give more characters")
-        for record in self._lines(lambda: self.index.of_prefix(prefix)):
+        for record in self._lines(lambda: self.index.of_prefix(prefix), places):
             return record
         raise BenchError(f"no record starts with {prefix!r} in {self.root}; `bench plan` lists the cells of a plan")
 

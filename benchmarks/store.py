@@ -30,8 +30,10 @@ import numpy
 store = Store(Path(sys.argv[1]))
 start = time.monotonic()
 record = store.find(sys.argv[2])
-assert all(len(points[0]) for points in store.curves(record).values()) and store.curves(record)
-print(1000 * (time.monotonic() - start))
+curves = store.curves(record)
+took = time.monotonic() - start
+assert curves and all(len(points[0]) for points in curves.values())
+print(1000 * took)
 """
 
 

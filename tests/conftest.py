@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums split over threads end in other bits than a cell's one thread
+
 import pytest
 from filelock import FileLock
 

@@ -109,9 +109,9 @@ def test_public_data_stay_as_they_were(task, monkeypatch):
     kept: list[Any] = []
     run_entry = execute.run_entry
 
-    def watched(one, public, channel):
+    def watched(one, public, channel, seeds):
         before = wire.encode(dict(public))
-        result = run_entry(one, public, channel)
+        result = run_entry(one, public, channel, seeds)
         kept.append(before == wire.encode(dict(public)))
         return result
 

@@ -84,11 +84,10 @@ class Energy(Task):
         from tasks.grokking.groups import group
 
         p = self.params
-        table = group(p.group).table
-        size = len(table)
-        pairs, labels = torch.cartesian_prod(torch.arange(size), torch.arange(size)), table.reshape(-1)
+        found = group(p.group)
+        size, (pairs, labels) = found.order, found.products()
         if p.ratio:
-            count = math.floor(p.ratio * size * math.log(size)) if math.isfinite(p.ratio) else -1
+            count = found.sample_size(p.ratio)
             if not 1 < count <= size * size:
                 raise BenchError(
                     f"task.ratio={p.ratio}: {count} of the {size * size} pairs of {p.group}; give a ratio up to "

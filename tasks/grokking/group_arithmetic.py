@@ -105,17 +105,15 @@ class GroupArithmetic(ModularAddition):
         from tasks.grokking.groups import group
 
         p = self.params
-        table = group(p.group).table
-        size = len(table)
-        train = math.floor(p.ratio * size * math.log(size)) if math.isfinite(p.ratio) else -1
+        found = group(p.group)
+        size, train = found.order, found.sample_size(p.ratio)
         left = size * size - train
         if train < 1 or left < 2:
             raise BenchError(
                 f"task.ratio={p.ratio}: {train} training pairs of the {size * size} of {p.group}; give a ratio from "
                 f"{1 / (size * math.log(size)):.2g} to {(size * size - 2) / (size * math.log(size)):.3g}"
             )
-        pairs = torch.cartesian_prod(torch.arange(size), torch.arange(size))
-        labels = table.reshape(-1)
+        pairs, labels = found.products()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
         cuts = dict(zip(("train", "val", "monitor"), order.split([train, left // 2, left - left // 2]), strict=True))
         public = {"pairs": pairs[cuts["train"]], "labels": labels[cuts["train"]]}

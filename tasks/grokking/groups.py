@@ -46,6 +46,15 @@ class Group:
     def order(self) -> int:
         return len(self.table)
 
+    def products(self) -> tuple[Tensor, Tensor]:
+        """All pairs (M², 2) of elements, row by row of the table, and the index (M²,) of each one's product."""
+        elements = torch.arange(self.order)
+        return torch.cartesian_prod(elements, elements), self.table.reshape(-1)
+
+    def sample_size(self, ratio: float) -> int:
+        """`ratio` times M ln M, rounded down; -1 for a ratio that is not finite."""
+        return math.floor(ratio * self.order * math.log(self.order)) if math.isfinite(ratio) else -1
+
     @cached_property
     def identity(self) -> int:
         """Index of the neutral element."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import Curves, Log, Metric, Problem, Seeds, Slot, Solution
@@ -56,9 +57,10 @@ class Scaling(LanguageModel):
     )
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
-        from tasks.instability import scaling
+        from tasks.instability import scaling, training
 
-        return scaling.run(self.params, public, parts, log, seeds)
+        build = partial(scaling.ScalingModel, output=parts["output"])
+        return training.run(self.params, public, parts, log, seeds, build)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         curves = {name: log.curve(name)[1] for name in ("gradient_rms", "gradient_over_eps", "update_rms")}

@@ -1,18 +1,14 @@
-"""Training of `instability/lm_scaling`: the proxy with a part on its output logits, watched more closely."""
+"""The model of `instability/lm_scaling`: the proxy's with a part on its output logits, watched more closely."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
-from bench.contract import Log, Seeds, Solution
-from bench.train import Loop, parameter_count, served
-from tasks.instability.training import CHUNK, batches
 from tasks.instability.transformer import Size, Transformer
 
 
@@ -44,35 +40,6 @@ class ScalingModel(Transformer):
         """Tokens (batch, length) int64 -> logits (batch, length, vocab); `seen` as in the transformer."""
         logits: Tensor = self.output(super().forward(tokens, seen))
         return logits
-
-
-def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
-    """Train on all positions of random windows; predict(contexts) gives logits of the token after them.
-
-    The draws are those of tasks.instability.training.run.
-    """
-    train, vocab = public["train"], int(public["vocab"])
-    size = Size(vocab, p.length, p.width, p.heads, p.layers)
-    generator = torch.Generator().manual_seed(seeds("init"))
-    model = ScalingModel(size, parts["attention"], parts["output"], generator)
-    log.count(parameters=parameter_count(model))
-    optimizer = parts["optimizer"](model=model, steps=p.steps, lr=p.lr)
-    draws = batches(train, p.batch, p.length, torch.Generator().manual_seed(seeds("order")))
-    watched = next(batches(train, 4 * p.batch, p.length, torch.Generator().manual_seed(seeds("noise"))))[:, :-1]
-
-    def loss(batch: Tensor) -> Tensor:
-        logits, targets = model(batch[:, :-1]), batch[:, 1:]
-        total = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        return sum((term(logits=logits, targets=targets) for term in parts["regularizer"]), start=total)
-
-    predict = served(model, optimizer, lambda contexts: torch.cat([model(c)[:, -1] for c in contexts.split(CHUNK)]))
-    loop = Loop(
-        model, loss, optimizer, p.steps, log,
-        schedule=parts["schedule"], clip=p.clip, predict=predict, eval_every=max(1, p.steps // p.evaluations),
-        probe_state={"model": model, "tokens": watched, "optimizer": optimizer},
-    )  # fmt: skip
-    loop.run(draws)
-    return Solution(predict)
 
 
 def rms(x: Tensor) -> float:

@@ -73,11 +73,21 @@ def batches(train: Tensor, size: int, length: int, generator: torch.Generator) -
         yield train[torch.randint(rows, (size, 1), generator=generator), start + offsets].long()
 
 
-def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
-    """Train a transformer on all positions of random windows; predict(contexts) gives logits of the token after them."""
+def run(
+    p: Any,
+    public: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    log: Log,
+    seeds: Seeds,
+    build: Callable[..., Transformer] = Transformer,
+) -> Solution:
+    """Train a transformer on all positions of random windows; predict(contexts) gives logits of the token after them.
+
+    build(size, attention, generator=) makes the model.
+    """
     train, vocab = public["train"], int(public["vocab"])
     size = Size(vocab, p.length, p.width, p.heads, p.layers)
-    model = Transformer(size, parts["attention"], torch.Generator().manual_seed(seeds("init")))
+    model = build(size, parts["attention"], generator=torch.Generator().manual_seed(seeds("init")))
     log.count(parameters=parameter_count(model))
     optimizer = parts["optimizer"](model=model, steps=p.steps, lr=p.lr)
     draws = batches(train, p.batch, p.length, torch.Generator().manual_seed(seeds("order")))
@@ -92,7 +102,7 @@ def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, s
     loop = Loop(
         model, loss, optimizer, p.steps, log,
         schedule=parts["schedule"], clip=p.clip, predict=predict, eval_every=max(1, p.steps // p.evaluations),
-        probe_state={"model": model, "tokens": watched},
+        probe_state={"model": model, "tokens": watched, "optimizer": optimizer},
     )  # fmt: skip
     loop.run(draws)
     return Solution(predict)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bench import train
 from bench.contract import BenchError, Log, Seeds, Solution
 from tasks.pde import fields, rollout
 from tasks.pde.generate import burgers
@@ -78,27 +77,16 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
     model = parts["surrogate"](
         channels_in=channels + len(axes), channels_out=channels, grid=(len(axes[0]),), periodic=bool(public["periodic"])
     )
-    optimizer = parts["optimizer"](model=model, steps=params.steps)
-    log.count(parameters=train.parameter_count(model))
 
     def loss(batch: Tensor) -> Any:
         pred = frame.advance(model, batch[..., :1, :])
         return parts["loss"](pred=pred, target=batch[..., 1:, :], epsilon=public["rest"])
 
-    predict = train.served(
-        model, optimizer, inverter(lambda initial: frame.advance(model, initial.float().unsqueeze(-2)).squeeze(-2))
-    )
-    train.Loop(
-        model=model,
-        loss=loss,
-        optimizer=optimizer,
-        steps=params.steps,
-        log=log,
-        schedule=parts["schedule"],
-        predict=predict,
-        eval_every=max(1, params.steps // max(1, params.evaluations)),
-    ).run(rollout.windows(values, 1, 1, params.batch, torch.Generator().manual_seed(seeds("order"))))
-    return Solution(predict)
+    def late(initial: Tensor) -> Tensor:
+        return frame.advance(model, initial.float().unsqueeze(-2)).squeeze(-2)
+
+    batches = rollout.windows(values, 1, 1, params.batch, torch.Generator().manual_seed(seeds("order")))
+    return rollout.fit(model, loss, inverter(late), batches, params, parts, log)
 
 
 def solved(solver: Callable[..., Tensor], public: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:

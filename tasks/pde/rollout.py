@@ -128,8 +128,6 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         grid=tuple(len(axis) for axis in axes),
         periodic=bool(public["periodic"]),
     )
-    optimizer = parts["optimizer"](model=model, steps=params.steps)
-    log.count(parameters=train.parameter_count(model))
     epsilon = public["rest"]
 
     def loss(batch: Tensor) -> Any:
@@ -140,7 +138,23 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         pred = rollout(model, start, frame, seen)
         return parts["loss"](pred=pred, target=batch[..., context + free :, fixed:], epsilon=epsilon)
 
-    predict = train.served(model, optimizer, lambda fields: rollout(model, fields, frame, frames))
+    batches = windows(values, context, free + seen, params.batch, torch.Generator().manual_seed(seeds("order")))
+    return fit(model, loss, lambda fields: rollout(model, fields, frame, frames), batches, params, parts, log)
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    forward: Callable[[Tensor], Tensor],
+    batches: Iterator[Tensor],
+    params: Params,
+    parts: Mapping[str, Any],
+    log: Log,
+) -> Solution:
+    """Train `model` on the `loss` of each batch, by the entry's optimizer and schedule; `forward` is then what it predicts."""
+    optimizer = parts["optimizer"](model=model, steps=params.steps)
+    log.count(parameters=train.parameter_count(model))
+    predict = train.served(model, optimizer, forward)
     train.Loop(
         model=model,
         loss=loss,
@@ -150,7 +164,7 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         schedule=parts["schedule"],
         predict=predict,
         eval_every=max(1, params.steps // max(1, params.evaluations)),
-    ).run(windows(values, context, free + seen, params.batch, torch.Generator().manual_seed(seeds("order"))))
+    ).run(batches)
     return Solution(predict)
 
 

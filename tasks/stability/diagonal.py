@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError, Problem, Seeds
-from tasks.stability.minima import Minima, check, shared_metrics, shared_slots
+from tasks.stability.minima import Minima, shared_metrics, shared_slots
 
 if TYPE_CHECKING:
     from tasks.stability.models import Diagonal
@@ -33,6 +33,7 @@ class DiagonalLinear(Minima):
     name = "stability/diagonal"
     version = 1
     Params = Params
+    positive = (*Minima.positive, "scale")
     presets = {
         "smoke": {"samples": 20, "inputs": 30, "val": 200, "test": 400, "steps": 1000, "evaluations": 2},
         "small": {},
@@ -47,7 +48,6 @@ class DiagonalLinear(Minima):
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)
-        check(params, "scale")
         if params.inputs < SPARSITY:
             raise BenchError(f"task.inputs={params.inputs}: the target has {SPARSITY} entries that are not 0")
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError, Problem, Seeds
-from tasks.stability.minima import check
 from tasks.stability.rates import Rates
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ class Escape(Rates):
     name = "stability/escape"
     version = 1
     Params = Params
+    positive = (*Rates.positive, "width")
     presets = {
         "smoke": {"samples": 20, "inputs": 5, "width": 40, "steps": 300},
         "small": {},
@@ -47,10 +47,6 @@ class Escape(Rates):
     intended_use = "Whether linear stability tells at which rate a nonlinear network leaves a minimum."
     known_limits = "One run a rate: between the mean-square threshold and 2 / trace a single path may still stay."
     reference_error = "The minimum's loss is below 1e-24, 1e-17 of what the perturbation adds."
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params)
-        check(params, "width")
 
     def model(self) -> Relu2:
         from tasks.stability.models import Relu2

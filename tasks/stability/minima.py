@@ -1,4 +1,4 @@
-"""What `relu2` and `diagonal` share: train to interpolation, then measure the minimum that was found."""
+"""What all tasks here share; and `relu2` and `diagonal`: train to interpolation, then measure the minimum that was found."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def shared_metrics(zero: float, norm: str) -> tuple[Metric, ...]:
     )
 
 
-class Minima(Task):
-    """Least squares with more parameters than samples. Subclasses make the data and the model."""
+class LeastSquares(Task):
+    """Least squares with more parameters than samples. Subclasses make the data and the model.
 
-    rank = "test_error"
-    objective = "val_error"
-    probes: ClassVar[Mapping[str, str]] = {"curvature": "tasks.stability.models.curvature"}
-    floors = ("stay_put",)
-    reference = "sgd_single"
+    BenchError unless each parameter named in `positive` is positive.
+    """
+
+    positive: ClassVar[tuple[str, ...]]
     paper = "Wu, Su 2023 (arXiv 2305.17490)"
     data_licence = "None needed: the data are drawn here."
-    reference_error = "None: targets are exact, float64 throughout; the test error is over drawn inputs."
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)
-        check(params, "samples", "inputs", "val", "test", "steps", "evaluations")
+        for name in self.positive:
+            if not getattr(params, name) > 0:
+                raise BenchError(f"task.{name}={getattr(params, name)}: give a positive number")
 
     @abstractmethod
     def model(self) -> Model:
@@ -73,6 +73,18 @@ class Minima(Task):
     @property
     def budget(self) -> Budget:
         return Budget("steps", self.params.steps)
+
+
+class Minima(LeastSquares):
+    """Train from the model's own start until the data are interpolated."""
+
+    positive: ClassVar[tuple[str, ...]] = ("samples", "inputs", "val", "test", "steps", "evaluations")
+    rank = "test_error"
+    objective = "val_error"
+    probes: ClassVar[Mapping[str, str]] = {"curvature": "tasks.stability.models.curvature"}
+    floors = ("stay_put",)
+    reference = "sgd_single"
+    reference_error = "None: targets are exact, float64 throughout; the test error is over drawn inputs."
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {"val_error_now": error(predict(problem.hidden["val"][0]), problem.hidden["val"][1])}
@@ -131,13 +143,6 @@ class Minima(Task):
         if not all(value is not None and math.isfinite(value) for value in scores.values()):
             return scores
         return scores | stability(model.jacobian(theta, x), solution.tensors)
-
-
-def check(params: Any, *names: str) -> None:
-    """BenchError unless each named parameter is positive."""
-    for name in names:
-        if not getattr(params, name) > 0:
-            raise BenchError(f"task.{name}={getattr(params, name)}: give a positive number")
 
 
 def error(outputs: Tensor, y: Tensor) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import (
     BenchError,
-    Budget,
     Curves,
     Derived,
     Diverged,
@@ -20,14 +18,11 @@ from bench.contract import (
     Seeds,
     Slot,
     Solution,
-    Task,
 )
-from tasks.stability.minima import check, stability
+from tasks.stability.minima import LeastSquares, stability
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
-
-    from tasks.stability.models import Model
 
 ESCAPED = 1e3  # a run whose loss has risen by this factor has left the minimum; stable ones rise transiently too
 SETTLED, GONE = 1e-12, 1e6  # a run ends once its loss, in units of its start, is outside these
@@ -54,9 +49,10 @@ def stable_rate(grid: Sequence[float], rows: Sequence[Mapping[str, float]]) -> f
     return last
 
 
-class Rates(Task):
-    """A minimum, a start beside it, and a grid of rates. Subclasses make the model, the data, minimum and start."""
+class Rates(LeastSquares):
+    """A minimum, a start beside it, and a grid of rates. Subclasses make the minimum and the start too."""
 
+    positive: ClassVar[tuple[str, ...]] = ("samples", "inputs", "steps", "rate")
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("escape_ratio", "1", "min", "largest training loss over that at the start", "log", diverged=GONE),
         Metric("final_ratio", "1", "min", "training loss at the end over that at the start", "log", diverged=GONE),
@@ -80,20 +76,6 @@ class Rates(Task):
     floors = ("sgd_single",)
     reference = "full_gd"
     margin = 2.0
-    paper = "Wu, Su 2023 (arXiv 2305.17490)"
-    data_licence = "None needed: the data are drawn here."
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params)
-        check(params, "samples", "inputs", "steps", "rate")
-
-    @abstractmethod
-    def model(self) -> Model:
-        """The model with the task's sizes."""
-
-    @property
-    def budget(self) -> Budget:
-        return Budget("steps", self.params.steps)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
         """Ends early once the run has settled or gone. Steps are also followed in |theta - minimum|^2, from one to the next."""

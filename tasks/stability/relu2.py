@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import Problem, Seeds
-from tasks.stability.minima import Minima, check, shared_metrics, shared_slots
+from tasks.stability.minima import Minima, shared_metrics, shared_slots
 
 if TYPE_CHECKING:
     from tasks.stability.models import Relu2
@@ -31,6 +31,7 @@ class ReluTwoLayer(Minima):
     name = "stability/relu2"
     version = 1
     Params = Params
+    positive = (*Minima.positive, "width")
     presets = {
         "smoke": {"samples": 20, "inputs": 5, "width": 20, "val": 200, "test": 400, "steps": 1000, "evaluations": 2},
         "small": {},
@@ -42,10 +43,6 @@ class ReluTwoLayer(Minima):
     data_source = "Generated: inputs uniform on a sphere, targets one ReLU neuron; new for every seed."
     intended_use = "Whether the minima that a rule can stay at are flat, and generalise."
     known_limits = "40 samples, and a target that one neuron fits: sizes of effects do not carry over."
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params)
-        check(params, "width")
 
     def model(self) -> Relu2:
         from tasks.stability.models import Relu2
