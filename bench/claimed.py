@@ -43,9 +43,9 @@ def claims(store: Store, name: str, request: config.Request, seeds_below: int = 
     A record counts if its configuration is the one the entry resolves to now; others are variants, not the entry.
     """
     groups: dict[tuple[str, str], dict[str, Record]] = {}
-    for record in (*store.published(), *store.records()):  # what is published is what is claimed, where it differs
-        wanted = record["entry"] == name and record["preset"] == str(request.settings.preset)
-        if wanted and record["seed"] < seeds_below and (not request.tasks or record["task"] in request.tasks):
+    # published ones come first: what is published is what is claimed, where it differs
+    for record in store.of_entry(name, str(request.settings.preset)):
+        if record["seed"] < seeds_below and (not request.tasks or record["task"] in request.tasks):
             params = _shared_params(record)
             groups.setdefault((record["task"], key.canonical_json(params)), {}).setdefault(record["key"], record)
     planner = plan.Planner(Store(Path(str(request.settings.results))), request.settings)  # `store` is only read

@@ -320,6 +320,11 @@ class Index:
         """Places of the records whose key starts with `prefix`."""
         return self._ask(self.refresh(), "key >= ? and key < ?", (prefix, prefix + "\x7f"))
 
+    def of_entry(self, entry: str, preset: str | None = None) -> list[Place]:
+        """Places of an entry's records, at one preset or at all."""
+        where, values = ("entry = ? and preset = ?", [entry, preset]) if preset else ("entry = ?", [entry])
+        return self._ask(self.refresh(), where, values)
+
     def costs(self, tasks: Iterable[str]) -> dict[tuple[str, str, str], float]:
         """(task, preset, entry) -> mean CPU seconds of the cells that ended well or diverged, for some tasks."""
         query = (

@@ -3,8 +3,8 @@
 A record is a mean over seeds that all reach the target. The next one has to be better at one-sided p < 0.01: against published
 seeds where both are in the ledger, and over fresh seeds, drawn after its digest is fixed, where it is proposed
 (`results/speedrun/<family>/<task>.jsonl`). Published rows of one day count as one event, whose best stands: a sweep runs
-its entries in some order, and that order is no history. CPU seconds are those of the entry itself, times the machine's
-calibration score; without a score there is no row.
+its entries in some order, and that order is no history. CPU seconds are those of the entry (`cpu_entry`), times the
+machine's calibration score; without a score there is no row.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from bench.tune import FIRST_SEED
 from bench.verify import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better
 
 By = Literal["steps", "cpu"]
+CPU_ENTRY = (
+    "CPU seconds are those of the entry’s whole process, from fork to exit; where a record is older than their measuring, "
+    "those of the phases that the entry’s clock booked"
+)
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,16 @@ def target_metric(task: type[Task]) -> Metric | None:
     return next((metric for metric in timed if metric.name == task.rank), timed[0] if timed else None)
 
 
+def cpu_entry(record: Record) -> float:
+    """CPU seconds that an entry is ranked by, as `CPU_ENTRY` says: work beside its clock is its own as well."""
+    costs = record["costs"]
+    return float(costs["cpu_entry"] if "cpu_entry" in costs else sum(costs["cpu"].values()))
+
+
 def cpu_of(record: Record) -> float | None:
-    """CPU seconds of the entry itself times the machine's score; None on a machine without one."""
+    """CPU seconds of the entry times the machine's score; None on a machine without one."""
     score = record["provenance"].get("calibration")
-    return None if score is None else sum(record["costs"]["cpu"].values()) * float(score)
+    return None if score is None else cpu_entry(record) * float(score)
 
 
 def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["published", "fresh"]) -> Run | None:
@@ -164,8 +174,8 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
         if metric is not None:
             metrics[name] = metric
     groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in store.published():
-        if record["task"] in metrics and record["preset"] == preset:
+    for record in store.published(metrics):
+        if record["preset"] == preset:
             spec = config.task_spec(record["task"])
             usual = config.parameters(spec, preset, {})
             if record["version"] == spec.cls.version and record["params"] == usual:
@@ -246,7 +256,7 @@ def propose(
     same = (task, name, preset, parts, params)
     own = [
         r
-        for r in (*store.published(), *store.records())
+        for r in store.of_entry(name, preset)
         if (r["task"], r["entry"], r["preset"], r["config"], r["params"]) == same and r["seed"] < FIRST_SEED
     ]
     known = run_of(list({r["seed"]: r for r in own}.values()), metric, by, "published")
@@ -317,5 +327,7 @@ def render(found: Sequence[Table], form: str) -> str:
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
             cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
             lines = [title, *("  ".join(row).rstrip() for row in cells)]
+        if table.by == "cpu":
+            lines += ["", f"{CPU_ENTRY}."]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

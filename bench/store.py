@@ -202,6 +202,11 @@ class Store:
                 found[same_of(*parts)] = record
         return found
 
+    def of_entry(self, entry: str, preset: str) -> Iterator[dict[str, Any]]:
+        """An entry's records at a preset: the published ones, then this machine's latest of every key."""
+        yield from self._lines(lambda: self.index.of_entry(entry, preset))
+        yield from self._newest(self.index.of_entry(entry, preset)).values()
+
     def costs(self, tasks: Iterable[str]) -> dict[tuple[str, str, str], float]:
         """(task, preset, entry) -> mean CPU seconds of a settled cell, over all there is of `tasks`."""
         return self.index.costs(tasks)

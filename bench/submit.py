@@ -114,7 +114,7 @@ def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
     known = config.names("entry").get(name)
     if known is not None and known.resolve() != package.yaml:
         where = str(known)
-    elif any(record["entry"] == name for record in store.published()):
+    elif any(not place.local for place in store.index.of_entry(name)):
         where = "the ledger"
     elif _git("cat-file", "-e", f"{_upstream()}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{_upstream()}, the published branch"

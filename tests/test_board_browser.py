@@ -205,6 +205,23 @@ def test_virtual_rows_keep_a_long_table_light(reader):
     assert page.locator(".tabulator-row").count() < 60
 
 
+def test_cells_beyond_the_right_edge_follow_the_first_frame(browser, board):
+    small = Reader(browser, board, viewport={"width": 700, "height": 900})
+    page = small.open(wait=READY)
+    page.wait_for_function("Board.queue === null")
+    rows = page.locator(".tabulator-row").count()
+    assert rows > 10 and page.locator(".tabulator-row .small svg").count() == 3 * rows
+    assert page.locator(".tabulator-row .num:empty").count() == 0
+    small.check()
+    small.context.close()
+
+
+def test_a_page_without_curves_does_without_their_library(reader):
+    page = reader.open("claims", READY)
+    page.wait_for_function("Board.queue === null")
+    assert page.evaluate("typeof uPlot") == "undefined" and not any("uPlot.iife" in url for url in reader.asked)
+
+
 def drawn(page: Any) -> int:
     """Pixels of the first chart's canvas that are not blank."""
     page.wait_for_selector(".plot canvas")

@@ -71,7 +71,11 @@ def chunk(out: Path, name: str) -> Any:
 
 
 def lines(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {row[0]: dict(zip(model.COLUMNS, row, strict=True)) for row in table["rows"]}
+    found = {}
+    for row in table["rows"]:
+        own = dict(zip(model.COLUMNS, row, strict=True))
+        found[row[0]] = own | dict(zip(model.ALIKE, table["alike"][own["alike"]], strict=True))
+    return found
 
 
 def test_a_tables_rows_say_what_the_table_says(mixed):
@@ -86,6 +90,18 @@ def test_a_tables_rows_say_what_the_table_says(mixed):
     assert found["broken"]["value"] is None and found["broken"]["median"] == pytest.approx(0.105)
     assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"]["reason"]
     assert found["floor"]["anchor"] == "floor" and found["floor"]["skill"] == pytest.approx(0, abs=1e-3)
+
+
+def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
+    for row in mixed.rows:
+        for record in (r for cell in row.cells.values() for r in cell if r):
+            record["costs"]["cpu_entry"] = 50.0 + record["seed"]
+            if row.entry == "raw":
+                del record["costs"]["cpu_entry"]
+    place = model.COSTS.index("cpu_entry")
+    found = lines(model.table_model(mixed, ["fake"], Known()))
+    assert found["mine"]["costs"][place] == 51.0 and found["broken"]["costs"][place] == 51.0
+    assert found["raw"]["costs"][place] == found["raw"]["cpu"]
 
 
 def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):

@@ -69,6 +69,23 @@ def test_a_run_wants_three_seeds_that_all_reach_the_target():
     assert speedrun.run_of([*three[:2], record(2, 12.0, status="diverged")], METRIC, "steps", "published") is None
 
 
+def test_cpu_seconds_are_those_of_the_entrys_whole_process_where_they_were_measured():
+    spent = {"cpu": {"train": 2.0, "setup": 1.0}}
+    old, new = record(0, 1.0, 0.5), record(1, 1.0, 0.5, costs=spent | {"cpu_entry": 7.0, "cpu_total": 9.0})
+    assert (speedrun.cpu_entry(old), speedrun.cpu_entry(new)) == (3.0, 7.0)
+    assert (speedrun.cpu_of(old), speedrun.cpu_of(new)) == (1.5, 3.5)
+    run_ = speedrun.run_of(
+        [record(seed, 1.0, 1.0, costs=new["costs"]) for seed in range(3)], METRIC, "cpu", "published"
+    )
+    assert run_ is not None and run_.mean == 7.0
+    tables = [
+        speedrun.Table("toy", 1, "small", "steps_to", unit, 9, by, (run_,))
+        for by, unit in (("steps", "steps"), ("cpu", "CPU s"))
+    ]
+    for form in ("text", "markdown"):
+        assert [speedrun.CPU_ENTRY in speedrun.render([one], form) for one in tables] == [False, True]
+
+
 def test_cpu_seconds_want_a_calibrated_machine_and_count_times_its_score():
     some = [record(0, 1.0, 0.5), record(1, 1.0, 2.0), record(2, 1.0)]
     assert speedrun.run_of(some, METRIC, "cpu", "published") is None

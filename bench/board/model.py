@@ -1,17 +1,19 @@
 """The board as plain values: what each page says, before anybody thinks of how it looks. Pure; nothing is read or written.
 
 A table's rows are lists in the order of `COLUMNS`; numbers have four significant digits, None stands for what is absent,
-and the first `SHOWN` characters of the records' keys stand one after another. The page's scripts (static/) read the same names.
+and the first `SHOWN` characters of the records' keys stand one after another. What many rows say alike (`ALIKE`) is written
+once a table, and a row's `alike` is its place. The page's scripts (static/) read the same names.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench import verify
+from bench import speedrun, verify
 from bench.board import comparing, render
 from bench.board.standings import Summary, summarise
 from bench.board.table import GROUPS, Row, Table
@@ -20,11 +22,14 @@ from bench.contract import Task
 from bench.key import SHOWN
 
 COLUMNS = (
-    "entry", "kind", "anchor", "rank", "provisional", "reason", "value", "lo", "hi", "median",
-    "skill", "skill_lo", "skill_hi", "values", "states", "tally", "reached", "failures",
-    "cpu", "costs", "trials", "declared", "others", "badges", "keys",
+    "entry", "rank", "value", "lo", "hi", "median", "skill", "skill_lo", "skill_hi", "values", "cpu", "costs", "others",
+    "alike", "keys",
 )  # fmt: skip
-COSTS = ("wall", "rss_mb", "steps", "samples", "evals", "parameters")
+ALIKE = (
+    "group", "slots", "anchor", "provisional", "reason", "states", "ok", "seeds", "ok_lo", "ok_hi", "reached", "failures",
+    "trials", "declared", "badges",
+)  # fmt: skip
+COSTS = ("cpu_entry", "wall", "rss_mb", "steps", "samples", "evals", "parameters")
 STATES = {"ok": "o", "failed": "x", "missing": "-", "undefined": "u"}
 FIELDS = ("data_licence", "data_source", "intended_use", "known_limits", "reference_error")
 METHOD = (
@@ -65,8 +70,11 @@ class Built:
 
 
 def short(value: float | None, digits: int = 4) -> float | None:
-    """`digits` significant digits; None for what is not finite."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
+    """`digits` significant digits, a count without a point; None for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
 
 
 def _several(values: Iterable[float | None], digits: int = 4) -> list[float | None]:
@@ -84,23 +92,22 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
     joined = {row.entry: row for row in built.rows}
     others = list(dict.fromkeys(name for row in table.rows for name in row.others))
     rows = []
-    kinds: dict[tuple[str, str], int] = {}  # what many rows say alike is written once, and named by its place
-    tallies: dict[tuple[Any, ...], int] = {}
-    standings: dict[tuple[str, ...], int] = {}
+    alike: dict[str, int] = {}
     for row in table.rows:
-        costs = [getattr(row.costs, name) for name in COSTS]
+        costs = [_cpu_entry(joined[row.entry]), *(getattr(row.costs, name) for name in COSTS[1:])]
         mark = known.verified.get((table.task, table.preset, row.entry))
-        ok = (row.ok, row.seeds, *_several((row.ok_lo, row.ok_hi), 3))
-        words = tuple(badges(row, joined[row.entry].older, mark))
+        said = [
+            row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
+            "".join(STATES[state] for state in row.states), row.ok, row.seeds, *_several((row.ok_lo, row.ok_hi), 3),
+            row.reached, dict(row.failures), row.trials, known.declared.get(row.entry),
+            badges(row, joined[row.entry].older, mark),
+        ]  # fmt: skip
         rows.append([
-            row.entry, kinds.setdefault((row.group, "+".join(row.slots)), len(kinds)), row.anchor, row.rank,
-            int(row.provisional), row.reason,
-            *_several((row.value, row.lo, row.hi)), short(row.median) if math.isnan(row.value) else None,
+            row.entry, row.rank, *_several((row.value, row.lo, row.hi)),
+            short(row.median) if math.isnan(row.value) else None,
             *_several((row.skill, row.skill_lo, row.skill_hi), 3), _several(row.values),
-            "".join(STATES[state] for state in row.states), tallies.setdefault(ok, len(tallies)),
-            row.reached, dict(row.failures), short(row.costs.own), _several(costs), row.trials,
-            known.declared.get(row.entry), _several((row.others.get(name) for name in others), 3),
-            standings.setdefault(words, len(standings)), "".join(key[:SHOWN] for key in row.keys),
+            short(row.costs.own), _several(costs), _several((row.others.get(name) for name in others), 3),
+            alike.setdefault(json.dumps(said), len(alike)), "".join(key[:SHOWN] for key in row.keys),
         ])  # fmt: skip
     metrics = [*task.metrics, *(derived.metric for derived in task.derived)]
     return {
@@ -111,11 +118,18 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
         "budget": [task.budget.unit, task.budget.limit], "presets": {n: dict(p) for n, p in task.presets.items()},
         "sheet": {name: getattr(task, name, "") for name in FIELDS}, "paper": getattr(task, "paper", ""),
         "floors": list(task.floors), "reference": task.reference, "others": others, "rows": rows,
-        "kinds": list(kinds), "tallies": list(tallies), "standings": list(standings), "shown": SHOWN,
+        "alike": [json.loads(said) for said in alike], "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD, "command": _command(table),
         "duels": [comparing.duels(table, group) for group in GROUPS if len(table.group(group)) > 1],
         **_spent([built], known),
     }  # fmt: skip
+
+
+def _cpu_entry(joined: Joined) -> float | None:
+    """Mean over the cells that ended well."""
+    records = (r for cell in joined.cells.values() for r in cell or () if r is not None and r["status"] == "ok")
+    spent = [speedrun.cpu_entry(record) for record in records]
+    return sum(spent) / len(spent) if spent else None
 
 
 def _command(table: Table) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench import speedrun
 from bench.board import curves, model, records
 from bench.board.model import Built, Known
 
@@ -100,7 +101,9 @@ def write(content: Content, out: Path) -> Path:
         "speedruns": len(content.speedruns),
         "digits": _records(folder, content, tables),
         "columns": model.COLUMNS,
+        "alike": model.ALIKE,
         "costs": model.COSTS,
+        "cpu": speedrun.CPU_ENTRY,
     }
     for family, drawings in content.drawings.items():
         folder.put(f"figures-{family}", drawings)
@@ -190,7 +193,8 @@ def _config(row: Any) -> Mapping[str, Any]:
 
 
 def _page() -> str:
-    scripts = ["vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", *(f"static/{name}.js" for name in SCRIPTS)]
-    tags = "\n".join(f'<script src="{path}"></script>' for path in scripts)
+    scripts = ["vendor/tabulator.min.js", *(f"static/{name}.js" for name in SCRIPTS), "data/index.js"]
+    # deferred: asked for at once and run in order; the policy in the page keeps a browser from looking ahead itself
+    tags = "\n".join(f'<script defer src="{path}"></script>' for path in scripts)
     text = (HERE / "static" / "index.html").read_text(encoding="utf-8")
     return text.replace("{{policy}}", POLICY).replace("{{scripts}}", tags)

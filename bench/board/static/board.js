@@ -17,6 +17,7 @@ Board.route = async () => {
   for (const chart of Board.charts.splice(0)) chart.destroy();
   for (const state of Board.tables.splice(0)) state.table.destroy();
   Board.redraws = [];
+  Board.queue = [];
   Board.current = null;
   let content;
   try {
@@ -34,6 +35,7 @@ Board.route = async () => {
     if (same) one.setAttribute("aria-current", "page"); else one.removeAttribute("aria-current");
   }
   scrollTo(0, 0);
+  Board.settle(Board.tables.map((state) => state.built));
 };
 
 Board.start = (index) => {

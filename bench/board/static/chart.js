@@ -71,9 +71,9 @@ function switchable(all, options) {
   return node;
 }
 
-/* Draw once the box is on the page and has a width; again when the window changes. */
+/* Draw once the library is there and the box is on the page and has a width; again when the window changes. */
 Board.after = (draw, box) => {
-  requestAnimationFrame(() => { if (box.isConnected) draw(); });
+  Board.script("vendor/uPlot.iife.min.js").then(() => requestAnimationFrame(() => { if (box.isConnected) draw(); }));
   Board.redraws.push(() => box.isConnected && draw());
 };
 Board.redraws = [];
@@ -94,7 +94,7 @@ function ticksOf(lo, hi, log) {
   return found;
 }
 
-/* CPU seconds against the ranking metric, with the entries that no other beats in both. points: {entry, x, y, lo, hi, group}. */
+/* CPU seconds of the entry's process against the ranking metric, with the entries that no other beats in both. points: {entry, x, y, lo, hi, group}. */
 function scatter(points, { yLabel, logY, better }) {
   const width = 620, height = 330, left = 70, bottom = 44, right = 16, top = 10;
   const good = points.filter((p) => p.x > 0 && p.y !== null && (!logY || p.y > 0));
@@ -108,7 +108,7 @@ function scatter(points, { yLabel, logY, better }) {
   const node = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": `CPU seconds against ${yLabel}` });
   for (const v of ticksOf(x0, x1, true)) node.append(s("line", { class: "grid", x1: X(v), x2: X(v), y1: top, y2: height - bottom }), s("text", { x: X(v), y: height - bottom + 16, "text-anchor": "middle" }, number(v, 1)));
   for (const v of ticksOf(y0, y1, logY)) node.append(s("line", { class: "grid", x1: left, x2: width - right, y1: Y(v), y2: Y(v) }), s("text", { x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, number(v, 2)));
-  node.append(s("text", { x: (width + left) / 2, y: height - 6, "text-anchor": "middle" }, "CPU s a seed (log)"), s("text", { transform: `translate(14 ${(height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
+  node.append(s("text", { x: (width + left) / 2, y: height - 6, "text-anchor": "middle" }, "CPU s of the entry’s process, a seed (log)"), s("text", { transform: `translate(14 ${(height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
   const front = [];
   for (const p of [...good].sort((a, b) => a.x - b.x || (better === "min" ? a.y - b.y : b.y - a.y))) {
     if (!front.length || (better === "min" ? p.y < front.at(-1).y : p.y > front.at(-1).y)) front.push(p);

@@ -9,19 +9,41 @@ Board.put = (name, value) => {
   if (name === "index") Board.start(value);
 };
 
-/* A chunk's value; its script is put on the page once. A page from file:// may not fetch. */
-Board.load = (name) => {
-  if (Board.chunks.has(name)) return Promise.resolve(Board.chunks.get(name));
-  if (!Board.waiting.has(name)) {
-    Board.waiting.set(name, new Promise((done, fail) => {
+/* A script of this folder, put on the page once. A page from file:// may not fetch. */
+Board.script = (path) => {
+  if (!Board.waiting.has(path)) {
+    Board.waiting.set(path, new Promise((done, fail) => {
       const script = document.createElement("script");
-      script.src = `data/${name}.js`;
-      script.onload = () => done(Board.chunks.get(name));
-      script.onerror = () => { Board.waiting.delete(name); fail(new Error(`this board has no data/${name}.js`)); };
+      script.src = path;
+      script.onload = done;
+      script.onerror = () => { Board.waiting.delete(path); fail(new Error(`this board has no ${path}`)); };
       document.head.append(script);
     }));
   }
-  return Board.waiting.get(name);
+  return Board.waiting.get(path);
+};
+
+/* A chunk's value. */
+Board.load = (name) => (Board.chunks.has(name) ? Promise.resolve(Board.chunks.get(name)) : Board.script(`data/${name}.js`).then(() => Board.chunks.get(name)));
+
+/* Work that can wait until the page's tables stand on the screen: what lies below them, or beyond their right edge. */
+Board.later = (work) => { if (Board.queue) Board.queue.push(work); else work(); };
+
+/* An element whose content can wait. */
+const deferred = (node, make) => { Board.later(() => node.append(...make().flat(Infinity).filter(Boolean))); return node; };
+
+/* Once `tables` are built and a frame with them is painted: what waits, in turns that leave the page to its reader. */
+Board.settle = async (tables) => {
+  const queue = Board.queue, frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  await Promise.all(tables);
+  await frame();
+  if (!performance.getEntriesByName("board ready").length) performance.mark("board ready");
+  while (queue.length && queue === Board.queue) { // another page has a queue of its own
+    const until = performance.now() + 12;
+    while (queue.length && performance.now() < until) queue.shift()();
+    await frame();
+  }
+  if (queue === Board.queue) Board.queue = null;
 };
 
 /* An element. Strings become text, never HTML; null and false are left out. */
@@ -46,6 +68,9 @@ Board.own = (tag, attributes, html) => { const node = h(tag, attributes); node.i
 const address = (...parts) => "#/" + parts.join("/").split("/").map(encodeURIComponent).join("/");
 const link = (text, ...parts) => h("a", { href: address(...parts) }, text);
 
+/* Thousands apart; toLocaleString takes a hundred times as long, and a page has thousands of numbers. */
+const grouped = (text) => text.replace(/^-?\d{4,}/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+
 /* `digits` significant digits; exponents only outside 1e-4…1e6; a dash for what is absent. */
 function number(x, digits = 3) {
   if (x === null || x === undefined || Number.isNaN(x)) return "—";
@@ -55,12 +80,12 @@ function number(x, digits = 3) {
   const [mantissa, power] = x.toExponential(digits - 1).split("e");
   const text = exponent < -4 || exponent >= 6
     ? `${mantissa}e${Number(power)}`
-    : x.toLocaleString("en-US", { minimumFractionDigits: Math.max(digits - 1 - exponent, 0), maximumFractionDigits: Math.max(digits - 1 - exponent, 0) });
+    : grouped((x * (1 + 2 ** -51)).toFixed(Math.max(digits - 1 - exponent, 0))); // 0.845 is written as a little less
   return text.replace(/-/g, "−");
 }
 const range = (lo, hi, digits = 3) => (lo === null || hi === null ? "" : `[${number(lo, digits)}, ${number(hi, digits)}]`);
 const ranks = (rank, provisional) => (rank ? (rank[0] === rank[1] ? `${rank[0]}` : `${rank[0]}–${rank[1]}`) + (provisional ? "*" : "") : "—");
-const plural = (n, word, many = word + "s") => `${n.toLocaleString("en-US")} ${n === 1 ? word : many}`;
+const plural = (n, word, many = word + "s") => `${grouped(String(n))} ${n === 1 ? word : many}`;
 const hours = (seconds) => (seconds === null ? "—" : seconds < 360 ? `${number(seconds)} core-seconds` : `${number(seconds / 3600, 2)} core-hours`);
 const day = (text) => (text ? text.slice(0, 10) : "never");
 

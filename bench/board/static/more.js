@@ -55,7 +55,7 @@ Board.pages.submit = async () => [Board.own("article", { class: "document" }, aw
 Board.pages.speedruns = async () => {
   const tables = await Board.load("speedruns");
   return [h("h1", {}, "Speed-runs", h("span", { class: "sub" }, "the least that reached the target on every seed, and how that came about: a new line beat the one before at one-sided p < 0.01")),
-    tables.map((table) => [h("h2", {}, link(table.task, "task", table.task), ` by ${table.by === "steps" ? table.metric : "CPU seconds"}`), h("p", { class: "quiet" }, `version ${table.version} · preset ${table.preset} · budget ${number(table.budget)}`),
+    tables.map((table) => [h("h2", {}, link(table.task, "task", table.task), ` by ${table.by === "steps" ? table.metric : "CPU seconds"}`), h("p", { class: "quiet" }, `version ${table.version} · preset ${table.preset} · budget ${number(table.budget)}`, table.by === "cpu" ? ` · ${Board.index.cpu}` : null),
       table.rows.length > 1 ? figure("The record over time.", progression(table)) : null,
       plain(["entry", "steps", "CPU s", "date", "how", "p", "records"], table.rows.map((row) => [link(row.entry, "entry", row.entry), number(row.steps, 4), number(row.cpu), day(row.date), row.how + (row.against ? ` against ${row.against}` : ""), number(row.p, 2), row.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])]), `speed-runs of ${table.task}`)])];
 };

@@ -37,7 +37,7 @@ Board.pages.suite = async (name, ...rest) => {
     h("p", { class: "sentence" }, chosen.sentence, chosen.without ? h("span", { class: "quiet" }, ` ${chosen.without}`) : null),
     sectionTable(chosen),
     footnotes(data.method, data.scope, chosen),
-    h("div", { class: "figures" }, duelFigures(chosen.duels || [], "task and seed")),
+    deferred(h("div", { class: "figures" }), () => duelFigures(chosen.duels || [], "task and seed")),
   ];
 };
 

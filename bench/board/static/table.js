@@ -24,6 +24,8 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
   const holder = h("div", { class: "tableholder" }, h("div", { class: "filters" }, search, only, count), box);
   const few = rows.length <= 40;
   const narrow = matchMedia("(max-width: 640px)").matches;
+  const kept = columns.filter((column) => !narrow || !column.wide).map((column) => ({ ...column, width: (narrow && column.narrow) || column.width }));
+  const left = kept.map((column, i) => kept.slice(0, i).reduce((sum, one) => sum + one.width, 0)); // at the least
   const table = new Tabulator(box, {
     data: rows,
     index: "entry",
@@ -34,11 +36,11 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
     layout: narrow ? "fitData" : "fitColumns",
     headerSortClickElement: "header",
     columnDefaults: { resizable: false, vertAlign: "middle" },
-    columns: columns.filter((column) => !narrow || !column.wide).map((column, place) => ({
+    columns: kept.map((column, place) => ({
       title: column.title,
       field: `c${place}`,
-      width: column.grow && !narrow ? undefined : (narrow && column.narrow) || column.width,
-      minWidth: (narrow && column.narrow) || column.width,
+      width: column.grow && !narrow ? undefined : column.width,
+      minWidth: column.width,
       widthGrow: column.grow || 0,
       frozen: Boolean(column.frozen),
       hozAlign: column.left ? "left" : column.middle ? "center" : "right",
@@ -48,7 +50,11 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
       sorter: sorter(column.value),
       headerSortStartingDir: column.down ? "desc" : "asc",
       titleFormatter: column.head ? () => column.head : () => h("span", { class: "title" }, column.title),
-      formatter: (cell) => { const made = column.cell(cell.getData()); return typeof made === "number" ? String(made) : made; },
+      formatter: (cell) => {
+        if (left[place] < innerWidth || !Board.queue) return column.cell(cell.getData());
+        Board.later(() => { const made = column.cell(cell.getData()), node = cell.getElement(); if (made instanceof Node) node.replaceChildren(made); else node.innerHTML = made; });
+        return ""; // beyond the right edge
+      },
     })),
     rowFormatter: (row) => {
       const data = row.getData(), node = row.getElement();
@@ -66,9 +72,10 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
   only.addEventListener("change", apply);
   table.on("dataFiltered", (filters, left) => { count.textContent = left.length === rows.length ? plural(rows.length, "row") : `${left.length} of ${plural(rows.length, "row")}`; });
   table.on("rowClick", (event, row) => { if (!event.target.closest("a, button")) open(row.getData()); });
-  const state = { table, search, open, at: -1 };
+  const built = new Promise((done) => table.on("tableBuilt", done));
+  built.then(() => { count.textContent = plural(rows.length, "row"); holder.dataset.ready = "yes"; });
+  const state = { table, search, open, built, at: -1 };
   box.addEventListener("focusin", () => { Board.current = state; });
-  table.on("tableBuilt", () => { count.textContent = plural(rows.length, "row"); holder.dataset.ready = "yes"; if (!performance.getEntriesByName("board ready").length) performance.mark("board ready"); });
   if (!Board.current) Board.current = state;
   Board.tables.push(state);
   return holder;

@@ -3,10 +3,10 @@
 
 /* A chunk's rows, which are lists, as objects. */
 Board.rowsOf = (table) => table.rows.map((list) => {
-  const row = Object.fromEntries(Board.index.columns.map((name, i) => [name, list[i]]));
+  const named = (names, values) => Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  const row = named(Board.index.columns, list);
   const keys = Array.from({ length: row.keys.length / table.shown }, (_, i) => row.keys.slice(i * table.shown, (i + 1) * table.shown));
-  const [group, slots] = table.kinds[row.kind], [ok, seeds, ok_lo, ok_hi] = table.tallies[row.tally];
-  return { ...row, keys, group, slots, ok, seeds, ok_lo, ok_hi, badges: table.standings[row.badges] };
+  return { ...row, ...named(Board.index.alike, table.alike[row.alike]), keys };
 });
 Board.placeOf = (id) => Board.index.tables.findIndex((one) => one[0] === id);
 
@@ -24,8 +24,8 @@ Board.pages.task = async (...parts) => {
   const groups = ["closed", "solver", "procedure"].filter((group) => rows.some((row) => row.group === group));
   const others = Board.index.tables.filter((one) => one[0] !== id && one[0].split("~")[0] === table.task);
   const curves = h("div", { class: "wide" }), family_figures = h("div", { class: "figures" });
-  if (Board.index.tables[place][2]) Board.load(`curves-${place}`).then((data) => curves.append(...curveFigure(data, rows)));
-  if (Board.index.figures.includes(family)) Board.load(`figures-${family}`).then((drawings) => family_figures.append(...drawings.map(drawing)));
+  if (Board.index.tables[place][2]) Board.later(() => Board.load(`curves-${place}`).then((data) => curves.append(...curveFigure(data, rows))));
+  if (Board.index.figures.includes(family)) Board.later(() => Board.load(`figures-${family}`).then((drawings) => family_figures.append(...drawings.map(drawing))));
   return [
     h("h1", {}, table.task, h("span", { class: "sub" }, metric.doc)),
     factLine([...table.suites.map((suite) => h("span", {}, "suite ", link(suite, "suite", suite))), `preset ${table.preset}`, `version ${table.version}`, `budget ${number(table.budget[1], 4)} ${table.budget[0]}`, `last published ${day(table.ended)}`, spent(table)]),
@@ -35,11 +35,11 @@ Board.pages.task = async (...parts) => {
     table.notes.slice(1).map((note) => h("p", { class: "quiet" }, `Note: ${note}.`)),
     command(table.command),
     curves,
-    h("div", { class: "figures" },
-      figure("Cost against quality. Filled: no other entry is both cheaper and better (the step is this front).",
-        scatter(rows.map((row) => ({ entry: row.entry, x: row.cpu, y: centre(row), lo: row.lo, hi: row.hi, group: row.group })), { yLabel: `${metric.name}${log ? " (log)" : ""}`, logY: log, better: metric.better })),
+    deferred(h("div", { class: "figures" }), () => [
+      figure(`Cost against quality. Filled: no other entry is both cheaper and better (the step is this front). ${Board.index.cpu}.`,
+        scatter(rows.map((row) => ({ entry: row.entry, x: row.costs[Board.index.costs.indexOf("cpu_entry")], y: centre(row), lo: row.lo, hi: row.hi, group: row.group })), { yLabel: `${metric.name}${log ? " (log)" : ""}`, logY: log, better: metric.better })),
       duelFigures(table.duels, "seed"),
-      table.figures.map(drawing)),
+      table.figures.map(drawing)]),
     sheet(table),
     Board.index.figures.includes(family) ? h("section", {}, h("h2", {}, `Figures of ${family}`), family_figures) : null,
   ];
