@@ -12,9 +12,8 @@ from bench import config, key
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
 from bench.index import row_of, same_of
+from bench.publish import SETTLED, Published
 from bench.store import Store
-
-SETTLED = ("ok", "diverged")
 
 
 @dataclass(frozen=True)
@@ -228,11 +227,17 @@ def state(cell: Cell, record: Mapping[str, Any] | None, settings: Any) -> State:
 
 
 def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False) -> dict[str, State]:
-    """key -> State of every cell. Ledger records count as results where `reuse=ledger`."""
+    """key -> State of every cell. Where `reuse=ledger`, published records of this code, or recertified for it, are results."""
     cells = list(plan.cells())
-    local = store.latest(cell.key for cell in cells)
-    published = store.by_key(c.key for c in cells if c.key not in local) if settings.reuse == "ledger" else {}
-    found = {cell.key: state(cell, local.get(cell.key) or published.get(cell.key), settings) for cell in cells}
+    known: dict[str, Mapping[str, Any]] = {**store.latest(cell.key for cell in cells)}
+    if settings.reuse == "ledger":
+        others = [cell for cell in cells if cell.key not in known]
+        published = Published(store, others)
+        for cell in others:
+            record, outdated = published.get(cell)
+            if record is not None and not outdated:
+                known[cell.key] = record
+    found = {cell.key: state(cell, known.get(cell.key), settings) for cell in cells}
     if look_for_stale:
         missing = {cell.key: cell.same for cell in cells if found[cell.key].word == "missing"}
         older = store.older(missing.values())

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -15,6 +15,10 @@ from bench.contract import BenchError
 from bench.key import SHOWN, blake, canonical_json
 from bench.store import Store, write_atomically
 
+if TYPE_CHECKING:
+    from bench.plan import Cell
+
+Record = Mapping[str, Any]
 POINTS = 60  # of a curve kept in the ledger
 SETTLED = ("ok", "diverged")
 OWN = ("kept", "unkept")  # what a record says of this machine's files
@@ -50,6 +54,26 @@ def current(record: Mapping[str, Any], components: Mapping[str, Any]) -> bool:
         return True
     certified = record.get("recertified", {}).get("code", ())
     return bool(certified) and code_digest(components) in certified
+
+
+class Published:
+    """What the ledger has of some cells, by key and by what makes rows comparable."""
+
+    def __init__(self, store: Store, cells: Iterable[Cell]) -> None:
+        cells = list(cells)
+        self.by_key = store.by_key(cell.key for cell in cells)
+        self.by_row = store.like(cell.like for cell in cells if cell.key not in self.by_key)
+
+    def get(self, cell: Cell) -> tuple[Record | None, bool]:
+        """(record, whether it is of older code). Data that are absent here cannot contradict a published record's."""
+        if cell.key in self.by_key:
+            return self.by_key[cell.key], False
+        here = cell.components["data"]
+        for record in self.by_row.get(cell.like, ()):
+            theirs = record["components"]["data"]
+            if here == theirs or (here and set(here.values()) == {"absent"}):
+                return record, not current(record, cell.components)
+        return None, False
 
 
 def locked(store: Store) -> FileLock:

@@ -27,7 +27,7 @@ from bench.golden import TOLERANCE
 from bench.key import SHOWN
 from bench.plan import Cell, Plan
 from bench.provenance import provenance
-from bench.publish import SETTLED, code_digest, current, lines_of, locked
+from bench.publish import SETTLED, Published, code_digest, lines_of, locked
 from bench.store import Store, write_atomically
 
 LEAST = 3  # cells of a sample
@@ -53,17 +53,12 @@ class Outcome:
 def older_rows(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
     """The plan's cells that only a published result of older code stands for, with that result; data must agree."""
     cells = list(plan.cells())
-    by_key = store.by_key(cell.key for cell in cells)
-    like = store.like(cell.like for cell in cells if cell.key not in by_key)
-    found: list[tuple[Cell, Record]] = []
+    published = Published(store, cells)
+    found = []
     for cell in cells:
-        here = cell.components["data"]
-        for record in like.get(cell.like, ()) if cell.key not in by_key else ():
-            theirs = record["components"]["data"]
-            if here == theirs or (here and set(here.values()) == {"absent"}):
-                if record["status"] in SETTLED and not current(record, cell.components):
-                    found.append((cell, record))
-                break
+        record, older = published.get(cell)
+        if record is not None and older and record["status"] in SETTLED:
+            found.append((cell, record))
     return found
 
 

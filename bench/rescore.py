@@ -21,9 +21,10 @@ from typing import Any
 
 from bench import golden, key
 from bench.data import cache_dir
-from bench.plan import SETTLED, Cell, Plan, states
+from bench.plan import Cell, Plan, states
 from bench.progress import Progress
 from bench.provenance import provenance
+from bench.publish import SETTLED
 from bench.runner import job_of, prepare
 from bench.store import Store
 

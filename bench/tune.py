@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from bench import config, plan, runner, stats
 from bench.contract import BenchError, Metric
+from bench.publish import SETTLED
 from bench.spaces import Setting, settings_of
 from bench.store import Store, write_atomically
 
@@ -94,7 +95,7 @@ def affordable(
     for source in (store.published([task]), store.records()):
         for record in source:
             cost = record["costs"].get("cpu_total")
-            if (record["task"], record["preset"]) == (task, preset) and cost and record["status"] in plan.SETTLED:
+            if (record["task"], record["preset"]) == (task, preset) and cost and record["status"] in SETTLED:
                 known.setdefault((record["entry"], record["seed"] >= FIRST_SEED), []).append(cost)
     round_, missing = 0.0, []
     for entry in entries:
@@ -179,7 +180,7 @@ def tune(
         records = {c.key: store.get(c.key) for _, row in group for cells in row.planned.values() for c in cells}
         there = {name: r for name, r in records.items() if r is not None and r["status"] != "unavailable"}
         # absent packages, another sweep still at it, or nothing ran at all: no word on the entry
-        settled = any(record["status"] in plan.SETTLED for record in there.values())
+        settled = any(record["status"] in SETTLED for record in there.values())
         if len(there) < len(records) or not settled:
             unfinished.append((task, entry))
             continue

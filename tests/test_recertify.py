@@ -68,6 +68,7 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     before = publish_and_forget(bench, tmp_path)
     refactored = edited(*REFACTOR)
     assert "10 published records are of older code" in notes(refactored, *WORDS)
+    assert "10 to run" in refactored("plan", *WORDS, "reuse=ledger").stdout
     done = refactored("publish", "--recertify", *WORDS, "--format", "json")
     told = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
@@ -80,6 +81,7 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     ran = {json.loads(path.read_text())["key"] for path in (tmp_path / "results" / "local").glob("*/*.json")}
     assert ran == set(told["sample"])
     assert "older code" not in notes(refactored, *WORDS)
+    assert " 0 to run" in refactored("plan", *WORDS, "reuse=ledger").stdout, "what is certified is not run again"
     assert "nothing to recertify" in refactored("publish", "--recertify", *WORDS).stdout
     again = edited("y = 2 * x +", "y = x * 2 +")
     assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import publish, verify
+from bench import publish, replay, verify
 from bench.store import Store
 
 # ---------------------------------------------------------------- the test, by itself
@@ -78,16 +78,16 @@ def record(**changes):
 
 
 def test_the_difference_of_two_records():
-    assert verify.difference(record(), record()) == 0
-    assert verify.difference(record(), record(metrics={"error": 0.55})) == pytest.approx(0.05 / 0.55)
+    assert replay.difference(record(), record()) == 0
+    assert replay.difference(record(), record(metrics={"error": 0.55})) == pytest.approx(0.05 / 0.55)
     for other in ({"status": "diverged"}, {"censored": ["error"]}, {"metrics": {"error": 0.5, "more": 1.0}}):
-        assert math.isinf(verify.difference(record(), record(**other)))
+        assert math.isinf(replay.difference(record(), record(**other)))
 
 
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
-    assert verify.same_machine(record(), record())
+    assert replay.same_machine(record(), record())
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
-        assert not verify.same_machine(record(), record(provenance=record()["provenance"] | {name: value}))
+        assert not replay.same_machine(record(), record(provenance=record()["provenance"] | {name: value}))
 
 
 def line(verdict="verified", when="2030-01-01", **more):
@@ -100,6 +100,7 @@ def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):
     verify.append(store, line())
     verify.append(store, line("disputed", "2030-01-02"))
     verify.append(store, line("verified", "2030-01-03", params={"nu": 2}, set={"nu": 2}))
+    verify.append(store, line("verified", "2030-01-04", repeated=True))  # of a number that somebody chose
     with verify.path_of(store, "e").open("a") as stream:
         stream.write("{ half\n")
     assert verify.standing(store)["t", "small", "e"]["verdict"] == "disputed"
@@ -127,8 +128,8 @@ def one_draw(monkeypatch):
 
 def test_the_number_comes_from_the_system_unless_it_is_repeated(monkeypatch):
     assert verify.drawn() == "1"
-    monkeypatch.delenv("SWEEPSTAKES_DRAWN")
-    assert len(verify.drawn()) == 32 and verify.drawn() != verify.drawn()
+    monkeypatch.setenv("SWEEPSTAKES_DRAWN", "")
+    assert not verify.repeated() and len(verify.drawn()) == 32 and verify.drawn() != verify.drawn()
 
 
 def lines_of(folder: Path, entry: str) -> list[dict]:
@@ -140,7 +141,7 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
     assert bench("run", *words, "seed=range(120)").returncode == 0
     done = bench("verify", "line_sgd", "--seeds", "4")
     assert done.returncode == 0 and "verified" in done.stdout, done.stderr
-    assert done.stdout.index("digest") < done.stdout.index("drawn")
+    assert done.stdout.index("digest") < done.stdout.index("drawn") and "gives no badge" in done.stderr
     (told,) = lines_of(tmp_path, "line_sgd")
     assert (
         told["verdict"] == "verified"

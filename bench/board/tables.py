@@ -14,8 +14,8 @@ from typing import Any
 from bench import config, verify
 from bench.board import render, table
 from bench.contract import Task
-from bench.plan import Cell, Plan, Row
-from bench.publish import current
+from bench.plan import Plan, Row
+from bench.publish import Published
 from bench.store import Store
 
 Record = Mapping[str, Any]
@@ -48,30 +48,11 @@ class Joined:
         return self.row.trials
 
 
-class _Published:
-    """What the ledger has of some cells, by key and by what makes rows comparable."""
-
-    def __init__(self, store: Store, cells: Sequence[Cell]) -> None:
-        self.by_key = store.by_key(cell.key for cell in cells)
-        self.by_row = store.like(cell.like for cell in cells if cell.key not in self.by_key)
-
-    def get(self, cell: Cell) -> tuple[Record | None, bool]:
-        """(record, whether it is of older code). Data that are absent here cannot contradict a published record's."""
-        if cell.key in self.by_key:
-            return self.by_key[cell.key], False
-        here = cell.components["data"]
-        for record in self.by_row.get(cell.like, ()):
-            theirs = record["components"]["data"]
-            if here == theirs or (here and set(here.values()) == {"absent"}):
-                return record, not current(record, cell.components)
-        return None, False
-
-
 def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
     """The plan's rows with their records, grouped into tables: same task, preset and parameters."""
     cells = list(plan.cells())
     local = store.latest(cell.key for cell in cells)
-    published = _Published(store, cells)
+    published = Published(store, cells)
     groups: dict[tuple[str, str, str], list[Joined]] = {}
     for row in plan.rows:
         joined = Joined(row)
