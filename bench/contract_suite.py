@@ -34,6 +34,17 @@ def scores(task: type[Task], outcome: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in outcome["metrics"].items() if name not in probes}
 
 
+def metrics_wrong(task: type[Task], outcome: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the names of an outcome's metrics, or of a record's."""
+    wrong = []
+    known = {m.name for m in task.metrics} | {f"initial_{m.name}" for m in task.metrics}
+    if strange := sorted(set(outcome["metrics"]) - known):
+        wrong.append(f"metrics the task does not declare: {', '.join(strange)}")
+    if outcome["status"] == "ok" and axis_of(task) is None and task.rank not in outcome["metrics"]:
+        wrong.append(f"{task.rank}, which ranks, is undefined")
+    return wrong
+
+
 def check(pool: Pool, task: str, entry: str) -> tuple[dict[str, Any], list[str]]:
     """(the smoke cell's outcome, what it breaks of the contract): runs it, runs it again, and runs it without probes.
 
@@ -48,12 +59,7 @@ def check(pool: Pool, task: str, entry: str) -> tuple[dict[str, Any], list[str]]
         return first, []
     if first["status"] not in ("ok", "diverged"):
         return first, [f"{task}: {first['status']} at smoke: {first.get('reason') or 'no reason given'}"]
-    wrong = []
-    known = {m.name for m in cls.metrics} | {f"initial_{m.name}" for m in cls.metrics}
-    if strange := sorted(set(first["metrics"]) - known):
-        wrong.append(f"{task}: metrics the task does not declare: {', '.join(strange)}")
-    if first["status"] == "ok" and axis_of(cls) is None and cls.rank not in first["metrics"]:
-        wrong.append(f"{task}: {cls.rank}, which ranks, is undefined")
+    wrong = [f"{task}: {what}" for what in metrics_wrong(cls, first)]
     if (first["metrics"], first["censored"]) != (again["metrics"], again["censored"]):
         wrong.append(f"{task}: the same seed gave other numbers; draw only from `seeds` and torch's seeded generator")
     if scores(cls, first) != scores(cls, quiet):

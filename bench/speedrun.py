@@ -22,7 +22,7 @@ from bench.claimed import Record, digest_of
 from bench.contract import BenchError, Metric, Task
 from bench.store import Store, write_atomically
 from bench.tune import FIRST_SEED
-from bench.verify import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better
+from bench.verify import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
 
 By = Literal["steps", "cpu"]
 CPU_ENTRY = (
@@ -296,6 +296,8 @@ def propose(
             return line | {"reason": f"p = {line['p']:.2g} against {standing.entry}; below {ALPHA:g} is asked"}
         if new.mean >= standing.mean:
             return line | {"reason": f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"}
+    if repeated():  # whoever chooses the number chooses the seeds
+        return line | {"reason": "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"}
     line |= {"accepted": True, "reason": ""}
     _append(store, task, line)
     return line

@@ -41,6 +41,14 @@ PROVIDED = {
 }  # fmt: skip
 
 
+KINDS: tuple[tuple[str, type, str], ...] = (  # what the fields beside the slots must be, for an entry to load at all
+    ("doc", str, "`doc: steps by the sign of the momentum`"),
+    ("paper", str, "`paper: arXiv:2302.06675`"),
+    ("needs", list, "`needs: [einops]`"),
+    ("search", dict, "`search: {optimizer.lr: [1.0e-4, 3.0e-2]}`"),
+)
+
+
 @dataclass(frozen=True)
 class Package:
     """An entry's files. home: the folder that holds `configs/` and the code. code: Python files, in order."""
@@ -56,15 +64,18 @@ class Package:
         return (self.yaml, *self.code)
 
     def content(self) -> dict[str, Any]:
-        """The configuration's mapping, read without the registry. BenchError if it is no mapping."""
+        """The configuration's mapping, read without the registry. BenchError if it cannot be read as an entry."""
         import yaml
 
         try:
             found = yaml.safe_load(self.yaml.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise BenchError(f"{self.yaml} is not YAML: {error}") from error
+            raise BenchError(f"{self.yaml} is not YAML, mend it: {error}") from error
         if not isinstance(found, dict):
             raise BenchError(f"{self.yaml} must hold a mapping of slots; `bench new entry NAME` writes one")
+        for name, kind, example in KINDS:
+            if found.get(name) is not None and not isinstance(found[name], kind):
+                raise BenchError(f"{self.yaml}: `{name}` is {found[name]!r}; write it as in {example}")
         return found
 
 
@@ -137,9 +148,11 @@ def read(path: Path) -> Package:
 
     Raises BenchError if there is no entry, or more than one.
     """
-    path = path.resolve()
     if not path.exists():
         raise BenchError(f"{path} does not exist; give an entry's YAML, its Python file, or a folder with both")
+    if path.is_symlink() and not path.is_dir():
+        raise BenchError(f"{path} is a link to {path.resolve()}; put the file itself there")
+    path = path.resolve()
     home = _home(path if path.is_dir() else path.parent)
     entries = sorted((home / "configs" / "entry").glob("*.yaml"))
     if path.suffix == ".yaml":

@@ -1,8 +1,9 @@
 """What a pull request is checked for: `python -m bench.submission_check BASE HEAD`.
 
 A submission adds files under `submissions/NAME/` and does nothing else. The checker is the code of BASE; of HEAD it takes
-only those files, as data, into a folder apart. With `--run` the entry runs, over the pipe in its own process, in the
-contract suite and in `bench verify`; without it nothing of the pull request is ever executed.
+only those files, as data, into a folder apart, and makes the records' keys again from them. With `--run` the entry runs,
+over the pipe in its own process, in the contract suite and in `bench verify`; without it nothing of the pull request is
+ever executed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,43 +97,52 @@ def extract(repository: Path, base: str, head: str, name: str, target: Path) -> 
 def records_hold(folder: Path) -> list[str]:
     """Whether the records are those of this code: components made again from the entry's files, keys, seeds, versions.
 
-    Data that are absent here and other versions of packages contradict nothing; code, configuration and parameters do.
+    The entry must be known here (submitted.open_folder). Data that are absent here and other versions of packages
+    contradict nothing; code, configuration and parameters do.
     """
-    from bench import plan
+    from bench import contract_suite, plan, publish
 
     about, found = submitted.manifest(folder), []
     records = list(Store(folder / "results").published())
     for record in records:
-        if record["key"] != key.key_of(record.get("components", {})):
+        if record["key"] != key.key_of(record["components"]):
             found.append(f"record {record['key'][: key.SHOWN]}: its key is not that of its components; submit again")
     seen = set()
-    store = Store(folder.parent / "planned")  # the folder itself is only read
-    for row in about.get("rows", []):
+    for row in about["rows"]:
         task, name = row["task"], about["entry"]
         if task not in config.names("task"):
             found.append(f"{task}: there is no such task")
             continue
+        cls = config.task_spec(task).cls
+        if row["version"] != cls.version:
+            found.append(
+                f"{task}: made with version {row['version']}, here is {cls.version}; update, then submit again"
+            )
+            continue
         if row["seeds"] != list(range(len(row["seeds"]))) or len(row["seeds"]) < 3:
             found.append(f"{task}: seeds {row['seeds']}; the suite's are 0, 1, 2, … and at least 3")
-        request = config.parse([f"preset={row['preset']}", f"results={store.root}"])
+        settings = config.parse([f"preset={row['preset']}"]).settings
         usual = config.parameters(config.task_spec(task), row["preset"], {})
         given = {n: v for n, v in row["params"].items() if usual.get(n) != v}
-        planned = plan.Planner(store, request.settings).row(task, name, row["seeds"], given, {})
+        planner = plan.Planner(Store(Path(str(settings.results))), settings)  # the folder itself is only read
+        planned = planner.row(task, name, row["seeds"], given, {})
         for cell in (cell for cells in planned.planned.values() for cell in cells):
             ours = _plain(cell.components)
-            like = [r for r in records if _plain(r.get("components", {})) == ours]
+            like = [r for r in records if _plain(r["components"]) == ours]
             if not like:
                 found.append(f"{cell.name}: no record of this code, configuration and seed; update, then submit again")
                 continue
             record = like[0]
             seen.add(record["key"])
-            told = (record["task"], record["seed"], record["params"], record["config"])
-            if told != (cell.task, cell.seed, ours["params"], ours["parts"]):
-                found.append(f"{cell.name}: its record and the components of its key disagree")
-            elif record["status"] not in plan.SETTLED:
-                found.append(f"{cell.name}: {record['status']}")
+            told = tuple(record[name] for name in ("task", "version", "preset", "seed", "params", "config"))
+            if told != (cell.task, cell.version, cell.preset, cell.seed, ours["params"], ours["parts"]):
+                found.append(f"{cell.name}: its record and the components of its key disagree; submit again")
+            elif record["status"] not in publish.SETTLED:
+                found.append(f"{cell.name}: {record['status']}; mend it, then submit again")
+            else:
+                found += [f"{cell.name}: {what}; submit again" for what in contract_suite.metrics_wrong(cls, record)]
     if extra := {record["key"] for record in records} - seen:
-        found.append(f"{len(extra)} records that the manifest's rows do not plan")
+        found.append(f"{len(extra)} records that the manifest's rows do not plan; submit again")
     return found
 
 
@@ -175,13 +186,14 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
-    """(reasons for refusal, Markdown blocks) of running the entry: contract suite, verification, tables."""
+    """(reasons for refusal, Markdown blocks) of running an opened entry: contract suite, verification, tables."""
     from bench import claimed, contract_suite, verify
     from bench.pool import Pool
 
-    name = submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
     about = submitted.manifest(folder)
-    found, blocks = records_hold(folder), []
+    name = about["entry"]
+    found: list[str] = []
+    blocks: list[str] = []
     with Pool(1, [ledger.parent, folder / "results", cache_dir()]) as pool:
         for task in sorted({row["task"] for row in about["rows"]}):
             found += contract_suite.check(pool, task, name)[1]
@@ -211,13 +223,16 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
             found += extract(repository, base, head, name, Path(scratch))
             folder = Path(scratch).resolve() / name
             found += submitted.folder_problems(folder)
-            if execute and not found:
-                here = Path.cwd()
-                try:
-                    reasons, blocks = run(folder, repository.resolve() / "results" / "ledger", seeds)
-                finally:
-                    submission.enter(here)
-                found += reasons
+            if found:
+                continue
+            here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
+            try:
+                submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+                found += records_hold(folder)
+                if execute and not found:
+                    found, blocks = run(folder, ledger, seeds)
+            finally:
+                submission.enter(here)
     title = f"## Submission {', '.join(touched)}"
     if found:
         lines = [title, "", "**Refused**, for these reasons:", "", *(f"- {line}" for line in found)]
@@ -240,16 +255,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Path(options.out).absolute() if options.out else None
     try:
         passes, report = check(Path(options.repository), options.base, options.head, options.run, options.seeds)
-    except BenchError as error:
-        passes, report = False, f"## Submission\n\nIt cannot be checked: {error}"
-        print(report)
-        if out is not None:
-            out.write_text(report + "\n", encoding="utf-8")
-        return 2
+        code = 0 if passes else 1
+    except Exception as error:  # whatever a folder provokes, its author is told
+        if not isinstance(error, BenchError):
+            traceback.print_exc()
+        code, report = 2, f"## Submission\n\nIt cannot be checked: {error or type(error).__name__}"
     print(report)
     if out is not None:
         out.write_text(report + "\n", encoding="utf-8")
-    return 0 if passes else 1
+    return code
 
 
 if __name__ == "__main__":

@@ -284,9 +284,10 @@ def _write(
 def accept(folder: Path, root: Path, store: Store) -> list[str]:
     """Fold a verified submission into the project at `root`; returns the paths written.
 
-    BenchError, with all reasons, if the folder is not sound, a row is not verified, or a file would be overwritten.
+    BenchError, with all reasons, if the folder is not sound, a row is not verified, a file would be overwritten, or a
+    record is not of this code.
     """
-    from bench import verify
+    from bench import submission_check, verify
 
     reasons = submitted.folder_problems(folder)
     name = folder.name
@@ -298,10 +299,13 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
             task = path.removeprefix("results/ledger/").removesuffix(f"/{name}.jsonl")
             badges = {verify.badge(line, keys) for line in lines if (line["entry"], line["task"]) == (name, task)}
             if "verified" not in badges:
-                reasons.append(f"{task} is not verified; run `bench verify {folder}`")
+                reasons.append(f"{task} is not verified by seeds drawn here; run `bench verify {folder}`")
         target = root / path
         if target.is_file() and target.read_bytes() != data:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
+    if not reasons:
+        submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+        reasons = submission_check.records_hold(folder)
     if reasons:
         raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))
     for path, data in files.items():

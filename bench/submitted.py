@@ -6,7 +6,6 @@ Nothing here imports the entry's code.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +13,20 @@ from typing import Any
 
 from bench import config, key
 from bench.contract import STATUSES, BenchError
-from bench.store import NEEDED
-from bench.submission import enter, problems, read
+from bench.submission import Package, enter, problems, read
 
 NAMESPACE = "sweepstakes"  # of signatures
+LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
+ROW: dict[str, type] = {"task": str, "version": int, "preset": str, "params": dict, "seeds": list}
+RECORD: dict[str, type] = {
+    "key": str, "task": str, "version": int, "params": dict, "preset": str, "entry": str, "config": dict, "seed": int,
+    "status": str, "metrics": dict, "costs": dict, "censored": list, "components": dict, "limits": dict, "absent": list,
+    "attempt": int, "provenance": dict, "curves": dict,
+}  # fmt: skip
+MORE = ("trials", "reason", "traceback", "output")  # what a record may hold beside
+TUNED: dict[str, type] = {
+    "preset": str, "trials": int, "seeds": list, "objective": str, "values": dict, "at_the_edge": list, "table": list
+}  # fmt: skip
 
 
 def digest(files: Mapping[str, bytes]) -> str:
@@ -41,16 +50,22 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Path inside the folder -> bytes of all its files but the manifest and its signature."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-        and path.name not in ("manifest.json", "manifest.json.sig")
-    }  # fmt: skip
+        name: path.read_bytes() for name, path in found.items() if name not in ("manifest.json", "manifest.json.sig")
+    }
+
+
+def _lacks(node: Any, fields: Mapping[str, type]) -> list[str]:
+    """The fields that a mapping lacks, or holds as another kind of value."""
+    return [name for name, kind in fields.items() if not isinstance(node, dict) or type(node.get(name)) is not kind]
 
 
 def folder_problems(folder: Path) -> list[str]:
     """What is wrong with a submission's folder, without running anything: manifest, digests, files, code, records."""
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if total > LIMIT:
+        return [f"the folder holds {total:,} bytes, at most {LIMIT:,} are taken; submit fewer tasks at once"]
     try:
         about = manifest(folder)
         package = read(folder)
@@ -58,28 +73,63 @@ def folder_problems(folder: Path) -> list[str]:
     except BenchError as error:
         return [str(error)]
     name, files = str(about.get("entry")), contents(folder)
+    rows = about.get("rows")
+    if not isinstance(rows, list) or not rows or any(_lacks(row, ROW) for row in rows):
+        return [*found, f"manifest.json: `rows` must list rows of {', '.join(ROW)}; run `bench submit` again"]
     if name != package.name or name != folder.name:
         found.append(f"manifest.json is of entry {name!r}, the folder of {folder.name!r}, the YAML of {package.name!r}")
     listed = {path: key.blake(data) for path, data in files.items()}
     if listed != about["files"] or digest(files) != about.get("digest"):
         differ = sorted(p for p in {*listed, *about["files"]} if listed.get(p) != about["files"].get(p))
         found.append(f"files differ from the manifest: {', '.join(differ) or 'digest'}; run `bench submit` again")
-    for field in ("doc", "authors", "licence", "declared_trials"):
+    for field in ("doc", "authors", "licence", "paper", "declared_trials"):
         if about.get(field) != package.content().get(field):
             found.append(f"manifest.json and {package.yaml.name} disagree on `{field}`; run `bench submit` again")
     mine = {path.relative_to(folder).as_posix() for path in package.files}
-    ledger = re.compile(rf"results/ledger/[a-z0-9_/]+/{re.escape(name)}\.jsonl")
-    tuned = re.compile(rf"configs/tuned/[a-z0-9_/]+/{re.escape(name)}\.yaml")
+    tasks = sorted({row["task"] for row in rows})
+    ledger = {f"results/ledger/{task}/{name}.jsonl" for task in tasks}
+    tuned = {f"configs/tuned/{task}/{name}.yaml" for task in tasks}
     for path, data in files.items():
-        if ledger.fullmatch(path):
+        if path in ledger:
             found += record_problems(path, data, name)
-        elif path not in mine and not tuned.fullmatch(path):
+        elif path in tuned:
+            found += tuned_problems(path, data, package)
+        elif path not in mine:
             found.append(
                 f"{path}: not a file of entry {name}; a submission holds one entry, its tuning and its records"
             )
-    if not any(ledger.fullmatch(path) for path in files):
-        found.append("no records: results/ledger/ is missing; run `bench submit` without --smoke-only")
+    found += [
+        f"{path}: no records, the file is missing; run `bench submit` again" for path in sorted(ledger - {*files})
+    ]
     return found
+
+
+def tuned_problems(path: str, data: bytes, package: Package) -> list[str]:
+    """What is wrong with the form of a file of `bench tune`: it may set what the entry's `search` names, and no more."""
+    import yaml
+
+    again = f"run `bench tune` for {package.name} again"
+    try:
+        found = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return [f"{path}: not YAML ({error}); {again}"]
+    if lacking := _lacks(found, TUNED):
+        return [f"{path}: lacks {', '.join(lacking)}; {again}"]
+    if found["trials"] != len(found["table"]):
+        return [f"{path}: {found['trials']} trials and a table of {len(found['table'])}; {again}"]
+    search = package.content().get("search") or {}
+    if foreign := sorted(
+        str(name) for name, value in found["values"].items() if not _searched(value, search.get(name))
+    ):
+        return [f"{path}: sets {', '.join(foreign)} to what `search` does not hold; {again}"]
+    return []
+
+
+def _searched(value: Any, space: Any) -> bool:
+    """Whether a value comes from what `search` says of it: one of a list, or a number between bounds."""
+    if isinstance(space, dict):
+        return value in (space.get("values") or ())
+    return isinstance(space, list) and isinstance(value, int | float)
 
 
 def record_problems(path: str, data: bytes, name: str) -> list[str]:
@@ -93,10 +143,11 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
         except ValueError as error:
             found.append(f"{where}: not JSON ({error})")
             continue
-        missing = [field for field in NEEDED if field not in record] if isinstance(record, dict) else list(NEEDED)
-        if missing:
-            found.append(f"{where}: lacks {', '.join(missing)}")
+        if lacking := _lacks(record, RECORD):
+            found.append(f"{where}: lacks {', '.join(lacking)}")
             continue
+        if strange := sorted({*record} - {*RECORD, *MORE}):
+            found.append(f"{where}: no field of a record that a sweep makes: {', '.join(strange)}")
         if record["entry"] != name or path != f"results/ledger/{record['task']}/{name}.jsonl":
             found.append(f"{where}: a record of {record['entry']} on {record['task']} does not belong here")
         if record["status"] not in STATUSES:
@@ -106,7 +157,16 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
         seen.add(record["key"])
         if not all(isinstance(v, int | float) for v in record["metrics"].values()):
             found.append(f"{where}: metrics must be finite numbers")
+        if _lacks(record["costs"], {"cpu": dict}) or not _numeric(record["costs"]):
+            found.append(f"{where}: costs must be numbers, `cpu` by phase among them")
+        if lacking := _lacks(record["provenance"], {"cpu": str, "packages": dict}):
+            found.append(f"{where}: provenance lacks {', '.join(lacking)}")
     return found
+
+
+def _numeric(node: Any) -> bool:
+    """Whether all values of nested mappings are numbers, or absent."""
+    return all(_numeric(v) for v in node.values()) if isinstance(node, dict) else isinstance(node, int | float | None)
 
 
 def _refuse(text: str) -> Any:

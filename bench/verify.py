@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import config, key, plan
+from bench import config, key, plan, replay
 from bench.claimed import Claim, Record, reseeded, settings_of
 from bench.contract import BenchError, Metric
 from bench.store import Store
@@ -28,15 +28,18 @@ Verdict = Literal["verified", "disputed", "not comparable"]
 
 ALPHA = 0.01  # of honest rows, this many are disputed by chance
 FEWEST = 3  # fresh seeds
-LACKING = ("unavailable", "timeout", "oom")  # what this machine lacks speaks neither for nor against a claim
 USUAL = 5
-TOLERANCE = 1e-4  # relative, where machine or packages differ; on the same ones the bits must be equal
 FRESH_FROM = 1 << 51  # fresh seeds lie in [2^51, 2^52): beyond reported and tuning seeds, exact in JSON everywhere
 
 
+def repeated() -> str:
+    """The number of an earlier verification that is to be repeated, from the environment; empty if there is none."""
+    return os.environ.get("SWEEPSTAKES_DRAWN", "")
+
+
 def drawn() -> str:
-    """A number from the system's entropy; the environment's SWEEPSTAKES_DRAWN repeats an earlier verification's."""
-    return os.environ.get("SWEEPSTAKES_DRAWN") or os.urandom(16).hex()
+    """A number from the system's entropy, or the one that is to be repeated."""
+    return repeated() or os.urandom(16).hex()
 
 
 def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
@@ -120,8 +123,8 @@ def verify(
         (store.root / ".cache").mkdir(parents=True, exist_ok=True)
         (scratch.root / ".cache").symlink_to((store.root / ".cache").absolute())  # digests and speed are known there
         _run(rows, scratch, settings)
-        repeats = [claim for claim in found if claim.fresh is not None and _differs(claim, scratch)]
-        first = {claim.digest: _replays(claim, scratch) for claim in repeats}
+        repeats = [claim for claim in found if claim.fresh is not None and replay.differs(claim, scratch)]
+        first = {claim.digest: replay.records_of(claim, scratch) for claim in repeats}
         if repeats:  # before a difference counts, this machine has to agree with itself
             _run([reseeded(planner, c.row, [c.replay_seed or 0]) for c in repeats], scratch, settings)
         findings = [judge(claim, scratch, number, first.get(claim.digest)) for claim in found]
@@ -143,20 +146,6 @@ def _run(rows: Sequence[plan.Row], scratch: Store, settings: Any) -> None:
         raise KeyboardInterrupt
 
 
-def _replays(claim: Claim, scratch: Store) -> list[Record | None]:
-    seed = claim.replay_seed
-    return [] if seed is None else [scratch.get(cell.key) for cell in claim.row.planned[seed]]
-
-
-def _differs(claim: Claim, scratch: Store) -> bool:
-    """Whether the replay differs where it must not: of the same code, on the same machine and packages."""
-    seed = claim.replay_seed
-    assert seed is not None
-    pairs = [(old, new) for old, new in zip(claim.records[seed], _replays(claim, scratch), strict=True) if new]
-    same = all(old["key"] == new["key"] and same_machine(old, new) for old, new in pairs)
-    return same and any(difference(old, new) > 0 and new["status"] not in LACKING for old, new in pairs)
-
-
 def _keep(claim: Claim, scratch: Store, store: Store) -> None:
     """Fresh seeds' records move into the store, with their curves."""
     for cells in claim.fresh.planned.values() if claim.fresh is not None else ():
@@ -165,26 +154,6 @@ def _keep(claim: Claim, scratch: Store, store: Store) -> None:
             if record is not None:
                 curves = scratch.local / cell.key[:2] / f"{cell.key}.{record['attempt']}.npz"
                 store.put(record, curves.read_bytes() if curves.is_file() else b"")
-
-
-def difference(old: Record, new: Record) -> float:
-    """The largest relative difference between two records' metrics; infinite if status, names or censoring differ."""
-    if old["status"] != new["status"] or set(old["metrics"]) != set(new["metrics"]):
-        return math.inf
-    if sorted(old["censored"]) != sorted(new["censored"]):
-        return math.inf
-    gaps = [0.0]
-    for name, value in old["metrics"].items():
-        other = new["metrics"][name]
-        if value != other:
-            gaps.append(abs(value - other) / max(abs(value), abs(other)))
-    return max(gaps)
-
-
-def same_machine(old: Record, new: Record) -> bool:
-    """Whether two records were made by the same kind of processor with the same packages, so that bits must agree."""
-    names = ("cpu", "packages", "python", "system", "threads")
-    return all(old.get("provenance", {}).get(name) == new["provenance"].get(name) for name in names)
 
 
 def _read(claim: Claim, scratch: Store) -> tuple[Metric, list[list[float]]]:
@@ -226,7 +195,7 @@ def judge(claim: Claim, scratch: Store, number: str, first: list[Record | None] 
         "entry": row.entry, "task": row.task, "version": config.task_spec(row.task).cls.version, "preset": row.preset,
         "params": dict(row.params), "set": settings_of(row), "metric": metric.name, "verdict": "not comparable",
         "reason": claim.why_not, "fresh": None, "p": None, "replayed": None, "entry_digest": claim.digest, "drawn": number,
-        "repeated": "SWEEPSTAKES_DRAWN" in os.environ,
+        "repeated": bool(repeated()),
         "claimed": {
             "mean": _centre(scaled[0], metric.scale), "seeds": sorted(claim.records),
             "keys": sorted(r["key"] for group in claim.records.values() for r in group),
@@ -240,8 +209,8 @@ def judge(claim: Claim, scratch: Store, number: str, first: list[Record | None] 
     line["p"] = None if math.isnan(p) else p
     line["fresh"] = {"mean": _centre(scaled[1], metric.scale), "seeds": list(planned),
                      "values": [value if math.isfinite(value) else None for value in values[1]]}  # fmt: skip
-    line["replayed"], complaint = _replayed(claim, scratch, first)
-    short = [f"{r['status']}: {r.get('reason', '')}" for r in records if r["status"] in LACKING]
+    line["replayed"], complaint = replay.outcome(claim, scratch, first)
+    short = [f"{r['status']}: {r.get('reason', '')}" for r in records if r["status"] in replay.LACKING]
     if short or len(records) < len(made):
         line["reason"] = f"a fresh seed has no result here ({short[0] if short else 'no record'})"
     elif complaint:
@@ -254,37 +223,6 @@ def judge(claim: Claim, scratch: Store, number: str, first: list[Record | None] 
     else:
         line["verdict"] = "verified"
     return Finding(line, records)
-
-
-def _replayed(claim: Claim, scratch: Store, first: list[Record | None] | None) -> tuple[dict[str, Any] | None, str]:
-    """(what the replay gave, what speaks against the claim, empty if nothing)."""
-    assert claim.replay_seed is not None
-    claimed, new = claim.records[claim.replay_seed], _replays(claim, scratch)
-    sure = [record for record in new if record is not None]
-    gaps = [(difference(old, record), old["key"]) for old, record in zip(claimed, sure, strict=False)]
-    gap, cell = max(gaps, default=(math.inf, claimed[0]["key"]))
-    told = {
-        "key": cell,
-        "seed": claim.replay_seed,
-        "equal": gap == 0,
-        "difference": gap if math.isfinite(gap) else None,
-    }
-    if gap == 0 or len(sure) < len(new):
-        return told, ""
-    if lacking := [record["status"] for record in sure if record["status"] in LACKING]:
-        told["note"] = f"not comparable ({lacking[0]})"
-        return told, ""
-    same_code = all(old["key"] == record["key"] for old, record in zip(claimed, sure, strict=True))
-    alike = all(same_machine(old, record) for old, record in zip(claimed, sure, strict=True))
-    if not (same_code and alike):
-        where = "machine or packages" if same_code else "code"
-        told["note"] = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({where})"
-        return told, ""
-    if not all(a is not None and difference(a, b) == 0 for a, b in zip(first or [None], sure, strict=False)):
-        told["note"] = "not repeatable"
-        return told, "the same cell gives other numbers each time; seed every random draw"
-    shown = f"by {gap:.2g}" if math.isfinite(gap) else "in status or names"
-    return told, f"the replay of seed {claim.replay_seed} differs {shown} on the same machine and packages"
 
 
 def table(found: Sequence[Mapping[str, Any]], form: str = "text") -> str:
@@ -328,7 +266,10 @@ def append(store: Store, line: Mapping[str, Any]) -> None:
 
 
 def lines(store: Store) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    """(task, preset, entry, parameters as canonical JSON) -> the latest line about that row."""
+    """(task, preset, entry, parameters as canonical JSON) -> the latest line about that row.
+
+    Lines that repeat a draw are left out: whoever chooses the number chooses the seeds.
+    """
     found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
     for path in sorted((store.root / "verified").glob("*.jsonl")):
         for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -338,7 +279,7 @@ def lines(store: Store) -> dict[tuple[str, str, str, str], dict[str, Any]]:
             except (ValueError, KeyError, TypeError) as error:
                 store.reports.append(f"{path}:{number} cannot be read ({error!r}); skipped")
                 continue
-            if where not in found or line["when"] >= found[where]["when"]:
+            if not line.get("repeated") and (where not in found or line["when"] >= found[where]["when"]):
                 found[where] = line
     return found
 

@@ -59,7 +59,9 @@ def content() -> site.Content:
                 "by": "steps", "rows": [{**fastest, "steps": 80.0, "date": "2026-01-01"}, fastest]}  # fmt: skip
     drawing = {"id": "fake/f", "title": "A figure", "svg": "<svg viewBox='0 0 9 9'><circle r='4'/></svg>"}
     name, doc, tables = found.suites[0]
-    known = Known({("fake/task_00", "small", "entry_001"): mark})
+    rows[2].cells[2][0] |= {"output": "epoch 1: <b>fine</b>"}
+    tuned = {("fake/lone", "small", row.entry): ("val_error", [0.5, 0.25, 0.125], 0.14) for row in rows[1:]}
+    known = Known({("fake/task_00", "small", "entry_001"): mark}, tuned=tuned)
     return site.Content(
         [(name, doc, [*tables, lone])], found.curves, known, found.entries, found.baselines, {"fake": [drawing]},
         claims=[claim], submit="<h1>How to submit</h1>", speedruns=[speedrun],
@@ -130,6 +132,15 @@ def reader(browser: Any, board: Path) -> Iterator[Reader]:
     one.context.close()
 
 
+def until(page: Any, holds: str) -> None:
+    """Wait for the expression; the page's policy forbids the polling that Playwright would put into it."""
+    for _ in range(WAIT // 50):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {holds}")
+
+
 ROWS = "Board.current.table.getRows('active').map((row) => row.getData())"
 READY = ".tableholder[data-ready] .tabulator-row"
 
@@ -173,14 +184,14 @@ def test_the_filter_row_narrows_the_table(reader):
     page = reader.open(wait=READY)
     page.keyboard.press("/")
     page.keyboard.type("entry_01")
-    page.wait_for_function("Board.current.table.getDataCount('active') === 10")
+    until(page, "Board.current.table.getDataCount('active') === 10")
     assert all(name.startswith("entry_01") for name in reader.names())
     assert "10 of 60 rows" in page.inner_text(".filters")
     page.fill(".filter", "disputed")
-    page.wait_for_function("Board.current.table.getDataCount('active') === 1")
+    until(page, "Board.current.table.getDataCount('active') === 1")
     page.fill(".filter", "")
     page.select_option(".filters select", "unranked")
-    page.wait_for_function("Board.current.table.getRows('active').every((row) => !row.getData().rank)")
+    until(page, "Board.current.table.getRows('active').every((row) => !row.getData().rank)")
 
 
 def test_keys_walk_the_rows_and_open_one(reader):
@@ -191,7 +202,7 @@ def test_keys_walk_the_rows_and_open_one(reader):
     name = page.locator(".tabulator-row.cursor .entry a").inner_text()
     assert name == reader.names()[0]
     page.keyboard.press("Enter")
-    page.wait_for_function("location.hash.startsWith('#/entry/')")
+    until(page, "location.hash.startsWith('#/entry/')")
     page.wait_for_selector("h1 >> text=" + name)
     page.keyboard.press("?")
     assert page.locator("dialog[open]").count() == 1
@@ -208,7 +219,7 @@ def test_virtual_rows_keep_a_long_table_light(reader):
 def test_cells_beyond_the_right_edge_follow_the_first_frame(browser, board):
     small = Reader(browser, board, viewport={"width": 700, "height": 900})
     page = small.open(wait=READY)
-    page.wait_for_function("Board.queue === null")
+    until(page, "Board.queue === null")
     rows = page.locator(".tabulator-row").count()
     assert rows > 10 and page.locator(".tabulator-row .small svg").count() == 3 * rows
     assert page.locator(".tabulator-row .num:empty").count() == 0
@@ -218,7 +229,7 @@ def test_cells_beyond_the_right_edge_follow_the_first_frame(browser, board):
 
 def test_a_page_without_curves_does_without_their_library(reader):
     page = reader.open("claims", READY)
-    page.wait_for_function("Board.queue === null")
+    until(page, "Board.queue === null")
     assert page.evaluate("typeof uPlot") == "undefined" and not any("uPlot.iife" in url for url in reader.asked)
 
 
@@ -266,6 +277,50 @@ def test_a_record_says_everything_and_stays_text(reader):
     assert FAILED in text and "it broke" in text and shlex.quote(f"entry={NASTY}") in text and "torch 2.0" in text
     assert page.locator("main img, main script").count() == 0
     reader.shot("record", full=True)
+
+
+def test_a_log_is_shown_and_stays_text(reader):
+    page = reader.open("task/fake/lone", READY)
+    page.goto(page.locator(".entry a", has_text="evil").first.evaluate("(node) => node.href"))
+    page.wait_for_selector("h1 >> text=evil")
+    page.goto(page.locator(".keys a").nth(3).evaluate("(node) => node.href"))
+    page.wait_for_selector("h1 >> text=Record")
+    assert "epoch 1: <b>fine</b>" in page.inner_text("main")
+
+
+def test_a_task_compares_any_two_entries_on_the_same_seeds(reader):
+    page = reader.open("task/fake/lone", ".versus")
+    said = page.locator(".versus p")
+    first = said.inner_text()
+    assert first.startswith("error, reference / ")
+    page.get_by_label("the one entry").select_option("floor")
+    page.get_by_label("the other entry").select_option("reference")
+    assert said.inner_text().startswith("error, floor / reference: ") and "floor wins 0 %" in said.inner_text()
+    assert "tells them apart" in said.inner_text()
+    page.locator(".wins td.win").first.click()
+    assert said.inner_text() == first
+
+
+def test_a_task_tells_the_score_at_equal_trials_and_sensitivity(reader):
+    page = reader.open("task/fake/lone", READY)
+    until(page, "Board.queue === null")
+    assert page.locator(".tabulator-col", has_text="best of 3").count() == 1
+    row = page.locator(".tabulator-row", has_text="reference").first.inner_text()
+    assert "0.125" in row and "14 %" in row
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_columns_tooltip_can_be_read(browser, board, scheme):
+    one = Reader(browser, board, color_scheme=scheme)
+    page = one.open("task/fake/task_00", READY)
+    page.locator(".tabulator-col", has_text="CPU s").first.hover()
+    page.wait_for_selector(".tabulator-tooltip >> text=CPU seconds")
+    told = "(node) => { const style = getComputedStyle(node); return [style.backgroundColor, style.color]; }"
+    ground, text = page.locator(".tabulator-tooltip").evaluate(told)
+    shades = [sum(map(int, colour[4:-1].split(","))) for colour in (ground, text)]
+    assert (shades[0] < shades[1]) == (scheme == "dark") and abs(shades[0] - shades[1]) > 300
+    one.check()
+    one.context.close()
 
 
 @pytest.mark.parametrize(

@@ -73,9 +73,10 @@ def test_the_readmes_walk_ends_with_ones_own_row(tmp_path):
     for name in ("requirements.lock", "pyproject.toml"):
         os.utime(clone / name, (0, 0))
     (clone / ".venv" / ".installed").touch()
+    # an honest row is disputed once in a hundred draws, twice in a row once in ten thousand
+    lines = [f"{line} || {line}" if line.startswith("bench verify") else line for line in lines]
     script = "set -e\n" + "\n".join(lines)
-    drawn = {**os.environ, "SWEEPSTAKES_DRAWN": "1"}  # an honest row is disputed once in a hundred draws
-    done = subprocess.run(["sh", "-c", script], cwd=clone, env=drawn, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(["sh", "-c", script], cwd=clone, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     row = next(
         (line for line in done.stdout.splitlines() if line.split()[1:2] == ["my_idea"] and "5/5" in line),

@@ -178,6 +178,38 @@ def test_duels_are_of_the_ranked_and_profiles_of_what_has_ratios(mixed):
     assert "profile" not in comparing.duels(replace(mixed.table, metric=up), "closed")
 
 
+def test_two_entries_are_compared_on_their_seeds(mixed):
+    found = comparing.duels(mixed.table, "closed")
+    names = found["entries"]
+    i, j = sorted((names.index("mine"), names.index("floor")))
+    mid, lo, hi, pairs, told = found["gaps"][i][j - i - 1]
+    logs = np.log([0.1, 0.12, 0.09]) - np.log([1.0, 1.01, 0.99])
+    half = 4.302653 * logs.std(ddof=1) / math.sqrt(3)
+    centre = logs.mean()
+    assert names[i] == "mine" and (pairs, told) == (3, 1)
+    assert (mid, lo, hi) == pytest.approx(tuple(np.exp([centre, centre - half, centre + half])), rel=1e-3)
+    broken = names.index("broken")
+    assert all(row[1:3] == [None, None] for row in found["gaps"][broken]), "a failed seed leaves no interval"
+    linear = replace(mixed.table, metric=replace(ERROR, scale="linear"))
+    assert comparing.duels(linear, "closed")["gaps"][i][j - i - 1][0] == pytest.approx(0.31 / 3 - 1, rel=1e-3)
+
+
+def test_a_tables_rows_say_what_tuning_found_at_an_equal_number_of_trials(mixed):
+    found = {
+        ("fake/one", "small", "mine"): ("val_error", [0.4, 0.3, 0.2, 0.1], 0.25),
+        ("fake/one", "small", "broken"): ("val_error", [0.5, 0.4], 0.5),
+        ("fake/one", "full", "raw"): ("val_error", [0.5, 0.4], 0.5),
+    }
+    told = model.table_model(mixed, ["fake"], Known(tuned=found, tuning_cpu={("fake/one", "mine"): 7.0}))
+    k, objective, rows = told["tuned"]
+    assert (k, objective) == (2, "val_error")
+    by_name = dict(zip((row[0] for row in told["rows"]), rows, strict=True))
+    assert by_name["mine"] == [0.3, 0.25] and by_name["broken"] == [0.4, 0.5] and by_name["raw"] is None
+    tuned = sum(bool(row.trials) for row in mixed.table.rows)
+    assert told["cpu_tuning"] == 7 and told["untold"] == tuned - 1
+    assert model.table_model(mixed, ["fake"], Known())["tuned"] is None
+
+
 def test_bands_are_over_seeds_and_end_where_a_run_failed():
     steps, mid, low, high = curves.band(
         [([0, 10, 20], [3, 2, 1], True), ([0, 10], [5, 4], True), ([0, 10], [9, 9], False)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from bench import key, submission_check, submitted
 
+ROOT = Path(__file__).resolve().parent.parent
 YAML = """doc: the default part with another rate
 authors: [Ada Lovelace]
 licence: MIT
@@ -18,7 +21,17 @@ declared_trials: 0
 optimizer: {lr: 0.1}
 """
 RECORD = {"key": "k", "task": "toy/line", "version": 1, "params": {}, "preset": "small", "entry": "mine", "config": {},
-          "seed": 0, "status": "ok", "metrics": {"error": 0.5}, "costs": {}}  # fmt: skip
+          "seed": 0, "status": "ok", "metrics": {"error": 0.5}, "costs": {"cpu": {}}, "censored": [], "components": {},
+          "limits": {}, "absent": [], "attempt": 1, "provenance": {"cpu": "any", "packages": {}}, "curves": {}}  # fmt: skip
+ROW = {"task": "toy/line", "version": 1, "preset": "small", "params": {}, "seeds": [0]}
+TUNED = """preset: small
+trials: 1
+seeds: [1000]
+objective: error
+values: {optimizer.lr: 0.1}
+at_the_edge: []
+table: [{optimizer.lr: 0.1}]
+"""
 LEDGER = "results/ledger/toy/line/mine.jsonl"
 
 
@@ -43,7 +56,7 @@ def seal(folder: Path, **changes) -> None:
     """Write the manifest that fits what lies in the folder."""
     files = submitted.contents(folder)
     about = {"format": 1, "entry": folder.name, "doc": "the default part with another rate", "authors": ["Ada Lovelace"],
-             "licence": "MIT", "declared_trials": 0, "rows": [], "digest": submitted.digest(files),
+             "licence": "MIT", "declared_trials": 0, "rows": [ROW], "digest": submitted.digest(files),
              "files": {path: key.blake(data) for path, data in files.items()}}  # fmt: skip
     put(folder, "manifest.json", json.dumps(about | changes))
 
@@ -74,10 +87,7 @@ def checked(repository) -> str:
     return report
 
 
-def test_a_sound_submission_passes_and_a_change_elsewhere_is_none(repository):
-    submission(repository[0])
-    assert "**Passes**" in checked(repository)
-    git(repository[0], "reset", "-q", "--hard", repository[1])
+def test_a_change_elsewhere_is_no_submission(repository):
     put(repository[0], "bench/x.py", "")
     assert "No submission in this change" in checked(repository)
 
@@ -113,6 +123,16 @@ def line(**changes) -> str:
         (LEDGER, line(entry="adam"), "a record of adam on toy/line does not belong here"),
         (LEDGER, line() + line(), "a second record of key k"),
         (LEDGER, json.dumps({"key": "k"}) + "\n", "lacks task, version"),
+        (LEDGER, line(metrics=[0.5]), "lacks metrics"),
+        (LEDGER, line(costs={"cpu": {"train": "none"}}), "costs must be numbers"),
+        (LEDGER, line(provenance={"cpu": "any"}), "provenance lacks packages"),
+        (LEDGER, line(recertified={"code": ["any"]}), "no field of a record that a sweep makes: recertified"),
+        ("configs/tuned/toy/line/mine.yaml", "trials: 7\n", "lacks preset, seeds"),
+        ("configs/tuned/toy/line/mine.yaml", TUNED.replace("trials: 1", "trials: 7"), "7 trials and a table of 1"),
+        ("configs/tuned/toy/line/mine.yaml", TUNED, "sets optimizer.lr to what `search` does not hold"),
+        ("entries/__pycache__/mine.cpython-311.pyc", "x", "mine.cpython-311.pyc: not a file of entry mine"),
+        ("entries/manifest.json", "{}", "entries/manifest.json: not a file of entry mine"),
+        ("results/verified/mine.jsonl", "{}\n", "not a file of entry mine"),
         ("results/ledger/toy/line/adam.jsonl", line(entry="adam"), "not a file of entry mine"),
         ("configs/tuned/toy/line/adam.yaml", "trials: 3\n", "not a file of entry mine"),
         ("weights.bin", "x", "weights.bin: not a file of entry mine"),
@@ -131,6 +151,18 @@ def test_files_altered_after_the_manifest_are_seen(repository):
     folder = submission(repository[0])
     put(folder, LEDGER, line(metrics={"error": 0.4}))
     assert f"files differ from the manifest: {LEDGER}" in checked(repository)
+
+
+@pytest.mark.parametrize("rows", [[], {}, ["toy/line"], [ROW | {"seeds": 5}], [ROW | {"params": None}]])
+def test_a_manifest_of_another_form_is_refused(repository, rows):
+    seal(submission(repository[0]), rows=rows)
+    assert "`rows` must list rows of task, version, preset, params, seeds" in checked(repository)
+
+
+def test_a_folder_of_any_size_is_not_read(repository, monkeypatch):
+    monkeypatch.setattr(submitted, "LIMIT", 100)
+    submission(repository[0])
+    assert "at most 100 are taken" in checked(repository)
 
 
 def test_a_submission_without_records_or_manifest_is_refused(repository):
@@ -154,34 +186,75 @@ def test_a_name_that_is_there_is_taken(repository):
     assert "name 'adam' is taken" in checked(repository)
 
 
-@pytest.mark.parametrize("break_it", [False, True])
-def test_with_run_records_are_made_again_and_fresh_seeds_drawn(bench, environment, tmp_path, break_it):
-    environment["SWEEPSTAKES_DRAWN"] = "1"  # an honest row is disputed once in a hundred draws
-    author, project = tmp_path / "author", tmp_path / "project"
-    for folder in (author, project):
-        folder.mkdir()
-        git(folder, "init", "-q", "-b", "main")
-    put(author, "configs/entry/mine.yaml", YAML)
-    done = bench("submit", "configs/entry/mine.yaml", "task=toy/line", cwd=author)
-    assert done.returncode == 0, done.stdout + done.stderr
-    put(project, "README.md", "a project\n")
-    base = commit(project)
-    (author / "submissions").rename(project / "submissions")
-    if break_it:  # better numbers under a manifest that fits them
-        folder = project / "submissions" / "mine"
+def alter(change):
+    """Change every record, under a manifest that fits them."""
+
+    def spoil(folder: Path) -> None:
         records = [json.loads(text) for text in (folder / LEDGER).read_text().splitlines()]
-        better = [r | {"metrics": {name: value / 9 for name, value in r["metrics"].items()}} for r in records]
-        put(folder, LEDGER, "".join(json.dumps(r) + "\n" for r in better))
-        about = submitted.manifest(folder)
-        files = submitted.contents(folder)
-        about |= {"digest": submitted.digest(files), "files": {p: key.blake(data) for p, data in files.items()}}
-        put(folder, "manifest.json", json.dumps(about))
-    head = commit(project)
-    command = [sys.executable, "-P", "-m", "bench.submission_check", base, head, "--run", "--out", "report.md"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+        put(folder, LEDGER, "".join(json.dumps(r | change(r)) + "\n" for r in records))
+        seal(folder, **{name: submitted.manifest(folder)[name] for name in ("doc", "rows")})
+
+    return spoil
+
+
+def in_manifest(**changes):
+    """Change the manifest's row."""
+
+    def spoil(folder: Path) -> None:
+        (row,) = submitted.manifest(folder)["rows"]
+        seal(folder, rows=[row | changes])
+
+    return spoil
+
+
+@pytest.fixture(scope="module")
+def sound(toy, tmp_path_factory):
+    """What `bench submit` wrote for the entry of YAML on the toy task: the folder `mine`."""
+    author = tmp_path_factory.mktemp("author")
+    put(author, "configs/entry/mine.yaml", YAML)
+    git(author, "init", "-q", "-b", "main")
+    command = [sys.executable, "-P", "-m", "bench", "submit", "configs/entry/mine.yaml", "task=toy/line"]
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(toy)]), "SWEEPSTAKES_DATA": str(author / "data")}
+    done = subprocess.run(command, cwd=author, env={**os.environ, **paths}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return author / "submissions" / "mine"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "said"),
+    [
+        (None, ["--run"], ["| toy/line | mine | verified |"]),
+        # numbers under a manifest that fits them show when the cell runs again
+        (alter(lambda r: {"metrics": {n: v / 9 for n, v in r["metrics"].items()}}), ["--run"], ["differs by 0.89"]),
+        # what follows shows before anything runs
+        (
+            alter(lambda r: {"metrics": {"charm": 1.0}}),
+            [],
+            ["does not declare: charm", "error, which ranks, is undefined"],
+        ),
+        (alter(lambda r: {"version": 0}), [], ["its record and the components of its key disagree"]),
+        (in_manifest(version=7), [], ["toy/line: made with version 7, here is 1"]),
+        (
+            in_manifest(seeds=[1, 0, 3]),
+            [],
+            ["the suite's are 0, 1, 2", "2 records that the manifest's rows do not plan"],
+        ),
+        (in_manifest(preset="huge"), [], ["It cannot be checked: no preset of toy/line 'huge'"]),
+    ],
+)
+def test_records_are_made_again_and_fresh_seeds_drawn(environment, sound, tmp_path, spoil, words, said):
+    environment["SWEEPSTAKES_DRAWN"] = "1"  # an honest row is disputed once in a hundred draws
+    project = tmp_path / "project"
+    put(project, "README.md", "a project\n")
+    git(project, "init", "-q", "-b", "main")
+    base = commit(project)
+    folder = project / "submissions" / "mine"
+    shutil.copytree(sound, folder)
+    if spoil is not None:
+        spoil(folder)
+    check = [sys.executable, "-P", "-m", "bench.submission_check", base, commit(project), "--out", "report.md", *words]
+    done = subprocess.run(check, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
     report = (project / "report.md").read_text()
-    if break_it:
-        assert done.returncode == 1 and "disputed" in report and "differs by 0.89" in report, report + done.stderr
-    else:
-        assert done.returncode == 0, report + done.stderr
-        assert "| toy/line | mine | verified |" in report and "### toy/line" in report
+    assert all(text in report for text in said), report + done.stderr
+    assert (done.returncode == 0) == (spoil is None)
+    assert ("### toy/line" in report) == (words == ["--run"])

@@ -77,6 +77,30 @@ def test_code_is_refused_for(tmp_path, line, said):
     assert len(found) == 1 and said in found[0] and "entries/mine.py" in found[0], found
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("needs: unheard_of", "`needs` is 'unheard_of'; write it as in `needs: [einops]`"),
+        ("search: [0.1, 1.0]", "`search` is [0.1, 1.0]; write it as in `search: {"),
+        ("paper: {arXiv: 1}", "`paper` is {'arXiv': 1}; write it as in"),
+        ("a: [b", "is not YAML, mend it"),
+    ],
+)
+def test_a_configuration_that_cannot_be_loaded_says_how_it_can(tmp_path, line, said):
+    with pytest.raises(BenchError) as raised:
+        write(tmp_path, f"{GOOD}{line}\n")
+    assert said in str(raised.value) and "mine.yaml" in str(raised.value)
+
+
+def test_a_link_is_named_as_it_was_given(tmp_path):
+    write(tmp_path)
+    elsewhere = tmp_path / "elsewhere.py"
+    (tmp_path / "entries" / "mine.py").rename(elsewhere)
+    (tmp_path / "entries" / "mine.py").symlink_to(elsewhere)
+    with pytest.raises(BenchError, match="entries/mine.py is a link to .*elsewhere.py; put the file itself there"):
+        submission.read(tmp_path / "entries" / "mine.py")
+
+
 def test_declared_needs_and_own_modules_may_be_imported(tmp_path):
     package = write(tmp_path, GOOD + "needs: [unheard_of]\n", CODE + "\nimport unheard_of\nimport json\n")
     assert submission.problems(package) == []
@@ -158,6 +182,12 @@ def test_from_submission_to_acceptance(bench, environment, tmp_path):
     refused = bench("submit", "--accept", "submissions/mine")
     assert refused.returncode == 2 and "toy/line is not verified" in refused.stderr
     assert bench("verify", "submissions/mine", "--seeds", "3").returncode == 0
+    refused = bench("submit", "--accept", "submissions/mine")
+    assert refused.returncode == 2 and "not verified by seeds drawn here" in refused.stderr, (
+        "a chosen number gives no badge"
+    )
+    verified = tmp_path / "results" / "verified" / "mine.jsonl"
+    verified.write_text(verified.read_text().replace('"repeated": true', '"repeated": false'))
     main = tmp_path / "main"
     main.mkdir()
     shutil.copytree(folder, main / "submissions" / "mine")

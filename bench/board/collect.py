@@ -65,6 +65,10 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
             verify.standing(store),
             {name: number for name in names if (number := tuning.declared(name)) is not None},
             {pair: one.cpu_seconds for pair, one in tried.items() if not math.isnan(one.cpu_seconds)},
+            {
+                (task, one.preset, name): (one.objective, one.best_of, one.sensitivity)
+                for (task, name), one in tried.items()
+            },
         ),
         entries={
             name: (about(name), {t: _tuned(t, name, one) for (t, e), one in tried.items() if e == name})
@@ -113,7 +117,7 @@ def _tuned(task: str, entry: str, one: tuning.Tuning) -> dict[str, Any]:
     """The tuning of a row: what was tried, and what it says."""
     file = config.tuned(task, entry) or {}
     trials = [{k: v for k, v in row.items() if k != "seeds"} for row in file.get("table", [])]
-    told = ("trials", "tried", "declared", "best_of", "space", "sensitivity", "objective", "at_the_edge")
+    told = ("trials", "tried", "declared", "best_of", "space", "sensitivity", "objective", "at_the_edge", "values")
     return {name: getattr(one, name) for name in told} | {"table": trials}
 
 

@@ -51,7 +51,30 @@ def sentence(
 def duels(table: Table, group: Group) -> dict[str, Any]:
     """Win matrix and performance profiles of a group's first ranked entries, over seeds."""
     rows = [row for row in table.group(group) if row.rank][:DUELS]
-    return {"group": group} | _pairs([row.entry for row in rows], [table], [[row] for row in rows])
+    made = _pairs([row.entry for row in rows], [table], [[row] for row in rows])
+    return {"group": group} | made | ({"gaps": _gaps(table, group, rows)} if len(rows) > 1 else {})
+
+
+def _gaps(table: Table, group: Group, rows: Sequence[Row]) -> list[list[list[Any]]]:
+    """[i][j - i - 1] of the rows i < j: [estimate, lo, hi, pairs, whether the ranking tells them apart], of i over j where
+    the scale has ratios (of odds on a logit), else i less j. No interval where a seed failed or missed its target."""
+    metric, ranked = table.metric, [row for row in table.group(group) if row.rank]
+    scaled = {row.entry: stats.transform(row.values, metric.scale) for row in ranked}
+    failed = ["failed" in row.states for row in ranked]
+    beats = stats.separated(np.stack([scaled[row.entry] for row in ranked]), metric.better, failed)
+
+    def gap(i: int, j: int) -> list[Any]:
+        found = comparisons.paired_difference(scaled[rows[i].entry], scaled[rows[j].entry])
+        whole = math.isfinite(rows[i].lo) and math.isfinite(rows[j].lo)
+        told = [found.mean, *((found.lo, found.hi) if whole else (math.nan, math.nan))]
+        shown = told if metric.scale == "linear" else [float(np.exp(min(x, 700.0))) for x in told]
+        return [
+            *(float(f"{x:.4g}") if math.isfinite(x) else None for x in shown),
+            found.seeds,
+            int(beats[i, j] or beats[j, i]),
+        ]
+
+    return [[gap(i, j) for j in range(i + 1, len(rows))] for i in range(len(rows))]
 
 
 def over_tasks(tables: Sequence[Table], standings: Sequence[Standing]) -> dict[str, Any]:

@@ -45,12 +45,14 @@ class Known:
     """What other parts of the project say of rows.
 
     verified: (task, preset, entry) -> the latest verification. declared: entry -> trials that its authors declare.
-    tuning_cpu: (task, entry) -> CPU seconds of its tuning trials, where known.
+    tuning_cpu: (task, entry) -> CPU seconds of its tuning trials, where known. tuned: (task, preset, entry) -> (objective,
+    its expected best of 1, 2, … trials, share of the tried space within 5 % of the best).
     """
 
     verified: Mapping[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     declared: Mapping[str, int] = field(default_factory=dict)
     tuning_cpu: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    tuned: Mapping[tuple[str, str, str], tuple[str, Sequence[float], float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,18 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
         "alike": [json.loads(said) for said in alike], "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD, "command": _command(table),
         "duels": [comparing.duels(table, group) for group in GROUPS if len(table.group(group)) > 1],
-        **_spent([built], known),
+        "tuned": _tuned(table, known), **_spent([built], known),
     }  # fmt: skip
+
+
+def _tuned(table: Table, known: Known) -> list[Any] | None:
+    """[k, objective, by row (expected best of k trials, share within 5 % of the best)]: k is what all tuned rows had."""
+    found = [known.tuned.get((table.task, table.preset, row.entry)) for row in table.rows]
+    told = [one for one in found if one and len(one[1]) > 1]
+    if not told:
+        return None
+    k = min(len(one[1]) for one in told)
+    return [k, told[0][0], [[short(one[1][k - 1]), short(one[2], 2)] if one in told else None for one in found]]
 
 
 def _cpu_entry(joined: Joined) -> float | None:
@@ -144,8 +156,10 @@ def _spent(built: Sequence[Built], known: Known) -> dict[str, Any]:
     cpu = sum(record["costs"].get("cpu_total") or 0.0 for record in found.values())
     pairs = {(one.table.task, row.entry) for one in built for row in one.table.rows}
     tuning = sum(known.tuning_cpu.get(pair, 0.0) for pair in pairs)
+    tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
     failed = sum(r["status"] not in ("ok", "unavailable") for r in found.values())
-    return {"ended": ended, "records": len(found), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed}
+    return {"ended": ended, "records": len(found), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed,
+            "untold": len(tuned - set(known.tuning_cpu))}  # fmt: skip
 
 
 # --- the first screen of a suite

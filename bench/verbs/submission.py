@@ -65,6 +65,8 @@ def do_verify(options: argparse.Namespace) -> int:
     else:
         print(verify.table([finding.line for finding in findings], options.format))
         print(f"{len(findings)} lines added to {verify.path_of(store, name)}")
+    if verify.repeated():
+        print("note: SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew", file=sys.stderr)
     for report in store.reports:
         print(f"note: {report}", file=sys.stderr)
     return int(any(finding.verdict == "disputed" for finding in findings))
@@ -89,11 +91,17 @@ def do_submit(options: argparse.Namespace) -> int:
     if len(words) != 1:
         raise BenchError(f"submit takes one path, not {len(words)}; give the entry's YAML, configs/entry/NAME.yaml")
     if options.accept:
-        for path in submit.accept(Path(words[0]).resolve(), Path.cwd(), store):
+        folder = Path(words[0]).resolve()
+        for path in submit.accept(folder, Path.cwd(), store):
             print(f"wrote {path}")
+        print(
+            f"`make readme` counts its records; a suite shows {folder.name} once its `entries` in configs/suite/ name it"
+        )
         return 0
-    package = submission.read(Path(words[0]))
+    package = submission.read(Path(words[0]).absolute())
     key_file = Path(options.sign).expanduser().absolute() if options.sign else None
+    if key_file is not None and not key_file.is_file():
+        raise BenchError(f"--sign {key_file}: there is no such file; give the private key, as in ~/.ssh/id_ed25519")
     submission.enter(package.home)
     found = submit.submit(package, request, store, out, options.smoke_only, key_file, _tell)
     if options.format == "json":

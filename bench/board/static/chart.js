@@ -8,6 +8,9 @@ const look = (i) => ({ colour: COLOURS[i % COLOURS.length], dash: DASHES[Math.fl
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const SHOWN = 6; // lines drawn at first; a page's reader may add more
 
+/* A number at an axis: no zeros that say nothing. */
+const tick = (v) => number(v, 2).replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "");
+
 Board.charts = [];
 
 /* lines: {label, x, y, lo?, hi?}. Each is drawn with its band, on shared steps. */
@@ -29,7 +32,7 @@ function lineChart(box, lines, { logX, logY, x, y, looks, stepped }) {
     }
   });
   const grid = { stroke: ink("--line"), width: 1 };
-  const ticks = (scaled) => (u, splits) => splits.map((v) => (v === null ? "" : scaled && Math.abs(Math.log10(Math.abs(v)) % 1) > 1e-9 ? "" : number(v, 2).replace(/\.0+$/, "")));
+  const ticks = (scaled) => (u, splits) => splits.map((v) => (v === null ? "" : scaled && Math.abs(Math.log10(Math.abs(v)) % 1) > 1e-9 ? "" : tick(v)));
   const chart = new uPlot({
     width: Math.max(260, box.clientWidth), height: 300, bands, series,
     legend: { show: false },
@@ -66,7 +69,7 @@ function switchable(all, options) {
     list.append(button);
   });
   const flip = (name, text) => h("label", {}, h("input", { type: "checkbox", checked: state[name], onchange: (event) => { state[name] = event.target.checked; draw(); } }), text);
-  const node = h("div", {}, h("div", { class: "switches" }, options.fixed ? null : [flip("logX", `log ${options.x}`), flip("logY", `log ${options.y}`)]), box, list);
+  const node = h("div", {}, options.fixed ? null : h("div", { class: "switches" }, [flip("logX", `log ${options.x}`), flip("logY", `log ${options.y}`)]), box, list);
   Board.after(draw, box);
   return node;
 }
@@ -96,7 +99,7 @@ function ticksOf(lo, hi, log) {
 
 /* CPU seconds of the entry's process against the ranking metric, with the entries that no other beats in both. points: {entry, x, y, lo, hi, group}. */
 function scatter(points, { yLabel, logY, better }) {
-  const width = 620, height = 330, left = 70, bottom = 44, right = 16, top = 10;
+  const width = Math.max(320, Math.min(620, innerWidth - 56)), height = 330, left = 70, bottom = 44, right = 16, top = 10;
   const good = points.filter((p) => p.x > 0 && p.y !== null && (!logY || p.y > 0));
   if (!good.length) return h("p", { class: "quiet" }, "no entry has both a cost and a value");
   const widen = ([lo, hi], log) => (log ? [lo / 1.4, hi * 1.4] : [lo - (hi - lo || 1) * 0.08, hi + (hi - lo || 1) * 0.08]);
@@ -106,38 +109,39 @@ function scatter(points, { yLabel, logY, better }) {
   const sx = axis(x0, x1, width - left - right, true, 0), sy = axis(y0, y1, height - top - bottom, logY, 0);
   const X = (v) => left + sx.to(v), Y = (v) => height - bottom - sy.to(v);
   const node = s("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": `CPU seconds against ${yLabel}` });
-  for (const v of ticksOf(x0, x1, true)) node.append(s("line", { class: "grid", x1: X(v), x2: X(v), y1: top, y2: height - bottom }), s("text", { x: X(v), y: height - bottom + 16, "text-anchor": "middle" }, number(v, 1)));
-  for (const v of ticksOf(y0, y1, logY)) node.append(s("line", { class: "grid", x1: left, x2: width - right, y1: Y(v), y2: Y(v) }), s("text", { x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, number(v, 2)));
+  for (const v of ticksOf(x0, x1, true)) node.append(s("line", { class: "grid", x1: X(v), x2: X(v), y1: top, y2: height - bottom }), s("text", { x: X(v), y: height - bottom + 16, "text-anchor": "middle" }, tick(v)));
+  for (const v of ticksOf(y0, y1, logY)) node.append(s("line", { class: "grid", x1: left, x2: width - right, y1: Y(v), y2: Y(v) }), s("text", { x: left - 6, y: Y(v) + 4, "text-anchor": "end" }, tick(v)));
   node.append(s("text", { x: (width + left) / 2, y: height - 6, "text-anchor": "middle" }, "CPU s of the entry’s process, a seed (log)"), s("text", { transform: `translate(14 ${(height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
   const front = [];
   for (const p of [...good].sort((a, b) => a.x - b.x || (better === "min" ? a.y - b.y : b.y - a.y))) {
     if (!front.length || (better === "min" ? p.y < front.at(-1).y : p.y > front.at(-1).y)) front.push(p);
   }
   if (front.length > 1) node.append(s("path", { class: "front", d: front.map((p, i) => (i ? `H${X(p.x)}V${Y(p.y)}` : `M${X(p.x)},${Y(p.y)}`)).join("") }));
-  const groups = [...new Set(good.map((p) => p.group))], placed = [];
-  for (const p of good) {
+  const groups = [...new Set(good.map((p) => p.group))], placed = good.map((p) => [X(p.x) - 5, Y(p.y) + 4, 10]); // where a label may not be: on a mark or another label
+  for (const p of [...front, ...good.filter((one) => !front.includes(one))]) {
     const style = look(groups.indexOf(p.group)), on = front.includes(p), x = X(p.x), y = Y(p.y);
     if (p.lo !== null && p.hi !== null && (!logY || p.lo > 0)) node.append(s("line", { x1: x, x2: x, y1: Y(p.lo), y2: Y(p.hi), stroke: style.colour, "stroke-width": 1.5 }));
     const mark = groups.indexOf(p.group) % 2 ? s("rect", { x: x - 4, y: y - 4, width: 8, height: 8 }) : s("circle", { cx: x, cy: y, r: 4.5 });
     fill(mark, { fill: on ? style.colour : "var(--card)", stroke: style.colour, "stroke-width": 1.8 }, []);
     node.append(s("a", { href: address("entry", p.entry) }, mark, s("title", {}, `${p.entry}: ${number(p.y)} at ${number(p.x)} CPU s`)));
-    const at = [p.x, x > width - 140 ? "end" : "start"];
-    const clear = !placed.some(([a, b]) => Math.abs(a - x) < 90 && Math.abs(b - y) < 12);
-    if (clear && (on || good.length <= 24)) { node.append(s("text", { class: "label", x: x + (at[1] === "end" ? -8 : 8), y: y + 4, "text-anchor": at[1] }, p.entry)); placed.push([x, y]); }
+    if (!on && good.length > 24) continue;
+    const wide = 6.3 * p.entry.length, spots = [[x + 8, y + 4], [x - 8 - wide, y + 4], [x - wide / 2, y - 9], [x - wide / 2, y + 17]]; // beside, above or below its mark
+    const free = spots.find(([a, b]) => a > left && a + wide < width && !placed.some(([c, d, w]) => a < c + w && c < a + wide && Math.abs(b - d) < 12));
+    if (free) { node.append(s("text", { class: "label", x: free[0], y: free[1] }, p.entry)); placed.push([...free, wide]); }
   }
   return node;
 }
 
 /* How often the row beats the column on the same seed; the shade repeats the number. */
-function winMatrix(duel) {
-  const cell = (value) => {
+function winMatrix(duel, choose) {
+  const cell = (value, i, j) => {
     if (value === null) return h("td", { class: "self" }, "");
     const share = Math.round(100 * Math.abs(value - 0.5));
-    return h("td", { class: value > 0.5 ? "win" : value < 0.5 ? "loss" : "", style: `--share:${share * 1.3}%` }, number(value, 2));
+    return h("td", { class: value > 0.5 ? "win" : value < 0.5 ? "loss" : "", style: `--share:${share}%`, onclick: choose && (() => choose(i, j)) }, value.toFixed(2));
   };
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "win matrix" }, h("table", { class: "wins" },
     h("thead", {}, h("tr", {}, h("th", {}, "beats →"), duel.entries.map((name, i) => h("th", { scope: "col", title: name }, String(i + 1))))),
-    h("tbody", {}, duel.entries.map((name, i) => h("tr", {}, h("th", { scope: "row" }, `${i + 1}  `, link(name, "entry", name)), duel.wins[i].map(cell))))));
+    h("tbody", {}, duel.entries.map((name, i) => h("tr", {}, h("th", { scope: "row" }, `${i + 1}  `, link(name, "entry", name)), duel.wins[i].map((value, j) => cell(value, i, j)))))));
 }
 
 function profile(duel) {
@@ -145,10 +149,29 @@ function profile(duel) {
   return switchable(lines, { logX: true, logY: false, x: "ratio to the best", y: "share of seeds", fixed: true, stepped: true });
 }
 
+/* Two entries of the reader's choice on the same seeds, in words, under their win matrix. */
+function versus(duel, metric, rows) {
+  const names = duel.entries, said = h("p", { "aria-live": "polite" }), rank = (name) => { const row = rows.find((one) => one.entry === name); return ranks(row.rank, row.provisional); };
+  const [one, two] = ["one", "other"].map((word) => h("select", { "aria-label": `the ${word} entry`, onchange: () => tell() }, names.map((name, i) => h("option", { value: i }, name))));
+  const tell = () => {
+    const a = Number(one.value), b = Number(two.value), [i, j] = a < b ? [a, b] : [b, a];
+    if (a === b) { said.textContent = "Choose two entries."; return; }
+    const ratio = metric.scale !== "linear";
+    let [mid, lo, hi, pairs, told] = duel.gaps[i][j - i - 1];
+    const turn = (v) => (v === null ? null : ratio ? 1 / v : -v);
+    if (a > b) [mid, lo, hi] = [turn(mid), turn(hi), turn(lo)];
+    const what = `${metric.name}${metric.scale === "logit" ? ", odds" : ""}, ${names[a]} ${ratio ? "/" : "−"} ${names[b]}`;
+    said.textContent = `${what}: ${number(mid)} ${lo === null || hi === null ? "(no interval: a seed failed or missed its target)" : `${range(lo, hi)}, paired, 95 %`}, ${plural(pairs, "seed")}; ${names[a]} wins ${Math.round(100 * duel.wins[a][b])} %. The ranking ${told ? "tells them apart" : "does not tell them apart"} (ranks ${rank(names[a])} and ${rank(names[b])}).`;
+  };
+  const choose = (a, b) => { one.value = String(a); two.value = String(b); tell(); };
+  choose(0, 1);
+  return [choose, h("div", { class: "versus" }, h("div", { class: "filters" }, one, "against", two), said)];
+}
+
 /* Win matrices and profiles of a page, with what they say. */
-function duelFigures(duels, over) {
-  return duels.filter((duel) => duel.entries.length > 1).flatMap((duel) => [
-    figure(`Win matrix${duel.group ? `, ${duel.group}` : ""}: how often the row beats the column on the same ${over} (${duel.pairs} pairs; ties count half).`, winMatrix(duel)),
-    duel.profile ? figure(`Performance profile${duel.group ? `, ${duel.group}` : ""}: share of ${over}s on which an entry is within the ratio of the best (Dolan and Moré 2002). Failures are beyond every ratio.`, profile(duel)) : null,
-  ]);
+function duelFigures(duels, over, each, metric = null, rows = null) {
+  return duels.filter((duel) => duel.entries.length > 1).flatMap((duel) => { const [choose, against] = duel.gaps ? versus(duel, metric, rows) : [null, null]; return [
+    figure(`Win matrix${duel.group ? `, ${duel.group}` : ""}: how often the row beats the column on the same ${each} (${duel.pairs} pairs; ties count half).`, winMatrix(duel, choose), against),
+    duel.profile ? figure(`Performance profile${duel.group ? `, ${duel.group}` : ""}: share of ${over} on which an entry is within the ratio of the best (Dolan and Moré 2002). Failures are beyond every ratio.`, profile(duel)) : null,
+  ]; });
 }

@@ -83,11 +83,21 @@ function number(x, digits = 3) {
     : grouped((x * (1 + 2 ** -51)).toFixed(Math.max(digits - 1 - exponent, 0))); // 0.845 is written as a little less
   return text.replace(/-/g, "−");
 }
+/* A count, or a setting of a file, as it stands; what is measured has `digits` significant digits. */
+const count = (x, digits = 4) => (Number.isInteger(x) && Math.abs(x) < 1e15 ? grouped(String(x)) : number(x, digits));
+/* Two decimals, so that a column of skills can be compared at a glance. */
+const fixed = (x) => (x === null || x === undefined || !(Math.abs(x) < 1000) ? number(x) : x.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−"));
+const fixedRange = (lo, hi) => (lo === null || hi === null ? "" : `[${fixed(lo)}, ${fixed(hi)}]`);
 const range = (lo, hi, digits = 3) => (lo === null || hi === null ? "" : `[${number(lo, digits)}, ${number(hi, digits)}]`);
 const ranks = (rank, provisional) => (rank ? (rank[0] === rank[1] ? `${rank[0]}` : `${rank[0]}–${rank[1]}`) + (provisional ? "*" : "") : "—");
 const plural = (n, word, many = word + "s") => `${grouped(String(n))} ${n === 1 ? word : many}`;
 const hours = (seconds) => (seconds === null ? "—" : seconds < 360 ? `${number(seconds)} core-seconds` : `${number(seconds / 3600, 2)} core-hours`);
 const day = (text) => (text ? text.slice(0, 10) : "never");
+const time = (text) => text.replace("T", " ").replace(/(:\d\d)(\.\d+)?(\+00:00|Z)$/, "$1 UTC");
+const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/* A text of a file, with `code` in it as code. */
+const prose = (text) => (text || "").split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 
 /* "Liu et al. 2023 (arXiv 2309.14322)" with the number as a link; the reader's own click leaves the page, nothing else. */
 function paper(text) {

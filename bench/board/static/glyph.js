@@ -58,7 +58,7 @@ function seedCell(scale, cell, height = 26) {
   const failed = states.split("x").length - 1, missing = states.split("-").length - 1;
   const good = values.filter((value, i) => value !== null && states[i] === "o");
   const mean = good.length ? good.reduce((a, b) => a + b, 0) / good.length : null;
-  const label = `mean ${number(mean, 2)} of ${good.length} seeds` + (failed ? `, ${failed} failed` : "") + (missing ? `, ${missing} missing` : "");
+  const label = `mean ${number(mean)} of ${good.length} seeds` + (failed ? `, ${failed} failed` : "") + (missing ? `, ${missing} missing` : "");
   const rules = scale.log ? "" : rule(scale.to(0), height, "floor") + rule(scale.to(1), height, "reference");
   const gaps = missing === states.length ? `<text class="gap" x="${scale.width / 2}" y="${height / 2 + 4}" text-anchor="middle">missing</text>` : "";
   return `<svg class="glyph" width="${scale.width}" height="${height}" viewBox="0 0 ${scale.width} ${height}" role="img" aria-label="${told(label)}"><title>${told(label)}</title>${rules}${seedPaths(scale, values, states, height)}${gaps}</svg>`;
@@ -69,7 +69,7 @@ function axisHead(title, scale, ruled) {
   const node = s("svg", { width: scale.width, height: 15, viewBox: `0 0 ${scale.width} 15`, class: "glyph head", "aria-hidden": "true" });
   let last = -Infinity;
   for (const [at, name] of [...ruled].filter(([at]) => at !== null).sort((a, b) => scale.to(a[0]) - scale.to(b[0]))) {
-    const x = scale.to(at), wide = name.length * 5.6;
+    const x = scale.to(at), wide = name.length * 6.1;
     const left = Math.min(Math.max(x, wide / 2), scale.width - wide / 2);
     if (left - wide / 2 < last) continue;
     node.append(s("text", { x: left, y: 11, "text-anchor": "middle" }, name));

@@ -16,6 +16,9 @@ const sorter = (value) => (a, b, rowA, rowB, column, direction) => {
 /* columns: {title, width, value(row) to sort by, cell(row) -> node or string of a glyph, grow, left, tip}. */
 const STANDINGS = { ranked: (row) => row.rank, leaders: (row) => row.rank && row.rank[0] === 1, unranked: (row) => !row.rank };
 
+/* The width of a column whose texts are these. */
+const fit = (texts, least, most = 340) => Math.min(most, Math.max(least, ...texts.map((text) => 24 + 8.1 * text.length)));
+
 function ranked(rows, columns, open, label, choices = STANDINGS) {
   const box = h("div", { class: "board" });
   const count = h("span", { class: "quiet", "aria-live": "polite" });
@@ -104,17 +107,17 @@ Board.enter = () => {
 /* Columns that several pages share. */
 const shared = {
   rank: { title: "rank", width: 66, narrow: 54, left: true, frozen: true, value: (r) => (r.rank ? r.rank[0] + r.rank[1] / 1e4 : null), cell: (r) => ranks(r.rank, r.provisional), tip: "the range of ranks that paired tests leave open" },
-  entry: { title: "entry", width: 176, narrow: 136, grow: 2, left: true, frozen: true, css: "name", value: (r) => r.entry, cell: (r) => h("span", { class: "entry" }, link(r.entry, "entry", r.entry), r.anchor ? h("span", { class: "anchorword" }, r.anchor) : null) },
-  badges: { title: "standing", width: 186, left: true, wide: true, value: (r) => r.badges.join(), cell: (r) => h("span", { class: "badges" }, r.badges.map(badge)), tip: "verified, disputed or claimed; untuned; older code" },
+  entry: { title: "entry", width: 176, narrow: 136, grow: 2, left: true, frozen: true, css: "name", tip: "open a row for its configuration, tuning and records", value: (r) => r.entry, cell: (r) => h("span", { class: "entry", title: r.entry }, link(r.entry, "entry", r.entry), r.anchor ? h("span", { class: "anchorword" }, r.anchor) : null) },
+  badges: { title: "standing", width: 186, left: true, wide: true, value: (r) => r.badges.join(), cell: (r) => h("span", { class: "badges" }, r.badges.map(badge)), tip: "verified or disputed on fresh seeds, or only claimed; then what the row lacks" },
   ok: { title: "ok", width: 66, narrow: 56, value: (r) => r.ok / Math.max(1, r.seeds), cell: (r) => `${r.ok}/${r.seeds}`, css: "num", tip: "cells that ended well, of those planned" },
-  cpu: { title: "CPU s", width: 76, narrow: 66, value: (r) => r.cpu, cell: (r) => number(r.cpu), css: "num", tip: "CPU seconds of the entry itself, all phases, a seed" },
+  cpu: { title: "CPU s", width: 76, narrow: 66, value: (r) => r.cpu, cell: (r) => number(r.cpu), css: "num", tip: "CPU seconds in the entry’s set-up, training and prediction, a seed" },
   trials: { title: "trials", width: 64, wide: true, value: (r) => (Array.isArray(r.trials) ? r.trials[0] : r.trials), cell: (r) => trialsText(r), css: "num", tip: "tuning trials made here; declared by the authors" },
-  remark: { title: "remark", width: 150, grow: 1, left: true, wide: true, value: (r) => r.reason || "", cell: (r) => h("span", { class: "remark" }, r.remark || r.reason || "") },
+  remark: { title: "remark", width: 150, grow: 1, left: true, wide: true, tip: "why a row is unranked, and what failed", value: (r) => r.reason || "", cell: (r) => h("span", { class: "remark", title: r.remark || r.reason || null }, r.remark || r.reason || "") },
 };
 function trialsText(r) {
   const here = r.trials === null ? "—" : Array.isArray(r.trials) ? (r.trials.length > 1 ? `${r.trials[0]}–${r.trials.at(-1)}` : `${r.trials[0]}`) : String(r.trials);
   return r.declared === null || r.declared === undefined ? here : `here ${here} / declared ${r.declared}`;
 }
 const trialsColumn = (rows) => ({ ...shared.trials, width: rows.some((row) => row.declared !== null) ? 164 : 64 });
-const entryColumn = (rows) => ({ ...shared.entry, width: Math.max(176, ...rows.map((row) => Math.min(280, 28 + 8.2 * row.entry.length + (row.anchor ? 66 : 0)))) });
-const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 186 : 100 });
+const entryColumn = (rows) => ({ ...shared.entry, width: Math.max(176, ...rows.map((row) => Math.min(280, 28 + 8.8 * row.entry.length + (row.anchor ? 66 : 0)))), narrow: fit(rows.map((row) => row.entry), 90, 162) });
+const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 194 : 100 });

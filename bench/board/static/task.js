@@ -2,18 +2,30 @@
 /* A task: its tables, curves, cost against quality, duels, figures, and what its data are. */
 
 /* A chunk's rows, which are lists, as objects. */
-Board.rowsOf = (table) => table.rows.map((list) => {
+Board.rowsOf = (table) => table.rows.map((list, place) => {
   const named = (names, values) => Object.fromEntries(names.map((name, i) => [name, values[i]]));
   const row = named(Board.index.columns, list);
   const keys = Array.from({ length: row.keys.length / table.shown }, (_, i) => row.keys.slice(i * table.shown, (i + 1) * table.shown));
-  return { ...row, ...named(Board.index.alike, table.alike[row.alike]), keys };
+  const [best, near] = (table.tuned && table.tuned[2][place]) || [null, null];
+  return { ...row, ...named(Board.index.alike, table.alike[row.alike]), keys, best, near };
 });
 Board.placeOf = (id) => Board.index.tables.findIndex((one) => one[0] === id);
 
 /* The centre of the ranking metric: its mean, or its median where seeds failed. */
 const centre = (row) => (row.value === null ? row.median : row.value);
 const fails = (row) => Object.entries(row.failures).map(([word, n]) => `${n} ${word}`);
-const remarkOf = (row) => [row.reason, ...fails(row)].filter(Boolean).join(", ");
+const remarkOf = (row) => [row.reason, fails(row).length ? `${fails(row).join(", ")} of ${plural(row.keys.length, "cell")}` : ""].filter(Boolean).join(", ");
+
+/* The ranking metric of a row in words, and what the column says of itself. */
+const valueText = (row) => (row.value === null && row.median !== null ? `median ${number(row.median)}` : number(row.value)) + (row.reached !== null && row.reached < row.seeds ? ` · ${row.reached}/${row.seeds} reached` : "");
+const VALUE = "mean over seeds with its 95 % interval; the median of those that ended well where one failed; a seed that missed its target counts as the budget";
+const valueCell = (row, name = "") => h("span", {}, name, valueText(row), h("span", { class: "quiet" }, ` ${range(row.lo, row.hi)}`));
+const valueWidth = (rows, name = "") => fit(rows.map((row) => `${name}${valueText(row)} ${range(row.lo, row.hi)}`), 110);
+const share = (x) => (x === null ? "—" : `${Math.round(100 * x)} %`);
+const tunedColumns = (tuned) => (tuned ? [
+  { title: `best of ${tuned[0]}`, width: 86, css: "num", wide: true, value: (r) => r.best, cell: (r) => number(r.best), tip: `the score at equal budget: ${tuned[1]} on validation, expected of the best of ${tuned[0]} tuning trials` },
+  { title: "within 5 %", width: 84, css: "num", wide: true, down: true, value: (r) => r.near, cell: (r) => share(r.near), tip: "sensitivity: the share of the tried space within 5 % of the best" },
+] : []);
 
 Board.pages.task = async (...parts) => {
   const id = parts.join("/"), place = Board.placeOf(id);
@@ -27,18 +39,18 @@ Board.pages.task = async (...parts) => {
   if (Board.index.tables[place][2]) Board.later(() => Board.load(`curves-${place}`).then((data) => curves.append(...curveFigure(data, rows))));
   if (Board.index.figures.includes(family)) Board.later(() => Board.load(`figures-${family}`).then((drawings) => family_figures.append(...drawings.map(drawing))));
   return [
-    h("h1", {}, table.task, h("span", { class: "sub" }, metric.doc)),
-    factLine([...table.suites.map((suite) => h("span", {}, "suite ", link(suite, "suite", suite))), `preset ${table.preset}`, `version ${table.version}`, `budget ${number(table.budget[1], 4)} ${table.budget[0]}`, `last published ${day(table.ended)}`, spent(table)]),
+    h("h1", {}, table.task, h("span", { class: "sub" }, prose(metric.doc))),
+    factLine([...table.suites.map((suite) => h("span", {}, "suite ", link(suite, "suite", suite))), `preset ${table.preset}`, `version ${table.version}`, `budget ${count(table.budget[1])} ${table.budget[0]}`, `last published ${day(table.ended)}`, spent(table)]),
     others.length ? h("p", { class: "quiet" }, "With other parameters or entries: ", others.map((one) => [link(one[0], "task", one[0]), " "])) : null,
     groups.map((group) => [groups.length > 1 ? h("h2", {}, GROUPS[group]) : null, taskTable(table, rows.filter((row) => row.group === group), rows, metric)]),
     footnotes(table.method, table.notes[0], { axis: rows.some((row) => row.skill !== null) ? null : [metric.name] }),
-    table.notes.slice(1).map((note) => h("p", { class: "quiet" }, `Note: ${note}.`)),
-    command(table.command),
+    table.notes.length > 1 ? h("div", { class: "notes" }, table.notes.slice(1).map((note) => h("p", {}, `${upper(note)}.`))) : null,
+    h("p", { class: "quiet" }, "The same in a terminal:"), command(table.command),
     curves,
     deferred(h("div", { class: "figures" }), () => [
       figure(`Cost against quality. Filled: no other entry is both cheaper and better (the step is this front). ${Board.index.cpu}.`,
         scatter(rows.map((row) => ({ entry: row.entry, x: row.costs[Board.index.costs.indexOf("cpu_entry")], y: centre(row), lo: row.lo, hi: row.hi, group: row.group })), { yLabel: `${metric.name}${log ? " (log)" : ""}`, logY: log, better: metric.better })),
-      duelFigures(table.duels, "seed"),
+      duelFigures(table.duels, "seeds", "seed", metric, rows),
       table.figures.map(drawing)]),
     sheet(table),
     Board.index.figures.includes(family) ? h("section", {}, h("h2", {}, `Figures of ${family}`), family_figures) : null,
@@ -49,29 +61,28 @@ const GROUPS = { closed: "Closed division", solver: "Solvers", procedure: "Open 
 
 function drawing(one) {
   if (!one.svg) return h("p", { class: "quiet" }, `Not drawn: ${one.id}: ${one.reason}. `, one.command ? h("code", {}, one.command) : null);
-  return h("figure", {}, Board.own("div", { class: "svg" }, one.svg), h("figcaption", {}, h("b", {}, `${one.title}.`), ` ${one.caption || ""} `, one.notes ? h("span", {}, `${one.notes}. `) : null, one.command ? h("code", {}, one.command) : null));
+  return h("figure", {}, Board.own("div", { class: "svg" }, one.svg), h("figcaption", {}, h("b", {}, `${upper(one.title)}.`), ` ${one.caption || ""} `, one.notes ? h("span", {}, `${upper(one.notes)}. `) : null, one.command ? h("code", {}, one.command) : null));
 }
 
 function taskTable(table, rows, all, metric) {
   const log = metric.scale === "log" && all.some((row) => centre(row) > 0);
-  const unit = metric.unit ? ` (${metric.unit})` : "", arrow = metric.better === "min" ? "↓" : "↑";
+  const unit = metric.unit && metric.unit !== "1" ? ` (${metric.unit})` : "", arrow = metric.better === "min" ? "↓" : "↑";
   const floor = all.find((row) => row.entry === table.floors[0]), reference = all.find((row) => row.entry === table.reference);
   const anchors = [[floor ? centre(floor) : null, "floor"], [reference ? centre(reference) : null, "reference"]];
   const scale = axisOf([...rows.flatMap((row) => [centre(row), row.lo, row.hi, ...row.values]), anchors[0][0], anchors[1][0]], axisWidth(250), log);
-  const value = (r) => (r.reached !== null ? `${r.reached}/${r.seeds} · ${number(r.value)}` : r.value === null && r.median !== null ? `median ${number(r.median)}` : number(r.value));
   const cost = Object.fromEntries(Board.index.costs.map((name, i) => [name, (r) => r.costs[i]]));
-  const numeric = (title, read, tip) => ({ title, width: 96, css: "num", wide: true, tip, value: read, cell: (r) => number(read(r)) });
+  const numeric = (title, read, tip) => ({ title, width: 96, css: "num", wide: true, tip, value: read, cell: (r) => count(read(r), 3) });
   const columns = [
     shared.rank, entryColumn(rows), badgesColumn(rows),
-    { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
-      cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${value(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
-    { title: "value [95 %]", width: 190, left: true, css: "num", wide: true, down: metric.better === "max", value: centre, cell: (r) => h("span", {}, value(r), h("span", { class: "quiet" }, ` ${range(r.lo, r.hi)}`)) },
-    { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => number(r.skill, 2), tip: "0 at the floor, 1 at the reference" },
-    { ...shared.ok, cell: (r) => h("span", { title: `95 % interval of the share: ${number(r.ok_lo, 2)} to ${number(r.ok_hi, 2)}` }, `${r.ok}/${r.seeds}`) },
-    shared.cpu, trialsColumn(all),
+    { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", tip: `${metric.doc}; ${metric.better === "min" ? "less" : "more"} is better`, head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
+      cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${valueText(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
+    { title: "value [95 %]", width: valueWidth(rows), left: true, css: "num", down: metric.better === "max", tip: VALUE, value: centre, cell: (r) => valueCell(r) },
+    { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => fixed(r.skill), tip: "0 at the floor and below, 1 at the reference" },
+    { ...shared.ok, tip: "seeds that ended well, of those with a record", cell: (r) => h("span", { title: `95 % interval of the share: ${number(r.ok_lo, 2)} to ${number(r.ok_hi, 2)}` }, `${r.ok}/${r.seeds}`) },
+    shared.cpu, trialsColumn(all), ...tunedColumns(rows.some((row) => row.best !== null) ? table.tuned : null),
     all.some((row) => remarkOf(row)) ? shared.remark : null,
-    { title: "records", width: 92, left: true, wide: true, value: (r) => r.keys.length, cell: (r) => (r.keys.length ? h("span", {}, link(plural(r.keys.length, "record"), "record", r.keys[0])) : "—") },
-    numeric("wall s", cost.wall), numeric("MB", cost.rss_mb, "peak resident memory"), numeric(table.budget[0], cost[table.budget[0]] || (() => null)), numeric("parameters", cost.parameters),
+    { title: "records", width: 92, left: true, wide: true, tip: "each with its configuration, environment, log and exact command", value: (r) => r.keys.length, cell: (r) => (r.keys.length ? h("span", {}, link(plural(r.keys.length, "record"), "record", r.keys[0])) : "—") },
+    numeric("wall s", cost.wall, "seconds on the clock, a seed"), numeric("MB", cost.rss_mb, "peak resident memory"), numeric(table.budget[0], cost[table.budget[0]] || (() => null), `${table.budget[0]} used, a seed`), numeric("parameters", cost.parameters, "trainable numbers"),
     ...table.others.map((name, i) => numeric(name, (r) => r.others[i], (table.metrics.find((one) => one.name === name) || {}).doc)),
   ].filter(Boolean);
   const shown = rows.map((row) => ({ ...row, remark: remarkOf(row), text: [row.entry, row.slots, ...row.badges, row.reason, row.anchor, ...fails(row)].join(" ").toLowerCase() }));
@@ -105,6 +116,6 @@ function sheet(table) {
   const params = plain(["parameter", ...Object.keys(table.presets)], Object.keys(table.params).map((name) => [h("code", {}, name), ...Object.entries(table.presets).map(([preset, values]) => (preset === table.preset ? show(table.params[name]) : name in values ? show(values[name]) : "default"))]), "parameters");
   return h("section", { class: "sheet" }, h("h2", {}, "Datasheet"), facts([
     ["paper", paper(table.paper)], ["intended use", table.sheet.intended_use], ["known limits", table.sheet.known_limits], ["data source", table.sheet.data_source], ["data licence", table.sheet.data_licence], ["reference error", table.sheet.reference_error],
-    ["floor", table.floors.join(", ")], ["reference", table.reference], ["budget", `${table.budget[1]} ${table.budget[0]}`],
-  ]), h("details", {}, h("summary", {}, "metrics"), metrics), h("details", {}, h("summary", {}, "parameters and presets"), params));
+    ["floor", table.floors.join(", ")], ["reference", table.reference], ["budget", `${count(table.budget[1])} ${table.budget[0]}`],
+  ].map(([name, value]) => [name, typeof value === "string" && value ? prose(value) : value])), h("details", {}, h("summary", {}, "metrics"), metrics), h("details", {}, h("summary", {}, "parameters and presets"), params));
 }
