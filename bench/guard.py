@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench import screening
@@ -24,7 +27,7 @@ class Ended(Exception):
 class Guard:
     """The pipe to the entry's process, watched: wall time, memory of the process tree, death."""
 
-    link: Any
+    sock: socket.socket
     pid: int
     deadline: float
     job: Any
@@ -32,17 +35,25 @@ class Guard:
     ended: Ended | None = None
     checked: float = field(default_factory=time.monotonic)
 
-    def recv(self) -> list[Any]:
-        while not select.select([self.link.sock], [], [], 0.1)[0]:
+    def __post_init__(self) -> None:
+        self.link = screening.Connection(self.sock, self._wait)
+
+    def _wait(self, sending: bool) -> None:
+        """Return once the pipe can be read, or written; raise Ended at a limit, however busy the pipe is."""
+        ready = False
+        while not ready:
+            ready = any(select.select([] if sending else [self.sock], [self.sock] if sending else [], [], 0.1))
             now = time.monotonic()
             if now > self.deadline:
                 raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
             if now - self.checked > 0.5:
                 self.checked = now
-                used = _tree_memory(self.pid)
+                used = _held()
                 if used > (self.job.memory_mb + 400) * 2**20:
                     told = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
                     raise self._end("oom", told)
+
+    def recv(self) -> list[Any]:
         try:
             return self.link.recv()
         except (EOFError, ConnectionError):
@@ -57,12 +68,18 @@ class Guard:
             raise self._death() from None
 
     def _end(self, status: str, reason: str) -> Ended:
-        kill_descendants()
+        kill_descendants(self.pid)
         self.ended = Ended(status, reason)
         return self.ended
 
+    def close(self) -> None:
+        """End the entry's process, which has said all."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
     def _death(self) -> Ended:
         if self.ended is None:
+            os.kill(self.pid, signal.SIGKILL)  # its pipe is shut, which a living process can do as well
             _, status = os.waitpid(self.pid, 0)
             if os.WIFSIGNALED(status):
                 reason = f"its process died of {signal.Signals(os.WTERMSIG(status)).name}"
@@ -79,25 +96,29 @@ class Guard:
         return rest[0]
 
 
-def _tree_memory(pid: int) -> int:
-    """Bytes held by a process and its descendants that are not shared with the fork server's image."""
+def _held() -> int:
+    """Bytes that the processes below this one hold, beside what they map from files."""
     import psutil
 
     total = 0
-    try:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            memory = process.memory_info()
-            total += memory.rss - getattr(memory, "shared", 0)
-    except psutil.Error:
-        pass
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if sys.platform == "linux":
+                lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+            else:
+                total += process.memory_info().rss
+        except (OSError, psutil.Error):
+            pass  # it ended meanwhile
     return total
 
 
-def kill_descendants() -> None:
+def kill_descendants(group: int) -> None:
     """End every process below this one, and wait for them, so that their CPU time is counted.
 
-    Orphans of the entry are this process's own children, so no child left means no descendant left.
+    group: of the entry's processes. A signal to all of it at once leaves none the time to fork; processes that could leave
+    the group, where no filter kept them in, are looked for one by one. Orphans of the entry are this process's own
+    children, so no child left means no descendant left.
     """
     while True:
         try:
@@ -107,6 +128,10 @@ def kill_descendants() -> None:
             return
         import psutil
 
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # all of it has ended; macOS forbids what Linux cannot find
         for child in psutil.Process().children(recursive=True):
             try:
                 child.kill()

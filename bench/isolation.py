@@ -30,7 +30,10 @@ SYSTEM = (
 )  # fmt: skip
 DEVICES = ("null", "zero", "full", "random", "urandom", "nvidia*", "kfd", "dri")
 # Variables an entry's process keeps: how to run, nothing about the user.
-KEPT = ("PATH", "LANG", "TZ", "LC_", "LD_", "PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "NVIDIA_")
+KEPT = (
+    "PATH", "LANG", "TZ", "LC_", "LD_", "DYLD_", "PYTHON", "OMP_", "GOMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "NVIDIA_",
+    "HIP_", "TORCH", "PYTORCH_", "ATEN_", "MALLOC_",
+)  # fmt: skip
 
 READ_ONLY = kernel.READ | kernel.LIST | kernel.EXECUTE
 Grants = tuple[tuple[Path, int], ...]  # (path, rights of bench.kernel)
@@ -156,6 +159,48 @@ def close_memory() -> None:
     """Make this process's memory and files unreadable to other processes of its user (not to root's)."""
     if sys.platform == "linux":
         kernel.undumpable()
+
+
+def environment() -> dict[str, str]:
+    """What the fork server starts with. A process cannot take back its first environment: all that it forks can read it."""
+    return {name: value for name, value in os.environ.items() if name == "HOME" or name.startswith(KEPT)}
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that may resist: neither depth, beyond what recursion and paths can name, nor a mode keeps it."""
+    folder.chmod(0o700)
+    here = os.open(folder, os.O_RDONLY)
+
+    def go(name: str) -> None:
+        nonlocal here
+        there = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=here)
+        os.close(here)
+        here = there
+
+    def emptied() -> list[str]:
+        """Delete the files here; names of the folders."""
+        with os.scandir(here) as found:
+            ones = list(found)
+        inner = [one.name for one in ones if one.is_dir(follow_symlinks=False)]
+        for name in {one.name for one in ones}.difference(inner):
+            os.unlink(name, dir_fd=here)
+        return inner
+
+    path = [("", emptied())]  # from `folder` to here: names, and the folders that are left in each
+    while True:
+        name, inner = path[-1]
+        if inner:
+            os.chmod(inner[-1], 0o700, dir_fd=here)
+            go(inner[-1])
+            path.append((inner.pop(), emptied()))
+        elif len(path) > 1:
+            go("..")
+            os.rmdir(name, dir_fd=here)
+            path.pop()
+        else:
+            break
+    os.close(here)
+    folder.rmdir()
 
 
 def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:

@@ -10,12 +10,14 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 import stat
 import struct
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 # prctl options
 PDEATHSIG, SUBREAPER = 1, 36
@@ -31,16 +33,31 @@ _TCP_ABI, _SCOPE_ABI = 4, 6
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, equal on every machine
 
-# System calls that an entry has no use for, each with its number on x86-64 and on 64-bit ARM (None: it has none).
-REFUSED: Mapping[str, tuple[int | None, int | None]] = {
+Numbers = tuple[int | None, int | None]  # of a system call on x86-64 and on 64-bit ARM (None: it has none)
+
+# System calls that an entry has no use for.
+REFUSED: Mapping[str, Numbers] = {
     # another machine, or a service of this one; io_uring can open sockets too
     "socket": (41, 198),
     "io_uring_setup": (425, 425),
-    # another process's memory
+    # another process's memory and files, or a look at what it does
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
-    # memory, queues and keys that outlive a process
+    "pidfd_getfd": (438, 438),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "bpf": (321, 280),
+    # another process's priority, which Landlock lets pass; the fork server's would reach every later cell
+    "setpriority": (141, 140),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    # a view of the system of its own: what ends with a process namespace ends without being charged
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    # memory, queues, keys and lines of the kernel's log that outlive a process
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
@@ -48,6 +65,7 @@ REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
+    "syslog": (103, 116),
     # marks on files, which Landlock lets pass: they would carry a message to the next cell
     "chmod": (90, None),
     "fchmod": (91, 52),
@@ -65,12 +83,46 @@ REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
     "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+}
+
+
+class Judged(NamedTuple):
+    """A call let through or not by one argument: the bits `mask` of it are one of `values`, or are not."""
+
+    numbers: tuple[int, int]  # of the call on x86-64 and on 64-bit ARM
+    argument: int
+    mask: int
+    values: tuple[int, ...]
+    pass_if_in: bool
+    error: int  # what it fails with otherwise; 0: it seems to succeed, and does nothing
+
+
+_ALL = 0xFFFFFFFF
+_NAMESPACES = 0x7E020000  # CLONE_NEW*
+JUDGED: Mapping[str, Judged] = {
+    # limits and processors of its own process only: those of the fork server would reach every later cell
+    "prlimit64": Judged((302, 261), 0, _ALL, (0,), True, errno.EPERM),
+    "sched_setaffinity": Judged((203, 122), 0, _ALL, (0,), True, 0),
+    "clone": Judged((56, 220), 0, _NAMESPACES, (0,), True, errno.EPERM),
+    # attributes of files: the groups of numbers "f" and "v" (ext4 and others), "X" (XFS), 0x94 (btrfs)
+    "ioctl": Judged((16, 29), 1, 0xFF00, (0x6600, 0x7600, 0x5800, 0x9400), False, errno.EPERM),
+    # a child's end, of which the kernel does not charge the time to whoever ignores it
+    "rt_sigaction": Judged((13, 134), 0, _ALL, (signal.SIGCHLD,), False, 0),
+    # all of an entry's processes stay in one group, which one signal ends
+    "setsid": Judged((112, 157), 0, 0, (), True, 0),
+    "setpgid": Judged((109, 154), 0, 0, (), True, 0),
+    # its flags are in memory, where a filter cannot look; libraries then fall back to clone
+    "clone3": Judged((435, 435), 0, 0, (), True, errno.ENOSYS),
 }
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 _X32 = 0x40000000  # x86-64's second table of calls starts here
 
 
-@cache
 def prctl(option: int, value: int) -> None:
     """An option of this process; nothing where there is no such call."""
     if sys.platform == "linux":
@@ -158,23 +210,35 @@ def restrict_files(grants: Iterable[tuple[Path, int]], everything: Path) -> None
 def _program() -> bytes:
     """The filter as classic BPF: [code, jump if true, jump if false, constant] each; offsets count instructions."""
     column, machine = _MACHINES[platform.machine()]
-    numbers = [pair[column] for pair in REFUSED.values() if pair[column] is not None]
-    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
-    count = len(numbers)
+    load, equal, at_least, bits, give = 0x20, 0x15, 0x35, 0x54, 0x06
+    allow, fail = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
     lines = [
         (load, 0, 0, 4),  # seccomp_data.arch
-        (equal, 0, count + 3, machine),  # a call by another machine's table is refused
+        (equal, 1, 0, machine),
+        (give, 0, 0, fail | errno.EPERM),  # a call by another machine's table
         (load, 0, 0, 0),  # seccomp_data.nr
-        (at_least, count + 1, 0, _X32),
-        *[(equal, count - i, 0, number) for i, number in enumerate(numbers)],
-        (give, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
-        (give, 0, 0, 0x00050000 | errno.EPERM),  # SECCOMP_RET_ERRNO
+        (at_least, 0, 1, _X32),
+        (give, 0, 0, fail | errno.EPERM),
     ]
+    for refused in REFUSED.values():
+        if (number := refused[column]) is not None:
+            lines += [(equal, 0, 1, number), (give, 0, 0, fail | errno.EPERM)]
+    for call in JUDGED.values():
+        number, answers = call.numbers[column], (fail | call.error, allow)
+        block = [
+            (load, 0, 0, 16 + 8 * call.argument),  # the low half of seccomp_data.args[argument]
+            (bits, 0, 0, call.mask),
+            *[(equal, len(call.values) - i, 0, value) for i, value in enumerate(call.values)],
+            (give, 0, 0, answers[not call.pass_if_in]),
+            (give, 0, 0, answers[call.pass_if_in]),
+        ]
+        lines += [(equal, 0, len(block), number), *block]
+    lines += [(give, 0, 0, allow)]
     return b"".join(struct.pack("<HBBI", *line) for line in lines)
 
 
 def refuse_calls() -> None:
-    """From here on the calls named in `REFUSED` fail with EPERM. Raises OSError where there is no filter."""
+    """From here on the calls named in `REFUSED` fail with EPERM, those in `JUDGED` as it says. OSError without filters."""
     program = _program()
     kept = ctypes.create_string_buffer(program, len(program))
     pointed = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))  # struct sock_fprog

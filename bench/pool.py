@@ -8,6 +8,7 @@ This module is the parent's side; `bench.server` and `bench.process` are what th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -21,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import isolation
 from bench.data import cache_dir
 from bench.frames import send_frame, take_frame
 
@@ -70,13 +72,16 @@ class Pool:
         if self._server is not None:
             self._server.terminate()
             self._server.wait()
+        with contextlib.suppress(OSError):
+            isolation.remove(Path(self._folder.name))  # of cells that were killed: whatever they left
         self._folder.cleanup()
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
         code = f"import sys; sys.path[:] = {python_path()!r}; from bench.server import serve; "
         code += f"serve({theirs.fileno()}, {self.withheld!r})"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        environment = isolation.environment() | threads
         environment["TMPDIR"] = self._folder.name
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
@@ -97,7 +102,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         socket.send_fds(self._sock, [KINDS[kind]], [theirs.fileno()])
         theirs.close()
-        send_frame(ours, {"job": asdict(job), **(beside or {})})
+        send_frame(ours, {"job": asdict(job), "environment": dict(os.environ), **(beside or {})})
         ours.setblocking(False)
         self.running[name] = _Running(name, ours, job.seconds)
         self._selector.register(ours, selectors.EVENT_READ, self.running[name])
@@ -163,12 +168,12 @@ class Pool:
         if running.pid:
             import psutil
 
-            try:
-                for child in psutil.Process(running.pid).children(recursive=True):
-                    child.kill()
-                os.kill(running.pid, signal.SIGKILL)
-            except (psutil.Error, ProcessLookupError):
-                pass
+            groups = {running.pid}  # the scorer leads one, its entry another; all of one end at once, and none can fork
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                groups |= {os.getpgid(child.pid) for child in psutil.Process(running.pid).children(recursive=True)}
+            for group in groups:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
         self._forget(running)
 
 

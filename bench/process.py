@@ -8,9 +8,9 @@ itself down: the outcome says how it ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
-import shutil
 import signal
 import socket
 import tempfile
@@ -51,7 +51,10 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
         buffer += chunk
         frame = take_frame(buffer)
         if frame is not None:
-            return dict(frame[0])
+            message = dict(frame[0])
+            for name, value in message["environment"].items():
+                os.environ.setdefault(name, value)
+            return message
 
 
 def prepare_process(conn: socket.socket) -> None:
@@ -78,14 +81,16 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
         ours.close()
         conn.close()
         entry_process(theirs, grants)
+    os.setpgid(entry, entry)
     theirs.close()
     isolation.close_memory()
     message = _read_job(conn)
     job = execute.Job(**message["job"])
     private = tempfile.mkdtemp(prefix="cell-")
     outcome, kept = _score(execute, job, ours, entry, _start_of(job, private), bool(message.get("keep")))
-    kill_descendants()
-    shutil.rmtree(private, ignore_errors=True)
+    kill_descendants(entry)
+    with contextlib.suppress(OSError):
+        isolation.remove(Path(private))
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_entry = children.ru_utime + children.ru_stime
     outcome["costs"] |= {
@@ -177,7 +182,7 @@ def _score(
         from bench.keeping import Keeper
 
         scorer = Keeper(scorer.task, scorer.problem)
-    guard = Guard(screening.Connection(sock), pid, time.monotonic() + job.seconds, job)
+    guard = Guard(sock, pid, time.monotonic() + job.seconds, job)
     try:
         guard.send(start)
         guard.send(dict(scorer.problem.public))
@@ -188,11 +193,12 @@ def _score(
         guard.send(["close"])
         kind, *rest = guard.recv()
         outcome["costs"]["cpu"] = screening.seconds(rest[0])
-        os.waitpid(pid, 0)
+        guard.close()
     except Ended as ended:
-        outcome = scorer.finish({"status": ended.status, "reason": str(ended)}, None)
+        outcome = scorer.finish({"status": ended.status, "reason": screening.text(ended)}, None)
     except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row
-        outcome = scorer.finish({"status": "failed", "reason": f"{type(error).__name__}: {error}"}, None)
+        reason = screening.text(f"{type(error).__name__}: {error}")
+        outcome = scorer.finish({"status": "failed", "reason": reason}, None)
     sock.close()
     outcome["costs"]["evaluations"] = guard.evaluations
     if not keep:
@@ -210,7 +216,7 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
             measured = {m.name for m in metrics if m.source == "score"} | {m.target.curve for m in metrics if m.target}
             return screening.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
-            raise Ended("failed", f"it sent an unknown message {kind!r}")
+            raise Ended("failed", f"it sent an unknown message {kind[: screening.NAME]!r}")
         step = screening.whole(rest[0])
         guard.evaluations += 1
         if step < last:

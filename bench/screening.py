@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from bench import wire
@@ -18,6 +19,8 @@ from bench.contract import Budget
 
 HEADER_BYTES, BODY_BYTES = 2**26, 2**32
 DEPTH, ITEMS, TEXT = 64, 5_000_000, 20_000  # nesting, values and characters of one message
+NAME, CURVES = 100, 1000  # characters of a name, curves of a report
+TAKEN = ("file", "allow_pickle")  # names that `numpy.savez` has for itself
 ITEMSIZE = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint16": 2, "uint32": 4, "uint64": 8,
     "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
@@ -27,7 +30,32 @@ ENDS = ("ok", "diverged", "failed", "oom", "unavailable")  # how a report may sa
 
 
 class Connection(wire.Connection):
-    """The scorer's end of the pipe. recv raises ValueError for a message that it will not build."""
+    """The scorer's end of the pipe. recv raises ValueError for a message that it will not build.
+
+    wait(sending): returns once the pipe can be read, or written, or raises: the other end may stop halfway.
+    """
+
+    def __init__(self, sock: socket.socket, wait: Callable[[bool], None]) -> None:
+        super().__init__(sock)
+        sock.setblocking(False)
+        self.wait = wait
+
+    def send(self, value: Any) -> None:
+        """Send all of a message."""
+        left = memoryview(wire.encode(value))
+        while left:
+            self.wait(True)
+            left = left[self.sock.send(left) :]
+
+    def _exactly(self, size: int) -> bytes:
+        buffer = bytearray()  # grows with what comes, not with what is announced
+        while len(buffer) < size:
+            self.wait(False)
+            chunk = self.sock.recv(min(size - len(buffer), 2**20))
+            if not chunk:
+                raise EOFError("the other process has gone")
+            buffer += chunk
+        return bytes(buffer)
 
     def recv(self) -> list[Any]:
         """The next message: a list whose first item names its kind."""
@@ -85,6 +113,14 @@ def text(value: Any) -> str:
     return str(value)[-TEXT:].encode(errors="replace").decode()
 
 
+def name(value: Any) -> str:
+    """A name of a count or a curve; ValueError for one that no file could keep."""
+    if not isinstance(value, str) or not 0 < len(value) <= NAME or not value.isprintable() or value in TAKEN:
+        told = f"a name is a line of at most {NAME} characters and none of {', '.join(TAKEN)}"
+        raise ValueError(f"{told}, not {str(value)[:NAME]!r}")
+    return value
+
+
 def whole(value: Any) -> int:
     """A count or a step; ValueError for anything else."""
     if type(value) is not int or not 0 <= value < 2**53:
@@ -94,7 +130,7 @@ def whole(value: Any) -> int:
 
 def seconds(value: Any) -> dict[str, float]:
     """CPU seconds by phase; ValueError for anything but a few finite numbers of at least 0."""
-    found = {text(name): float(amount) for name, amount in value.items()}
+    found = {name(phase): float(amount) for phase, amount in value.items()}
     if len(found) > 10 or not all(0 <= amount < 1e12 for amount in found.values()):
         raise ValueError("CPU seconds are finite and at least 0")
     return found
@@ -107,17 +143,19 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
     """
     if not isinstance(value, Mapping) or value.get("status") not in ENDS:
         raise ValueError("its report has no known status")
-    counts = {text(name): whole(amount) for name, amount in value["counts"].items()}
+    counts = {name(unit): whole(amount) for unit, amount in value["counts"].items()}
     if len(counts) > 100 or OURS & set(counts):
         raise ValueError(f"its report counts {', '.join(sorted(OURS & set(counts))) or 'too many things'}")
     if counts.get(budget.unit, 0) > budget.limit:
         raise ValueError(f"its report counts {counts[budget.unit]} {budget.unit}, the budget is {budget.limit}")
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for name, (steps, values) in value["curves"].items():
+    if len(value["curves"]) > CURVES:
+        raise ValueError(f"its report has more than {CURVES} curves")
+    for curve, (steps, values) in value["curves"].items():
         if len(steps) != len(values):
-            raise ValueError(f"its curve {name!r} has {len(steps)} steps and {len(values)} values")
-        if name not in measured:
-            curves[text(name)] = ([whole(step) for step in steps], [float(one) for one in values])
+            raise ValueError(f"its curve {name(curve)!r} has {len(steps)} steps and {len(values)} values")
+        if curve not in measured:
+            curves[name(curve)] = ([whole(step) for step in steps], [float(one) for one in values])
     if not isinstance(value["tensors"], dict):
         raise ValueError("its solution's tensors are no dictionary")
     return {

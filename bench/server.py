@@ -46,6 +46,7 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
     _huge_pages()
     prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose children's ends are ignored is not told their CPU time
     sock = socket.socket(fileno=fd)
     sock.sendall(b"r")
     while True:

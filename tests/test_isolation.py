@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import platform
 import struct
 import subprocess
 import sys
@@ -110,18 +112,52 @@ def test_a_confined_process_still_has_its_libraries_and_nothing_else(tmp_path):
     assert done.stdout == "whole\n", done.stderr
 
 
-def test_the_filter_jumps_where_it_should():
-    if not kernel.filters():
-        pytest.skip("no filter on this machine")
+def judged(number: int, *arguments: int) -> int:
+    """What the filter answers to a call, by running its program as the kernel would."""
+    machine = struct.unpack_from("<I", kernel._program(), 12)[0]
+    data = struct.pack("<iIQ6Q", number, machine, 0, *arguments, *[0] * (6 - len(arguments)))
     lines = [struct.unpack_from("<HBBI", kernel._program(), at) for at in range(0, len(kernel._program()), 8)]
-    refusal = len(lines) - 1
-    for at, (code, true, false, _) in enumerate(lines):
-        if code == 0x15 and at > 1:
-            assert at + 1 + true == refusal and false == 0
-    assert 1 + 1 + lines[1][2] == refusal and 3 + 1 + lines[3][1] == refusal
-    assert lines[refusal - 1][3] == 0x7FFF0000 and lines[refusal][3] == 0x00050001
-    for pair in kernel.REFUSED.values():
-        assert all(number is None or 0 <= number < 512 for number in pair)
+    at = accumulator = 0
+    while True:
+        code, true, false, value = lines[at]
+        at += 1
+        if code == 0x06:
+            return value
+        if code == 0x20:
+            accumulator = struct.unpack_from("<I", data, value)[0]
+        elif code == 0x54:
+            accumulator &= value
+        else:
+            at += true if (accumulator == value if code == 0x15 else accumulator >= value) else false
+
+
+@pytest.mark.skipif(not kernel.filters(), reason="no filter on this machine")
+def test_the_filter_answers_as_its_tables_say():
+    column = kernel._MACHINES[platform.machine()][0]
+    allow, fail = 0x7FFF0000, 0x00050000
+    known = [n[column] for n in kernel.REFUSED.values()] + [call.numbers[column] for call in kernel.JUDGED.values()]
+    known = [number for number in known if number is not None]
+    assert len(known) == len(set(known)) and all(number < 512 for number in known)
+    assert {judged(number) for number in range(512) if number not in known} == {allow}
+    assert {judged(n[column]) for n in kernel.REFUSED.values() if n[column] is not None} == {fail | errno.EPERM}
+    assert judged(1 << 30) == fail | errno.EPERM
+    for call in kernel.JUDGED.values():
+        before = [0] * call.argument
+        for value in (0, 17, 0x6601, 0x9409, 0x5401, 0x10000011, 1234):
+            passes = ((value & call.mask) in call.values) == call.pass_if_in
+            assert judged(call.numbers[column], *before, value) == (allow if passes else fail | call.error)
+
+
+def test_a_folder_is_removed_whatever_is_in_it(tmp_path):
+    folder = tmp_path / "own"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("x")
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "a" / "shut").mkdir()
+    (folder / "a" / "shut" / "file").write_text("x")
+    (folder / "a" / "shut").chmod(0o300)
+    isolation.remove(folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------- what a scorer accepts

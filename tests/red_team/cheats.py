@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
+import mmap
 import os
 import pickle
 import re
+import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -59,6 +63,14 @@ def regenerates(public, log, seeds):
         if torch.equal(problem.public["x"], public["x"]):
             return Solution(lambda inputs, test=problem.hidden["test"]: test[1])
     return honest(public, log, seeds)
+
+
+def asks_for_the_data(public, log, seeds):
+    """Make the problem again, hidden part and all, from the seeds that it was given."""
+    from toy_package.task import Line, Params
+
+    hidden = Line(Params()).problem(None, seeds).hidden
+    return Solution(lambda inputs: hidden["test"][1])
 
 
 def recognises(public, log, seeds, known):
@@ -137,6 +149,12 @@ def _peek(pid: int) -> int | None:
     return read if read > 0 else None
 
 
+def reads_the_environment(public, log, seeds, name):
+    """A variable of the user's, where a process finds those it was started with."""
+    found = [name in os.environ, name.encode() in Path("/proc/self/environ").read_bytes()]
+    tried({"a secret": lambda: True if any(found) else None})
+
+
 def climbs_the_score(public, log, seeds):
     """Train on validation: use its score as the loss, as often as that takes."""
     slope, best = 0.0, float("inf")
@@ -191,6 +209,91 @@ def works_while_the_clock_is_paused(public, log, seeds, burn):
     return Solution(lambda inputs: inputs * 2)
 
 
+def hides_a_childs_time(public, log, seeds, burn):
+    """Let a child compute, and ignore its end: the kernel then forgets the time it took."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        end = time.process_time() + burn
+        while time.process_time() < end:
+            pass
+        os._exit(0)
+    with contextlib.suppress(OSError):
+        os.waitpid(child, 0)
+    return honest(public, log, seeds)
+
+
+def holds(public, log, seeds, how):
+    """Hold 2 GB: in orphans of 500 MB each, or in memory that is shared with nobody."""
+    pages = [mmap.mmap(-1, 2**29) for _ in range(4 if how == "shared" else 0)]
+    for page in pages:
+        page.write(b"1" * len(page))
+    for _ in range(0 if pages else 4):
+        if os.fork() == 0:
+            if os.fork() == 0:
+                kept = b"1" * 2**29
+                time.sleep(30 + 0 * len(kept))
+            os._exit(0)
+    time.sleep(30)
+    return honest(public, log, seeds)
+
+
+def outlives(public, log, seeds):
+    """Leave the group that is ended with the cell, or the signal that ends with the scorer."""
+    tried(
+        {
+            "a group": lambda: _in_a_child(lambda: os.setpgid(0, 0) or os.getpgid(0) == os.getpid()),
+            "a session in a child": lambda: _in_a_child(lambda: os.setsid() or os.getsid(0) == os.getpid()),
+            "a life without the scorer": lambda: None if _death_signal() == signal.SIGKILL else True,
+        }
+    )
+
+
+def _in_a_child(question: Callable[[], bool]) -> bool | None:
+    """Whether the answer is yes in a child of this process; None for no."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(OSError):
+            code = not question()
+        os._exit(code)
+    return True if os.waitpid(child, 0)[1] == 0 else None
+
+
+def _death_signal() -> int:
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number), 0, 0, 0)  # PR_GET_PDEATHSIG
+    return number.value
+
+
+def stalls(public, log, seeds, how):
+    """Keep the scorer waiting: in the middle of a frame, for a frame that is announced, for its end; or hang up."""
+    if how == "never ends":
+        os._exit = lambda code: time.sleep(600)
+        return honest(public, log, seeds)
+    scorer = _pipe()
+    if how == "hangs up":
+        scorer.shutdown(socket.SHUT_RDWR)
+    else:
+        scorer.sendall(b"\0" * 8 if how == "half a size" else struct.pack("<QQ", 64, 2**32))
+    threading.Event().wait(600)
+
+
+def digs(public, log, seeds, depth):
+    """Leave a folder too deep to be removed by recursion, another that cannot be listed."""
+    Path("shut").mkdir(0o300)
+    Path("shut", "note").write_text("seen")
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    return honest(public, log, seeds)
+
+
+def names_a_curve(public, log, seeds, name):
+    log.track(1, **{name: 1.0})
+    return honest(public, log, seeds)
+
+
 def overdraws(public, log, seeds):
     """Ignore that the budget is spent, and say so."""
     with contextlib.suppress(Exhausted):
@@ -237,6 +340,47 @@ def remembers(public, log, seeds, places):
         found.append("shared memory")
     libc.shmget(0x5EED, 4096, 0o1600)
     raise RuntimeError(f"reached: {', '.join(found) or 'nothing'}")
+
+
+def speaks_to_the_next(public, log, seeds, server):
+    """Marks that Landlock lets pass and a later cell could read: on files, on the fork server, in the kernel's log."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def flags() -> bytes:
+        with open(__file__) as file:
+            return fcntl.ioctl(file, 0x40086602, fcntl.ioctl(file, 0x80086601, bytes(8)))  # as they are
+
+    def processors() -> bool | None:
+        before = os.sched_getaffinity(server)
+        os.sched_setaffinity(server, {min(before)})
+        changed = os.sched_getaffinity(server) != before
+        os.sched_setaffinity(server, before)
+        return changed or None
+
+    tried(
+        {
+            "a file's flags": flags,
+            "an attribute": lambda: os.removexattr(__file__, "user.note") or True,
+            "limits": lambda: resource.prlimit(server, resource.RLIMIT_CORE),
+            "priority": lambda: (
+                os.setpriority(os.PRIO_PROCESS, server, os.getpriority(os.PRIO_PROCESS, server)) or True
+            ),
+            "processors": processors,
+            "the kernel's log": lambda: True if libc.klogctl(10, None, 0) >= 0 else None,
+            "a namespace": lambda: _in_a_child(lambda: libc.unshare(0x10000000) == 0),  # CLONE_NEWUSER
+            "a namespace for a child": lambda: _in_a_child(_cloned),
+        }
+    )
+
+
+def _cloned() -> bool:
+    """A child in a user and process namespace of its own, by the bare call of x86-64 and 64-bit ARM."""
+    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    flags = 0x10000000 | 0x20000000 | signal.SIGCHLD
+    child = ctypes.CDLL(None).syscall(number, ctypes.c_long(flags), None, None, None, None)
+    if child == 0:
+        os._exit(0)
+    return child > 0
 
 
 def calls_out(public, log, seeds, port, path):
@@ -289,7 +433,7 @@ def predicts_an_object(public, log, seeds, path):
 
 def sends(public, log, seeds, what, path):
     """Speak to the scorer past the harness: bytes that no honest process sends."""
-    scorer = socket.socket(fileno=next(fd for fd in range(3, 1024) if _is_socket(fd)))
+    scorer = _pipe()
 
     def frame(text: str, body: bytes = b"") -> bytes:
         return struct.pack("<QQ", len(text), len(body)) + text.encode() + body
@@ -308,6 +452,8 @@ def sends(public, log, seeds, what, path):
         "a type that is none": frame('["evaluate", {"@": ["nn", [1], 0]}]'),
         "an unknown code": frame('["evaluate", {"@x": 1}]'),
         "an unknown message": frame('["publish", 1]'),
+        "a long message": frame('["' + "x" * 10**6 + '"]'),
+        "a long name": report(f'"{"x" * 101}": 1'),
         "no message": frame("3"),
         "a step that is none": frame('["evaluate", "one"]'),
         "counts that are none": report('"steps": -1'),
@@ -315,6 +461,10 @@ def sends(public, log, seeds, what, path):
     }
     scorer.sendall(messages[what])
     threading.Event().wait(20)
+
+
+def _pipe() -> socket.socket:
+    return socket.socket(fileno=next(fd for fd in range(3, 1024) if _is_socket(fd)))
 
 
 def _is_socket(fd: int) -> bool:

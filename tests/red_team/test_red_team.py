@@ -47,7 +47,8 @@ def folder(tmp_path_factory) -> Path:
 def pool(folder) -> Iterator[Pool]:
     sys.path.insert(0, str(TOY))
     try:
-        with Pool(1, [folder / "results", folder / "data"]) as running:
+        with pytest.MonkeyPatch.context() as patch, Pool(1, [folder / "results", folder / "data"]) as running:
+            patch.setenv("A_USERS_TOKEN", "secret")
             yield running
     finally:
         sys.path.remove(str(TOY))
@@ -57,15 +58,23 @@ def pool(folder) -> Iterator[Pool]:
 def cell(pool, folder):
     """cell("cheat", …arguments of the cheat) -> the outcome, shaped as the record that it becomes."""
 
-    def run(cheat: str, slot: str = "procedure", seed: int = PUBLIC, seconds: float = 60.0, **arguments: Any):
+    def run(cheat: str, slot="procedure", seed=PUBLIC, seconds=60.0, memory_mb=4000, **arguments: Any):
         part = {"_target_": f"tests.red_team.cheats.{cheat}", **arguments}
         trained = {"optimizer": {"_target_": "bench.optim.named", "name": "SGD", "lr": 0.1}} if slot == "extra" else {}
         params = {"steps": 20, "noise": 0.1, "nap": 0.0}
-        job = Job("toy_package.task.Line", params, trained | {slot: part}, seed, str(folder / "data"), seconds=seconds)
+        limits = {"seconds": seconds, "memory_mb": memory_mb}
+        job = Job("toy_package.task.Line", params, trained | {slot: part}, seed, str(folder / "data"), **limits)
         ((_, outcome, _),) = list(pool.run([("cell", "cell", job)]))
         return outcome | {"provenance": {"isolation": dict(HERE)}}
 
     return run
+
+
+@pytest.fixture
+def server(cell, pool) -> int:
+    """The fork server's process, running."""
+    cell("honest")
+    return pool.server_pid()
 
 
 def reached(outcome: dict[str, Any]) -> str:
@@ -83,6 +92,12 @@ def test_data_regenerated_from_a_public_seed_win_there_and_nowhere_else(cell):
     fair = cell("honest", seed=FRESH)
     assert here["metrics"]["error"] == 0.0, "on a seed that can be guessed the cheat works"
     assert fresh["metrics"]["error"] == fair["metrics"]["error"] > 1e-3
+
+
+def test_the_seed_of_the_data_is_not_given(cell):
+    """Stopped."""
+    outcome = cell("asks_for_the_data")
+    assert outcome["status"] == "failed" and "no seed axis 'data'" in outcome["reason"]
 
 
 def test_picked_or_recognised_seeds_gain_nothing_on_fresh_ones(cell):
@@ -112,10 +127,17 @@ def test_entries_get_the_seeds_that_the_call_transport_gives(cell):
 
 
 @needs("files", "memory")
-def test_results_data_home_and_other_processes_cannot_be_read(cell, folder, pool):
+def test_results_data_home_and_other_processes_cannot_be_read(cell, folder, server):
     """Stopped."""
     paths = [str(folder / name / "kept.txt") for name in ("results", "data", "home")]
-    assert reached(cell("reads", paths=paths, pids=[pool.server_pid()])) == "nothing"
+    assert reached(cell("reads", paths=paths, pids=[server])) == "nothing"
+
+
+@needs("files")
+def test_the_users_environment_cannot_be_read(cell):
+    """Stopped: the fork server starts without it, and a scorer is told once its entry has been forked."""
+    assert reached(cell("reads_the_environment", name="A_USERS_TOKEN")) == "nothing"
+    assert reached(cell("reads_the_environment", name="PATH")) == "a secret", "the cheat finds what is there"
 
 
 def test_the_score_is_no_training_signal(cell):
@@ -178,6 +200,40 @@ def test_work_while_the_clock_is_paused_shows(cell):
     assert suspicions.of(cell("honest")) == []
 
 
+@needs("network")
+def test_a_childs_time_cannot_be_hidden(cell):
+    """Stopped: an end that is ignored would be one that is not charged."""
+    outcome = cell("hides_a_childs_time", burn=2.5)
+    assert outcome["status"] == "ok" and outcome["costs"]["cpu_entry"] > 2.5
+    (found,) = suspicions.of(outcome)
+    assert "while the entry's clock stood still" in found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much a process shares")
+@pytest.mark.parametrize("how", ["orphans", "shared"])
+def test_memory_counts_wherever_it_is_held(cell, how):
+    """Stopped: all processes below the scorer count, and so does what is shared."""
+    outcome = cell("holds", how=how, memory_mb=900)
+    assert outcome["status"] == "oom" and "its processes held" in outcome["reason"]
+
+
+@needs("network")
+def test_an_entrys_processes_end_with_the_cell(cell):
+    """Stopped: they stay in one group, which one signal ends, and the first of them ends with the scorer."""
+    assert reached(cell("outlives")) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [("half a size", "timeout"), ("a size", "timeout"), ("hangs up", "crashed"), ("never ends", "ok")],
+)
+def test_a_scorer_does_not_wait_beyond_the_limit(cell, how, status):
+    """Stopped, and measured: the scorer's own clock ends the cell, not the parent's 20 s later."""
+    outcome = cell("stalls", how=how, seconds=4.0)
+    assert outcome["status"] == status
+    assert outcome["costs"]["cpu_entry"] > 0 and outcome["costs"]["wall"] < 12 and outcome["costs"]["rss_mb"] < 2000
+
+
 def test_a_budget_overdrawn_fails(cell):
     """Stopped: the scorer compares what is reported with the budget."""
     outcome = cell("overdraws")
@@ -207,6 +263,18 @@ def test_a_cell_leaves_nothing_to_the_next(cell, folder):
     assert [reached(cell("remembers", places=places)) for _ in range(2)] == ["nothing", "nothing"]
 
 
+@needs("files", "network")
+def test_no_mark_is_left_where_landlock_does_not_look(cell, server):
+    """Stopped: the calls are refused."""
+    assert reached(cell("speaks_to_the_next", server=server)) == "nothing"
+
+
+def test_its_folder_goes_whatever_is_in_it(cell, pool):
+    """Stopped: neither a depth beyond recursion nor a mode keeps a folder."""
+    assert cell("digs", depth=1200)["status"] == "ok"
+    assert not list(Path(pool._folder.name).glob("cell-*"))
+
+
 @needs("network")
 def test_no_call_leaves_the_process(cell, tmp_path):
     """Stopped: no socket can be made."""
@@ -221,9 +289,9 @@ def test_no_call_leaves_the_process(cell, tmp_path):
 
 
 @needs("signals")
-def test_the_scorer_and_the_sweep_cannot_be_signalled(cell, pool):
+def test_the_scorer_and_the_sweep_cannot_be_signalled(cell, server):
     """Stopped."""
-    assert reached(cell("signals", pids=[pool.server_pid(), psutil.Process().pid])) == "nothing"
+    assert reached(cell("signals", pids=[server, psutil.Process().pid])) == "nothing"
 
 
 # ---------------------------------------------------------------- what it returns
@@ -242,6 +310,7 @@ BYTES = {
     "a pickle": "too large", "a pickle in a frame": "no message", "a size": "too large", "a deep nest": "too deep",
     "a nest": "nests deeper", "an empty tensor of a size": "does not have 0 bytes", "a type that is none": "'nn'",
     "an unknown code": "@x", "an unknown message": "unknown message 'publish'", "no message": "no list",
+    "a long message": "unknown message", "a long name": "at most 100 characters",
     "a step that is none": "'one'", "counts that are none": "-1", "a measured cost": "wall",
 }  # fmt: skip
 
@@ -251,4 +320,11 @@ def test_bytes_that_no_honest_process_sends_are_a_failed_record(cell, tmp_path, 
     """Stopped, before anything is built from them."""
     outcome = cell("sends", what=what, path=str(tmp_path / "ran"), seconds=20.0)
     assert outcome["status"] == "failed" and BYTES[what] in outcome["reason"], outcome["reason"]
-    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "ran").exists() and len(outcome["reason"]) < 1000
+
+
+@pytest.mark.parametrize("name", ["file", "a\nb", "x" * 70_000])
+def test_a_curves_name_that_no_file_keeps_is_a_failed_record(cell, name):
+    """Stopped: it would have ended the scorer."""
+    outcome = cell("names_a_curve", name=name)
+    assert outcome["status"] == "failed" and "a name is a line" in outcome["reason"]
