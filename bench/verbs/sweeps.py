@@ -158,7 +158,9 @@ def do_publish(options: argparse.Namespace) -> int:
     published = publish.Published(store, lacking)
     missing = sum(published.get(cell)[0] is None for cell in lacking)
     if missing:
-        print(f"note: {missing} cells of the plan have no record, here or there; `bench run` makes them", file=sys.stderr)
+        print(
+            f"note: {missing} cells of the plan have no record, here or there; `bench run` makes them", file=sys.stderr
+        )
     return 0
 
 
