@@ -17,6 +17,7 @@ from bench.submission import Package, enter, problems, read
 
 NAMESPACE = "sweepstakes"  # of signatures
 LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
+ROUNDED = 1e-3  # relative: `bench tune` writes four digits of a value
 ROW: dict[str, type] = {"task": str, "version": int, "preset": str, "params": dict, "seeds": list}
 RECORD: dict[str, type] = {
     "key": str, "task": str, "version": int, "params": dict, "preset": str, "entry": str, "config": dict, "seed": int,
@@ -129,7 +130,10 @@ def _searched(value: Any, space: Any) -> bool:
     """Whether a value comes from what `search` says of it: one of a list, or a number between bounds."""
     if isinstance(space, dict):
         return value in (space.get("values") or ())
-    return isinstance(space, list) and isinstance(value, int | float)
+    if not isinstance(space, list) or not isinstance(value, int | float):
+        return False
+    low, high = min(space), max(space)
+    return bool(low * (1 - ROUNDED) <= value <= high * (1 + ROUNDED))
 
 
 def record_problems(path: str, data: bytes, name: str) -> list[str]:

@@ -258,3 +258,11 @@ def test_records_are_made_again_and_fresh_seeds_drawn(environment, sound, tmp_pa
     assert all(text in report for text in said), report + done.stderr
     assert (done.returncode == 0) == (spoil is None)
     assert ("### toy/line" in report) == (words == ["--run"])
+
+
+def test_a_tuned_value_comes_from_what_is_searched():
+    bounds, given = [0.01, 3.0], {"values": [1, 2]}
+    assert all(submitted._searched(value, bounds) for value in (0.01, 0.1732, 3.0, 3.0004))
+    assert not any(submitted._searched(value, bounds) for value in (0.009, 3.1, "0.1", None))
+    assert submitted._searched(2, given) and not submitted._searched(1.5, given)
+    assert not submitted._searched(1.0, None), "what is not searched is not tuned"
