@@ -87,7 +87,7 @@ def scorer_process(conn: socket.socket, grants: isolation.Grants) -> None:
     message = _read_job(conn)
     job = execute.Job(**message["job"])
     private = tempfile.mkdtemp(prefix="cell-")
-    outcome, kept = _score(execute, job, ours, entry, _start_of(job, private), bool(message.get("keep")))
+    outcome, kept = _score(execute, job, ours, entry, private, bool(message.get("keep")))
     kill_descendants(entry)
     with contextlib.suppress(OSError):
         isolation.remove(Path(private))
@@ -126,22 +126,15 @@ def _lead(conn: socket.socket) -> None:
     send_frame(conn, {"pid": os.getpid()})
 
 
-def _start_of(job: Any, private: str) -> dict[str, Any]:
+def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
     """All that the entry's process is told of its cell: not the seed, only its axes' numbers; not where data are."""
     from bench.contract import Seeds
     from bench.execute import ENTRY_AXES
 
-    files: list[str] = []
-    numbers: dict[str, int] = {}
-    try:
-        task = job.task()
-        seeds = Seeds(job.seed, task.name, ENTRY_AXES)
-        numbers = {axis: seeds(axis) for axis in ENTRY_AXES}
-        files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
-    except Exception:  # a task that cannot be made says so when its problem is opened, and the entry never starts
-        pass
+    seeds = Seeds(job.seed, task.name, ENTRY_AXES)
     told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
-    return {"job": told, "seeds": numbers, "private": private, "withheld": files}
+    files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
+    return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
 def _prepare(job: Any) -> dict[str, Any]:
@@ -172,7 +165,7 @@ def npz(curves: dict[str, Any]) -> bytes:
 
 
 def _score(
-    execute: Any, job: Any, sock: socket.socket, pid: int, start: dict[str, Any], keep: bool
+    execute: Any, job: Any, sock: socket.socket, pid: int, private: str, keep: bool
 ) -> tuple[dict[str, Any], bytes]:
     """The outcome, and the file of predictions if they are to be kept and can be."""
     scorer, outcome = execute.opened(job)
@@ -184,7 +177,7 @@ def _score(
         scorer = Keeper(scorer.task, scorer.problem)
     guard = Guard(sock, pid, time.monotonic() + job.seconds, job)
     try:
-        guard.send(start)
+        guard.send(_start_of(scorer.task, job, private))
         guard.send(dict(scorer.problem.public))
         report = _watched(scorer, guard)
         outcome = scorer.finish(report, guard.predict if report["predicts"] else None)
