@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 POINTS = 60  # of a curve kept in the ledger
 SETTLED = ("ok", "diverged")
+COUNTS = ("steps", "samples", "evals", "parameters")
 OWN = ("kept", "unkept")  # what a record says of this machine's files
 
 
@@ -54,6 +55,20 @@ def current(record: Mapping[str, Any], components: Mapping[str, Any]) -> bool:
         return True
     certified = record.get("recertified", {}).get("code", ())
     return bool(certified) and code_digest(components) in certified
+
+
+def differences(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
+    """(what, old, new) wherever two results differ by a bit: status, metrics, what was censored, what was counted."""
+    found = [(name, old[name], new[name]) for name in ("status", "censored") if old[name] != new[name]]
+    for name in sorted({*old["metrics"], *new["metrics"]}):
+        a, b = old["metrics"].get(name), new["metrics"].get(name)
+        if a != b:
+            found.append((name, a, b))
+    for name in COUNTS:
+        a, b = old["costs"].get(name), new["costs"].get(name)
+        if a != b:
+            found.append((name, a, b))
+    return found
 
 
 class Published:

@@ -27,12 +27,11 @@ from bench.golden import TOLERANCE
 from bench.key import SHOWN
 from bench.plan import Cell, Plan
 from bench.provenance import provenance
-from bench.publish import SETTLED, Published, code_digest, lines_of, locked
+from bench.publish import SETTLED, Published, code_digest, differences, lines_of, locked
 from bench.store import Store, write_atomically
 
 LEAST = 3  # cells of a sample
 SHARE = 0.05  # of the rows
-COUNTS = ("steps", "samples", "evals", "parameters")
 
 Record = Mapping[str, Any]
 
@@ -78,20 +77,6 @@ def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Re
     rest = [one for one in rows if one[0].key not in chosen]
     wanted = max(LEAST, math.ceil(SHARE * len(rows)))
     return sample + chance.sample(rest, min(len(rest), max(0, wanted - len(sample))))
-
-
-def differences(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
-    """(what, old, new) wherever two results differ by a bit: status, metrics, what was censored, what was counted."""
-    found = [(name, old[name], new[name]) for name in ("status", "censored") if old[name] != new[name]]
-    for name in sorted({*old["metrics"], *new["metrics"]}):
-        a, b = old["metrics"].get(name), new["metrics"].get(name)
-        if a != b:
-            found.append((name, a, b))
-    for name in COUNTS:
-        a, b = old["costs"].get(name), new["costs"].get(name)
-        if a != b:
-            found.append((name, a, b))
-    return found
 
 
 def _near(old: Any, new: Any) -> bool:

@@ -85,7 +85,7 @@ def _several(values: Iterable[float | None], digits: int = 4) -> list[float | No
 
 def badges(row: Row, older: int, known: Mapping[str, Any] | None) -> list[str]:
     """verified, disputed or claimed, then untuned and older code where they apply."""
-    return [verify.badge(known, row.keys), *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
+    return [verify.badge(known, row.published), *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
 
 
 def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Row:
     trials: int | None
     others: Mapping[str, float]
     keys: tuple[str, ...]
+    published: tuple[str, ...]  # the same, but of the ledger's records where these repeat them in every bit
     badge: str = ""
 
 
@@ -227,6 +228,7 @@ def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tu
         trials=plan.trials,
         others=_others(task, records, metric.name),
         keys=tuple(record["key"] for record in records),
+        published=tuple(record.get("published", record["key"]) for record in records),
         **_value(entry, metric, reader.limit),
         **_skills(entry, metric, anchors),
     )

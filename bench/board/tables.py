@@ -15,7 +15,7 @@ from bench import config, verify
 from bench.board import render, table
 from bench.contract import Task
 from bench.plan import Plan, Row
-from bench.publish import Published
+from bench.publish import Published, differences
 from bench.store import Store
 
 Record = Mapping[str, Any]
@@ -62,9 +62,15 @@ def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
                 record: Record | None = local.get(cell.key)
                 if record is not None and cell.key in published.by_key:
                     joined.both += [record, published.by_key[cell.key]]
+                other, older = published.get(cell)
                 if record is None:
-                    record, older = published.get(cell)
+                    record = other
                     joined.older += older
+                elif other is not None and not older and not differences(other, record):
+                    record = {
+                        **record,
+                        "published": other["key"],
+                    }  # of recertified code: what was said of it still holds
                 records.append(record)
             joined.cells[seed] = records
         groups.setdefault(row.table, []).append(joined)
@@ -93,7 +99,7 @@ def built(plan: Plan, store: Store) -> list[tuple[table.Table, Task, list[Joined
 
 def _badged(made: table.Table, checked: Mapping[tuple[str, str, str], Record]) -> table.Table:
     """The table with what `bench verify` said of its rows; that nobody has looked needs no word."""
-    words = [verify.badge(checked.get((made.task, made.preset, row.entry)), row.keys) for row in made.rows]
+    words = [verify.badge(checked.get((made.task, made.preset, row.entry)), row.published) for row in made.rows]
     told = [word if word in ("verified", "disputed") else "" for word in words]
     return replace(made, rows=tuple(replace(row, badge=word) for row, word in zip(made.rows, told, strict=True)))
 
