@@ -67,10 +67,7 @@ def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
                     record = other
                     joined.older += older
                 elif other is not None and not older and not differences(other, record):
-                    record = {
-                        **record,
-                        "published": other["key"],
-                    }  # of recertified code: what was said of it still holds
+                    record = {**record, "published": other["key"]}  # what was said of that one holds for it
                 records.append(record)
             joined.cells[seed] = records
         groups.setdefault(row.table, []).append(joined)
