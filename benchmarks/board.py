@@ -20,9 +20,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench.board import site, table
+from bench.board import site
 from bench.board.model import Built
 from bench.contract import Budget, Metric
+from bench.tables import table
 
 ERROR = Metric("error", "", "min", "Relative error on held-back data.", scale="log", diverged=1.0)
 OTHERS = tuple(Metric(f"other_{i}", "", "min", "Another number.", scale="log") for i in range(8))

@@ -88,7 +88,7 @@ sys.argv = ["bench"]
 start = time.perf_counter()
 from pathlib import Path
 from bench import config, plan
-from bench.store import Store
+from bench.records.store import Store
 entries = "entry=line_sgd,zero,line_sgd+raises,raises,nan"
 request = config.parse(["task=toy/line", entries, "task.noise=range(8)", "seed=range(25)"])
 cells = list(plan.make(request, Store(Path("results"))).cells())

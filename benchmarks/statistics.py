@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bench import comparisons, stats
+from bench.tables import comparisons, statistics
 
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]  # (generator, entries or tasks, seeds) -> noise, mean 0
 
@@ -45,7 +45,7 @@ NOISES: dict[str, Draw] = {"normal": normal, "unequal": unequal, "half quiet": h
 def interval_coverage(seeds: int, noise: Draw = normal, repeats: int = 20000) -> float:
     """How often a t interval over `seeds` holds the true mean."""
     x = noise(np.random.default_rng([1, seeds]), repeats, seeds)
-    return float(np.mean([lo <= 0 <= hi for _, lo, hi in map(stats.t_interval, x)]))
+    return float(np.mean([lo <= 0 <= hi for _, lo, hi in map(statistics.t_interval, x)]))
 
 
 def aggregate_coverage(
@@ -62,9 +62,9 @@ def aggregate_coverage(
     for _ in range(repeats):
         level, spread = rng.uniform(0.5, 1.0, (tasks, 1)), rng.uniform(0.01, 0.05, (tasks, 1))
         errors = FLOOR * np.exp(-gap * (level + spread * noise(rng, tasks, seeds)))
-        skills = stats.skill(errors, FLOOR, REFERENCE, "log", "min")
+        skills = statistics.skill(errors, FLOOR, REFERENCE, "log", "min")
         skills = np.where(rng.uniform(size=skills.shape) < diverging, 0.0, skills)
-        _, lo, hi = stats.aggregate(skills)
+        _, lo, hi = statistics.aggregate(skills)
         held += bool(lo <= float(level.mean()) * (1 - diverging) <= hi)
     return held / repeats
 
@@ -81,7 +81,7 @@ def family_wise_error(
     no_better = truth[:, None] >= truth[None, :]
     wrong = 0
     for _ in range(repeats):
-        wrong += bool((stats.separated(truth[:, None] + noise(rng, entries, seeds), "min") & no_better).any())
+        wrong += bool((statistics.separated(truth[:, None] + noise(rng, entries, seeds), "min") & no_better).any())
     return wrong / repeats
 
 
@@ -105,13 +105,13 @@ def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
     level = rng.uniform(0.2, 1.2, (entries, tasks, 1))
     errors = np.exp(-7 * level + 0.3 * rng.normal(size=(entries, tasks, seeds)))
     start = time.process_time()
-    skills = stats.skill(errors, FLOOR, REFERENCE, "log", "min")
+    skills = statistics.skill(errors, FLOOR, REFERENCE, "log", "min")
     for task in range(tasks):
-        stats.rank_ranges(stats.transform(errors[:, task], "log"), "min")
+        statistics.rank_ranges(statistics.transform(errors[:, task], "log"), "min")
         comparisons.performance_profile(errors[:, task])
         comparisons.win_matrix(errors[:, task], "min")
     for entry in range(entries):
-        stats.aggregate(skills[entry])
+        statistics.aggregate(skills[entry])
     comparisons.performance_profile(errors)
     comparisons.win_matrix(errors, "min")
     comparisons.leave_one_out(skills)

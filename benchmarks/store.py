@@ -24,7 +24,7 @@ COUNT = 100_000
 POINTS = 1000  # of each record's curve
 Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 
-BUILD = "from bench.store import Store; Store(Path(sys.argv[1])).index.refresh()"
+BUILD = "from bench.records.store import Store; Store(Path(sys.argv[1])).index.refresh()"
 CURVE = """
 import numpy
 store = Store(Path(sys.argv[1]))
@@ -44,7 +44,7 @@ def _lines() -> list[dict[str, Any]]:
 
 def synthetic(count: int, indent: int | None, curves: bool) -> Iterator[tuple[str, str, str]]:
     """(key, ledger file, JSON) of `count` records like those of the ledger, under keys and seeds of their own."""
-    from bench.key import blake
+    from bench.records.identity import blake
 
     templates = []
     for line in _lines():
@@ -112,7 +112,10 @@ def measured(*command: str) -> tuple[float, float, float, str]:
 def figures(name: str, make: Callable[[Path, int], str], count: int) -> Iterator[Row]:
     """The figures of one store, made for the purpose and removed."""
     folder = Path(tempfile.mkdtemp(prefix="sweepstakes-store-"))
-    root, head = folder / "results", "import sys, time; from pathlib import Path; from bench.store import Store; "
+    root, head = (
+        folder / "results",
+        "import sys, time; from pathlib import Path; from bench.records.store import Store; ",
+    )
     try:
         key = make(root, count)
         time.sleep(1.5)  # what has just been written is read again until its clock has ticked

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from bench.board.table import Table
 from bench.contract import Budget, Derived, Metric, Target
+from bench.tables.table import Table
 
 ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
 LOSS = Metric("loss", "nats", "min", "Final loss.", scale="log", diverged="first")

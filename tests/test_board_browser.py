@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bench.board import site, table
+from bench.board import site
 from bench.board.model import Built, Known
+from bench.tables import table
 from benchmarks.board import CHROMIUM, Planned, chromium, fake_record, fake_task, synthetic
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

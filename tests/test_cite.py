@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import bench
-from bench import cite, config
+from bench.board import citation
+from bench.planning import config
 from tests.conftest import ROOT
 
 
@@ -34,7 +35,7 @@ from tests.conftest import ROOT
     ],
 )  # fmt: skip
 def test_a_paper_string_is_read(text, authors, others, year, title, note, arxiv):
-    (one,) = cite.papers(text)
+    (one,) = citation.papers(text)
     assert (one.authors, one.others, one.year, one.title, one.note, one.arxiv) == (
         authors,
         others,
@@ -48,7 +49,7 @@ def test_a_paper_string_is_read(text, authors, others, year, title, note, arxiv)
 def test_every_shipped_paper_string_gives_an_author_and_a_year():
     strings = [config.task_spec(name).cls.paper for name in config.names("task")]
     strings += [str(config.load("entry", name).get("paper") or "") for name in config.names("entry")]
-    found = [one for text in strings for one in cite.papers(text)]
+    found = [one for text in strings for one in citation.papers(text)]
     assert len(found) > 60
     for one in found:
         assert one.authors and one.year, one.text
@@ -57,9 +58,9 @@ def test_every_shipped_paper_string_gives_an_author_and_a_year():
 
 
 def test_one_paper_under_two_strings_is_one_with_its_title():
-    found = cite.merged(
-        [*cite.papers("Takamoto et al. 2022, PDEBench, arXiv 2210.07182; Tian 2025 (arXiv 2509.21519)", "a"),
-         *cite.papers("Takamoto et al. 2022 (arXiv 2210.07182)", "b"), *cite.papers("none", "c")]
+    found = citation.merged(
+        [*citation.papers("Takamoto et al. 2022, PDEBench, arXiv 2210.07182; Tian 2025 (arXiv 2509.21519)", "a"),
+         *citation.papers("Takamoto et al. 2022 (arXiv 2210.07182)", "b"), *citation.papers("none", "c")]
     )  # fmt: skip
     assert [(one.title, one.cited_for) for one in found] == [("PDEBench", ("a", "b")), ("", ("a",))]
 
@@ -70,15 +71,15 @@ def table(*rows: tuple[str, tuple[str, ...]]):
 
 
 def test_the_digest_is_of_the_records_whatever_their_order():
-    one = cite.digest([table(("adam", ("k1", "k2"))), table(("muon", ("k3",)))])
-    assert one == cite.digest([table(("muon", ("k3", "k2")), ("adam", ("k1",)))]) and len(one) == 12
-    assert one != cite.digest([table(("adam", ("k1", "k2", "k4"))), table(("muon", ("k3",)))])
+    one = citation.digest([table(("adam", ("k1", "k2"))), table(("muon", ("k3",)))])
+    assert one == citation.digest([table(("muon", ("k3", "k2")), ("adam", ("k1",)))]) and len(one) == 12
+    assert one != citation.digest([table(("adam", ("k1", "k2", "k4"))), table(("muon", ("k3",)))])
 
 
 def test_every_format_names_the_harness_the_papers_and_the_digest():
-    made = cite.cite([table(("adam", ("k1", "k2")), ("muon+qk_layernorm", ("k3",)))], "bench table suite=core")
+    made = citation.cite([table(("adam", ("k1", "k2")), ("muon+qk_layernorm", ("k3",)))], "bench table suite=core")
     assert (made.records, made.missing, made.tasks) == (3, 2, ("grokking/modular_addition@3",))
-    text = {name: render(made) for name, render in cite.RENDERERS.items()}
+    text = {name: render(made) for name, render in citation.RENDERERS.items()}
     for found in text.values():
         assert made.digest in found and "2201.02177" in found and "2302.05442" in found and bench.__version__ in found
         assert "bench table suite=core" in found.replace("\n  ", " ")
@@ -108,10 +109,10 @@ def test_what_is_said_of_the_project_itself_agrees_everywhere():
     zenodo = json.loads((ROOT / ".zenodo.json").read_text())
     project = (ROOT / "pyproject.toml").read_text()
     names = [author["name"] for author in cff["authors"]]
-    assert cff["title"] == zenodo["title"] == cite.TITLE
+    assert cff["title"] == zenodo["title"] == citation.TITLE
     assert cff["version"] == zenodo["version"] == bench.__version__
-    assert cff["license"] == zenodo["license"] == cite.LICENCE and f'license = "{cite.LICENCE}"' in project
-    assert names == [creator["name"] for creator in zenodo["creators"]] == [cite.AUTHORS]
+    assert cff["license"] == zenodo["license"] == citation.LICENCE and f'license = "{citation.LICENCE}"' in project
+    assert names == [creator["name"] for creator in zenodo["creators"]] == [citation.AUTHORS]
     assert zenodo["upload_type"] == cff["type"] == "software"
     assert zenodo["description"].startswith(config.base and _description(project))
     assert f"## {bench.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import claims, config, precedence, verdicts
-from bench.board import claims as shown
-from bench.claims import Claim, Predicate, Setting
+from bench.claims import claim as claims
+from bench.claims import preregistration, verdicts
+from bench.claims import report as shown
+from bench.claims.claim import Claim, Predicate, Setting
 from bench.contract import BenchError
+from bench.planning import config
 
 ABOVE, BELOW, BETWEEN = Predicate("above", 0, math.inf), Predicate("below", -math.inf, 0), Predicate("between", -1, 1)
 NUMBERS = st.floats(-5, 5)
@@ -265,7 +267,7 @@ def test_settings_of_the_run_only(tmp_path):
 # --- before or after
 
 
-FIXED = precedence.Commit("f", "2026-05-05T00:00:00+00:00")
+FIXED = preregistration.Commit("f", "2026-05-05T00:00:00+00:00")
 LATE, EARLY = "2026-05-06T00:00:00+02:00", "2026-05-04T23:00:00+00:00"
 
 
@@ -282,7 +284,7 @@ LATE, EARLY = "2026-05-06T00:00:00+02:00", "2026-05-04T23:00:00+00:00"
     ],
 )
 def test_precedence(made, holds):
-    assert precedence.precedes(FIXED, made, {"child": True, "f": True, "parent": False}.get) is holds
+    assert preregistration.precedes(FIXED, made, {"child": True, "f": True, "parent": False}.get) is holds
 
 
 def test_the_history_of_a_predicate(tmp_path):
@@ -302,22 +304,22 @@ def test_the_history_of_a_predicate(tmp_path):
     folder.mkdir(parents=True)
     path = folder / "mine.yaml"
     path.write_text("above: 1\n")
-    assert precedence.check(path, ["above"], []) == "unchecked: not in a git checkout"
+    assert preregistration.check(path, ["above"], []) == "unchecked: not in a git checkout"
     git("init", "-q")
-    assert precedence.check(path, ["above"], []) == "unchecked: not committed"
+    assert preregistration.check(path, ["above"], []) == "unchecked: not committed"
     loose = commit("above: 0.5\n")
     fixed = commit("above: 1\nnote: a\n")
     later = commit("# says more\nnote: b\nabove: 1.0\n")
-    assert precedence.last_change(path, ["above"]).id == fixed
-    assert precedence.check(path, ["above"], [(fixed, ""), (later, "")]) == "before"
-    assert precedence.check(path, ["above"], [(later, ""), (loose, "")]) == "after"
-    assert precedence.check(path, ["above"], [("0" * 40, "2001-01-01T00:00:00+00:00")]) == "after"
-    assert precedence.check(path, ["above"], [("0" * 40, "2999-01-01T00:00:00+00:00")]) == "before"
+    assert preregistration.last_change(path, ["above"]).id == fixed
+    assert preregistration.check(path, ["above"], [(fixed, ""), (later, "")]) == "before"
+    assert preregistration.check(path, ["above"], [(later, ""), (loose, "")]) == "after"
+    assert preregistration.check(path, ["above"], [("0" * 40, "2001-01-01T00:00:00+00:00")]) == "after"
+    assert preregistration.check(path, ["above"], [("0" * 40, "2999-01-01T00:00:00+00:00")]) == "before"
     path.write_text("above: 2\n")
-    assert precedence.check(path, ["above"], [(later, "")]) == "unchecked: not committed"
+    assert preregistration.check(path, ["above"], [(later, "")]) == "unchecked: not committed"
     copy = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{folder}", str(copy)], check=True)
-    assert precedence.check(copy / "mine.yaml", ["above"], []) == "unchecked: the history is cut off"
+    assert preregistration.check(copy / "mine.yaml", ["above"], []) == "unchecked: the history is cut off"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,7 @@ def test_the_history_of_a_predicate(tmp_path):
 def test_a_declared_before_is_checked_and_an_after_is_believed(monkeypatch, told, shown_as):
     made = {**record(), "provenance": {"commit": "c", "started": LATE}}
     outcome = replace(judged(0.1), records=(made,))
-    monkeypatch.setattr(precedence, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
+    monkeypatch.setattr(preregistration, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
     assert verdicts.threshold(claim(threshold="before"), [outcome]) == shown_as
     assert verdicts.threshold(claim(threshold="after"), [outcome]) == "after"
 

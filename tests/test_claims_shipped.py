@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench import claims, config, verdicts
+from bench.claims import claim, verdicts
 from bench.contract import BenchError
+from bench.planning import config
 from tests.conftest import ROOT
 from tests.test_claims import record
 
@@ -25,7 +26,7 @@ def made_up(cell: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> verdicts.Survey:
-    return verdicts.Survey(claims.select([]), [f"results={tmp_path_factory.mktemp('results')}"])
+    return verdicts.Survey(claim.select([]), [f"results={tmp_path_factory.mktemp('results')}"])
 
 
 def test_shipped_claims_resolve_and_measure(survey):
@@ -61,8 +62,8 @@ def test_sensitivities_count_divergence_and_refuse_unknown_losses():
 
 
 def test_importing_claims_is_light():
-    measures = {one.measure.func.__module__ for one in claims.select([])}
-    modules = ", ".join(sorted({"bench.claims", "bench.verdicts", "bench.board.claims", *measures}))
+    measures = {one.measure.func.__module__ for one in claim.select([])}
+    modules = ", ".join(sorted({"bench.claims.claim", "bench.claims.verdicts", "bench.claims.report", *measures}))
     code = f"import sys, {modules}; print({{'torch', 'pandas'}} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from bench import comparisons, stats
+from bench.tables import comparisons, statistics
 
 # --- paired differences
 
@@ -138,9 +138,9 @@ def test_win_matrix_by_hand_and_against_clopper_pearson():
     values = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 5.0], [1.0, 3.0, math.nan, math.inf]])
     found = comparisons.win_matrix(values, "min")
     assert found.share[0, 1] == 0.75 and found.share[1, 0] == 0.25
-    assert (found.lo[0, 1], found.hi[0, 1]) == pytest.approx(stats.clopper_pearson(3, 4))
+    assert (found.lo[0, 1], found.hi[0, 1]) == pytest.approx(statistics.clopper_pearson(3, 4))
     assert found.pairs[0].tolist() == [4, 4, 3] and found.share[0, 2] == pytest.approx(2.5 / 3)
-    assert found.lo[0, 2] == pytest.approx(stats.clopper_pearson(2, 3)[0]) and found.hi[0, 2] == 1
+    assert found.lo[0, 2] == pytest.approx(statistics.clopper_pearson(2, 3)[0]) and found.hi[0, 2] == 1
     assert np.diag(found.share).tolist() == [0.5] * 3
     alone = comparisons.win_matrix([[math.nan], [1.0]], "max")
     assert math.isnan(alone.share[0, 1]) and (alone.lo[0, 1], alone.hi[0, 1]) == (0, 1)

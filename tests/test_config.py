@@ -72,7 +72,7 @@ def test_planning_imports_neither_torch_nor_pandas(environment, tmp_path):
     import sys
 
     code = (
-        "import sys\nfrom bench.cli import main\n"
+        "import sys\nfrom bench.verbs.main import main\n"
         "try:\n    main(['plan', 'task=toy/line', 'entry=line_sgd,zero', 'seed=range(5)'])\n"
         "except SystemExit as e:\n    assert e.code == 0\n"
         "bad = {'torch', 'pandas', 'numpy'} & set(sys.modules)\nassert not bad, bad\n"

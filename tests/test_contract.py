@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
-from bench import config, contract_suite, execute, wire
+from bench import execute, wire
+from bench.checking import contract_suite
+from bench.checking.contract_suite import scores
 from bench.contract import BenchError, Entry, Metric, Seeds, Unavailable
-from bench.contract_suite import scores
 from bench.data import cache_dir
-from bench.plan import absent_of, axis_of
-from bench.pool import Pool
-from bench.store import Store
+from bench.planning import config
+from bench.planning.plan import absent_of, axis_of
+from bench.records.store import Store
+from bench.running.pool import Pool
 
 TASKS = sorted(config.names("task"))
 TYPED = ("data_licence", "data_source", "intended_use", "known_limits", "reference_error", "paper")
@@ -171,19 +173,21 @@ def test_every_core_entry_was_tuned_here_at_equal_trials():
 def test_golden_digests_hold(task):
     import json
 
-    from bench import golden
+    from bench.upkeep import golden
 
     if reason := data_there(task):
         pytest.skip(reason.splitlines()[0])
     path = golden.FOLDER / f"{task.replace('/', '.')}.json"
-    assert path.is_file(), "no golden digest; run `python -m bench.golden --write`"
+    assert path.is_file(), "no golden digest; run `python -m bench.upkeep.golden --write`"
     old = json.loads(path.read_text())
     lines = golden.differences(old, golden.golden(task))
-    assert not lines, "the task changed; raise its version, then `python -m bench.golden --write`:\n" + "\n".join(lines)
+    assert not lines, (
+        "the task changed; raise its version, then `python -m bench.upkeep.golden --write`:\n" + "\n".join(lines)
+    )
 
 
 def test_the_golden_check_can_fail():
-    from bench.golden import differences
+    from bench.upkeep.golden import differences
 
     assert differences({"a": {"norm": 1.0}}, {"a": {"norm": 1.001}}) == ["a.norm: 1.0 became 1.001"]
     assert differences({"a": {"norm": 1.0}}, {"a": {"norm": 1.00001}}) == []
@@ -205,19 +209,21 @@ def test_task_modules_import_without_torch(task, environment):
 def test_at_small_the_reference_beats_the_floor_by_the_margin(task, tmp_path):
     if reason := data_there(task):
         pytest.skip(reason.splitlines()[0])
-    from bench import plan, runner, stats
-    from bench.board.table import build
-    from bench.board.tables import join
+    from bench.planning import plan
+    from bench.running import sweep
+    from bench.tables import statistics
+    from bench.tables.join import join
+    from bench.tables.table import build
 
     cls = config.task_spec(task).cls
     request = config.parse([f"task={task}", f"entry={cls.reference},{cls.floors[0]}", "seed=range(3)"])
     store = Store(Path(os.environ.get("SWEEPSTAKES_RESULTS", tmp_path)))
     made = plan.make(request, store)
-    assert runner.run(made, store, request.settings).ok
+    assert sweep.run(made, store, request.settings).ok
     ((_, rows),) = join(made, store)
     first = next(iter(rows[0].row.planned.values()))[0]
     table = build(cls(cls.Params(**first.params)), rows)
-    values = {row.entry: stats.transform(row.value, table.metric.scale) for row in table.rows}
+    values = {row.entry: statistics.transform(row.value, table.metric.scale) for row in table.rows}
     gain = float(values[cls.floors[0]] - values[cls.reference])
     gain = gain if table.metric.better == "min" else -gain
     assert gain >= cls.margin, f"{cls.reference} beats {cls.floors[0]} by {gain:.3g}, not by {cls.margin}"

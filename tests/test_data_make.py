@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import cli
 from bench.contract import BenchError
 from bench.data import pdebench, writing
 from bench.data.fields import Fields
 from bench.data.make import folder_of, make
+from bench.verbs import main
 
 
 class Source:
@@ -221,13 +221,13 @@ def test_the_verb_tells_progress_apart_from_the_result(tmp_path, capsys):
     path = tmp_path / "a.hdf5"
     words = ["data", "make", "task=pde/darcy_2d", "preset=smoke", "task.beta=0.5", "--out", str(path)]
     with pytest.raises(SystemExit, match="0"):
-        cli.main(words)
+        main.main(words)
     said = capsys.readouterr()
     assert said.out == f"{path}\n" and "shard 1/1" in said.err
     layout = pdebench.info(path)
     assert (layout.family, layout.samples, layout.attributes) == ("darcy", 8, {"beta": 0.5})
     with pytest.raises(SystemExit, match="0"):
-        cli.main([*words, "--format", "json"])
+        main.main([*words, "--format", "json"])
     said = capsys.readouterr()
     assert json.loads(said.out) == [str(path)] and "is there" in said.err
 
@@ -244,5 +244,5 @@ def test_the_verb_tells_progress_apart_from_the_result(tmp_path, capsys):
 def test_the_verb_says_what_it_cannot_make(words, reason, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["data", "make", *words])
+        main.main(["data", "make", *words])
     assert reason in capsys.readouterr().err

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from bench import config, datasheet
+from bench.board import datasheet
 from bench.contract import BenchError
+from bench.planning import config
 
 
 @pytest.mark.parametrize("task", sorted(config.names("task")))

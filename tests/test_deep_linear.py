@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.initializers import deep_linear as starts
-from bench import config
 from bench.contract import BenchError, Diverged
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.deep_linear import modes as modes_task
 from tasks.deep_linear import network, saxe, trajectories
 from tests.test_claims import record

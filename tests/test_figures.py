@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import config, figures
-from bench.board import figures as board
-from bench.board import points
 from bench.contract import BenchError
+from bench.figures import drawing as board
+from bench.figures import gallery as figures
+from bench.figures import points
+from bench.planning import config
 from tests import rows as made
 
 GOOD: dict[str, Any] = {

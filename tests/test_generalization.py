@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from baselines.learners import linear as learners
-from bench import config
 from bench.contract import BenchError, Seeds, Solution
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.generalization import claims, linear, network
 from tasks.generalization.base import checkpoints
 from tasks.generalization.teacher_student import TeacherStudent

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench import config
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.grokking import arithmetic
 from tasks.grokking.modular_addition import ModularAddition, Params
 from tasks.grokking.network import Quadratic, exact, fourier_purity, probe

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from baselines.tops.ridge import ridge
-from bench import config
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.grokking import groups_claims
 from tasks.grokking.arithmetic import centred_mse, one_hot
 from tasks.grokking.energy import LEAST, Energy, centred, energies

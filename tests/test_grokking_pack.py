@@ -11,9 +11,9 @@ from torch import nn
 from baselines.initializers.scaled import scaled
 from baselines.optimizers.constrained_norm import constrained_norm
 from baselines.optimizers.grokfast import grokfast
-from bench import config
 from bench.contract import BenchError
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.grokking import groups_claims
 
 

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from bench import index as indexing
-from bench.index import row_of, same_of
-from bench.publish import publish
-from bench.store import Store
+from bench.records import index as indexing
+from bench.records.index import row_of, same_of
+from bench.records.ledger import publish
+from bench.records.store import Store
 from tests.test_store import record
 
 
@@ -75,7 +75,7 @@ def test_a_process_that_only_reads_uses_the_file_and_reads_no_record_again(tmp_p
     rows(filled(tmp_path))
     assert (tmp_path / ".cache" / "index.sqlite").is_file()
     monkeypatch.setattr(Store, "_read", lambda self, path: pytest.fail(f"{path} was read to index it"))
-    monkeypatch.setattr("bench.store._parse", lambda line: pytest.fail("a line was read to index it"))
+    monkeypatch.setattr("bench.records.store._parse", lambda line: pytest.fail("a line was read to index it"))
     assert len(rows(Store(tmp_path))) == 8
 
 
@@ -192,7 +192,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from bench import index
-from bench.store import Store
+from bench.records.store import Store
 index.WORTH = 1
 for _ in range(int(sys.argv[2])):
     Path(sys.argv[1], ".cache", "index.sqlite").unlink(missing_ok=True)

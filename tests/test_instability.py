@@ -15,10 +15,10 @@ from baselines.attention.softcap import SoftCap
 from baselines.regularizers import independent_decay
 from baselines.regularizers.z_loss import z_loss
 from baselines.schedules.trapezoid import trapezoid
-from bench import config
 from bench.contract import BenchError, Problem, Seeds, Solution, Unavailable
 from bench.data import cache_dir, text
 from bench.execute import Job, call
+from bench.planning import config
 from bench.schedules import cosine
 from tasks.instability import training
 from tasks.instability.lm_proxy import GRID, LanguageModel

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from baselines.scaling import mu_param
-from bench import config
 from bench.contract import BenchError
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.instability.lm_scaling import Scaling
 from tasks.instability.transformer import Dot, Size, Transformer
 

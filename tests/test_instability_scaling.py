@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from baselines.attention.qk_layernorm import QKLayerNorm
 from baselines.logits.softcap import OutputCap
-from bench import config
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.instability import lm_scaling, scaling
 from tasks.instability.lm_scaling import Scaling
 from tasks.instability.transformer import Dot, Size, Transformer

@@ -16,24 +16,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import isolation, kernel, screening, suspicions, wire
+from bench import wire
+from bench.checking import oddities
 from bench.contract import Budget
+from bench.running import linux_sandbox, message_checks, sandbox
 
 NAMES = {"network", "files", "memory", "signals", "tmp", "limits"}
 
 
 def test_a_record_says_what_held():
-    assert set(isolation.available()) == NAMES
-    assert isolation.of("pipe") == dict(isolation.available())
-    assert set(isolation.of("call")) == NAMES and "on" not in isolation.of("call").values()
-    json.dumps(isolation.of("pipe"))
+    assert set(sandbox.available()) == NAMES
+    assert sandbox.of("pipe") == dict(sandbox.available())
+    assert set(sandbox.of("call")) == NAMES and "on" not in sandbox.of("call").values()
+    json.dumps(sandbox.of("pipe"))
 
 
 def test_every_new_record_carries_it(bench, tmp_path):
     assert bench("run", "task=toy/line", "entry=line_sgd", "preset=smoke").returncode == 0
     (path,) = (tmp_path / "results" / "local").glob("*/*.json")
     record = json.loads(path.read_text())
-    assert record["provenance"]["isolation"] == isolation.of("pipe")
+    assert record["provenance"]["isolation"] == sandbox.of("pipe")
     assert 0 < record["costs"]["cpu_entry"] <= record["costs"]["cpu_total"] and record["costs"]["evaluations"] > 0
 
 
@@ -45,9 +47,9 @@ def test_only_code_of_a_users_folder_may_be_read(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    grants = isolation.readable()
+    grants = sandbox.readable()
     here = {str(path.relative_to(tmp_path)): rights for path, rights in grants if tmp_path in (path, *path.parents)}
-    assert here == dict.fromkeys(("package", "module.py", "src"), isolation.READ_ONLY) | {".": kernel.LIST}
+    assert here == dict.fromkeys(("package", "module.py", "src"), sandbox.READ_ONLY) | {".": linux_sandbox.LIST}
     assert not {Path.home(), Path("/"), Path("/tmp"), Path("/proc"), Path("/etc")} & {path for path, _ in grants}
 
 
@@ -57,11 +59,11 @@ def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
         (tmp_path / name).write_text("")
     (tmp_path / "site" / "link").symlink_to(tmp_path / "site" / "sklearn" / "data" / "digits.csv")
     withheld = [tmp_path / "site" / "sklearn" / "data" / "digits.csv"]
-    left = dict(isolation.without([(tmp_path / "site", isolation.READ_ONLY)], withheld))
-    whole = {str(path.relative_to(tmp_path)) for path, rights in left.items() if rights == isolation.READ_ONLY}
+    left = dict(sandbox.without([(tmp_path / "site", sandbox.READ_ONLY)], withheld))
+    whole = {str(path.relative_to(tmp_path)) for path, rights in left.items() if rights == sandbox.READ_ONLY}
     assert whole == {"site/pandas", "site/sklearn/data/iris.csv", "site/sklearn/b.py"}
-    assert {rights for path, rights in left.items() if path.name in ("site", "sklearn", "data")} == {kernel.LIST}
-    assert not list(isolation.without([(withheld[0], isolation.READ_ONLY)], [tmp_path]))
+    assert {rights for path, rights in left.items() if path.name in ("site", "sklearn", "data")} == {linux_sandbox.LIST}
+    assert not list(sandbox.without([(withheld[0], sandbox.READ_ONLY)], [tmp_path]))
 
 
 CONFINED = """
@@ -96,7 +98,7 @@ print("whole")
 
 
 @pytest.mark.skipif(
-    {isolation.available()[name] for name in ("files", "network")} != {"on"}, reason="no Landlock or no filter here"
+    {sandbox.available()[name] for name in ("files", "network")} != {"on"}, reason="no Landlock or no filter here"
 )
 def test_a_confined_process_still_has_its_libraries_and_nothing_else(tmp_path):
     (tmp_path / "own").mkdir()
@@ -114,9 +116,11 @@ def test_a_confined_process_still_has_its_libraries_and_nothing_else(tmp_path):
 
 def judged(number: int, *arguments: int) -> int:
     """What the filter answers to a call, by running its program as the kernel would."""
-    machine = struct.unpack_from("<I", kernel._program(), 12)[0]
+    machine = struct.unpack_from("<I", linux_sandbox._program(), 12)[0]
     data = struct.pack("<iIQ6Q", number, machine, 0, *arguments, *[0] * (6 - len(arguments)))
-    lines = [struct.unpack_from("<HBBI", kernel._program(), at) for at in range(0, len(kernel._program()), 8)]
+    lines = [
+        struct.unpack_from("<HBBI", linux_sandbox._program(), at) for at in range(0, len(linux_sandbox._program()), 8)
+    ]
     at = accumulator = 0
     while True:
         code, true, false, value = lines[at]
@@ -131,17 +135,19 @@ def judged(number: int, *arguments: int) -> int:
             at += true if (accumulator == value if code == 0x15 else accumulator >= value) else false
 
 
-@pytest.mark.skipif(not kernel.filters(), reason="no filter on this machine")
+@pytest.mark.skipif(not linux_sandbox.filters(), reason="no filter on this machine")
 def test_the_filter_answers_as_its_tables_say():
-    column = kernel._MACHINES[platform.machine()][0]
+    column = linux_sandbox._MACHINES[platform.machine()][0]
     allow, fail = 0x7FFF0000, 0x00050000
-    known = [n[column] for n in kernel.REFUSED.values()] + [call.numbers[column] for call in kernel.JUDGED.values()]
+    known = [n[column] for n in linux_sandbox.REFUSED.values()] + [
+        call.numbers[column] for call in linux_sandbox.JUDGED.values()
+    ]
     known = [number for number in known if number is not None]
     assert len(known) == len(set(known)) and all(number < 512 for number in known)
     assert {judged(number) for number in range(512) if number not in known} == {allow}
-    assert {judged(n[column]) for n in kernel.REFUSED.values() if n[column] is not None} == {fail | errno.EPERM}
+    assert {judged(n[column]) for n in linux_sandbox.REFUSED.values() if n[column] is not None} == {fail | errno.EPERM}
     assert judged(1 << 30) == fail | errno.EPERM
-    for call in kernel.JUDGED.values():
+    for call in linux_sandbox.JUDGED.values():
         before = [0] * call.argument
         for value in (0, 17, 0x6601, 0x9409, 0x5401, 0x10000011, 1234):
             passes = ((value & call.mask) in call.values) == call.pass_if_in
@@ -156,7 +162,7 @@ def test_a_folder_is_removed_whatever_is_in_it(tmp_path):
     (folder / "a" / "shut").mkdir()
     (folder / "a" / "shut" / "file").write_text("x")
     (folder / "a" / "shut").chmod(0o300)
-    isolation.remove(folder)
+    sandbox.remove(folder)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,10 +182,10 @@ def parts(value):
 @given(VALUES)
 def test_what_the_wire_writes_is_accepted(value):
     header, body = parts(["output", value])
-    screening.check(header, len(body))
+    message_checks.check(header, len(body))
 
 
-@pytest.mark.parametrize("name", screening.ITEMSIZE)
+@pytest.mark.parametrize("name", message_checks.ITEMSIZE)
 def test_every_tensor_that_crosses_is_accepted(name):
     import torch
 
@@ -187,9 +193,9 @@ def test_every_tensor_that_crosses_is_accepted(name):
         pytest.skip("numpy, and so the wire, has it not")
     for shape in ((), (0,), (2, 3), (4, 0, 2)):
         header, body = parts(["output", torch.zeros(shape, dtype=getattr(torch, name))])
-        screening.check(header, len(body))
+        message_checks.check(header, len(body))
         with pytest.raises(ValueError):
-            screening.check(header, len(body) + 1)
+            message_checks.check(header, len(body) + 1)
 
 
 def good():
@@ -200,7 +206,7 @@ def good():
 
 
 def test_a_report_keeps_what_an_honest_run_says():
-    kept = screening.report(good(), Budget("steps", 5), {"val_error"})
+    kept = message_checks.report(good(), Budget("steps", 5), {"val_error"})
     assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept["curves"]) == ["loss"]
     assert kept["curves"]["loss"][0] == [1, 2] and kept["reason"] == ""
 
@@ -217,21 +223,23 @@ def test_a_report_keeps_what_an_honest_run_says():
 )  # fmt: skip
 def test_a_report_that_no_honest_run_makes_is_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
-        screening.report(good() | {name: value}, Budget("steps", 5), set())
+        message_checks.report(good() | {name: value}, Budget("steps", 5), set())
 
 
 def test_a_long_reason_is_cut_and_printable():
-    kept = screening.report(good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set())
-    assert len(kept["reason"]) == screening.TEXT and kept["reason"].endswith("x?")
+    kept = message_checks.report(
+        good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set()
+    )
+    assert len(kept["reason"]) == message_checks.TEXT and kept["reason"].endswith("x?")
 
 
 def test_suspicions_of_a_record():
     quiet = {"costs": {"cpu": {"train": 10.0}, "cpu_entry": 21.0, "evaluations": 20}, "metrics": {"steps_to_val": 3.0}}
-    assert suspicions.of(quiet) == []
-    assert suspicions.of({"costs": {"cpu": {}}, "metrics": {}}) == [], "older records lack what they did not measure"
+    assert oddities.of(quiet) == []
+    assert oddities.of({"costs": {"cpu": {}}, "metrics": {}}) == [], "older records lack what they did not measure"
     loud = {
         "costs": {"cpu": {"train": 1.0}, "cpu_entry": 5.0, "evaluations": 2000},
         "metrics": {"steps_to_val": 0.0},
         "provenance": {"isolation": {"files": "no Landlock", "network": "on"}},
     }
-    assert [line.split()[0] for line in suspicions.of(loud)] == ["4.0", "it", "it", "not"]
+    assert [line.split()[0] for line in oddities.of(loud)] == ["4.0", "it", "it", "not"]

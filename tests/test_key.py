@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bench import key
+from bench.records import identity
 
 
 def test_the_canonical_tree_ignores_comments_docstrings_and_layout():
     a = 'def f(x):\n    """Doc."""\n    return x + 1  # why\n'
     b = "def f(x):\n\n    return (x +\n            1)\n"
-    assert key.code_hash(a) == key.code_hash(b) != key.code_hash("def f(x):\n    return x + 2\n")
+    assert identity.code_hash(a) == identity.code_hash(b) != identity.code_hash("def f(x):\n    return x + 2\n")
 
 
 def test_the_code_hash_is_the_same_on_every_supported_python():
     source = (Path(__file__).parent / "golden" / "syntax.py.txt").read_text()
-    assert key.code_hash(source) == "6b695a5ee1e2944514d4d4e2389fe195"
+    assert identity.code_hash(source) == "6b695a5ee1e2944514d4d4e2389fe195"
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for cached in (key._top, key.first_party):
+    for cached in (identity._top, identity.first_party):
         cached.cache_clear()
     yield tmp_path
-    for cached in (key._top, key.first_party):
+    for cached in (identity._top, identity.first_party):
         cached.cache_clear()
 
 
@@ -55,7 +55,7 @@ PARTS = {
 
 
 def digest(project: Path) -> dict[str, str]:
-    return key.Digests().closure(key.targets(PARTS))
+    return identity.Digests().closure(identity.targets(PARTS))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_edit_anywhere_the_part_reaches_changes_the_digest_and_names_the_file
     before = digest(project)
     path = project / name
     path.write_text(path.read_text() + ("extra_name = 2\n" if name.endswith(".py") else " "))
-    changed = [component for component, _, _ in key.difference(before, digest(project))]
+    changed = [component for component, _, _ in identity.difference(before, digest(project))]
     module = (
         name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         if name.endswith(".py")
@@ -85,18 +85,18 @@ def test_a_comment_changes_nothing(project, name):
 
 def test_digests_are_remembered_until_a_file_changes(project, tmp_path):
     store = tmp_path / "cache" / "digests.json"
-    first = key.Digests(store)
+    first = identity.Digests(store)
     before = first.closure(["part.build"])
     first.save()
     known = json.loads(store.read_text())
     assert any("part.py" in name for name in known)
     (project / "part.py").write_text("def build(model, steps):\n    return 0\n")
-    assert key.Digests(store).closure(["part.build"]) != before
+    assert identity.Digests(store).closure(["part.build"]) != before
 
 
 def test_third_party_code_counts_by_its_version_only():
-    assert key.Digests().closure(["torch.optim.SGD"]) == {}
-    assert key.distribution("torch").startswith("torch 2.")
+    assert identity.Digests().closure(["torch.optim.SGD"]) == {}
+    assert identity.distribution("torch").startswith("torch 2.")
 
 
 def test_bench_why_names_the_edited_file(bench, tmp_path):

@@ -7,9 +7,9 @@ import gzip
 import pytest
 import torch
 
-from bench import config
 from bench.contract import BenchError, Seeds, Unavailable
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.large_batch import digits
 from tasks.large_batch.digits import Digits, Params
 

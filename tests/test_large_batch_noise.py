@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.regimes import gradient_noise, hoffer
-from bench import config
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.large_batch.networks import ConvNet, Perceptron
 from tasks.large_batch.recipe import Recipe
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from baselines.regimes import hoffer
-from bench import config
 from bench.contract import Unavailable
 from bench.data import cache_dir
 from bench.data.cifar import ensure
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.large_batch.ghost import GhostBatchNorm, with_ghosts
 from tasks.large_batch.recipe import Recipe
 from tasks.large_batch.residual import Block, ResNet

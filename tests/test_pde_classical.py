@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import config
 from bench.contract import BenchError, Seeds
 from bench.data import cache_dir
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.pde import base, classical
 from tasks.pde.darcy_2d import Darcy
 from tasks.pde.incompressible_2d import Incompressible

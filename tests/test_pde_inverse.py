@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from baselines.solvers import heat, inversion
-from bench import config
 from bench.contract import BenchError, Curves, Problem, Seeds, Solution
 from bench.data.fields import Fields
 from bench.execute import Job, call
+from bench.planning import config
 from tasks.pde import fields, inverse
 from tasks.pde.inverse_1d import Inverse
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from baselines.surrogates import pushforward
-from bench import config
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
 from bench.data import cache_dir, pdebench, writing
 from bench.data.fields import Fields
 from bench.execute import Job, Scorer, call
+from bench.planning import config
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
 from tasks.pde.burgers_1d import Burgers

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from baselines.solvers import pinn
-from bench import config
 from bench.contract import BenchError
+from bench.planning import config
 from tests.test_pde_tasks import cell
 
 Field = Callable[[Tensor, Tensor], Tensor]

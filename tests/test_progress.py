@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from bench.progress import Progress
+from bench.running.progress import Progress
 
 
 def test_stored_costs_foretell_the_time_and_the_cells_so_far_correct_it():

@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from bench import provenance
+from bench.records import provenance
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with a committed module and a committed ledger line, in which `bench.provenance` looks."""
+    """A repository with a committed module and a committed ledger line, in which `bench.records.provenance` looks."""
     for name in ("bench/module.py", "results/ledger/task/entry.jsonl"):
         path = tmp_path / name
         path.parent.mkdir(parents=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import config
 from bench.board import readme
-from bench.store import Store
+from bench.planning import config
+from bench.records.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,7 +22,7 @@ def test_the_readmes_table_is_what_the_ledger_gives():
 
 @pytest.mark.parametrize("suite", ["core", "core-data"])
 def test_the_ledger_holds_every_cell_of_the_suite(suite):
-    from bench import plan
+    from bench.planning import plan
 
     made = plan.make(config.parse([f"suite={suite}", f"results={ROOT / 'results'}"]), Store(ROOT / "results"))
     published = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import recertify
-from bench.publish import code_digest, current, publish
-from bench.store import Store
+from bench.records.ledger import code_digest, current, publish
+from bench.records.store import Store
+from bench.upkeep import recertify
 from tests.conftest import ROOT
 from tests.test_store import record
 

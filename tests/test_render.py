@@ -12,9 +12,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from bench import stats
-from bench.board import figures, render, standings
-from bench.board.table import SCOPE, Table, build
+from bench.figures import drawing
+from bench.tables import printers, standings, statistics
+from bench.tables.table import SCOPE, Table, build
 from tests.rows import (
     ERROR,
     LOSS,
@@ -30,8 +30,8 @@ from tests.rows import (
 def test_numbers():
     cases = {0.0: "0", 0.12345: "0.123", 999.9: "1,000", 12345.6: "12,346", 1e-5: "1.00e−5", 2.5e7: "2.50e7"}
     cases |= {-3.0: "−3.00", math.nan: "—", math.inf: "∞", 0.0012: "0.00120"}
-    assert {x: render.number(x) for x in cases} == cases
-    assert render.number(None) == "—" and render.number(0.456, 2) == "0.46"
+    assert {x: printers.number(x) for x in cases} == cases
+    assert printers.number(None) == "—" and printers.number(0.456, 2) == "0.46"
 
 
 NASTY = 'a|b & <script>alert("x")</script> 50%_$\\'
@@ -44,7 +44,7 @@ def everything() -> Table:
 
 
 def test_terminal_at_100_columns(everything):
-    text = render.terminal(everything, 100)
+    text = printers.terminal(everything, 100)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert text.count(NASTY[:6]) == 1 and "missing 1 of 3" in re.sub(
@@ -52,19 +52,19 @@ def test_terminal_at_100_columns(everything):
     )  # broken over lines, not cut off
     assert "toy/task v2 · small · suite core" in lines[0] and "width=8" in lines[1]
     assert SCOPE in text and "untuned" in text and "provisional" in text and "closed division" in text
-    assert len(render.terminal(everything, 220).splitlines()[4]) > len(lines[4])  # further columns appear
-    assert "wall s" in render.terminal(everything, 220) and "wall s" not in text
+    assert len(printers.terminal(everything, 220).splitlines()[4]) > len(lines[4])  # further columns appear
+    assert "wall s" in printers.terminal(everything, 220) and "wall s" not in text
 
 
 def test_markdown_keeps_its_columns(everything):
-    text = render.markdown(everything)
+    text = printers.markdown(everything)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", row.replace("\\\\", ""))) for row in rows}) == 1 and len(rows) == 2 + 5
     assert SCOPE in text and "small" in text and "width=8" in text and "<script>" not in text
 
 
 def test_csv_parses_back(everything):
-    lines = list(csv.DictReader(io.StringIO(render.csv(everything))))
+    lines = list(csv.DictReader(io.StringIO(printers.csv(everything))))
     assert [line["entry"] for line in lines] == [row.entry for row in everything.rows]
     for line, row in zip(lines, everything.rows, strict=True):
         assert line["scope"] == SCOPE and json.loads(line["params"]) == {"width": 8} and line["preset"] == "small"
@@ -75,7 +75,7 @@ def test_csv_parses_back(everything):
 
 
 def test_json_parses_back(everything):
-    objects = json.loads(render.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
+    objects = json.loads(printers.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
     for item, row in zip(objects, everything.rows, strict=True):
         assert item["entry"] == row.entry and item["scope"] == SCOPE and item["params"] == {"width": 8}
         assert item["costs"]["train"] == row.costs.train and item["failures"] == row.failures
@@ -83,7 +83,7 @@ def test_json_parses_back(everything):
 
 
 def test_latex_escapes_and_balances(everything):
-    text = render.latex(everything)
+    text = printers.latex(everything)
     assert r"\toprule" in text and r"\bottomrule" in text and SCOPE in text and "small" in text
     assert r"50\%\_\$\textbackslash{}" in text and "a|b \\& \\textless{}script" in text
     widths = {len(re.findall(r"(?<!\\)&", line)) for line in text.splitlines() if line.endswith(r"\\") and "&" in line}
@@ -102,11 +102,11 @@ def test_summary_is_the_aggregate_over_tasks():
     assert [s.entry for s in summary.standings] == ["reference", "mine", "floor", "raw", "part"]
     mine = summary.standings[1]
     skills = [named(table)["mine"].skills for table in (first, second)]
-    assert mine.mean == pytest.approx(stats.aggregate(skills)[0])
+    assert mine.mean == pytest.approx(statistics.aggregate(skills)[0])
     assert math.isnan(mine.lo) and math.isnan(mine.hi)  # a seed failed
     sound = summary.standings[0]
     assert (sound.mean, sound.lo, sound.hi) == pytest.approx(
-        stats.aggregate([named(table)["reference"].skills for table in (first, second)])
+        statistics.aggregate([named(table)["reference"].skills for table in (first, second)])
     )
     means = sorted(float(np.mean(one)) for one in skills)
     assert [mine.out_lo, mine.out_hi] == pytest.approx(means) and math.isnan(mine.middle)
@@ -127,19 +127,19 @@ def test_suites_and_groups_are_summarised_apart():
 CURVES = {"_a<b>$x$": ([1, 10, 100], [0.5, 0.1, 0.02]), "other": ([1, 10, 100], [0.6, math.nan, 0.0])}
 
 
-@pytest.mark.parametrize("draw", [figures.ladder, figures.sensitivity, figures.horizon])
+@pytest.mark.parametrize("draw", [drawing.ladder, drawing.sensitivity, drawing.horizon])
 def test_figures_are_svg_with_their_labels(draw):
     svg = draw(CURVES)
     text = "".join(ET.fromstring(svg).itertext())
     assert svg.startswith("<svg") and "_a<b>$x$" in text and "other" in text
-    assert "currentColor" in svg and figures.INK not in svg
+    assert "currentColor" in svg and drawing.INK not in svg
     assert draw(CURVES) == svg
     assert draw({}).startswith("<svg")
 
 
 def test_delay_shows_the_delay():
     steps = [10, 100, 1000, 10000]
-    svg = figures.delay({"adamw": (steps, [0.5, 1, 1, 1])}, {"adamw": (steps, [0, 0, 0.5, 1]), "sgd": (steps, [0] * 4)})
+    svg = drawing.delay({"adamw": (steps, [0.5, 1, 1, 1])}, {"adamw": (steps, [0, 0, 0.5, 1]), "sgd": (steps, [0] * 4)})
     assert "×100" in "".join(ET.fromstring(svg).itertext())
-    assert figures.crossing((steps, [0, 0, 0.5, 1]), 0.95) == 10000
-    assert math.isnan(figures.crossing((steps, [0] * 4), 0.5))
+    assert drawing.crossing((steps, [0, 0, 0.5, 1]), 0.95) == 10000
+    assert math.isnan(drawing.crossing((steps, [0] * 4), 0.5))

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.connectivity import ranks
-from bench import config
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
 from bench.metrics.kernels import alignment, gram, ntk
 from bench.metrics.spectra import effective_rank
+from bench.planning import config
 from tasks.rich_lazy import (
     base,
     claims,

@@ -160,7 +160,7 @@ def test_a_results_folder_that_cannot_be_one_is_a_usage_error(bench, tmp_path):
 
 
 def test_a_limited_file_size_is_told(environment, tmp_path):
-    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)); from bench.cli import main; main()"
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)); from bench.verbs.main import main; main()"
     words = ["run", "task=toy/line", "entry=line_sgd", "preset=smoke"]
     done = subprocess.run(
         [sys.executable, "-c", f"import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); {code}", *words],

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.contract import BenchError
-from bench.sinks import wandb_sink
-from bench.store import Store
+from bench.records.store import Store
+from bench.running.sinks import wandb_sink
 
 
 def test_an_absent_package_is_told(monkeypatch, tmp_path):

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import config, figures, plan
-from bench.board import collect, comparing, curves, model, records, site
+from bench.board import collect, comparing, curves, model, record_page, site
 from bench.board.model import Built, Known
-from bench.board.table import build
-from bench.store import Store
+from bench.figures import gallery
+from bench.planning import config, plan
+from bench.records.store import Store
+from bench.tables.table import build
 from benchmarks.board import ERROR, Planned, fake_record, fake_task, synthetic
 from tests.conftest import ROOT
 
@@ -230,9 +231,9 @@ def test_curves_share_their_steps(mixed):
 
 def test_the_nearest_baseline_differs_in_the_fewest_leaves():
     base = {"near": {"a": {"x": 1, "y": [1, 2]}}, "far": {"a": {"x": 5, "y": 0}}, "me": {"a": {"x": 2, "y": [1, 2]}}}
-    assert records.nearest("me", base["me"], base) == ("near", [("a.x", 2, 1)])
-    assert records.nearest("me", base["me"], {"me": base["me"]}) is None
-    assert records.difference({"a": 1}, {"b": 1}) == [("a", 1, None), ("b", None, 1)]
+    assert record_page.nearest("me", base["me"], base) == ("near", [("a.x", 2, 1)])
+    assert record_page.nearest("me", base["me"], {"me": base["me"]}) is None
+    assert record_page.difference({"a": 1}, {"b": 1}) == [("a", 1, None), ("b", None, 1)]
 
 
 def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
@@ -291,11 +292,11 @@ def test_parts_by_others_are_as_their_list_says():
 
 def test_figures_that_are_not_drawn_say_why(monkeypatch):
     drawings = [
-        figures.Drawing("toy/one", "One", "Caption.", "<svg></svg>", 3, notes=("median of 3 seeds",)),
-        figures.Drawing("toy/two", "Two", cells=3, missing=2),
-        figures.Drawing("toy/three", "Three", error="f.yaml: <no>"),
+        gallery.Drawing("toy/one", "One", "Caption.", "<svg></svg>", 3, notes=("median of 3 seeds",)),
+        gallery.Drawing("toy/two", "Two", cells=3, missing=2),
+        gallery.Drawing("toy/three", "Three", error="f.yaml: <no>"),
     ]
-    monkeypatch.setattr(figures, "of_families", lambda families, words: drawings)
+    monkeypatch.setattr(gallery, "of_families", lambda families, words: drawings)
     drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
     assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
     assert (
@@ -326,7 +327,7 @@ def test_the_command_of_every_published_row_resolves_to_its_configuration(tmp_pa
     for path in sorted((ROOT / "results" / "ledger").rglob("*.jsonl")):
         for line in path.read_text().splitlines()[::7]:
             record = json.loads(line)
-            words = shlex.split(records.command(record))[2:]
+            words = shlex.split(record_page.command(record))[2:]
             (row,) = plan.make(config.parse([*words, f"results={tmp_path}"]), store).rows
             ((cell,),) = row.planned.values()
             assert (cell.params, cell.parts, cell.seed) == (record["params"], record["config"], record["seed"]), words

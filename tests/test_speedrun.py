@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import calibration, config, speedrun
+from bench.checking import speedrun
+from bench.checking.speedrun import Run
 from bench.contract import Metric, Target
-from bench.speedrun import Run
-from bench.store import Store
+from bench.planning import config
+from bench.records.store import Store
+from bench.running import calibration
 
 ROOT = Path(__file__).resolve().parent.parent
 METRIC = Metric("steps_to", "steps", "min", "", target=Target("acc", 0.9))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import stats
+from bench.tables import statistics
 from benchmarks import statistics as simulated
 
 
@@ -43,14 +43,14 @@ def test_the_win_matrix_covers(tasks):
 
 def test_an_error_is_counted(monkeypatch):
     """The simulations can fail: without Holm's correction, and with intervals a fifth too narrow."""
-    monkeypatch.setattr(stats, "_holm", lambda p, alpha: p <= alpha)
+    monkeypatch.setattr(statistics, "_holm", lambda p, alpha: p <= alpha)
     assert simulated.family_wise_error(6, 5, repeats=300) > 0.15
     monkeypatch.undo()
-    whole = stats.aggregate
+    whole = statistics.aggregate
 
     def narrow(skills):
         mean, lo, hi = whole(skills)
         return mean, mean - 0.8 * (mean - lo), mean + 0.8 * (hi - mean)
 
-    monkeypatch.setattr(stats, "aggregate", narrow)
+    monkeypatch.setattr(statistics, "aggregate", narrow)
     assert simulated.aggregate_coverage(4, 5, repeats=1000) < 0.92

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bench.contract import BenchError
-from bench.publish import publish, thin
-from bench.store import Store
+from bench.records.ledger import publish, thin
+from bench.records.store import Store
 
 
 def record(key: str = "ab" * 16, **changes) -> dict:

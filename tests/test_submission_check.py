@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import key, submission_check, submitted
+from bench.records import identity
+from bench.submissions import folder as submitted
+from bench.submissions import pull_request
 
 ROOT = Path(__file__).resolve().parent.parent
 YAML = """doc: the default part with another rate
@@ -57,7 +59,7 @@ def seal(folder: Path, **changes) -> None:
     files = submitted.contents(folder)
     about = {"format": 1, "entry": folder.name, "doc": "the default part with another rate", "authors": ["Ada Lovelace"],
              "licence": "MIT", "declared_trials": 0, "rows": [ROW], "digest": submitted.digest(files),
-             "files": {path: key.blake(data) for path, data in files.items()}}  # fmt: skip
+             "files": {path: identity.blake(data) for path, data in files.items()}}  # fmt: skip
     put(folder, "manifest.json", json.dumps(about | changes))
 
 
@@ -82,7 +84,7 @@ def repository(tmp_path):
 
 def checked(repository) -> str:
     folder, base = repository
-    passes, report = submission_check.check(folder, base, commit(folder))
+    passes, report = pull_request.check(folder, base, commit(folder))
     assert passes == ("**Passes**" in report or "No submission" in report)
     return report
 
@@ -252,7 +254,17 @@ def test_records_are_made_again_and_fresh_seeds_drawn(environment, sound, tmp_pa
     shutil.copytree(sound, folder)
     if spoil is not None:
         spoil(folder)
-    check = [sys.executable, "-P", "-m", "bench.submission_check", base, commit(project), "--out", "report.md", *words]
+    check = [
+        sys.executable,
+        "-P",
+        "-m",
+        "bench.submissions.pull_request",
+        base,
+        commit(project),
+        "--out",
+        "report.md",
+        *words,
+    ]
     done = subprocess.run(check, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
     report = (project / "report.md").read_text()
     assert all(text in report for text in said), report + done.stderr

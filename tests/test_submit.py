@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import submission, submit, submitted
 from bench.contract import BenchError
-from bench.store import Store
+from bench.records.store import Store
+from bench.submissions import folder as submitted
+from bench.submissions import package as submission
+from bench.submissions import submit
 
 GOOD = """doc: momentum by its sign
 authors: [Ada Lovelace]

@@ -10,9 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import stats
-from bench.board import render
-from bench.board.table import build
+from bench.tables import printers, statistics
+from bench.tables.table import build
 from tests.rows import (
     ACCURACY,
     ERROR,
@@ -37,9 +36,9 @@ def test_a_plain_table():
     assert [row.entry for row in table.rows] == ["reference", "mine", "worse", "floor"]
     assert (table.task, table.version, table.preset, table.params) == ("toy/task", 2, "small", {"width": 8})
     mine = named(table)["mine"]
-    assert (mine.value, mine.lo, mine.hi) == pytest.approx(stats.t_interval([0.1, 0.12, 0.09], scale="log"))
+    assert (mine.value, mine.lo, mine.hi) == pytest.approx(statistics.t_interval([0.1, 0.12, 0.09], scale="log"))
     assert (mine.seeds, mine.ok, mine.missing, mine.failures, mine.trials) == (3, 3, 0, {}, 20)
-    assert (mine.ok_lo, mine.ok_hi) == stats.clopper_pearson(3, 3)
+    assert (mine.ok_lo, mine.ok_hi) == statistics.clopper_pearson(3, 3)
     assert mine.skill == pytest.approx(np.mean(np.log([0.1, 0.12, 0.09])) / math.log(0.01))
     assert mine.skill_lo < mine.skill < mine.skill_hi
     assert mine.provisional and mine.rank is not None and mine.rank[0] <= 2 <= mine.rank[1]
@@ -86,7 +85,7 @@ def test_failures_leave_median_and_range(status):
     assert (mine.ok, mine.seeds, mine.failures) == (3, 4, {status: 1})
     assert mine.skills[2] == 0 and mine.skill == pytest.approx(np.mean(mine.skills))
     assert mine.rank is not None
-    assert f"1 {status}" in render.terminal(table, 200)
+    assert f"1 {status}" in printers.terminal(table, 200)
 
 
 @pytest.mark.parametrize("metric", [ERROR, LOSS, replace(ERROR, diverged=None)], ids=["number", "first", "worst"])
@@ -178,7 +177,7 @@ def test_an_empty_plan_and_an_empty_store():
     assert build(task(ERROR), []).rows == ()
     table = build(task(ERROR), [plan("mine", [None, None, None])])
     assert table.params == {"width": 8} and table.rows[0].reason == "missing 3 of 3 seeds"
-    assert "—" in render.terminal(table, 100)
+    assert "—" in printers.terminal(table, 100)
 
 
 # --- time to target
@@ -195,10 +194,10 @@ def test_time_to_target():
     assert got["reference"].reached == 3 and got["reference"].lo < 11 < got["reference"].hi
     assert [row.entry for row in table.rows] == ["reference", "most", "some", "floor"]
     assert got["floor"].skill == 0 and got["some"].skills[2] == 0
-    text = render.terminal(table, 200)
+    text = printers.terminal(table, 200)
     assert re.search(r"1/3 · 73.3 +> 100 ", text) and re.search(r"2/3 · 50.0 +30.0 ", text)
     assert math.isnan(got["most"].skill_lo) and not math.isnan(got["reference"].skill_lo)
-    flat = {row["entry"]: row for row in json.loads(render.json(table))}
+    flat = {row["entry"]: row for row in json.loads(printers.json(table))}
     assert flat["some"]["median"] is None and flat["some"]["budget"] == 100
 
 
@@ -216,7 +215,7 @@ def test_derived_metrics_reduce_each_seed_over_the_grid():
     assert table.metric.name == "spread" and table.params == {"width": 8, "lr": list(GRID)}
     assert got["steep"].value == pytest.approx((4 * 3 * 8) ** (1 / 3))  # the diverged cell counts as its first loss
     assert (got["steep"].ok, got["steep"].failures, len(got["steep"].keys)) == (3, {"diverged": 1}, 9)
-    assert got["steep"].others["loss"] == pytest.approx(stats.t_interval([1, 2, 4, 1, 2, 3, 1, 2], scale="log")[0])
+    assert got["steep"].others["loss"] == pytest.approx(statistics.t_interval([1, 2, 4, 1, 2, 3, 1, 2], scale="log")[0])
     assert got["hole"].rank is None and got["hole"].missing == 2
     assert (got["dead"].ok, got["dead"].skills[0]) == (2, 0.0) and got["dead"].median == 1.0
     # a group of which nothing is left does not pass for an insensitive one

@@ -8,8 +8,9 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
-from bench import config, tuning
 from bench.contract import BenchError
+from bench.planning import config
+from bench.tuning import trials as tuning
 from tests.test_tune import BOUNDS, RATES, entries
 
 __all__ = ["entries"]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import publish, replay, verify
-from bench.store import Store
+from bench.checking import replay, verify
+from bench.records import ledger
+from bench.records.store import Store
 
 # ---------------------------------------------------------------- the test, by itself
 
@@ -163,7 +164,7 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         folder = tmp_path / name
         other = Store(folder / "results")
         other.root.mkdir(parents=True)
-        publish.publish(other, [r | {"metrics": {n: v * altered for n, v in r["metrics"].items()}} for r in best])
+        ledger.publish(other, [r | {"metrics": {n: v * altered for n, v in r["metrics"].items()}} for r in best])
         done = bench("verify", "line_sgd", "--seeds", "40", "--format", "json", cwd=folder)
         (told,) = json.loads(done.stdout)
         assert done.returncode == 1 and told["verdict"] == "disputed" and told["claimed"]["seeds"] != list(range(8))
@@ -185,7 +186,7 @@ def test_what_cannot_be_compared_says_why(bench, tmp_path):
     old = [r | {"version": 7} for r in store.records()]
     elsewhere = Store(tmp_path / "old" / "results")
     elsewhere.root.mkdir(parents=True)
-    publish.publish(elsewhere, old)
+    ledger.publish(elsewhere, old)
     done = bench("verify", "line_sgd", cwd=tmp_path / "old")
     assert "version: the records are of toy/line@7, here is 1" in done.stdout, done.stdout + done.stderr
 

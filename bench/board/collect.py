@@ -9,15 +9,20 @@ from typing import Any
 
 import yaml
 
-from bench import claims, config, figures, plan, speedrun, tuning, verdicts, verify
-from bench.board import claims as claims_shown
-from bench.board import drawn, tables
+from bench.board import drawn
 from bench.board.model import Built, Known
 from bench.board.site import Content
-from bench.key import canonical_json
-from bench.plan import Plan
-from bench.publish import thin
-from bench.store import Store
+from bench.checking import speedrun, verify
+from bench.claims import claim, verdicts
+from bench.claims import report as claims_shown
+from bench.figures import gallery
+from bench.planning import config, plan
+from bench.planning.plan import Plan
+from bench.records.identity import canonical_json
+from bench.records.ledger import thin
+from bench.records.store import Store
+from bench.tables import join
+from bench.tuning import trials as tuning
 
 FIRST = "core"
 SUBMITTING = config.PROJECT / "docs" / "submitting.md"
@@ -36,7 +41,7 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
     found = []
     for made in plans:
         own = []
-        for table, task, rows in tables.built(made, store):
+        for table, task, rows in join.built(made, store):
             keys = sorted(cell.key for row in rows for cells in row.row.planned.values() for cell in cells)
             same = canonical_json([table.task, keys])
             if same not in known:
@@ -125,7 +130,7 @@ def _drawings(families: set[str] | None, store: Store) -> dict[str, list[dict[st
     """family -> its figures, drawn or with the reason why not."""
     wanted = families if families is not None else {name.split("/")[0] for name in config.names("figure")}
     found: dict[str, list[dict[str, Any]]] = {}
-    for one in figures.of_families(wanted, [f"results={store.root}"]):
+    for one in gallery.of_families(wanted, [f"results={store.root}"]):
         reason = one.error or f"{one.missing} of {one.cells} cells have no record"
         again = f"bench figures {one.id}" + ("" if one.svg else " --run")
         shown = {
@@ -151,7 +156,7 @@ def _findings(families: set[str] | None, store: Store) -> list[verdicts.Finding]
     names = [name for name in config.names("claim") if families is None or name.split("/")[0] in families]
     if not names:
         return []
-    return verdicts.Survey([claims.load(name) for name in names], [f"results={store.root}"]).evaluate()
+    return verdicts.Survey([claim.load(name) for name in names], [f"results={store.root}"]).evaluate()
 
 
 def _speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bench import comparisons, stats
-from bench.board.reading import Group
-from bench.board.standings import Standing
-from bench.board.table import Row, Table
-from bench.stats import Scale
+from bench.tables import comparisons, statistics
+from bench.tables.seed_values import Group
+from bench.tables.standings import Standing
+from bench.tables.statistics import Scale
+from bench.tables.table import Row, Table
 
 DUELS = 16  # entries of a win matrix and of profiles: what can still be read
 RATIOS = 40  # places of a profile
@@ -37,7 +37,7 @@ def sentence(
         behind = "1 other ranked entry" if len(told) == 2 else f"{len(told) - 1} other ranked entries"
         return f"{leaders[0]} leads alone, ahead of {behind}.{more}"
     first, second = leaders[:2]
-    a, b = (stats.transform(values[name], scale) for name in (first, second))
+    a, b = (statistics.transform(values[name], scale) for name in (first, second))
     pairs = len(told) * (len(told) - 1) // 2
     seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / pairs)
     needs = f"separating {first} from {second} needs about {seeds} seeds ({len(a)} are there)"
@@ -59,9 +59,9 @@ def _gaps(table: Table, group: Group, rows: Sequence[Row]) -> list[list[list[Any
     """[i][j - i - 1] of the rows i < j: [estimate, lo, hi, pairs, whether the ranking tells them apart], of i over j where
     the scale has ratios (of odds on a logit), else i less j. No interval where a seed failed or missed its target."""
     metric, ranked = table.metric, [row for row in table.group(group) if row.rank]
-    scaled = {row.entry: stats.transform(row.values, metric.scale) for row in ranked}
+    scaled = {row.entry: statistics.transform(row.values, metric.scale) for row in ranked}
     failed = ["failed" in row.states for row in ranked]
-    beats = stats.separated(np.stack([scaled[row.entry] for row in ranked]), metric.better, failed)
+    beats = statistics.separated(np.stack([scaled[row.entry] for row in ranked]), metric.better, failed)
 
     def gap(i: int, j: int) -> list[Any]:
         found = comparisons.paired_difference(scaled[rows[i].entry], scaled[rows[j].entry])
@@ -106,7 +106,7 @@ def _pairs(names: Sequence[str], tables: Sequence[Table], rows: Sequence[Sequenc
         for e, own in enumerate(rows):
             row = own[t]
             line = np.asarray(row.values, dtype=float)
-            values[e, t, : len(line)] = stats.transform(line, metric.scale) * (1 if metric.better == "max" else -1)
+            values[e, t, : len(line)] = statistics.transform(line, metric.scale) * (1 if metric.better == "max" else -1)
             try:
                 cost = comparisons.positive_costs(line, metric.scale, metric.better)
             except ValueError:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.tables import Joined
-from bench.publish import thin
+from bench.records.ledger import thin
+from bench.tables.join import Joined
 
 Record = Mapping[str, Any]
 POINTS = 60

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.board import figures
-from bench.board.tables import Joined
 from bench.contract import Figure, Task
-from bench.store import Store
+from bench.figures import drawing
+from bench.records.store import Store
+from bench.tables.join import Joined
 
 
 def draw(figure: Figure, rows: Sequence[Joined], task: Task, store: Store) -> str:
@@ -24,18 +24,18 @@ def draw(figure: Figure, rows: Sequence[Joined], task: Task, store: Store) -> st
     if figure.kind == "delay":
         curves = {entry: store.curves(records[0]) for entry, records in good}
         pair = [{e: _series(c[n]) for e, c in curves.items() if n in c} for n in figure.names]
-        return figures.delay(pair[0], pair[1], level=_level(task))
+        return drawing.delay(pair[0], pair[1], level=_level(task))
     if figure.kind == "horizon":
         curves = {entry: store.curves(records[0]) for entry, records in good}
-        return figures.horizon({e: _series(c[name]) for e, c in curves.items() if name in c})
+        return drawing.horizon({e: _series(c[name]) for e, c in curves.items() if name in c})
     if figure.kind == "sensitivity":
         axis = task.derived[0].axis
         points = {e: _means([(r["params"][axis], r["metrics"].get(name, math.nan)) for r in rs]) for e, rs in good}
-        return figures.sensitivity(points)
+        return drawing.sensitivity(points)
     cost = {
         e: [sum(r["costs"]["cpu"].get(p, 0.0) for p in ("setup", "train", "predict")) for r in rs] for e, rs in good
     }
-    return figures.ladder({e: (cost[e], [r["metrics"].get(name, math.nan) for r in rs]) for e, rs in good})
+    return drawing.ladder({e: (cost[e], [r["metrics"].get(name, math.nan) for r in rs]) for e, rs in good})
 
 
 def _series(points: Any) -> tuple[list[float], list[float]]:

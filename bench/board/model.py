@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench import speedrun, verify
-from bench.board import comparing, render
-from bench.board.standings import Summary, summarise
-from bench.board.table import GROUPS, Row, Table
-from bench.board.tables import Joined
+from bench.board import comparing
+from bench.checking import speedrun, verify
 from bench.contract import Task
-from bench.key import SHOWN
+from bench.records.identity import SHOWN
+from bench.tables import printers
+from bench.tables.join import Joined
+from bench.tables.standings import Summary, summarise
+from bench.tables.table import GROUPS, Row, Table
 
 COLUMNS = (
     "entry", "rank", "value", "lo", "hi", "median", "skill", "skill_lo", "skill_hi", "values", "cpu", "costs", "others",
@@ -186,7 +187,7 @@ def suite_model(name: str, doc: str, built: Sequence[Built], known: Known) -> di
 def _section(kind: str, group: Any, slots: Iterable[str], built: Sequence[Built], rows: list[Any]) -> dict[str, Any]:
     where = "-".join([group, *slots]) if kind == "tasks" else f"{built[0].table.task}-{group}"
     return {
-        "id": where, "kind": kind, "group": group, "division": render.TITLES[group], "slots": list(slots),
+        "id": where, "kind": kind, "group": group, "division": printers.TITLES[group], "slots": list(slots),
         "tasks": [[b.id, b.table.task, b.table.version, b.table.preset] for b in built], "rows": rows,
     }  # fmt: skip
 

@@ -7,9 +7,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench import config, plan
-from bench.board import render, tables
-from bench.store import Store
+from bench.planning import config, plan
+from bench.records.store import Store
+from bench.tables import join, printers
 
 START, END = "<!-- table -->", "<!-- /table -->"
 SHOWN = 12  # characters of a commit
@@ -22,15 +22,15 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
         only.ledger = ledger.ledger
         (only.root / "verified").symlink_to((ledger.root / "verified").resolve())
         made = [plan.make(config.parse([f"suite={suite}"]), only) for suite in suites]
-        found = [table for one in made for table in tables.build_all(one, only)]
+        found = [table for one in made for table in join.build_all(one, only)]
     # the line above the tables names the records' revision, so a later edit of the code need not change this section
-    found = [replace(t, notes=tuple(note for note in t.notes if tables.OLDER not in note)) for t in found]
+    found = [replace(t, notes=tuple(note for note in t.notes if join.OLDER not in note)) for t in found]
     records = list(ledger.published())
     commits = sorted({str(r["provenance"].get("commit"))[:SHOWN] for r in records})
     cpu = sum(r["costs"].get("cpu_total", 0.0) for r in records)
     machines = sorted({r["provenance"]["cpu"] for r in records})
     told = f"{len(records)} records, {cpu:.0f} CPU s on {', '.join(machines)}, made at {', '.join(commits)}."
-    return "\n\n".join([told, *(render.markdown(table, core=True).strip() for table in found)])
+    return "\n\n".join([told, *(printers.markdown(table, core=True).strip() for table in found)])
 
 
 def main() -> int:

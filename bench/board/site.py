@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench import speedrun
-from bench.board import curves, model, records
+from bench.board import curves, model, record_page
 from bench.board.model import Built, Known
+from bench.checking import speedrun
 
 HERE = Path(__file__).parent
 SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
@@ -164,7 +164,7 @@ def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
         configs = {row.entry: _config(row) for row in one.rows}
         own = {name: parts for name, parts in configs.items() if name in content.baselines}
         for row in one.rows:
-            near = records.nearest(row.entry, configs[row.entry], own)
+            near = record_page.nearest(row.entry, configs[row.entry], own)
             for cell in row.cells.values():
                 found |= {r["key"]: (r, [place, near]) for r in cell or () if r is not None and r["key"] not in found}
     found |= {r["key"]: (r, (None, None)) for r in content.behind if r["key"] not in found}
@@ -177,7 +177,7 @@ def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
         lines = []
         for key in sorted(keys):
             record, (place, near) = found[key]
-            shown = records.detail(record) | {"table": place, "near": near, "again": records.command(record)}
+            shown = record_page.detail(record) | {"table": place, "near": near, "again": record_page.command(record)}
             shown["provenance"] = {k: v for k, v in record.get("provenance", {}).items() if k != "packages"}
             shown["packages"] = record.get("provenance", {}).get("packages", {})
             for name in ("config", "params", "limits", "near", "packages"):

@@ -18,14 +18,14 @@ OVERRIDES = """overrides (Hydra's grammar):
   task.nu=0.001                    a parameter of the task; a comma sweeps
   entry.optimizer.lr=0.1,0.3       an argument of a part
   workers=2 limits.seconds=600 limits.memory_mb=4000 reuse=local|ledger|none retry=true transport=pipe|call
-  results=PATH wandb=off|offline|online keep=none|predictions
+  results=PATH wandb=off|offline|online
 """
 
 
 def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
     """(request, store, plan) of a verb's overrides."""
-    from bench import config, plan
-    from bench.store import Store
+    from bench.planning import config, plan
+    from bench.records.store import Store
 
     request = config.parse(arguments)
     store = Store(Path(str(request.settings.results)))

@@ -12,11 +12,11 @@ from bench.verbs import PLAIN, say, verb
 
 def do_claims(options: argparse.Namespace) -> int:
     """Papers' statements, measured again from records: `bench claims`, `bench claims 'pde/*' 2309.14322 --run`."""
-    from bench import claims, verdicts
-    from bench.board import claims as shown
+    from bench.claims import claim, verdicts
+    from bench.claims import report as shown
 
     patterns = [word for word in options.words if "=" not in word]
-    survey = verdicts.Survey(claims.select(patterns), [word for word in options.words if "=" in word])
+    survey = verdicts.Survey(claim.select(patterns), [word for word in options.words if "=" in word])
     summary = survey.run() if options.run else None
     findings = survey.evaluate()
     print(shown.RENDERERS[options.format](findings))
@@ -29,9 +29,9 @@ def do_claims(options: argparse.Namespace) -> int:
 
 def do_figures(options: argparse.Namespace) -> int:
     """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
-    from bench import figures
-    from bench.board.figures import alone
-    from bench.store import write_atomically
+    from bench.figures import gallery as figures
+    from bench.figures.drawing import alone
+    from bench.records.store import write_atomically
 
     patterns = [word for word in options.words if "=" not in word]
     gallery = figures.Gallery(figures.select(patterns), [word for word in options.words if "=" in word])

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import cite
+from bench.board import citation
 from bench.verbs import asked, say, verb
 
 
 def do_list(options: argparse.Namespace) -> int:
     """Tasks, entries with the slots they fill, suites, claims and figures."""
-    from bench import config
+    from bench.planning import config
 
     found: dict[str, list[dict[str, Any]]] = {"tasks": [], "entries": [], "suites": [], "claims": [], "figures": []}
     for name in config.names("task"):
@@ -48,25 +48,25 @@ def do_list(options: argparse.Namespace) -> int:
 
 def do_table(options: argparse.Namespace) -> int:
     """A plan joined with the store: one table a task."""
-    from bench.board import tables
+    from bench.tables import join
 
     request, store, made = asked(options.overrides)
-    found = tables.build_all(made, store)
-    text = tables.RENDERERS[options.format](found)
+    found = join.build_all(made, store)
+    text = join.RENDERERS[options.format](found)
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
     else:
         print(text)
-    print(f"note: records {cite.digest(found)}; `bench cite` with the same words cites them", file=sys.stderr)
+    print(f"note: records {citation.digest(found)}; `bench cite` with the same words cites them", file=sys.stderr)
     say(store)
     return 0
 
 
 def do_browse(options: argparse.Namespace) -> int:
     """Build the static board, of every suite with records unless told which, and open it unless told otherwise."""
-    from bench import config
     from bench.board import collect, site
-    from bench.store import Store
+    from bench.planning import config
+    from bench.records.store import Store
 
     whole = not {word.split("=")[0] for word in options.overrides} & {"suite", "task", "entry", "extra"}
     if whole:
@@ -87,9 +87,9 @@ def do_browse(options: argparse.Namespace) -> int:
 
 def do_show(options: argparse.Namespace) -> int:
     """One record, whole, with the command that makes it again."""
-    from bench import suspicions
-    from bench.board import records
-    from bench.store import Store
+    from bench.board import record_page
+    from bench.checking import oddities
+    from bench.records.store import Store
 
     record = Store(Path(options.results)).find(options.key)
     if options.format == "json":
@@ -99,29 +99,30 @@ def do_show(options: argparse.Namespace) -> int:
     print(f"key      {record['key']}\nstatus   {record['status']}  {record.get('reason', '')}")
     for name, value in sorted(record["metrics"].items()):
         print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record["censored"] else ""))
-    if origin := record["provenance"].get("rescored_from"):
-        print(f"rescored from {origin['key']}, trained at commit {origin['commit']}")
     for name in ("params", "config", "costs", "provenance"):
         print(f"{name:8} {json.dumps(record[name], sort_keys=True)}")
     for name in ("traceback", "output"):
         if record.get(name):
             print(f"{name}\n{record[name]}")
-    for line in suspicions.of(record):
+    for line in oddities.of(record):
         print(f"look     {line} (docs/rules.md)")
-    print(f"again    {records.command(record)}")
+    print(f"again    {record_page.command(record)}")
     return 0
 
 
 def do_why(options: argparse.Namespace) -> int:
     """Fresh, stale or missing, and which component changed, with old and new value."""
-    from bench import key, plan
-    from bench.board import records
-    from bench.store import Store
+    from bench.board import record_page
+    from bench.planning import plan
+    from bench.records import identity
+    from bench.records.store import Store
 
     if len(options.overrides) == 1 and "=" not in options.overrides[0]:
         store = Store(Path(options.results))
         record = store.find(options.overrides[0])
-        options.overrides = [word for word in shlex.split(records.command(record))[2:] if not word.startswith("reuse=")]
+        options.overrides = [
+            word for word in shlex.split(record_page.command(record))[2:] if not word.startswith("reuse=")
+        ]
     request, store, made = asked([*options.overrides])
     found = plan.states(made, store, request.settings, look_for_stale=True)
     rows = []
@@ -129,7 +130,7 @@ def do_why(options: argparse.Namespace) -> int:
         now = found[cell.key]
         changes = []
         if now.word == "stale" and now.record is not None:
-            changes = key.difference(now.record["components"], dict(cell.components))
+            changes = identity.difference(now.record["components"], dict(cell.components))
         rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
                      "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
         if options.format != "json":

@@ -14,8 +14,8 @@ from bench.contract import BenchError
 
 def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
     """(bare words, request, store) of mixed words; the results folder is made absolute."""
-    from bench import config
-    from bench.store import Store
+    from bench.planning import config
+    from bench.records.store import Store
 
     request = config.parse([word for word in words if "=" in word])
     request.settings.results = str(Path(str(request.settings.results)).absolute())
@@ -34,7 +34,8 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench import claimed, config, verify
+    from bench.checking import published_rows, verify
+    from bench.planning import config
 
     words, request, store = _settings(options.words)
     if len(words) != 1:
@@ -43,14 +44,14 @@ def do_verify(options: argparse.Namespace) -> int:
         )
     name, source = words[0], store
     if (Path(name) / "manifest.json").is_file():
-        from bench import submitted
-        from bench.store import Store
+        from bench.records.store import Store
+        from bench.submissions import folder as submitted
 
         folder = Path(name).resolve()
         name = submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
         source = Store(folder / "results")
     name = config.entry(name).name
-    found = claimed.claims(source, name, request)
+    found = published_rows.claims(source, name, request)
     if not found:
         preset = request.settings.preset
         raise BenchError(
@@ -84,7 +85,8 @@ def do_submit(options: argparse.Namespace) -> int:
     refusal are told at once. Cells are cached: the same command continues. Tune first (`bench tune`), or the row
     stands untuned and unranked. Exit code: 0 written or accepted, 1 refused.
     """
-    from bench import submission, submit
+    from bench.submissions import package as submission
+    from bench.submissions import submit
 
     words, request, store = _settings(options.words)
     out = Path(options.out).absolute()
@@ -133,7 +135,8 @@ def do_speedrun(options: argparse.Namespace) -> int:
     A new record needs one-sided p < 0.01 over seeds drawn after its digest is fixed. CPU seconds are the entry's own, times
     the machine's calibration score. Exit code: 0 shown or accepted, 1 not accepted.
     """
-    from bench import config, speedrun
+    from bench.checking import speedrun
+    from bench.planning import config
 
     words, request, store = _settings(options.words)
     for word in words:

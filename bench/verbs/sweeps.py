@@ -1,4 +1,4 @@
-"""`bench plan`, `run`, `rescore`, `tune` and `publish`."""
+"""`bench plan`, `run`, `tune` and `publish`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.verbs import asked, say, verb
 
 def do_plan(options: argparse.Namespace) -> int:
     """What a run would do: cells by state, and what it should cost."""
-    from bench import plan
+    from bench.planning import plan
 
     request, store, made = asked(options.overrides)
     found = plan.states(made, store, request.settings, look_for_stale=True)
@@ -42,15 +42,15 @@ def do_plan(options: argparse.Namespace) -> int:
 
 def do_run(options: argparse.Namespace) -> int:
     """Run a plan: fresh cells are skipped, every other one ends in a record."""
-    from bench import runner
+    from bench.running import sweep
 
     request, store, made = asked(options.overrides)
     sink = None
     if request.settings.wandb != "off":
-        from bench.sinks import wandb_sink
+        from bench.running.sinks import wandb_sink
 
         sink = wandb_sink(str(request.settings.wandb), store)
-    summary = runner.run(made, store, request.settings, sink)
+    summary = sweep.run(made, store, request.settings, sink)
     if options.format == "json":
         keys = [cell.key for cell in made.cells()]
         print(json.dumps({"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses, "keys": keys}))
@@ -63,23 +63,6 @@ def do_run(options: argparse.Namespace) -> int:
     return 0 if summary.ok else (130 if summary.interrupted else 1)
 
 
-def do_rescore(options: argparse.Namespace) -> int:
-    """After a change of a metric only: score kept predictions again, and train nothing.
-
-    Takes the plan's stale cells whose older record was made with keep=predictions, and writes records of the code of now;
-    costs and curves are the old ones. That only metrics changed is your word: the changed modules are shown, and so is which
-    metric changed by how much. A cell whose data, monitored scores or asked-for predictions differ is left, with the reason.
-    """
-    from bench import rescore
-
-    request, store, made = asked(options.overrides)
-    outcome = rescore.rescore(made, store, request.settings)
-    json_ = options.format == "json"
-    print(json.dumps(rescore.as_json(outcome), indent=1) if json_ else "\n".join(rescore.as_text(outcome)))
-    say(store)
-    return 130 if outcome.interrupted else 1 if outcome.left else 0
-
-
 def do_tune(options: argparse.Namespace) -> int:
     """Equal trials for every entry, on tuning seeds, chosen on validation; writes configs/tuned/.
 
@@ -87,20 +70,22 @@ def do_tune(options: argparse.Namespace) -> int:
     Trials that have a record are not run again, so the same command continues an interrupted one. `--show` runs nothing:
     it compares what is tuned, at equal numbers of trials.
     """
-    from bench import config, tune
-    from bench.store import Store
+    from bench.planning import config
+    from bench.records.store import Store
+    from bench.tuning import search
 
     request = config.parse(options.overrides)
     store = Store(Path(str(request.settings.results)))
     if options.show:
-        from bench import plan, tuning
+        from bench.planning import plan
+        from bench.tuning import trials as tuning
 
         asked = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
         pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if asked else tuning.everywhere()
         found = [one for pair in dict.fromkeys(pairs) if (one := tuning.summary(*pair, store.root)) is not None]
         print((tuning.as_json if options.format == "json" else tuning.as_text)(found))
         return 0
-    done = tune.tune(request, store, options.trials, options.seeds, options.space, options.budget)
+    done = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
     paths = [str(p.relative_to(Path.cwd()) if p.is_relative_to(Path.cwd()) else p) for p in done.paths]
     if options.format == "json":
         left = [list(pair) for pair in done.unfinished]
@@ -124,11 +109,12 @@ def do_publish(options: argparse.Namespace) -> int:
     `--recertify` publishes nothing new: it runs a random sample of the plan's rows of older code again, and marks all of them
     as being of this code if every bit agrees.
     """
-    from bench import plan, publish
+    from bench.planning import plan
+    from bench.records import ledger
 
     request, store, made = asked(options.overrides)
     if options.recertify:
-        from bench import recertify
+        from bench.upkeep import recertify
 
         outcome = recertify.recertify(made, store, request.settings)
         print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.tell(outcome)))
@@ -138,11 +124,11 @@ def do_publish(options: argparse.Namespace) -> int:
     there = [s.record for s in found.values() if s.record is not None]
     records = [r for r in there if r["provenance"].get("transport") != "call"]
     dirty = sum(bool(r["provenance"].get("dirty")) for r in records)
-    changed = publish.publish(store, records)
+    changed = ledger.publish(store, records)
     told = {"records": len(records), "changed": changed}
     lines = [f"{len(records)} records, {changed} lines new or changed in {store.ledger}"]
     if options.trials:
-        from bench import tuning
+        from bench.tuning import trials as tuning
 
         trials, new = tuning.publish(store, {(row.task, row.entry) for row in made.rows})
         told |= {"trials": trials, "changed_trials": new}
@@ -155,7 +141,7 @@ def do_publish(options: argparse.Namespace) -> int:
         print(f"note: {len(there) - len(records)} records of transport=call, which isolates nothing, were left out; "
               "run them again without it (reuse=none)", file=sys.stderr)  # fmt: skip
     lacking = [cell for cell in made.cells() if found[cell.key].record is None]
-    published = publish.Published(store, lacking)
+    published = ledger.Published(store, lacking)
     missing = sum(published.get(cell)[0] is None for cell in lacking)
     if missing:
         print(
@@ -168,7 +154,6 @@ def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
     verb(verbs, "plan", do_plan)
     verb(verbs, "run", do_run)
-    verb(verbs, "rescore", do_rescore)
     tuning = verb(verbs, "tune", do_tune)
     amount = tuning.add_mutually_exclusive_group()
     amount.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims import Record, number
+from bench.claims.claim import Record, number
 from bench.contract import BenchError
 
 Records = Mapping[str, Sequence[Record]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims import Record, number
+from bench.claims.claim import Record, number
 
 
 def delay(records: Mapping[str, Sequence[Record]], *, of: str) -> float:

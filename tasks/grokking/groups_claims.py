@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims import Record, number
+from bench.claims.claim import Record, number
 
 CRITICAL = 2.7482  # pairs over M ln M, from the code of Tian 2025
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims import Record
+from bench.claims.claim import Record
 from bench.contract import BenchError
 from tasks.instability.lm_proxy import LanguageModel
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, linear_regression
 
-from bench.claims import Record, number
+from bench.claims.claim import Record, number
 from bench.contract import BenchError
 from bench.metrics import dynamics
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from bench.claims import Record, number
+from bench.claims.claim import Record, number
 from tasks.pde.base import WORST
 
 

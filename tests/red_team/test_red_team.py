@@ -1,7 +1,7 @@
 """Every cheat of docs/rules.md in a real cell: it is stopped, or it leaves a trace, and the test says which.
 
 Stopped: the record is `failed` with a reason, or the cheat gained nothing. Detected: by `bench verify` on fresh seeds
-(the entry is good on known seeds only), or by `bench.suspicions` from the record.
+(the entry is good on known seeds only), or by `bench.checking.oddities` from the record.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import config, isolation, suspicions
+from bench.checking import oddities
 from bench.contract import Entry, Misfit, Seeds
 from bench.execute import ENTRY_AXES, Job
-from bench.pool import Pool
+from bench.planning import config
+from bench.running import sandbox
+from bench.running.pool import Pool
 
 TOY = Path(__file__).resolve().parent.parent / "toy"
 FRESH = (1 << 51) + 123_456_789  # as `bench verify` draws them
 PUBLIC = 3
-HERE = isolation.available()
+HERE = sandbox.available()
 
 
 def needs(*names: str) -> Any:
@@ -165,7 +167,7 @@ def test_a_task_whose_answer_is_a_formula_takes_no_procedure(task):
 def test_arithmetic_written_into_a_model_is_there_before_its_first_step():
     """Detected by suspicions; a reader's eye decides."""
     record = {"costs": {"cpu": {}}, "metrics": {"steps_to_monitor": 0.0, "val_loss": 0.0}}
-    assert suspicions.of(record) == ["it was there before its first step: steps_to_monitor"]
+    assert oddities.of(record) == ["it was there before its first step: steps_to_monitor"]
 
 
 # ---------------------------------------------------------------- measurements
@@ -194,10 +196,10 @@ def test_a_patched_metric_changes_nothing(cell):
 def test_work_while_the_clock_is_paused_shows(cell):
     """Detected by suspicions: the scorer measures the whole process tree."""
     outcome = cell("works_while_the_clock_is_paused", burn=4.0)
-    (found,) = suspicions.of(outcome)
+    (found,) = oddities.of(outcome)
     assert "while the entry's clock stood still" in found
     assert outcome["costs"]["cpu_entry"] > 2.5 > 0.5 > sum(outcome["costs"]["cpu"].values())
-    assert suspicions.of(cell("honest")) == []
+    assert oddities.of(cell("honest")) == []
 
 
 @needs("network")
@@ -205,7 +207,7 @@ def test_a_childs_time_cannot_be_hidden(cell):
     """Stopped: an end that is ignored would be one that is not charged."""
     outcome = cell("hides_a_childs_time", burn=2.5)
     assert outcome["status"] == "ok" and outcome["costs"]["cpu_entry"] > 2.5
-    (found,) = suspicions.of(outcome)
+    (found,) = oddities.of(outcome)
     assert "while the entry's clock stood still" in found
 
 

@@ -1,0 +1,263 @@
+"""A sweep becomes rows of cells; the store says which are fresh, stale, missing or failed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.contract import BenchError, Derived, Task
+from bench.data import cache_dir
+from bench.planning import config
+from bench.records import identity
+from bench.records.index import row_of, same_of
+from bench.records.ledger import SETTLED, Published
+from bench.records.store import Store
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The unit of work, of caching and of blame."""
+
+    task: str
+    version: int
+    target: str
+    preset: str
+    params: Mapping[str, Any]
+    entry: str
+    parts: Mapping[str, Any]
+    seed: int
+    absent: tuple[str, ...]  # packages or devices the entry needs that are not here
+    trials: int | None
+    key: str
+    components: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """For people; never an identity."""
+        return f"{self.task} {self.entry} seed {self.seed} [{self.key[: identity.SHOWN]}]"
+
+    @property
+    def same(self) -> int:
+        """What stays the same when code or data change: finds the stale record of this cell."""
+        return same_of(self.task, self.preset, self.entry, self.seed, dict(self.params))
+
+    @property
+    def like(self) -> int:
+        """What makes a published record stand for this cell on the board, if its data are the same."""
+        return row_of(self.task, self.version, dict(self.params), dict(self.parts), self.seed)
+
+
+@dataclass
+class Row:
+    """One line of a table: an entry on a task with its parameters, over seeds; one list of cells a seed."""
+
+    task: str
+    target: str
+    preset: str
+    params: Mapping[str, Any]  # without a derived metric's axis
+    entry: str
+    slots: tuple[str, ...]
+    division: str
+    trials: int | None
+    planned: dict[int, list[Cell]] = field(default_factory=dict)
+
+    @property
+    def table(self) -> tuple[str, str, str]:
+        """Rows of one table share this."""
+        return (self.task, self.preset, identity.canonical_json(dict(self.params)))
+
+
+@dataclass
+class Plan:
+    """Rows in order; `cells()` in the order they run."""
+
+    rows: list[Row]
+    suite: str | None = None
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell once, seeds outermost, so that an interrupted sweep has whole comparisons."""
+        seen: set[str] = set()
+        seeds = sorted({seed for row in self.rows for seed in row.planned})
+        for seed in seeds:
+            for row in self.rows:
+                for cell in row.planned.get(seed, ()):
+                    if cell.key not in seen:
+                        seen.add(cell.key)
+                        yield cell
+
+
+def axis_of(task: type[Task]) -> Derived | None:
+    """The derived metric whose axis the plan expands, if the task has any (they share one axis)."""
+    return task.derived[0] if task.derived else None
+
+
+def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
+    """Of the packages (or "cuda") that an entry needs, those that are not here."""
+    missing = []
+    for need in needs:
+        if need == "cuda":
+            present = Path("/dev/nvidiactl").exists()
+        else:
+            present = importlib.util.find_spec(need.split(".")[0]) is not None
+        if not present:
+            missing.append(need)
+    return tuple(missing)
+
+
+class Planner:
+    """Builds rows; holds the digests, which are remembered beside the store."""
+
+    def __init__(self, store: Store, settings: Any) -> None:
+        self.settings = settings
+        self.cache = cache_dir()
+        self.digests = identity.Digests(store.root / ".cache" / "digests.json")
+
+    def row(
+        self, task: str, entry: str, seeds: Sequence[int], task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
+    ) -> Row:
+        """One (task, entry) pair with its overrides, over seeds."""
+        spec, chosen = config.task_spec(task), config.entry(entry)
+        preset = str(self.settings.preset)
+        params = config.parameters(spec, preset, task_set)
+        values, trials = self._tuned(task, chosen, preset, task_set, entry_set)
+        parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
+        derived = axis_of(spec.cls)
+        grid: list[dict[str, Any]] = [params]
+        if derived is not None and derived.axis not in task_set:
+            grid = [{**params, derived.axis: value} for value in derived.grid[preset]]
+        shown = dict(params)
+        if derived is not None:
+            shown.pop(derived.axis, None)
+        row = Row(task, spec.target, preset, shown, chosen.name, tuple(sorted(chosen.parts)), chosen.division, trials)
+        absent = absent_of(chosen.needs)
+        for one in grid:
+            files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
+            about = {"name": task, "version": spec.cls.version, "target": spec.target, "params": one}
+            common = identity.components(self.digests, about, parts, 0, files)
+            # the seed is the only component that differs: the rest is spelled once for all seeds
+            head, tail = identity.canonical_json({**common, "seed": "@seed@"}).split('"@seed@"')
+            for seed in seeds:
+                digest = identity.blake(f"{head}{seed}{tail}")
+                cell = Cell(
+                    task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, digest,
+                    {**common, "seed": seed},
+                )  # fmt: skip
+                row.planned.setdefault(seed, []).append(cell)
+        return row
+
+    def _tuned(
+        self, task: str, chosen: Any, preset: str, task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], int | None]:
+        """Tuned values and the number of trials; None means untuned, which is shown but not ranked."""
+        if not chosen.search:
+            return {}, 0 if not entry_set else None
+        found = config.tuned(task, chosen.name) if self.settings.tuned else None
+        if found is None or found["preset"] != preset or task_set:
+            return {}, None
+        return dict(found["values"]), None if entry_set else int(found["trials"])
+
+
+def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:
+    """(task, entry, seeds, parameters) of what was asked for: a suite's pairs and extra entries, or a product."""
+    if request.suite is None:
+        if not request.tasks or not request.entries:
+            missing = "task=" if not request.tasks else "entry="
+            raise BenchError(
+                f"name what to run: {missing}… is missing (or suite=core); `bench list` shows what there is"
+            )
+        seeds = request.seeds or [int(request.settings.seed)]
+        yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
+        return
+    suite = config.load("suite", request.suite)
+    for task in request.tasks:
+        if task not in {pair["task"] for pair in suite["pairs"]}:
+            raise config.unknown(f"task in suite {request.suite}", task, {pair["task"] for pair in suite["pairs"]})
+    wanted = {config.canonical(entry) for entry in request.entries}
+    for pair in suite["pairs"]:
+        if request.tasks and pair["task"] not in request.tasks:
+            continue
+        slots = {slot.name for slot in config.task_spec(pair["task"]).cls.slots}
+        fitting = [e for e in request.extra if request.tasks or set(config.entry(e).parts) <= slots]
+        own = [entry for entry in pair["entries"] if not wanted or config.canonical(entry) in wanted]
+        for entry in [*own, *(e for e in fitting if e not in own)]:
+            seeds = request.seeds or list(range(int(pair.get("seeds", suite["seeds"]))))
+            yield pair["task"], entry, seeds, dict(pair.get("params", {}))
+
+
+def make(request: config.Request, store: Store) -> Plan:
+    """The plan of a request. Every pair must fit; the error says which does not, and why."""
+    planner = Planner(store, request.settings)
+    rows: list[Row] = []
+    for task_set, entry_set in request.crossed():
+        for task, entry, seeds, params in pairs_of(request):
+            rows.append(planner.row(task, entry, seeds, {**params, **task_set}, entry_set))
+    planner.digests.save()
+    if not rows:
+        raise BenchError("the plan is empty: no pair of the suite matches; `bench plan suite=…` shows its pairs")
+    return Plan(rows, request.suite)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the store says of a cell. rerun: whether `bench run` runs it. record: the latest, or the stale one."""
+
+    word: str  # fresh, missing, stale, or the status of a record that is no result
+    rerun: bool
+    record: Mapping[str, Any] | None = None
+
+
+def state(cell: Cell, record: Mapping[str, Any] | None, settings: Any) -> State:
+    """Fresh, missing or failed, by this machine's record of the very key, and whether it is to run (again)."""
+    if settings.reuse == "none" or record is None:
+        return State("missing" if record is None else record["status"], True, record)
+    status = record["status"]
+    if status in SETTLED:
+        return State("fresh", False, record)
+    limits = record.get("limits", {})
+    again = {
+        "unavailable": list(record.get("absent", [])) != list(cell.absent),
+        "timeout": float(settings.limits.seconds) > limits.get("seconds", 0),
+        "oom": float(settings.limits.memory_mb) > limits.get("memory_mb", 0),
+        "crashed": record.get("attempt", 1) < 2,
+        "failed": bool(settings.retry),
+    }[status]
+    return State(status, again, record)
+
+
+def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False) -> dict[str, State]:
+    """key -> State of every cell. Where `reuse=ledger`, published records of this code, or recertified for it, are results."""
+    cells = list(plan.cells())
+    known: dict[str, Mapping[str, Any]] = {**store.latest(cell.key for cell in cells)}
+    if settings.reuse == "ledger":
+        others = [cell for cell in cells if cell.key not in known]
+        published = Published(store, others)
+        for cell in others:
+            record, outdated = published.get(cell)
+            if record is not None and not outdated:
+                known[cell.key] = record
+    found = {cell.key: state(cell, known.get(cell.key), settings) for cell in cells}
+    if look_for_stale:
+        missing = {cell.key: cell.same for cell in cells if found[cell.key].word == "missing"}
+        older = store.older(missing.values())
+        for name, same in missing.items():
+            if same in older:
+                found[name] = State("stale", True, older[same])
+    return found
+
+
+def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
+    """key -> CPU seconds, the mean of what the store has of the same task, preset and entry; absent where it has none."""
+    cells = list(cells)
+    means = store.costs(cell.task for cell in cells)
+    found = ((cell.key, means.get((cell.task, cell.preset, cell.entry))) for cell in cells)
+    return {name: cost for name, cost in found if cost is not None}
+
+
+def estimate(plan: Plan, found: Mapping[str, State], store: Store) -> tuple[float, int]:
+    """(CPU seconds the cells to run should cost by stored costs of their like, number of cells without any)."""
+    todo = [cell for cell in plan.cells() if found[cell.key].rerun]
+    costs = expected(todo, store)
+    return sum(costs.values()), len(todo) - len(costs)

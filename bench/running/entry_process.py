@@ -1,0 +1,121 @@
+"""The entry's side of a cell: what runs in its own confined process (see bench.running.scorer_process)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.contract import BenchError
+from bench.running import sandbox
+from bench.running.linux_sandbox import PDEATHSIG, prctl
+
+
+@dataclass(frozen=True)
+class AxisSeeds:
+    """What stands for `bench.contract.Seeds` in an entry's process: the numbers of its axes, and no way back from them."""
+
+    numbers: Mapping[str, int]
+
+    def __call__(self, axis: str) -> int:
+        """The seed of `axis`; KeyError if an entry has no such axis."""
+        if axis not in self.numbers:
+            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
+        return self.numbers[axis]
+
+
+def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
+    """The entry's side: receive the public data, run, serve predictions, report costs. Never returns."""
+    from bench import execute, wire
+
+    code = 1
+    try:
+        prctl(PDEATHSIG, signal.SIGKILL)
+        _close_all_but(sock.fileno())
+        link = wire.Connection(sock)
+        start = link.recv()
+        _limit_memory(start["job"]["memory_mb"])
+        sandbox.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
+        job = execute.Job(**start["job"], seed=0, cache=os.devnull)
+        seeds: Any = AxisSeeds(start["seeds"])
+        public = link.recv()
+        report, solution, log = execute.run_entry(job, public, _PipeChannel(link), seeds)
+        try:
+            link.send(["done", execute.report_of(report, solution, log)])
+        except TypeError as error:  # an object that is no plain value
+            report = {"status": "failed", "reason": f"solution: {error}"}
+            link.send(["done", execute.report_of(report, execute.Solution(), log)])
+        while True:
+            kind, *rest = link.recv()
+            if kind == "close":
+                if log is not None:
+                    log.book()
+                link.send(["cpu", dict(log.cpu) if log is not None else {}])
+                break
+            if log is None:
+                break
+            log.paused_until_now()
+            with log.phase("predict"):
+                serve(link, solution.predict, rest[0])
+        code = 0
+    except EOFError:
+        code = 0  # the scorer is gone, and with it the cell
+    except BaseException:
+        traceback.print_exc()  # to the cell's own output, of which the record keeps the end
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _close_all_but(kept: int) -> None:
+    """Close every file this process inherited but its standard streams and `kept`."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the list's own
+
+
+def _limit_memory(megabytes: int) -> None:
+    """RLIMIT_DATA above what the fork server's image already holds."""
+    if sys.platform != "linux":
+        return
+    with open("/proc/self/status") as status:
+        used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
+    limit = used + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any]) -> None:
+    from bench import wire
+
+    try:
+        if predict is None:
+            raise BenchError("the solution has no predict")
+        frame = wire.encode(["output", predict(*inputs)])
+    except Exception as error:  # told to the scorer, which makes it the cell's failure
+        frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
+    link.sock.sendall(frame)
+
+
+class _PipeChannel:
+    """`log.evaluate` over the pipe: the scorer asks for predictions until it has its scores."""
+
+    def __init__(self, link: Any) -> None:
+        self.link = link
+
+    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        self.link.send(["evaluate", step])
+        while True:
+            kind, *rest = self.link.recv()
+            if kind == "scores":
+                return rest[0], rest[1]
+            serve(self.link, predict, rest[0])

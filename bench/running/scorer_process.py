@@ -1,0 +1,199 @@
+"""What runs in a cell's two processes (see bench.running.pool for the whole picture).
+
+The scorer forks the entry's process before it is told which cell this is, so neither hidden targets nor the seed that the
+data come from are in any memory the entry can read. The entry's process shuts itself in (`bench.running.sandbox`) before it
+imports an entry's code. Whatever a cell does (hang, segfault, exit, exhaust memory, leave children behind) takes only
+itself down: the outcome says how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.running import message_checks, sandbox
+from bench.running.entry_process import entry_process
+from bench.running.entry_watch import Ended, Guard, kill_descendants
+from bench.running.frames import send_frame, take_frame
+from bench.running.linux_sandbox import PDEATHSIG, SUBREAPER, prctl
+
+TAIL = 4000  # characters of a cell's own output that a failed record keeps
+
+
+def _redirect() -> Any:
+    """Send this process's output to an unnamed file; what a cell prints never reaches the terminal."""
+    sink = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+    os.dup2(sink.fileno(), 1)
+    os.dup2(sink.fileno(), 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    return sink
+
+
+def _tail(sink: Any) -> str:
+    size = os.fstat(sink.fileno()).st_size
+    return os.pread(sink.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace")
+
+
+def _read_job(conn: socket.socket) -> dict[str, Any]:
+    buffer = bytearray()
+    while True:
+        chunk = conn.recv(1 << 16)
+        if not chunk:
+            os._exit(0)
+        buffer += chunk
+        frame = take_frame(buffer)
+        if frame is not None:
+            message = dict(frame[0])
+            for name, value in message["environment"].items():
+                os.environ.setdefault(name, value)
+            return message
+
+
+def prepare_process(conn: socket.socket) -> None:
+    """Make or find a task's data, tell the parent how that ended."""
+    from bench import execute
+
+    _lead(conn)
+    message = _read_job(conn)
+    _redirect()
+    send_frame(conn, _prepare(execute.Job(**message["job"])))
+
+
+def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
+    """Run one cell. grants: what its entry may read (see bench.running.sandbox), the task's own data files excepted."""
+    from bench import execute
+
+    _lead(conn)
+    prctl(SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
+    started = time.monotonic()
+    sink = _redirect()
+    ours, theirs = socket.socketpair()
+    entry = os.fork()
+    if entry == 0:
+        ours.close()
+        conn.close()
+        entry_process(theirs, grants)
+    os.setpgid(entry, entry)
+    theirs.close()
+    sandbox.close_memory()
+    message = _read_job(conn)
+    job = execute.Job(**message["job"])
+    private = tempfile.mkdtemp(prefix="cell-")
+    outcome = _score(execute, job, ours, entry, private)
+    kill_descendants(entry)
+    with contextlib.suppress(OSError):
+        sandbox.remove(Path(private))
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_entry = children.ru_utime + children.ru_stime
+    outcome["costs"] |= {
+        "cpu_entry": cpu_entry,
+        "cpu_total": own.ru_utime + own.ru_stime + cpu_entry,
+        "wall": time.monotonic() - started,
+        "rss_mb": round(max(children.ru_maxrss, own.ru_maxrss) / 1024, 1),
+    }
+    if outcome["status"] not in ("ok", "diverged"):
+        outcome["output"] = _tail(sink)
+    head = {name: value for name, value in outcome.items() if name != "curves"}
+    send_frame(conn, head, npz(outcome.get("curves", {})))
+
+
+def _lead(conn: socket.socket) -> None:
+    """Become the head of a cell's processes, and tell the parent which that is."""
+    os.setsid()
+    prctl(PDEATHSIG, signal.SIGKILL)
+    send_frame(conn, {"pid": os.getpid()})
+
+
+def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
+    """All that the entry's process is told of its cell: not the seed, only its axes' numbers; not where data are."""
+    from bench.contract import Seeds
+    from bench.execute import ENTRY_AXES
+
+    seeds = Seeds(job.seed, task.name, ENTRY_AXES)
+    told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
+    files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
+    return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
+
+
+def _prepare(job: Any) -> dict[str, Any]:
+    from bench import execute
+    from bench.contract import Unavailable
+
+    try:
+        job.task().prepare(Path(job.cache))
+    except Unavailable as error:
+        return execute.failure("unavailable", str(error))
+    except Exception as error:  # every cell of this task then says so in its own record
+        return execute.failure("failed", f"prepare: {type(error).__name__}: {error}")
+    return execute.failure("ok", "")
+
+
+def npz(curves: dict[str, Any]) -> bytes:
+    import io
+
+    import numpy as np
+
+    if not curves:
+        return b""
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream, allow_pickle=False, **{name: np.asarray(points, float) for name, points in curves.items()}
+    )
+    return stream.getvalue()
+
+
+def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) -> dict[str, Any]:
+    """The outcome of a cell, whatever its entry does."""
+    scorer, outcome = execute.opened(job)
+    if scorer is None:
+        return outcome
+    guard = Guard(sock, pid, time.monotonic() + job.seconds, job)
+    try:
+        guard.send(_start_of(scorer.task, job, private))
+        guard.send(dict(scorer.problem.public))
+        report = _watched(scorer, guard)
+        outcome = scorer.finish(report, guard.predict if report["predicts"] else None)
+        if guard.ended is not None:  # while it was scored
+            raise guard.ended
+        guard.send(["close"])
+        kind, *rest = guard.recv()
+        outcome["costs"]["cpu"] = message_checks.seconds(rest[0])
+        guard.close()
+    except Ended as ended:
+        outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
+    except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row
+        reason = message_checks.text(f"{type(error).__name__}: {error}")
+        outcome = scorer.finish({"status": "failed", "reason": reason}, None)
+    sock.close()
+    outcome["costs"]["evaluations"] = guard.evaluations
+    return outcome
+
+
+def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
+    """Evaluate as the entry asks, until it reports; the report, screened."""
+    budget, last = scorer.task.budget, 0
+    while True:
+        kind, *rest = guard.recv()
+        if kind == "done":
+            metrics = scorer.task.metrics
+            measured = {m.name for m in metrics if m.source == "score"} | {m.target.curve for m in metrics if m.target}
+            return message_checks.report(rest[0], budget, measured | set(scorer.curves))
+        if kind != "evaluate":
+            raise Ended("failed", f"it sent an unknown message {kind[: message_checks.NAME]!r}")
+        step = message_checks.whole(rest[0])
+        guard.evaluations += 1
+        if step < last:
+            raise Ended("failed", f"it evaluated at step {step} after step {last}")
+        if budget.unit == "steps" and (step > budget.limit or guard.evaluations > budget.limit + 2):
+            told = f"evaluation {guard.evaluations}, at step {step}"
+            raise Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
+        last = step
+        guard.send(["scores", *scorer.evaluate(step, guard.predict)])

@@ -1,0 +1,42 @@
+"""Weights & Biases as one more sink: off by default, imported lazily, fed by the parent after a cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bench.contract import BenchError
+from bench.records.store import Store
+
+
+def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
+    """A function that sends a record as one run; mode is "offline" (files under ./wandb) or "online".
+
+    Raises BenchError if the package is absent.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise BenchError(
+            f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
+        ) from error
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+    def send(record: dict[str, Any]) -> None:
+        run = wandb.init(
+            project="sweepstakes",
+            name=f"{record['task']}/{record['entry']}/{record['seed']}",
+            group=f"{record['task']}@{record['version']}",
+            config={name: record[name] for name in ("task", "preset", "entry", "seed", "params", "config", "key")},
+            mode=mode,
+            reinit="finish_previous",
+        )
+        for name, points in store.curves(record).items():
+            run.define_metric(name, step_metric=f"step/{name}")
+            for step, value in zip(*points, strict=True):
+                run.log({f"step/{name}": step, name: value})
+        run.summary.update({"status": record["status"], **record["metrics"]})
+        run.finish()
+
+    return send

@@ -1,0 +1,304 @@
+"""What a submission is: files of one entry, and everything that can be said against them without running them.
+
+    submissions/NAME/
+      manifest.json                             digests, environment, command, authors, licence, trials
+      configs/entry/NAME.yaml                   the entry
+      configs/tuned/<family>/<task>/NAME.yaml   what `bench tune` chose
+      entries/NAME.py or entries/NAME/          its code, where it has any
+      results/ledger/<family>/<task>/NAME.jsonl its records
+
+The folder mirrors the project, so accepting it is copying it. Nothing here imports the entry's code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.planning import config
+from bench.records import identity
+from bench.contract import BenchError
+from bench.submissions.new import NOT_YET
+
+LIMIT = 1_000_000  # bytes of code and configuration
+LONGEST = 10_000  # characters of one literal string or bytes; more is a file in disguise
+NUMBERS = 500  # of one literal list; more is a table of weights
+SUFFIXES = (".py", ".yaml", ".md", ".txt", ".json")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+LICENCES = (
+    "Apache-2.0", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "MPL-2.0", "Zlib", "BSL-1.0", "EPL-2.0",
+    "EUPL-1.2", "Artistic-2.0", "PSF-2.0", "CC0-1.0", "Unlicense", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only",
+    "LGPL-3.0-or-later", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "AGPL-3.0-only",
+    "AGPL-3.0-or-later",
+)  # fmt: skip
+# what every installation has (pyproject.toml), by the name it is imported under
+PROVIDED = {
+    "bench", "baselines", "torch", "numpy", "scipy", "sklearn", "h5py", "omegaconf", "pytorch_optimizer", "schedulefree"
+}  # fmt: skip
+
+
+KINDS: tuple[tuple[str, type, str], ...] = (  # what the fields beside the slots must be, for an entry to load at all
+    ("doc", str, "`doc: steps by the sign of the momentum`"),
+    ("paper", str, "`paper: arXiv:2302.06675`"),
+    ("needs", list, "`needs: [einops]`"),
+    ("search", dict, "`search: {optimizer.lr: [1.0e-4, 3.0e-2]}`"),
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """An entry's files. home: the folder that holds `configs/` and the code. code: Python files, in order."""
+
+    name: str
+    home: Path
+    yaml: Path
+    code: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The configuration and the code."""
+        return (self.yaml, *self.code)
+
+    def content(self) -> dict[str, Any]:
+        """The configuration's mapping, read without the registry. BenchError if it cannot be read as an entry."""
+        import yaml
+
+        try:
+            found = yaml.safe_load(self.yaml.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            raise BenchError(f"{self.yaml} is not YAML, mend it: {error}") from error
+        if not isinstance(found, dict):
+            raise BenchError(f"{self.yaml} must hold a mapping of slots; `bench new entry NAME` writes one")
+        for name, kind, example in KINDS:
+            if found.get(name) is not None and not isinstance(found[name], kind):
+                raise BenchError(f"{self.yaml}: `{name}` is {found[name]!r}; write it as in {example}")
+        return found
+
+
+def _home(path: Path) -> Path:
+    """The nearest folder from `path` upwards that holds `configs/entry`."""
+    for folder in (path, *path.parents):
+        if (folder / "configs" / "entry").is_dir():
+            return folder
+    raise BenchError(
+        f"{path}: no folder above it holds configs/entry/; `bench new entry NAME` writes code and configuration"
+    )
+
+
+def _dotted(node: Any) -> list[str]:
+    """Every dotted name in a configuration: targets, optimizers by name, callables given as arguments."""
+    if isinstance(node, Mapping):
+        return [name for field, value in node.items() if field not in config.RESERVED for name in _dotted(value)]
+    if isinstance(node, list):
+        return [name for value in node for name in _dotted(value)]
+    return [node] if isinstance(node, str) and identity.DOTTED.fullmatch(node) else []
+
+
+def _targets(node: Any) -> list[str]:
+    """Every `_target_` in a configuration."""
+    if isinstance(node, Mapping):
+        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+        return own + [target for value in node.values() for target in _targets(value)]
+    return [target for value in node for target in _targets(value)] if isinstance(node, list) else []
+
+
+def _modules(content: Mapping[str, Any], home: Path) -> list[Path]:
+    """The files under `home` that a configuration's dotted names reach, directly or through imports of each other."""
+    found: dict[Path, None] = {}
+    waiting = _dotted(content)
+    while waiting:
+        for path in _located(waiting.pop(0).split("."), home):
+            if path not in found:
+                found[path] = None
+                if path.suffix == ".py":
+                    waiting += _reached(path, home)
+    return list(found)
+
+
+def _located(steps: list[str], home: Path) -> list[Path]:
+    """The module of a dotted name under `home`, or the whole package `entries/NAME/` with whatever lies in it."""
+    if steps[0] in identity.OURS or steps[0] == "configs":
+        return []
+    for depth in range(len(steps), 0, -1):
+        stem = home.joinpath(*steps[:depth])
+        if stem.with_suffix(".py").is_file():
+            return [stem.with_suffix(".py")]
+        if depth > 1 and stem.is_dir():
+            return sorted(p for p in stem.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return []
+
+
+def _reached(path: Path, home: Path) -> list[str]:
+    """Dotted names that a module imports; none if it cannot be read, which `problems` will say."""
+    steps = path.relative_to(home).with_suffix("").parts
+    package = steps[-1] == "__init__"
+    module = ".".join(steps[:-1] if package else steps)
+    try:
+        return identity.references(path.read_text(encoding="utf-8"), module, package)
+    except (SyntaxError, ValueError):
+        return []
+
+
+def read(path: Path) -> Package:
+    """The entry at `path`: its YAML, its Python file or package, or a folder that holds one `configs/entry/NAME.yaml`.
+
+    Raises BenchError if there is no entry, or more than one.
+    """
+    if not path.exists():
+        raise BenchError(f"{path} does not exist; give an entry's YAML, its Python file, or a folder with both")
+    if path.is_symlink() and not path.is_dir():
+        raise BenchError(f"{path} is a link to {path.resolve()}; put the file itself there")
+    path = path.resolve()
+    home = _home(path if path.is_dir() else path.parent)
+    entries = sorted((home / "configs" / "entry").glob("*.yaml"))
+    if path.suffix == ".yaml":
+        if path.parent != home / "configs" / "entry":
+            raise BenchError(f"{path} is not in {home / 'configs' / 'entry'}, where entries are looked for; move it")
+        entries = [path]
+    found = []
+    for one in entries:
+        package = Package(one.stem, home, one, ())
+        code = tuple(_modules(package.content(), home))
+        reached = path in (home, one) or path in code or any(path in file.parents for file in code)
+        if reached:
+            found.append(Package(one.stem, home, one, code))
+    if len(found) != 1:
+        names = ", ".join(one.name for one in found) or "none"
+        raise BenchError(f"{path}: one entry is wanted, found {names}; give the entry's YAML, configs/entry/NAME.yaml")
+    return found[0]
+
+
+def problems(package: Package) -> list[str]:
+    """Everything against the files themselves, each with a reason and a next step; empty if there is nothing."""
+    return [*_form(package), *_files(package), *_code(package)]
+
+
+def _form(package: Package) -> list[str]:
+    """The configuration: name, doc, authors, licence, trials, slots."""
+    content = package.content()
+    where = package.yaml.name
+    found = []
+    if not NAME.fullmatch(package.name):
+        found.append(f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
+    doc = content.get("doc")
+    if not isinstance(doc, str) or len(doc) < 8 or doc.strip() == NOT_YET:
+        found.append(f"{where}: `doc` must say in one line what is new about the entry")
+    authors = content.get("authors")
+    if not isinstance(authors, list) or not authors or not all(isinstance(a, str) and a.strip() for a in authors):
+        found.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
+    if content.get("licence") not in LICENCES:
+        found.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.get('licence')!r}")
+    trials = content.get("declared_trials")
+    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 0:
+        found.append(f"{where}: `declared_trials` must count the settings tried before, anywhere; 0 is an answer")
+    if not [name for name in content if name not in config.RESERVED]:
+        found.append(f"{where}: it fills no slot; `bench list` shows every task's slots")
+    if "${" in package.yaml.read_text(encoding="utf-8"):
+        found.append(f"{where}: `${{` reads other settings; write the value itself")
+    for target in _dotted(content):
+        if target.split(".")[0] in ("tasks", "tests"):
+            found.append(f"{where}: {target} belongs to a task; an entry brings its own code")
+    needs = {str(need).split(".")[0] for need in content.get("needs") or ()}
+    for top in sorted({target.split(".")[0] for target in _targets(content)} - PROVIDED - needs - {"entries", "tasks"}):
+        found.append(f"{where}: it uses {top}; {why(top)}")
+    return found
+
+
+def _files(package: Package) -> list[str]:
+    """Size and kind of the files."""
+    found = []
+    total = sum(path.stat().st_size for path in package.files)
+    if total > LIMIT:
+        found.append(f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make")
+    for path in package.code:
+        first, *rest = path.relative_to(package.home).parts
+        own = first == "entries" and rest and rest[0] in (f"{package.name}.py", package.name)
+        if not own:
+            home = f"entries/{package.name}.py or entries/{package.name}/"
+            found.append(f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}")
+    for path in package.files:
+        name = path.relative_to(package.home)
+        if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
+            found.append(f"{name}: it points out of the folder; put the file itself there")
+        elif path.suffix not in SUFFIXES:
+            found.append(f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data")
+        else:
+            data = path.read_bytes()
+            try:
+                binary = "\0" in data.decode("utf-8")
+            except UnicodeDecodeError:
+                binary = True
+            if binary:
+                found.append(f"{name}: it is binary; only text is taken, no weights or data")
+    return found
+
+
+def _code(package: Package) -> list[str]:
+    """Syntax, imports and large literals of the Python files."""
+    found = []
+    own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
+    needs = {str(need).split(".")[0] for need in package.content().get("needs") or ()}
+    allowed = sys.stdlib_module_names | PROVIDED | own | needs
+    for path in package.code:
+        if path.suffix != ".py":
+            continue
+        name = path.relative_to(package.home)
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError) as error:
+            found.append(f"{name}: {error}")
+            continue
+        found += [f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed]
+        found += [f"{name}:{line}: {what}" for line, what in _literals(tree)]
+    return found
+
+
+def why(top: str) -> str:
+    """Why an import is refused, and what to do."""
+    if top in ("tasks", "tests", "configs"):
+        return "an entry never imports a task, whose held-back data it could make again"
+    return f"add it to `needs: [{top}]` in the YAML, or do without"
+
+
+def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
+    """(top-level name, line) of every import, also of those by `importlib.import_module("…")` or `__import__("…")`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0], node.lineno
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__", "locate") and isinstance(node.args[0].value, str):
+                yield node.args[0].value.split(".")[0], node.lineno
+
+
+def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
+    """Literals that are too large to be anything but stored weights or data."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > LONGEST:
+            yield node.lineno, f"a literal of {len(node.value):,} characters; no weights or data in the code"
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+            values = node.values if isinstance(node, ast.Dict) else node.elts
+            if len(values) > NUMBERS:
+                yield node.lineno, f"a literal of {len(values):,} items; no weights or data in the code"
+
+
+def enter(home: Path) -> None:
+    """Make `home` the current folder, so that its `configs/` and code are found; earlier look-ups are forgotten."""
+    import os
+
+    from bench.running.pool import python_path
+
+    if home.resolve() == Path.cwd().resolve():
+        return
+    os.chdir(home)
+    sys.path[:] = python_path()
+    for remembered in (config.folders, config.names, config.entry, config.tuned, config.task_spec,
+                       identity._top, identity.first_party):  # fmt: skip
+        remembered.cache_clear()

@@ -1,0 +1,325 @@
+"""`bench submit`: everything that would be asked later is asked now, and what passes becomes one folder.
+
+Reasons are gathered, never given one by one: files (bench.submissions.package), name, contract and smoke cells, the suite's cells.
+Cells are cached as always, so a second call only does what is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.checking import published_rows
+from bench.planning import config
+from bench.records import identity
+from bench.planning import plan
+from bench.checking import speedrun
+from bench.submissions import package as submission
+from bench.submissions import folder as submitted
+from bench.contract import BenchError, Misfit
+from bench.data import cache_dir
+from bench.records.provenance import provenance
+from bench.records.store import Store, write_atomically
+
+SEEDS = 5
+BAD = ("failed", "timeout", "oom", "crashed")
+QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+
+
+@dataclass
+class Outcome:
+    """How a submission went. problems: reasons for refusal. notes: what its author should know. folder: if written."""
+
+    entry: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+
+def submit(
+    package: submission.Package,
+    request: config.Request,
+    store: Store,
+    out: Path,
+    smoke_only: bool = False,
+    key_file: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter)."""
+    outcome = Outcome(package.name, [*submission.problems(package), *taken(package, store, out)])
+    try:
+        request = _request(request, package.name)
+        made = plan.make(request, store)
+    except Misfit as error:
+        raise BenchError(f"{error}\nname the tasks it is for: task=…") from error
+    outcome.tasks = sorted({row.task for row in made.rows})
+    apart = (store.root, out, cache_dir())
+    before = _listing(package.home, apart)
+    say(f"contract suite on {', '.join(outcome.tasks)}")
+    _contract(package.name, store, outcome)
+    others = [] if request.tasks else [t for t in fitting(package.name) if t not in outcome.tasks]
+    if others:
+        say(f"smoke on {len(others)} other tasks whose slots fit")
+        _smoke(package.name, others, request, store, outcome)
+    strewn = sorted(set(_listing(package.home, apart).items()) - set(before.items()))
+    if strewn:
+        names = ", ".join(str(path) for path, _ in strewn[:5])
+        outcome.problems.append(f"files appeared or changed while it ran: {names}; an entry writes nothing")
+    if outcome.problems or smoke_only:
+        return outcome
+    say(f"{sum(1 for _ in made.cells())} cells at preset {request.settings.preset}")
+    _run(made, request, store, outcome)
+    if not outcome.problems:
+        outcome.folder = _write(package, made, request, store, out, outcome)
+        if key_file is not None:
+            submitted.sign(outcome.folder, key_file)
+        outcome.problems = submitted.folder_problems(outcome.folder)
+    return outcome
+
+
+def _request(request: config.Request, name: str) -> config.Request:
+    """The plan to submit: the entry on the suite's tasks where it fits, or on the tasks named. BenchError for choices."""
+    if request.entries or request.extra or request.entry_overrides or request.task_overrides:
+        raise BenchError(
+            "submit runs the entry as its YAML says: no entry=, extra=, entry.… or task.…, only task=, suite="
+        )
+    if request.seeds and request.seeds != list(range(max(3, len(request.seeds)))):
+        raise BenchError(
+            "submit takes the suite's seeds, since chosen ones prove nothing; leave out seed=, or seed=range(n)"
+        )
+    request.entries, request.extra = [name], []
+    if request.suite is None and request.tasks:
+        request.seeds = request.seeds or list(range(SEEDS))
+        return request
+    request.suite = request.suite or "core"
+    request.extra = [name]
+    suite = config.load("suite", request.suite)
+    fits = set(fitting(name)) & {pair["task"] for pair in suite["pairs"]}
+    if not fits:
+        raise BenchError(f"{name} fits no task of suite {request.suite}; name others with task=… or suite=…")
+    return request
+
+
+def fitting(name: str) -> list[str]:
+    """The tasks that have every slot the entry fills."""
+    parts = set(config.entry(name).parts)
+    return [t for t in config.names("task") if parts <= {slot.name for slot in config.task_spec(t).cls.slots}]
+
+
+def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
+    """Whether the name belongs to somebody else: in the ledger, among the published files, or in another folder."""
+    name = package.name
+    where = ""
+    known = config.names("entry").get(name)
+    if known is not None and known.resolve() != package.yaml:
+        where = str(known)
+    elif any(not place.local for place in store.index.of_entry(name)):
+        where = "the ledger"
+    elif _git("cat-file", "-e", f"{_upstream()}:configs/entry/{name}.yaml", at=package.home) is not None:
+        where = f"{_upstream()}, the published branch"
+    theirs = out / name / "manifest.json"
+    if not where and theirs.is_file():
+        authors = submitted.manifest(theirs.parent).get("authors")
+        if authors != package.content().get("authors"):
+            where = f"{theirs.parent}, by {', '.join(map(str, authors or ['somebody else']))}"
+    return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
+
+
+def _upstream() -> str:
+    return os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
+
+
+def _git(*words: str, at: Path) -> str | None:
+    """What git says, None if it fails or is not there."""
+    try:
+        done = subprocess.run(["git", "-C", str(at), *words], capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """path -> (size, time) of every file under `home`, save caches, the store and the submissions."""
+    found = {}
+    for folder, names, files in os.walk(home):
+        here = Path(folder)
+        names[:] = [n for n in names if n not in QUIET and here / n not in apart and not (here / n).is_symlink()]
+        for name in files:
+            try:
+                stat = (here / name).lstat()
+            except OSError:
+                continue  # gone meanwhile
+            found[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def _contract(name: str, store: Store, outcome: Outcome) -> None:
+    """The contract suite on the tasks that are to be submitted."""
+    from bench.checking import contract_suite
+    from bench.running.pool import Pool
+
+    absent = plan.absent_of(config.entry(name).needs)
+    if absent:
+        outcome.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
+        return
+    with Pool(1, [store.root, cache_dir()]) as pool:
+        for task in outcome.tasks:
+            cell, wrong = contract_suite.check(pool, task, name)
+            outcome.problems += wrong
+            if cell["status"] == "unavailable":
+                outcome.problems.append(f"{task}: {cell.get('reason')}")
+            elif cell["status"] == "diverged":
+                outcome.notes.append(f"{task}: diverges at smoke ({cell.get('reason')})")
+
+
+def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Store, outcome: Outcome) -> None:
+    """One smoke cell on every other task whose slots fit. Another signature of a slot is no fault, a failure is."""
+    from bench.running import sweep
+
+    settings = request.settings.copy()
+    settings.preset = "smoke"
+    planner = plan.Planner(store, settings)
+    rows = [planner.row(task, name, [0], {}, {}) for task in tasks]
+    planner.digests.save()
+    made = plan.Plan(rows)
+    if sweep.run(made, store, settings).interrupted:
+        raise KeyboardInterrupt
+    for row in rows:
+        for cell in (cell for cells in row.planned.values() for cell in cells):
+            record = store.get(cell.key)
+            status, reason = (record["status"], record.get("reason", "")) if record else ("missing", "")
+            if status in BAD and "does not fit slot" in reason:
+                outcome.notes.append(f"{row.task}: not for this task ({reason.splitlines()[0]})")
+            elif status in BAD:
+                outcome.problems.append(f"{row.task}: {status} at smoke: {reason}")
+            elif status == "diverged":
+                outcome.notes.append(f"{row.task}: diverges at smoke ({reason})")
+
+
+def _run(made: plan.Plan, request: config.Request, store: Store, outcome: Outcome) -> None:
+    """The cells to be submitted, what speaks against them, and what an author should know."""
+    from bench.running import sweep
+
+    if sweep.run(made, store, request.settings).interrupted:
+        raise KeyboardInterrupt
+    for row in made.rows:
+        if row.trials is None:
+            outcome.notes.append(
+                f"{row.task}: untuned, so the row is shown and not ranked; "
+                f"`bench tune task={row.task} entry={row.entry}`, then submit again"
+            )
+    for cell in made.cells():
+        record = store.get(cell.key)
+        status = record["status"] if record else "missing"
+        if status in (*BAD, "unavailable", "missing"):
+            reason = (record or {}).get("reason", "no record")
+            outcome.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
+        elif status == "diverged":
+            outcome.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
+    for row in made.rows:
+        found = [record for cells in row.planned.values() for cell in cells if (record := store.get(cell.key))]
+        if told := speedrun.forecast(store, row.task, row.entry, found, row.preset):
+            outcome.notes.append(told)
+    if changed := changed_code(made):
+        outcome.problems.append(
+            f"not as committed, and your records depend on it: {', '.join(changed)}; undo or commit it"
+        )
+
+
+def changed_code(made: plan.Plan) -> list[str]:
+    """Tracked files with uncommitted changes that some cell's code digest covers."""
+    changed = _git("diff", "--name-only", "HEAD", at=config.PROJECT)
+    if not changed:
+        return []
+    modules = {module.partition("/")[0] for cell in made.cells() for module in cell.components["code"]}
+    used = {path.resolve() for module in modules for name, path in identity.module_files(module) if name == module}
+    return sorted(line for line in changed.splitlines() if (config.PROJECT / line).resolve() in used)
+
+
+def _write(
+    package: submission.Package, made: plan.Plan, request: config.Request, store: Store, out: Path, outcome: Outcome
+) -> Path:
+    """Write `out/NAME/`: the entry's files, its tuning, its records as ledger lines, the manifest."""
+    from bench.records import ledger
+
+    folder = out / package.name
+    if folder.exists():
+        submitted.manifest(folder)  # only a submission is ever replaced
+        shutil.rmtree(folder)
+    tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in outcome.tasks]
+    for path in (*package.files, *(p for p in tuned if p.is_file())):
+        write_atomically(folder / path.relative_to(package.home), path.read_bytes())
+    records = [record for cell in made.cells() if (record := store.get(cell.key)) is not None]
+    target = Store(store.root)  # curves come from the store, lines go into the folder
+    target.ledger = folder / "results" / "ledger"
+    ledger.publish(target, records)
+    files = submitted.contents(folder)
+    content = package.content()
+    about = provenance()
+    manifest = {
+        "format": 1,
+        "entry": package.name,
+        **{name: content.get(name) for name in ("doc", "authors", "licence", "paper", "declared_trials")},
+        "digest": submitted.digest(files),
+        "files": {path: identity.blake(data) for path, data in files.items()},
+        "suite": request.suite,
+        "rows": [
+            {"task": row.task, "version": config.task_spec(row.task).cls.version, "preset": row.preset,
+             "params": dict(row.params), "seeds": sorted(row.planned), "trials": row.trials,
+             "entry_digest": published_rows.digest_of(row)}
+            for row in made.rows
+        ],
+        "records": len(records),
+        "cpu_seconds": round(sum(record["costs"].get("cpu_total", 0.0) for record in records), 1),
+        "notes": outcome.notes,
+        "environment": {name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
+        "commit": about["commit"],
+        "command": " ".join(["bench", *sys.argv[1:]]),
+    }  # fmt: skip
+    write_atomically(folder / "manifest.json", (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+    return folder
+
+
+def accept(folder: Path, root: Path, store: Store) -> list[str]:
+    """Fold a verified submission into the project at `root`; returns the paths written.
+
+    BenchError, with all reasons, if the folder is not sound, a row is not verified, a file would be overwritten, or a
+    record is not of this code.
+    """
+    from bench.submissions import pull_request
+    from bench.checking import verify
+
+    reasons = submitted.folder_problems(folder)
+    name = folder.name
+    lines = list(verify.lines(store).values())
+    files: Mapping[str, bytes] = submitted.contents(folder)
+    for path, data in files.items():
+        if path.startswith("results/"):
+            keys = [json.loads(line)["key"] for line in data.decode().splitlines()]
+            task = path.removeprefix("results/ledger/").removesuffix(f"/{name}.jsonl")
+            badges = {verify.badge(line, keys) for line in lines if (line["entry"], line["task"]) == (name, task)}
+            if "verified" not in badges:
+                reasons.append(f"{task} is not verified by seeds drawn here; run `bench verify {folder}`")
+        target = root / path
+        if target.is_file() and target.read_bytes() != data:
+            reasons.append(f"{path} exists with other content; an accepted entry changes no file")
+    if not reasons:
+        submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+        reasons = pull_request.records_hold(folder)
+    if reasons:
+        raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))
+    for path, data in files.items():
+        write_atomically(root / path, data)
+    return sorted(files)
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """One line each."""
+    return "\n".join(f"  - {line}" for line in lines)

@@ -1,0 +1,277 @@
+"""Comparisons of entries: pure functions on arrays of entries, tasks and seeds.
+
+They describe; ranks come from `bench.tables.statistics`. Axes are always in the order entries, tasks, seeds. Seeds are
+paired: the same seed of the same task gave every entry the same data and draws. NaN stands for what was not run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.tables.statistics import MIN_SEEDS, ROUNDING, Array, Better, Scale, inverse, t_interval, transform
+
+MOST_SEEDS = 100_000  # beyond these nobody will run the comparison
+NEAR = 0.05  # of the best value: what sensitivity counts as about as good
+
+
+class Difference(NamedTuple):
+    """Mean of a - b over paired seeds with its t interval, and the two-sided p of a paired t test."""
+
+    mean: float
+    lo: float
+    hi: float
+    p: float
+    seeds: int
+
+
+class Profiles(NamedTuple):
+    """shares [entries, ratios]: of the problems, the share that an entry solves within that ratio of the best."""
+
+    ratios: Array
+    shares: Array
+
+
+class WinMatrix(NamedTuple):
+    """[entries, entries] each: how often the row beats the column on paired seeds, its interval, pairs compared."""
+
+    share: Array
+    lo: Array
+    hi: Array
+    pairs: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """What a mean over tasks owes to each of them.
+
+    means: [entries] over all tasks. without: [tasks, entries], the means when the row's task is left out. flips: [tasks],
+    the pairs of entries whose order that changes. leader: [tasks], the entry that then leads. positions: [entries, 2],
+    best and worst place that an entry takes in any of these tables, the whole one included.
+    """
+
+    means: Array
+    without: Array
+    flips: NDArray[np.int64]
+    leader: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+    @property
+    def decisive(self) -> tuple[int, ...]:
+        """Tasks without which another entry would lead."""
+        first = int(np.argmax(np.where(np.isnan(self.means), -np.inf, self.means)))
+        return tuple(int(task) for task in np.flatnonzero(self.leader != first))
+
+
+def _paired(a: ArrayLike, b: ArrayLike) -> Array:
+    """a - b [seeds], of the seeds that both have; what is rounding of the values counts as none."""
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"paired values want two lists of the same seeds, not shapes {x.shape} and {y.shape}")
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    tolerance = ROUNDING * float(max(np.abs(x).max(initial=0), np.abs(y).max(initial=0)))
+    return np.where(np.abs(x - y) <= tolerance, 0.0, x - y)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
+    """Difference of two entries over the seeds that both have.
+
+    a, b: [seeds], on the metric's scale (log: exp of the result is a ratio). The interval and p are NaN with fewer than
+    three pairs. A difference that never varies has an interval of no width, and p 0, or 1 if it is none.
+    """
+    from scipy.special import stdtr
+
+    differences = _paired(a, b)
+    n = len(differences)
+    mean, lo, hi = t_interval(differences, level)
+    if n < MIN_SEEDS:
+        return Difference(mean, lo, hi, math.nan, n)
+    error = float(differences.std(ddof=1)) / math.sqrt(n)
+    if error <= ROUNDING * abs(mean):
+        return Difference(mean, lo, hi, 0.0 if mean else 1.0, n)
+    return Difference(mean, lo, hi, 2 * float(stdtr(n - 1, -abs(mean) / error)), n)
+
+
+def _power(n: int, effect: float, alpha: float) -> float:
+    """Power of a two-sided paired t test of `n` pairs at `effect` = mean / standard deviation: noncentral t."""
+    from scipy.special import nctdtr, stdtrit
+
+    edge, shift = float(stdtrit(n - 1, 1 - alpha / 2)), math.sqrt(n) * effect
+    missed = float(nctdtr(n - 1, shift, edge))
+    missed = 0.0 if math.isnan(missed) else missed  # scipy gives up where the chance is below 1e-100
+    wrong_way = float(nctdtr(n - 1, shift, -edge)) if shift < 6 else 0.0  # at most the normal's tail beyond `shift`
+    return 1 - missed + wrong_way
+
+
+def seeds_to_separate(a: ArrayLike, b: ArrayLike, power: float = 0.8, alpha: float = 0.05) -> int | None:
+    """Seeds after which a paired t test would tell a from b with probability `power`, were the effect as measured.
+
+    a, b: [seeds], on the metric's scale. None if they are equal, if fewer than two pairs were measured, or if more than
+    100,000 seeds would be needed. At least three, since fewer are never ranked. The effect is an estimate from few seeds:
+    say "about". In a table of many pairs give alpha over their number, which is what Holm asks of its first pair.
+    """
+    differences = _paired(a, b)
+    if len(differences) < 2:
+        return None
+    mean, deviation = abs(float(differences.mean())), float(differences.std(ddof=1))
+    if mean == 0:
+        return None
+    if deviation <= ROUNDING * mean:
+        return MIN_SEEDS
+    effect = mean / deviation
+    low, high = MIN_SEEDS - 1, MIN_SEEDS
+    while _power(high, effect, alpha) < power:
+        low, high = high, 2 * high
+        if low > MOST_SEEDS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _power(middle, effect, alpha) >= power else (middle, high)
+    return high if high <= MOST_SEEDS else None
+
+
+def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
+    """Values (any shape) of a metric as costs whose ratios mean something, smaller is better.
+
+    An error on a log scale stays itself, an accuracy becomes the odds of being wrong, (1 - x) / x. A linear metric that
+    is a count, such as steps, stays itself too; ValueError for one that is to be large, or is negative, which has no ratios.
+    """
+    x = np.asarray(values, dtype=float)
+    if scale != "linear":
+        y = transform(x, scale)
+        return np.exp(y if better == "min" else -y)
+    if better == "max" or bool((x < 0).any()):
+        raise ValueError("a linear metric has ratios only if it is positive and to be small")
+    return x
+
+
+def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None) -> Profiles:
+    """Share of problems on which an entry's cost is at most `ratio` times the best one's.
+
+    costs: [entries, problems] or [entries, tasks, seeds] (each paired seed a problem, each task of equal weight), positive,
+    smaller is better; inf: failed; NaN: not run, which counts like failing. A problem that nobody solved counts for nobody.
+    ratios: at least 1; by default every ratio at which some curve steps. Source: Dolan and Moré 2002, Benchmarking
+    optimization software with performance profiles, equations 2.1 and 2.2.
+    """
+    x = np.asarray(costs, dtype=float)
+    x = x[:, :, None] if x.ndim == 2 else x
+    if x.ndim != 3 or bool((x < 0).any()):
+        raise ValueError("a performance profile wants costs of at least 0 of shape [entries, tasks, seeds]")
+    best = np.fmin.reduce(x, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.where(x == best, 1.0, x / best)
+    ratio = np.where(np.isfinite(x), ratio, np.inf)  # inf over inf is no success
+    planned = np.isfinite(x).any(axis=0) | np.isinf(x).any(axis=0)  # ragged seeds: a pair nobody ran is no problem
+    weights = planned / np.maximum(planned.sum(axis=1, keepdims=True), 1) / max(1, int(planned.any(axis=1).sum()))
+    steps = np.unique(ratio[np.isfinite(ratio)]) if ratios is None else np.asarray(ratios, dtype=float)
+    shares = np.empty((len(x), len(steps)))
+    for entry, row in enumerate(ratio.reshape(len(x), -1)):
+        order = np.argsort(row)
+        reached = np.concatenate([[0.0], np.cumsum(weights.ravel()[order])])
+        shares[entry] = reached[np.searchsorted(row[order], steps, side="right")]
+    return Profiles(steps, shares)
+
+
+def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMatrix:
+    """Probability of improvement: how often the row's entry beats the column's on the same task and seed; ties are half.
+
+    values: [entries, seeds] or [entries, tasks, seeds]; a failed seed holds its penalty, inf or -inf, NaN was not run.
+    Equal weight a pair. The interval is Clopper and Pearson's on the wins of all pairs, rounded outwards for halves:
+    exact for one task, conservative for several, since a sum of unequal chances varies less than a binomial (Hoeffding
+    1956). Source of the quantity: Agarwal et al. 2021, section 4.3, here paired by seed. The diagonal is one half.
+    """
+    from scipy.special import betaincinv
+
+    x = np.asarray(values, dtype=float)
+    x = x.reshape(len(x), -1) * (1 if better == "max" else -1)
+    wins, pairs = np.empty((len(x), len(x))), np.empty((len(x), len(x)), dtype=np.int64)
+    for entry, row in enumerate(x):
+        wins[entry] = (row > x).sum(axis=1) + 0.5 * (row == x).sum(axis=1)
+        pairs[entry] = (~np.isnan(row) & ~np.isnan(x)).sum(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.floor(wins), np.ceil(wins)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = wins / pairs
+        lo = np.where(low > 0, betaincinv(np.maximum(low, 1), pairs - low + 1, tail), 0.0)
+        hi = np.where(high < pairs, betaincinv(high + 1, np.maximum(pairs - high, 1), 1 - tail), 1.0)
+    return WinMatrix(share, lo, hi, pairs)
+
+
+def mean_rank(skills: ArrayLike) -> Array:
+    """[entries]: mean over tasks of the rank among the entries, 1 the best, ties averaged. A figure, never the order.
+
+    skills: [entries, tasks], larger is better, NaN where an entry has none: it ranks last there, like a failure.
+    """
+    x = np.asarray(skills, dtype=float)
+    x = np.where(np.isnan(x), -np.inf, x)
+    above, level = (x[None] > x[:, None]).sum(axis=1), (x[None] == x[:, None]).sum(axis=1)  # the entry itself is level
+    return np.asarray((above + (level + 1) / 2).mean(axis=1))
+
+
+def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
+    """Means over tasks, and over all tasks but one.
+
+    skills: [entries, tasks] or [entries, tasks, seeds], larger is better; NaN seeds are left out, an entry that lacks a task
+    has no mean where that task counts. ValueError with fewer than two tasks.
+    """
+    x = np.asarray(skills, dtype=float)
+    if x.ndim == 3:
+        there = np.isfinite(x)
+        with np.errstate(invalid="ignore"):
+            x = np.where(there, x, 0.0).sum(axis=2) / there.sum(axis=2)
+    entries, tasks = x.shape
+    if tasks < 2:
+        raise ValueError("leaving one task out wants at least two tasks")
+    means = x.mean(axis=1)
+    without = np.array([np.delete(x, task, axis=1).mean(axis=1) for task in range(tasks)])
+    order = np.sign(means[:, None] - means[None, :])
+    flips = [int((np.sign(row[:, None] - row[None, :]) * order < 0).sum()) // 2 for row in without]
+    tables = np.vstack([means, without])
+    tables = np.where(np.isnan(tables), -np.inf, tables)
+    places = 1 + (tables[:, None, :] > tables[:, :, None]).sum(axis=2)
+    leader = np.argmax(tables[1:], axis=1)
+    return LeaveOneOut(
+        means, without, np.array(flips), leader, np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
+    )
+
+
+def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[float]:
+    """Expected best of k of the n trials, k = 1..n: the score at an equal number of trials.
+
+    values: [n], the objective of each trial; a diverged one is inf or -inf, which is infinite in the mean of any k that may
+    hold nothing else. The mean over all subsets of k trials, drawn without replacement, taken on `scale` and mapped back:
+    E[best of k] = sum over i of C(i-1, k-1) / C(n, k) g(v_i), v_i the i-th from the worst. It is unbiased for independent
+    trials, and at k = n it is the best found. Dodge et al. 2019, Show your work, section 3, draw from the trials with
+    replacement, P(v <= v_i)^k - P(v < v_i)^k for the weight, which underrates what k trials find, the more the nearer k comes
+    to n (Tang et al. 2020, Showing your work doesn't always work).
+    """
+    x = np.asarray(values, dtype=float)
+    g = np.where(np.isfinite(x), transform(np.where(np.isfinite(x), x, 1.0), scale), x)
+    ordered = np.sort(g)[:: -1 if better == "min" else 1]  # from the worst to the best
+    n = len(ordered)
+    found = []
+    for k in range(1, n + 1):
+        weights = np.array([math.comb(i - 1, k - 1) / math.comb(n, k) for i in range(1, n + 1)])
+        held = weights > 0  # no chance of an infinite value is no infinity
+        with np.errstate(over="ignore"):
+            found.append(float(inverse((weights[held] * ordered[held]).sum(), scale)))
+    return found
+
+
+def near_best(values: ArrayLike, better: Better, near: float = NEAR) -> float:
+    """Share of the trials whose objective lies within `near` of the best, relative to it: how forgiving an entry is.
+
+    values: [n] as in `best_of`; trials spread evenly over a space (a lattice, or drawn from it) make it a share of that
+    space. NaN without a finite one.
+    """
+    x = np.asarray(values, dtype=float)
+    if not np.isfinite(x).any():
+        return math.nan
+    best = float(x.min() if better == "min" else x.max())
+    return float((np.abs(x - best) <= near * abs(best) * (1 + ROUNDING)).mean()) if math.isfinite(best) else math.nan

@@ -1,0 +1,116 @@
+"""Mean skill over the tasks of a suite, with ranks: an optimizer never competes with a surrogate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.tables import statistics
+from bench.tables.seed_values import Group
+from bench.tables.table import GROUPS, PROVISIONAL, Row, Table
+
+MANY_TASKS = 8  # from here on an interquartile mean says something
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An entry's skill over the tasks of a suite. mean is NaN, with a `reason`, unless it is told on every task.
+
+    rank: range of ranks among the entries with a mean, or None. middle: interquartile mean of the tasks' means, from
+    eight tasks on. out_lo, out_hi: what the mean becomes when one task is left out, at the least and the most.
+    by_seed: mean skill over the tasks, one number a seed that all tasks have. rows: by task, None where not planned.
+    """
+
+    entry: str
+    tasks: int
+    rows: tuple[Row | None, ...]
+    reason: str = ""
+    mean: float = math.nan
+    lo: float = math.nan
+    hi: float = math.nan
+    middle: float = math.nan
+    out_lo: float = math.nan
+    out_hi: float = math.nan
+    by_seed: tuple[float, ...] = ()
+    rank: tuple[int, int] | None = None
+    provisional: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The standings of one suite, group and set of slots, best first, those without a mean last."""
+
+    suite: str
+    group: Group
+    slots: tuple[str, ...]
+    tables: tuple[Table, ...]
+    standings: tuple[Standing, ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(table.task for table in self.tables)
+
+
+def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
+    """rows: the entry's row on each task, None where it was not planned."""
+    present = [row for row in rows if row is not None]
+    if len(present) < len(rows):
+        return Standing(entry, len(present), tuple(rows), f"on {len(present)} of {len(rows)} tasks")
+    reason = next((row.reason for row in present if row.reason), "")
+    if not reason and any(math.isnan(row.skill) for row in present):
+        reason = "skill not told on every task"
+    if reason:
+        return Standing(entry, len(present), tuple(rows), reason)
+    skills = np.full((len(present), max(len(row.skills) for row in present)), math.nan)
+    for line, row in zip(skills, present, strict=True):
+        line[: len(row.skills)] = row.skills
+    mean, lo, hi = statistics.aggregate(skills)
+    if any("failed" in row.states for row in present):  # a failure is no draw of the noise that an interval assumes
+        lo = hi = math.nan
+    means = np.nanmean(skills, axis=1)
+    middle = statistics.interquartile_mean(means) if len(means) >= MANY_TASKS else math.nan
+    without = (means.sum() - means) / (len(means) - 1) if len(means) > 1 else np.array([math.nan])
+    by_seed = skills[:, : min(len(row.skills) for row in present)].mean(axis=0)
+    return Standing(
+        entry, len(present), tuple(rows), "", mean, lo, hi, middle, float(without.min()), float(without.max()),
+        tuple(map(float, by_seed)),
+    )  # fmt: skip
+
+
+def _ranked(standings: Sequence[Standing]) -> list[Standing]:
+    """With rank ranges: paired tests on the mean skill by seed, which all entries of the plan share."""
+    told = [one for one in standings if not one.reason]
+    seeds = min((len(one.by_seed) for one in told), default=0)
+    if seeds < statistics.MIN_SEEDS:
+        return list(standings)
+    values = np.array([one.by_seed[:seeds] for one in told])
+    failed = [any(row is not None and "failed" in row.states for row in one.rows) for one in told]
+    ranks = dict(zip((one.entry for one in told), statistics.rank_ranges(values, "max", failed), strict=True))
+    return [
+        Standing(**{**vars(one), "rank": ranks.get(one.entry), "provisional": seeds < PROVISIONAL}) for one in standings
+    ]
+
+
+def summarise(tables: Sequence[Table]) -> list[Summary]:
+    """Mean skill over tasks, by suite, group and slots.
+
+    Entries that are ranked on every task of their kind have one. Of a suite with several tasks, a kind that is on one
+    task only has nothing to be aggregated, and is left to that task's table.
+    """
+    summaries = []
+    for suite in dict.fromkeys(table.suite for table in tables):
+        own = [table for table in tables if table.suite == suite]
+        kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
+        for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
+            rows = [(t, {r.entry: r for r in t.group(group) if r.slots == slots}) for t in own]
+            held = [(table, found) for table, found in rows if found]
+            if len(held) < min(2, len(own)):
+                continue
+            names = dict.fromkeys(name for _, found in held for name in found)
+            standings = _ranked([_standing(name, [found.get(name) for _, found in held]) for name in names])
+            standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
+            summaries.append(Summary(suite, group, slots, tuple(table for table, _ in held), tuple(standings)))
+    return summaries

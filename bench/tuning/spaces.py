@@ -1,0 +1,119 @@
+"""Search spaces: an entry's `search` becomes the settings of its trials.
+
+    search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
+    search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
+
+`lattice` walks bounds evenly, `random` draws from them, `given` takes lists only. All are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+from bench.contract import BenchError
+from bench.planning import config
+from bench.records import identity
+
+Setting = dict[str, Any]
+
+
+def _bounds(path: str, space: Any) -> tuple[float, float]:
+    low, high = space
+    if not 0 < low < high:
+        raise BenchError(f"search of {path}: bounds {low}, {high} must satisfy 0 < low < high")
+    return float(low), float(high)
+
+
+def _picked(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
+    """`trials` settings. One path: a log grid between its bounds, or its given values. Several: bounds are walked
+    together on shifted grids, so that each path sees `trials` different values (a rank-1 lattice).
+
+    Raises BenchError for bounds that are no two positive numbers, or fewer given values than trials.
+    """
+    settings: list[Setting] = [{} for _ in range(trials)]
+    for number, (path, space) in enumerate(sorted(search.items())):
+        if isinstance(space, Mapping):
+            values = list(space["values"])
+            if len(values) < trials:
+                raise BenchError(f"search of {path}: {len(values)} values for {trials} trials; give as many, or bounds")
+            picks = [values[round(i * (len(values) - 1) / max(1, trials - 1))] for i in range(trials)]
+        else:
+            low, high = _bounds(path, space)
+            ratio = math.log(high / low) / max(1, trials - 1)
+            picks = [_picked(low * math.exp(i * ratio)) for i in range(trials)]
+        stride = 1 if number == 0 else next(s for s in range(2 * number, 99) if math.gcd(s, trials) == 1)
+        for i, setting in enumerate(settings):
+            setting[path] = picks[(i * stride) % trials]
+    return settings
+
+
+def _generator(task: str, entry: str) -> random.Random:
+    """The same draws for a task and an entry everywhere; `random()` alone is the same in every Python."""
+    return random.Random(int(identity.blake(f"{task} {entry}")[:16], 16))
+
+
+def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
+    """`trials` different settings: log-uniform between bounds, uniform over given values.
+
+    The first k of n are the draws of k trials, so that more trials later add to those already run.
+    Raises BenchError for bounds that are no two positive numbers, or lists with fewer combinations than trials.
+    """
+    lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
+    if len(lists) == len(search) and math.prod(lists) < trials:
+        raise BenchError(
+            f"search of {', '.join(sorted(search))}: {math.prod(lists)} combinations of given values for {trials} trials; "
+            "list more, or give bounds"
+        )
+    rng = _generator(task, entry)
+    settings: list[Setting] = []
+    while len(settings) < trials:
+        setting: Setting = {}
+        for path, space in sorted(search.items()):
+            u = rng.random()
+            if isinstance(space, Mapping):
+                values = list(space["values"])
+                setting[path] = values[int(u * len(values))]
+            else:
+                low, high = _bounds(path, space)
+                setting[path] = _picked(low * (high / low) ** u)
+        if setting not in settings:
+            settings.append(setting)
+    return settings
+
+
+def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
+    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw.
+
+    Raises BenchError if a path has bounds instead of a list, or the lists have fewer combinations than trials.
+    """
+    for path, space in search.items():
+        if not isinstance(space, Mapping):
+            raise BenchError(f"search of {path}: --space given wants a list, such as {path}: {{values: [0.01, 0.1]}}")
+    paths = sorted(search)
+    combinations = [dict(zip(paths, one, strict=True)) for one in product(*(search[p]["values"] for p in paths))]
+    if len(combinations) < trials:
+        raise BenchError(
+            f"search of {', '.join(paths)}: {len(combinations)} combinations of given values for {trials} trials; "
+            f"list more, or ask for --trials {len(combinations)} of every entry"
+        )
+    rng = _generator(task, entry)
+    chosen = sorted(range(len(combinations)), key=[rng.random() for _ in combinations].__getitem__)[:trials]
+    return [combinations[i] for i in sorted(chosen)]
+
+
+def settings_of(space: str, task: str, entry: str, trials: int) -> list[Setting]:
+    """The trials of an entry on a task; none if it has nothing to search."""
+    search = config.entry(entry).search
+    if not search:
+        return []
+    if space == "lattice":
+        return grid(search, trials)
+    return (drawn if space == "random" else given)(search, trials, task, entry)

@@ -1,0 +1,108 @@
+"""Golden digests: what a task's data and first steps look like, so that a change without a version bump is noticed.
+
+For each task at `smoke`, seed 0, default parts: a fingerprint of every tensor of the problem, the initial loss, and the
+loss after three steps. Compared with a tolerance, since the last bits differ between processors.
+
+    python -m bench.upkeep.golden            # compare
+    python -m bench.upkeep.golden --write    # after raising the task's version, write the new ones
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from bench.contract import Entry, Seeds, Unavailable
+from bench.data import cache_dir
+from bench.planning import config
+
+FOLDER = config.PROJECT / "tests" / "golden"
+TOLERANCE = 1e-4
+
+
+def _tensors(node: Any, path: str = "") -> dict[str, Any]:
+    import torch
+
+    if isinstance(node, torch.Tensor):
+        return {path: node}
+    if isinstance(node, Mapping):
+        items = [(str(key), value) for key, value in sorted(node.items())]
+    elif isinstance(node, (list, tuple)):
+        items = [(str(i), value) for i, value in enumerate(node)]
+    else:
+        return {}
+    return {name: found for key, value in items for name, found in _tensors(value, f"{path}/{key}").items()}
+
+
+def _fingerprint(tensor: Any) -> dict[str, Any]:
+    """Shape, type, and two sums that see every element and its place."""
+    import torch
+
+    flat = tensor.detach().reshape(-1)
+    flat = (torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat).to(torch.float64)
+    weights = torch.cos(torch.arange(flat.numel(), dtype=torch.float64) * 0.7)
+    return {
+        "shape": list(tensor.shape),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "norm": float(flat.norm()),
+        "projection": float(flat @ weights),
+    }
+
+
+def golden(name: str) -> dict[str, Any]:
+    """The digests of one task. Raises Unavailable if its data are absent."""
+    from bench.execute import Job, call
+
+    spec = config.task_spec(name)
+    params = config.parameters(spec, "smoke", {})
+    task = spec.cls(spec.cls.Params(**params))
+    problem = task.problem(task.prepare(cache_dir()), Seeds(0, name))
+    tensors = {**_tensors(problem.public, "public"), **_tensors(problem.hidden, "hidden")}
+    parts = config.resolve_parts(spec, Entry("default", {}), {})
+    outcome = call(Job(spec.target, params, parts, 0, str(cache_dir())))
+    losses = outcome["curves"].get("loss", [[], []])[1]
+    return {
+        "version": spec.cls.version,
+        "data": {path: _fingerprint(tensor) for path, tensor in sorted(tensors.items())},
+        "initial_loss": losses[0] if losses else None,
+        "loss_after_three_steps": losses[3] if len(losses) > 3 else None,
+    }
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two digests differ by more than the tolerance."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted({*old, *new})
+        return [line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))]
+    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (old, new))
+    same = math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE) if numbers else old == new
+    return [] if same else [f"{path}: {old} became {new}"]
+
+
+def main() -> int:
+    """Compare or write every task's digests."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    write, bad = parser.parse_args().write, 0
+    for name in config.names("task"):
+        path = FOLDER / f"{name.replace('/', '.')}.json"
+        try:
+            now = golden(name)
+        except Unavailable as error:
+            print(f"{name}: {error}")
+            continue
+        lines = differences(json.loads(path.read_text()) if path.is_file() else {}, now)
+        print(f"{name}: {'as before' if not lines else chr(10).join(lines)}")
+        if lines and write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(now, indent=1) + "\n")
+        bad += bool(lines) and not write
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The command line: every verb's parser, and what becomes of an error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bench.board import citation, datasheet
+from bench.contract import BenchError
+from bench.verbs import data, papers, reading, submission, sweeps, verb
+
+
+def do_new(options: argparse.Namespace) -> int:
+    """A working entry from a template: `bench new entry my_idea --kind optimizer`."""
+    from bench.submissions import new
+
+    for line in new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author):
+        print(line)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for family in (reading, sweeps, papers, submission, citation, datasheet, data):
+        family.add_parser(verbs)
+    new = verb(verbs, "new", do_new, (), sweeps=False)
+    new.add_argument("what", choices=["entry"])
+    new.add_argument("name")
+    new.add_argument("--kind", choices=["optimizer", "model", "procedure"], default="optimizer")
+    new.add_argument("--doc", help="what is new about it, in one line")
+    new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exit code 0: all ok; 1: a cell or check failed; 2: usage; 130: interrupted."""
+    from bench.running.pool import python_path
+
+    sys.path[:] = python_path()
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and "=" in given[0] or "-m" in given or "--multirun" in given:
+        from bench.verbs.hydra_door import run_with_hydra
+
+        run_with_hydra()
+    # options and overrides may be mixed; argparse wants the overrides together
+    overrides = [word for word in given[1:] if "=" in word and not word.startswith("-")]
+    parser = _parser()
+    options, left = parser.parse_known_args([word for word in given if word not in overrides] + overrides)
+    if left and (not hasattr(options, "words") or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:  # bare words on both sides of an option
+        options.words += left
+    try:
+        sys.exit(options.do(options))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
