@@ -2,7 +2,7 @@
 
 A cell has two sides. The *scorer* owns the problem with its hidden targets, measures and scores. The *entry's side*
 sees the public part, trains, and is asked to predict. `call` puts both into one process (for debugging); the pool puts
-them into two, and only `bench.wire` frames cross. An outcome is a plain dictionary; the plan's side makes a record of it.
+them into two, and only `bench.wire` frames cross. The plan's side makes a record of the outcome.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from bench import wire
 from bench.contract import BenchError, Diverged, Exhausted, Problem, Seeds, Solution, Task, Unavailable
+from bench.outcome import Costs, Outcome
 from bench.parts import build, locate
 
 ENTRY_AXES = ("init", "order", "noise")
@@ -220,45 +221,39 @@ class Scorer:
                 self.reached[metric.name] = step
         return scores, bool(targets) and len(self.reached) == len(targets)
 
-    def finish(self, report: Mapping[str, Any], predict: Callable[..., Any] | None) -> dict[str, Any]:
+    def finish(self, report: Mapping[str, Any], predict: Callable[..., Any] | None) -> Outcome:
         """The outcome: status, metrics, censored, curves, costs as the entry's side reported them."""
         self.counts = dict(report.get("counts", {}))
         for name, (steps, values) in report.get("curves", {}).items():
             self.curves.setdefault(name, (list(map(int, steps)), list(values)))
-        outcome: dict[str, Any] = {
-            "status": report["status"],
-            "reason": report.get("reason", ""),
-            "traceback": report.get("traceback", ""),
-            "metrics": {},
-            "censored": [],
-            "costs": {"cpu": report.get("cpu", {}), **self.counts},
-            "origin": self.problem.origin,
-        }
-        metrics: dict[str, float] = {}
-        if report["status"] == "ok":
-            solution = Solution(predict, dict(report.get("tensors", {})))
-            try:
-                scored = self.task.score(self.problem, solution, self)
-            except Exception as error:  # a malformed answer is the entry's failure, with a row
-                outcome |= {"status": "failed", "reason": f"scoring: {type(error).__name__}: {error}"}
-                outcome["traceback"] = traceback.format_exc(limit=-8)
-                scored = {}
-            bad = [name for name, value in scored.items() if value is not None and not math.isfinite(value)]
-            if bad:
-                outcome |= {"status": "diverged", "reason": f"not finite: {', '.join(bad)}"}
-            metrics = {name: float(v) for name, v in scored.items() if v is not None and math.isfinite(v)}
-            for metric in self.task.metrics:
-                if metric.target is not None and outcome["status"] == "ok":
-                    metrics[metric.name] = float(self.reached.get(metric.name, self.task.budget.limit))
-                    if metric.name not in self.reached:
-                        outcome["censored"].append(metric.name)
+        outcome = Outcome(
+            status=report["status"],
+            reason=report.get("reason", ""),
+            traceback=report.get("traceback", ""),
+            costs=Costs(cpu=dict(report.get("cpu", {})), counts=self.counts),
+            origin=self.problem.origin,
+        )
+        if outcome.status == "ok":
+            self._score(outcome, Solution(predict, dict(report.get("tensors", {}))))
         for metric in self.task.metrics:
-            steps, values = self.curve(metric.name)
+            _, values = self.curve(metric.name)
             if metric.diverged == "first" and values and math.isfinite(values[0]):
-                metrics[f"initial_{metric.name}"] = values[0]
-        outcome["metrics"] = metrics
-        outcome["curves"] = {name: [list(s), list(v)] for name, (s, v) in self.curves.items()}
+                outcome.metrics[f"initial_{metric.name}"] = values[0]
+        outcome.curves = {name: ([float(s) for s in steps], values) for name, (steps, values) in self.curves.items()}
         return outcome
+
+    def _score(self, outcome: Outcome, solution: Solution) -> None:
+        """Fill in the final metrics and the dates of targets, or why there are none."""
+        try:
+            outcome.settle(self.task.score(self.problem, solution, self))
+        except Exception as error:  # a malformed answer is the entry's failure, with a row
+            outcome.status, outcome.reason = "failed", f"scoring: {type(error).__name__}: {error}"
+            outcome.traceback = traceback.format_exc(limit=-8)
+        for metric in self.task.metrics:
+            if metric.target is not None and outcome.status == "ok":
+                outcome.metrics[metric.name] = float(self.reached.get(metric.name, self.task.budget.limit))
+                if metric.name not in self.reached:
+                    outcome.censored.append(metric.name)
 
 
 def open_problem(job: Job) -> tuple[Task, Problem]:
@@ -267,28 +262,14 @@ def open_problem(job: Job) -> tuple[Task, Problem]:
     return task, task.problem(task.prepare(Path(job.cache)), Seeds(job.seed, task.name))
 
 
-def failure(status: str, reason: str, trace: str = "") -> dict[str, Any]:
-    """An outcome without measurements."""
-    return {
-        "status": status,
-        "reason": reason,
-        "traceback": trace,
-        "metrics": {},
-        "censored": [],
-        "costs": {"cpu": {}},
-        "origin": "",
-        "curves": {},
-    }
-
-
-def opened(job: Job) -> tuple[Scorer | None, dict[str, Any]]:
+def opened(job: Job) -> Scorer | Outcome:
     """A scorer with the problem, or the outcome that says why there is none."""
     try:
-        return Scorer(*open_problem(job)), {}
+        return Scorer(*open_problem(job))
     except Unavailable as error:
-        return None, failure("unavailable", str(error))
+        return Outcome.failure("unavailable", str(error))
     except Exception as error:  # the task's own fault still ends in a record
-        return None, failure("failed", f"problem: {type(error).__name__}: {error}", traceback.format_exc(limit=-12))
+        return Outcome.failure("failed", f"problem: {type(error).__name__}: {error}", traceback.format_exc(limit=-12))
 
 
 class _Direct:
@@ -316,16 +297,18 @@ def crossing(predict: Callable[..., Any], log: RunLog | None = None) -> Callable
     return served
 
 
-def call(job: Job) -> dict[str, Any]:
+def call(job: Job) -> Outcome:
     """Run a cell in this process (debugging, and the contract suite's second opinion)."""
     start_cpu, start = time.process_time(), time.monotonic()
-    scorer, outcome = opened(job)
-    if scorer is not None:
+    scorer = opened(job)
+    if isinstance(scorer, Outcome):
+        outcome = scorer
+    else:
         public = wire.roundtrip(dict(scorer.problem.public))
         seeds = Seeds(job.seed, scorer.task.name, ENTRY_AXES)
         report, solution, log = run_entry(job, public, _Direct(scorer), seeds)
         crossed = wire.roundtrip(report_of(report, solution, log))
         outcome = scorer.finish(crossed, crossing(solution.predict, log) if solution.predict else None)
-        outcome["costs"]["cpu"] = dict(log.cpu) if log else {}
-    outcome["costs"] |= {"cpu_total": time.process_time() - start_cpu, "wall": time.monotonic() - start}
+        outcome.costs.cpu = dict(log.cpu) if log else {}
+    outcome.costs.cpu_total, outcome.costs.wall = time.process_time() - start_cpu, time.monotonic() - start
     return outcome

@@ -49,7 +49,7 @@ def _sweep(folder: Path, *words: str) -> tuple[float, float, dict[str, Any]]:
 def _own_work(folder: Path) -> float:
     """CPU seconds that the cells of a store booked for themselves."""
     records = [json.loads(path.read_text()) for path in (folder / "results" / "local").glob("*/*.json")]
-    return sum(sum(record["costs"]["cpu"].values()) for record in records)
+    return sum(sum(record.costs.cpu.values()) for record in records)
 
 
 def cell_cost(transport: str) -> float:

@@ -118,18 +118,18 @@ class Citation:
 def cite(tables: Sequence[Table], command: str) -> Citation:
     """The citation of tables: their tasks' papers, then their entries', in order of the tables."""
     from bench.planning import config
-    from bench.records.provenance import provenance
+    from bench.records.provenance import here
 
     found: list[Paper] = []
     for one in tables:
         found += papers(config.task_spec(one.task).cls.paper, one.task)
     for name in dict.fromkeys(part for one in tables for row in one.rows for part in row.entry.split("+")):
         found += papers(str(config.load("entry", name).get("paper") or ""), name)
-    origin = provenance()
+    origin = here()
     return Citation(
         version=__version__,
-        commit=origin["commit"] or "",
-        dirty=bool(origin["dirty"]),
+        commit=origin.commit or "",
+        dirty=bool(origin.dirty),
         digest=digest(tables),
         records=len({key for one in tables for row in one.rows for key in row.keys}),
         missing=sum(row.missing for one in tables for row in one.rows),

@@ -12,16 +12,17 @@ import yaml
 from bench.board import drawn
 from bench.board.model import Built, Known
 from bench.board.site import Content
-from bench.checking import speedrun, verify
+from bench.checking import speedrun
 from bench.claims import claim, verdicts
 from bench.claims import report as claims_shown
 from bench.figures import gallery
 from bench.planning import config, plan
 from bench.planning.plan import Plan
+from bench.records import standing
 from bench.records.identity import canonical_json
 from bench.records.ledger import thin
 from bench.records.store import Store
-from bench.tables import join
+from bench.tables import join, trial_words
 from bench.tuning import trials as tuning
 
 FIRST = "core"
@@ -67,8 +68,8 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         suites=[(name, _doc(name), own) for name, own in suites],
         curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         known=Known(
-            verify.standing(store),
-            {name: number for name in names if (number := tuning.declared(name)) is not None},
+            standing.standing(store),
+            {name: number for name in names if (number := trial_words.declared(name)) is not None},
             {pair: one.cpu_seconds for pair, one in tried.items() if not math.isnan(one.cpu_seconds)},
             {
                 (task, one.preset, name): (one.objective, one.best_of, one.sensitivity)

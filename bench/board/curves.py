@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from bench.records.ledger import thin
+from bench.records.record import Record
 from bench.tables.join import Joined
 
-Record = Mapping[str, Any]
 POINTS = 60
 
 
@@ -50,10 +50,10 @@ def of_table(
             for record in records or ():
                 if record is None:
                     continue
-                at = record["params"].get(axis) if axis else None
+                at = record.params.get(axis) if axis else None
                 for name, (xs, ys) in read(record).items():
                     if len(xs):
-                        run = (np.asarray(xs, float), np.asarray(ys, float), record["status"] == "ok")
+                        run = (np.asarray(xs, float), np.asarray(ys, float), record.status == "ok")
                         groups.setdefault((order[row.entry], name, at), []).append(run)
     names, ats = (list(dict.fromkeys(key[i] for key in groups)) for i in (1, 2))
     xs_known: dict[tuple[float, ...], int] = {}

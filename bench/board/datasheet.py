@@ -121,7 +121,7 @@ def do_datasheet(options: argparse.Namespace) -> int:
     One Markdown page a task: source and licence of the data, intended use, known limits, error of the reference, sizes by
     preset, metrics, version. With --out a file a task is written.
     """
-    from bench.records.store import write_atomically
+    from bench.records.files import write_atomically
 
     names = [options.task] if options.task else sorted(config.names("task"))
     if options.format == "json":

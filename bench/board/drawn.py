@@ -15,7 +15,7 @@ from bench.tables.join import Joined
 def draw(figure: Figure, rows: Sequence[Joined], task: Task, store: Store) -> str:
     """The figure as SVG from the first seed's curves, or every seed's points; empty without records."""
     good = [
-        (j.entry, [r for cell in j.cells.values() for r in cell if r is not None and r["status"] == "ok"]) for j in rows
+        (j.entry, [r for cell in j.cells.values() for r in cell if r is not None and r.status == "ok"]) for j in rows
     ]
     good = [(entry, records) for entry, records in good if records]
     if not good:
@@ -30,12 +30,10 @@ def draw(figure: Figure, rows: Sequence[Joined], task: Task, store: Store) -> st
         return drawing.horizon({e: _series(c[name]) for e, c in curves.items() if name in c})
     if figure.kind == "sensitivity":
         axis = task.derived[0].axis
-        points = {e: _means([(r["params"][axis], r["metrics"].get(name, math.nan)) for r in rs]) for e, rs in good}
+        points = {e: _means([(r.params[axis], r.metrics.get(name, math.nan)) for r in rs]) for e, rs in good}
         return drawing.sensitivity(points)
-    cost = {
-        e: [sum(r["costs"]["cpu"].get(p, 0.0) for p in ("setup", "train", "predict")) for r in rs] for e, rs in good
-    }
-    return drawing.ladder({e: (cost[e], [r["metrics"].get(name, math.nan) for r in rs]) for e, rs in good})
+    cost = {e: [sum(r.costs.cpu.get(p, 0.0) for p in ("setup", "train", "predict")) for r in rs] for e, rs in good}
+    return drawing.ladder({e: (cost[e], [r.metrics.get(name, math.nan) for r in rs]) for e, rs in good})
 
 
 def _series(points: Any) -> tuple[list[float], list[float]]:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.board import comparing
-from bench.checking import speedrun, verify
 from bench.contract import Task
+from bench.records import standing
 from bench.records.identity import SHOWN
+from bench.records.record import Record
+from bench.records.standing import Verification
 from bench.tables import printers
 from bench.tables.join import Joined
 from bench.tables.standings import Summary, summarise
@@ -50,7 +52,7 @@ class Known:
     its expected best of 1, 2, … trials, share of the tried space within 5 % of the best).
     """
 
-    verified: Mapping[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    verified: Mapping[tuple[str, str, str], Verification] = field(default_factory=dict)
     declared: Mapping[str, int] = field(default_factory=dict)
     tuning_cpu: Mapping[tuple[str, str], float] = field(default_factory=dict)
     tuned: Mapping[tuple[str, str, str], tuple[str, Sequence[float], float]] = field(default_factory=dict)
@@ -66,10 +68,10 @@ class Built:
     rows: Sequence[Joined]
 
     @property
-    def records(self) -> list[Mapping[str, Any]]:
+    def records(self) -> list[Record]:
         """Every record of the table, once."""
         found = (r for row in self.rows for cell in row.cells.values() for r in cell or () if r is not None)
-        return list({record["key"]: record for record in found}.values())
+        return list({record.key: record for record in found}.values())
 
 
 def short(value: float | None, digits: int = 4) -> float | None:
@@ -84,9 +86,9 @@ def _several(values: Iterable[float | None], digits: int = 4) -> list[float | No
     return [short(value, digits) for value in values]
 
 
-def badges(row: Row, older: int, known: Mapping[str, Any] | None) -> list[str]:
+def badges(row: Row, older: int, known: Verification | None) -> list[str]:
     """verified, disputed or claimed, then untuned and older code where they apply."""
-    return [verify.badge(known, row.published), *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
+    return [standing.badge(known, row.published), *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
 
 
 def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, Any]:
@@ -140,8 +142,8 @@ def _tuned(table: Table, known: Known) -> list[Any] | None:
 
 def _cpu_entry(joined: Joined) -> float | None:
     """Mean over the cells that ended well."""
-    records = (r for cell in joined.cells.values() for r in cell or () if r is not None and r["status"] == "ok")
-    spent = [speedrun.cpu_entry(record) for record in records]
+    records = (r for cell in joined.cells.values() for r in cell or () if r is not None and r.status == "ok")
+    spent = [record.costs.own for record in records]
     return sum(spent) / len(spent) if spent else None
 
 
@@ -152,13 +154,13 @@ def _command(table: Table) -> str:
 
 def _spent(built: Sequence[Built], known: Known) -> dict[str, Any]:
     """When the newest record was made, and core-seconds of all records, failures and tuning included where known."""
-    found = {record["key"]: record for one in built for record in one.records}
-    ended = max((str(r.get("provenance", {}).get("ended", "")) for r in found.values()), default="")
-    cpu = sum(record["costs"].get("cpu_total") or 0.0 for record in found.values())
+    found = {record.key: record for one in built for record in one.records}
+    ended = max((r.provenance.ended for r in found.values()), default="")
+    cpu = sum(record.costs.cpu_total for record in found.values())
     pairs = {(one.table.task, row.entry) for one in built for row in one.table.rows}
     tuning = sum(known.tuning_cpu.get(pair, 0.0) for pair in pairs)
     tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
-    failed = sum(r["status"] not in ("ok", "unavailable") for r in found.values())
+    failed = sum(r.status not in ("ok", "unavailable") for r in found.values())
     return {"ended": ended, "records": len(found), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed,
             "untold": len(tuned - set(known.tuning_cpu))}  # fmt: skip
 

@@ -26,9 +26,9 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
     # the line above the tables names the records' revision, so a later edit of the code need not change this section
     found = [replace(t, notes=tuple(note for note in t.notes if join.OLDER not in note)) for t in found]
     records = list(ledger.published())
-    commits = sorted({str(r["provenance"].get("commit"))[:SHOWN] for r in records})
-    cpu = sum(r["costs"].get("cpu_total", 0.0) for r in records)
-    machines = sorted({r["provenance"]["cpu"] for r in records})
+    commits = sorted({str(r.provenance.commit)[:SHOWN] for r in records})
+    cpu = sum(r.costs.cpu_total for r in records)
+    machines = sorted({r.provenance.cpu for r in records})
     told = f"{len(records)} records, {cpu:.0f} CPU s on {', '.join(machines)}, made at {', '.join(commits)}."
     return "\n\n".join([told, *(printers.markdown(table, core=True).strip() for table in found)])
 

@@ -9,19 +9,20 @@ from typing import Any
 
 from bench.checking import oddities
 from bench.contract import BenchError
+from bench.outcome import plain
 from bench.planning import config
 from bench.planning.plan import axis_of
+from bench.records.record import Record
 
-Record = Mapping[str, Any]
 LEFT_OUT = ("components", "curves")  # digests, which `bench why` compares, and points, which are in the task's chunk
 
 
 def command(record: Record) -> str:
     """The command line that runs the record's cell again, quoted: names are foreign."""
-    words = [f"{name}={record[name]}" for name in ("task", "entry", "seed", "preset")]
-    usual, axis = _usual(record["task"], record["preset"])
+    words = [f"{name}={getattr(record, name)}" for name in ("task", "entry", "seed", "preset")]
+    usual, axis = _usual(record.task, record.preset)
     if usual is not None:
-        apart = [f"task.{n}={v}" for n, v in sorted(record["params"].items()) if n == axis or usual.get(n) != v]
+        apart = [f"task.{n}={v}" for n, v in sorted(record.params.items()) if n == axis or usual.get(n) != v]
         words += [*apart, *_entry_words(record, bool(apart))]
     return shlex.join(["bench", "run", *words, "reuse=none"])
 
@@ -29,13 +30,13 @@ def command(record: Record) -> str:
 def _entry_words(record: Record, set_apart: bool) -> list[str]:
     """What makes the entry's configuration that of the record. set_apart: parameters are set, where tuned values do not
     apply."""
-    tuned, plain = _parts(record["task"], record["entry"], record["preset"])
+    tuned, plain = _parts(record.task, record.entry, record.preset)
     now = plain if set_apart else tuned
-    if now is None or now == record["config"]:
+    if now is None or now == record.config:
         return []
-    if plain == record["config"]:
+    if plain == record.config:
         return ["tuned=false"]
-    changed = [(path, mine) for path, mine, _ in difference(record["config"], now) if mine is not None]
+    changed = [(path, mine) for path, mine, _ in difference(record.config, now) if mine is not None]
     return [f"entry.{path}={value}" for path, value in changed if not path.endswith("_target_")]
 
 
@@ -66,7 +67,9 @@ def _usual(task: str, preset: str) -> tuple[dict[str, Any] | None, str]:
 
 def detail(record: Record) -> dict[str, Any]:
     """All of a record but its code digests and curves, and what a reader should look at twice."""
-    return {name: value for name, value in record.items() if name not in LEFT_OUT} | {"look": oddities.of(record)}
+    return {name: value for name, value in plain(record).items() if name not in LEFT_OUT} | {
+        "look": oddities.of(record)
+    }
 
 
 def leaves(node: Any, path: str = "") -> dict[str, Any]:

@@ -23,6 +23,8 @@ import bench
 from bench.board import curves, model, record_page
 from bench.board.model import Built, Known
 from bench.checking import speedrun
+from bench.outcome import plain
+from bench.records.record import Record
 
 HERE = Path(__file__).parent
 SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
@@ -43,14 +45,14 @@ class Content:
     """
 
     suites: Sequence[tuple[str, str, Sequence[Built]]]
-    curves: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    curves: Callable[[Record], Mapping[str, Any]]
     known: Known = field(default_factory=Known)
     entries: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
     baselines: frozenset[str] = frozenset()
     drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     own_figures: Callable[[Built], Sequence[Mapping[str, Any]]] = lambda built: ()
     claims: Sequence[Mapping[str, Any]] = ()
-    behind: Sequence[Mapping[str, Any]] = ()
+    behind: Sequence[Record] = ()
     speedruns: Sequence[Mapping[str, Any]] = ()
     submit: str = ""
 
@@ -150,7 +152,7 @@ def _entries(folder: _Folder, content: Content, tables: Sequence[Built]) -> list
     found = []
     for place, name in enumerate(sorted(where)):
         about, tuning = content.entries.get(name, ({}, {}))
-        marks = [{"task": task, "preset": preset, **mark} for (task, preset, entry), mark in content.known.verified.items()
+        marks = [plain(mark) for (_, _, entry), mark in content.known.verified.items()
                  if entry == name]  # fmt: skip
         folder.put(f"entry-{place}", {"entry": name, "about": about, "tuning": tuning, "verified": marks})
         found.append([name, str(about.get("doc") or "").split("\n")[0], where[name]])
@@ -159,15 +161,15 @@ def _entries(folder: _Folder, content: Content, tables: Sequence[Built]) -> list
 
 def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
     """Writes all records, in chunks by the first digits of their keys; returns how many digits."""
-    found: dict[str, tuple[Mapping[str, Any], Any]] = {}
+    found: dict[str, tuple[Record, Any]] = {}
     for place, one in enumerate(tables):
         configs = {row.entry: _config(row) for row in one.rows}
         own = {name: parts for name, parts in configs.items() if name in content.baselines}
         for row in one.rows:
             near = record_page.nearest(row.entry, configs[row.entry], own)
             for cell in row.cells.values():
-                found |= {r["key"]: (r, [place, near]) for r in cell or () if r is not None and r["key"] not in found}
-    found |= {r["key"]: (r, (None, None)) for r in content.behind if r["key"] not in found}
+                found |= {r.key: (r, [place, near]) for r in cell or () if r is not None and r.key not in found}
+    found |= {r.key: (r, (None, None)) for r in content.behind if r.key not in found}
     digits = next(n for n in range(1, 9) if len(found) <= BUCKET * 16**n)
     buckets: dict[str, list[str]] = {}
     for key in found:
@@ -178,8 +180,8 @@ def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
         for key in sorted(keys):
             record, (place, near) = found[key]
             shown = record_page.detail(record) | {"table": place, "near": near, "again": record_page.command(record)}
-            shown["provenance"] = {k: v for k, v in record.get("provenance", {}).items() if k != "packages"}
-            shown["packages"] = record.get("provenance", {}).get("packages", {})
+            shown["provenance"] = {k: v for k, v in plain(record.provenance).items() if k != "packages"}
+            shown["packages"] = record.provenance.packages
             for name in ("config", "params", "limits", "near", "packages"):
                 shown[name] = shared.setdefault(_json(shown.get(name)), len(shared))
             lines.append(shown)
@@ -189,7 +191,7 @@ def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
 
 def _config(row: Any) -> Mapping[str, Any]:
     """The configuration of a row, from its first record; all its cells share it."""
-    return next((r["config"] for cell in row.cells.values() for r in cell or () if r is not None), {})
+    return next((r.config for cell in row.cells.values() for r in cell or () if r is not None), {})
 
 
 def _page() -> str:

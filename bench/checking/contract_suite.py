@@ -5,15 +5,15 @@ Everything runs over the pipe, so that an entry is judged from outside its own p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from bench.contract import Task
 from bench.data import cache_dir
 from bench.execute import Job
+from bench.outcome import Outcome
 from bench.planning import config
 from bench.planning.plan import axis_of
+from bench.records.record import Record
 from bench.running.pool import Pool
 
 
@@ -28,24 +28,24 @@ def smoke_job(task: str, entry: str, seed: int = 0, seconds: float = 60.0) -> Jo
     return Job(spec.target, params, parts, seed, str(cache_dir()), seconds=seconds)
 
 
-def scores(task: type[Task], outcome: Mapping[str, Any]) -> dict[str, float]:
+def scores(task: type[Task], outcome: Outcome) -> dict[str, float]:
     """An outcome's metrics without those of probes."""
     probes = {m.name for m in task.metrics if m.source == "probe"}
-    return {name: value for name, value in outcome["metrics"].items() if name not in probes}
+    return {name: value for name, value in outcome.metrics.items() if name not in probes}
 
 
-def metrics_wrong(task: type[Task], outcome: Mapping[str, Any]) -> list[str]:
+def metrics_wrong(task: type[Task], outcome: Outcome | Record) -> list[str]:
     """What is wrong with the names of an outcome's metrics, or of a record's."""
     wrong = []
     known = {m.name for m in task.metrics} | {f"initial_{m.name}" for m in task.metrics}
-    if strange := sorted(set(outcome["metrics"]) - known):
+    if strange := sorted(set(outcome.metrics) - known):
         wrong.append(f"metrics the task does not declare: {', '.join(strange)}")
-    if outcome["status"] == "ok" and axis_of(task) is None and task.rank not in outcome["metrics"]:
+    if outcome.status == "ok" and axis_of(task) is None and task.rank not in outcome.metrics:
         wrong.append(f"{task.rank}, which ranks, is undefined")
     return wrong
 
 
-def check(pool: Pool, task: str, entry: str) -> tuple[dict[str, Any], list[str]]:
+def check(pool: Pool, task: str, entry: str) -> tuple[Outcome, list[str]]:
     """(the smoke cell's outcome, what it breaks of the contract): runs it, runs it again, and runs it without probes.
 
     The same seed gives the same metrics; a probe changes no score; every metric is one the task declares; the one that
@@ -55,12 +55,12 @@ def check(pool: Pool, task: str, entry: str) -> tuple[dict[str, Any], list[str]]
     jobs = [("first", "cell", job), ("again", "cell", job), ("quiet", "cell", replace(job, probes=False))]
     found = {name: outcome for name, outcome, _ in pool.run(jobs)}
     first, again, quiet = found["first"], found["again"], found["quiet"]
-    if first["status"] == "unavailable":
+    if first.status == "unavailable":
         return first, []
-    if first["status"] not in ("ok", "diverged"):
-        return first, [f"{task}: {first['status']} at smoke: {first.get('reason') or 'no reason given'}"]
+    if first.status not in ("ok", "diverged"):
+        return first, [f"{task}: {first.status} at smoke: {first.reason or 'no reason given'}"]
     wrong = [f"{task}: {what}" for what in metrics_wrong(cls, first)]
-    if (first["metrics"], first["censored"]) != (again["metrics"], again["censored"]):
+    if (first.metrics, first.censored) != (again.metrics, again.censored):
         wrong.append(f"{task}: the same seed gave other numbers; draw only from `seeds` and torch's seeded generator")
     if scores(cls, first) != scores(cls, quiet):
         wrong.append(f"{task}: scores change when probes are off; an entry must not depend on them")

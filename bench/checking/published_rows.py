@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.planning import config, plan
+from bench.planning.seeds import TUNING_FROM
 from bench.records import identity
+from bench.records.cell import Cell
+from bench.records.record import Record
 from bench.records.store import Store
 from bench.tables.statistics import MIN_SEEDS
-from bench.tuning.search import FIRST_SEED
-
-Record = Mapping[str, Any]
 
 
 @dataclass
@@ -35,10 +35,18 @@ class Claim:
 def digest_of(row: plan.Row) -> str:
     """Of task, version, parameters, parts, data, code and packages of a row: all its results depend on but the seed."""
     cells = next(iter(row.planned.values()))
-    return identity.blake(identity.canonical_json([{**cell.components, "seed": None} for cell in cells]))
+    return identity.blake(identity.canonical_json([_told(cell) for cell in cells]))
 
 
-def claims(store: Store, name: str, request: config.Request, seeds_below: int = FIRST_SEED) -> list[Claim]:
+def _told(cell: Cell) -> dict[str, Any]:
+    found = cell.components
+    return {
+        "task": cell.task, "version": cell.version, "params": dict(cell.params), "parts": dict(cell.parts),
+        "data": found.data, "code": found.code, "distributions": found.distributions,
+    }  # fmt: skip
+
+
+def claims(store: Store, name: str, request: config.Request, seeds_below: int = TUNING_FROM) -> list[Claim]:
     """The rows of entry `name` that the store has records of, at the request's preset, tasks and current versions.
 
     A record counts if its configuration is the one the entry resolves to now; others are variants, not the entry.
@@ -46,9 +54,9 @@ def claims(store: Store, name: str, request: config.Request, seeds_below: int = 
     groups: dict[tuple[str, str], dict[str, Record]] = {}
     # published ones come first: what is published is what is claimed, where it differs
     for record in store.of_entry(name, str(request.settings.preset)):
-        if record["seed"] < seeds_below and (not request.tasks or record["task"] in request.tasks):
+        if record.seed < seeds_below and (not request.tasks or record.task in request.tasks):
             params = _shared_params(record)
-            groups.setdefault((record["task"], identity.canonical_json(params)), {}).setdefault(record["key"], record)
+            groups.setdefault((record.task, identity.canonical_json(params)), {}).setdefault(record.key, record)
     planner = plan.Planner(Store(Path(str(request.settings.results))), request.settings)  # `store` is only read
     found = []
     for (task, shared), records in sorted(groups.items()):
@@ -61,9 +69,9 @@ def claims(store: Store, name: str, request: config.Request, seeds_below: int = 
 
 def _shared_params(record: Record) -> dict[str, Any]:
     """The record's parameters without a derived metric's axis."""
-    params = dict(record["params"])
-    if record["task"] in config.names("task"):
-        derived = plan.axis_of(config.task_spec(record["task"]).cls)
+    params = dict(record.params)
+    if record.task in config.names("task"):
+        derived = plan.axis_of(config.task_spec(record.task).cls)
         if derived is not None:
             params.pop(derived.axis, None)
     return params
@@ -80,7 +88,7 @@ def _claim(
     given = {n: v for n, v in params.items() if usual.get(n) != v}
     if not set(params) <= set(usual):
         return None  # of a version with other parameters
-    row = planner.row(task, name, sorted({r["seed"] for r in records}), given, {})
+    row = planner.row(task, name, sorted({r.seed for r in records}), given, {})
     kept: dict[int, list[Record]] = {}
     for seed, cells in row.planned.items():
         group = [_of(cell, records) for cell in cells]
@@ -90,7 +98,7 @@ def _claim(
         return None
     row.planned = {seed: cells for seed, cells in row.planned.items() if seed in kept}
     claim = Claim(row, kept, digest_of(row))
-    versions = {r["version"] for group in kept.values() for r in group}
+    versions = {r.version for group in kept.values() for r in group}
     if versions != {spec.cls.version}:
         claim.why_not = f"version: the records are of {task}@{max(versions)}, here is {spec.cls.version}"
     elif len(kept) < MIN_SEEDS:
@@ -98,17 +106,13 @@ def _claim(
     return claim
 
 
-def _of(cell: plan.Cell, records: Iterable[Record]) -> Record | None:
+def _of(cell: Cell, records: Iterable[Record]) -> Record | None:
     """The record of a cell's parameters, configuration and seed; of the newest version, the first where several are."""
     like = [
         r for r in records
-        if r["seed"] == cell.seed and dict(r["params"]) == dict(cell.params) and r["config"] == _plain(cell.parts)
+        if r.seed == cell.seed and dict(r.params) == dict(cell.params) and r.config == dict(cell.parts)
     ]  # fmt: skip
-    return max(like, key=lambda r: r["version"], default=None)
-
-
-def _plain(node: Any) -> Any:
-    return json.loads(json.dumps(node))
+    return max(like, key=lambda r: r.version, default=None)
 
 
 def reseeded(planner: plan.Planner, row: plan.Row, seeds: Sequence[int]) -> plan.Row:

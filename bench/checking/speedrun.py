@@ -17,13 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.checking.published_rows import Record, digest_of
-from bench.checking.verify import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
+from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
+from bench.checking.published_rows import digest_of
 from bench.contract import BenchError, Metric, Task
 from bench.planning import config, plan
+from bench.planning.seeds import TUNING_FROM
 from bench.records import identity
-from bench.records.store import Store, write_atomically
-from bench.tuning.search import FIRST_SEED
+from bench.records.files import write_atomically
+from bench.records.record import Record
+from bench.records.store import Store
 
 By = Literal["steps", "cpu"]
 CPU_ENTRY = (
@@ -79,31 +81,30 @@ def target_metric(task: type[Task]) -> Metric | None:
 
 def cpu_entry(record: Record) -> float:
     """CPU seconds that an entry is ranked by, as `CPU_ENTRY` says: work beside its clock is its own as well."""
-    costs = record["costs"]
-    return float(costs["cpu_entry"] if "cpu_entry" in costs else sum(costs["cpu"].values()))
+    return record.costs.own
 
 
 def cpu_of(record: Record) -> float | None:
     """CPU seconds of the entry times the machine's score; None on a machine without one."""
-    score = record["provenance"].get("calibration")
+    score = record.provenance.calibration
     return None if score is None else cpu_entry(record) * float(score)
 
 
 def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["published", "fresh"]) -> Run | None:
     """The run of one entry's records, one a seed; None unless there are three and all reach the target."""
-    reached = all(r["status"] == "ok" and metric.name not in r["censored"] for r in records)
-    if len({r["seed"] for r in records}) < FEWEST or not reached:
+    reached = all(r.status == "ok" and metric.name not in r.censored for r in records)
+    if len({r.seed for r in records}) < FEWEST or not reached:
         return None
-    steps = {int(r["seed"]): float(r["metrics"][metric.name]) for r in records}
-    cpus = {int(r["seed"]): cpu_of(r) for r in records}
+    steps = {int(r.seed): float(r.metrics[metric.name]) for r in records}
+    cpus = {int(r.seed): cpu_of(r) for r in records}
     timed = {seed: value for seed, value in cpus.items() if value is not None}
     whole = len(timed) == len(cpus)
     if by == "cpu" and not whole:
         return None
-    dates = [str(r["provenance"].get("started", "")) for r in records]
+    dates = [str(r.provenance.started) for r in records]
     return Run(
-        records[0]["entry"], records[0]["config"], steps if by == "steps" else timed, sum(steps.values()) / len(steps),
-        sum(timed.values()) / len(timed) if whole else None, max(dates), tuple(r["key"] for r in records), how,
+        records[0].entry, records[0].config, steps if by == "steps" else timed, sum(steps.values()) / len(steps),
+        sum(timed.values()) / len(timed) if whole else None, max(dates), tuple(r.key for r in records), how,
     )  # fmt: skip
 
 
@@ -176,11 +177,11 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
             metrics[name] = metric
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in store.published(metrics):
-        if record["preset"] == preset:
-            spec = config.task_spec(record["task"])
+        if record.preset == preset:
+            spec = config.task_spec(record.task)
             usual = config.parameters(spec, preset, {})
-            if record["version"] == spec.cls.version and record["params"] == usual:
-                group = (record["task"], record["entry"], identity.canonical_json(record["config"]))
+            if record.version == spec.cls.version and record.params == usual:
+                group = (record.task, record.entry, identity.canonical_json(record.config))
                 groups.setdefault(group, []).append(record)
     found = []
     for name, metric in metrics.items():
@@ -258,9 +259,9 @@ def propose(
     own = [
         r
         for r in store.of_entry(name, preset)
-        if (r["task"], r["entry"], r["preset"], r["config"], r["params"]) == same and r["seed"] < FIRST_SEED
+        if (r.task, r.entry, r.preset, r.config, r.params) == same and r.seed < TUNING_FROM
     ]
-    known = run_of(list({r["seed"]: r for r in own}.values()), metric, by, "published")
+    known = run_of(list({r.seed: r for r in own}.values()), metric, by, "published")
     wants = needed(known, standing) if known and standing else None
     count = count or max(USUAL, wants or 0)
     if count < FEWEST:

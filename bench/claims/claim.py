@@ -21,8 +21,8 @@ from typing import Any, Literal, get_args
 
 from bench.contract import BenchError
 from bench.planning import config
+from bench.records.record import Record
 
-Record = Mapping[str, Any]
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 Bound = Literal["above", "below", "between"]
@@ -31,7 +31,6 @@ NEEDED = ("paper", "arxiv", "statement", "settings", "measure", "unit", "thresho
 BOUNDS = get_args(Bound)
 OPTIONAL = (*BOUNDS, "scale", "exact", "note")
 FIXING = ("settings", "measure", *BOUNDS, "scale", "exact")  # what has to stand before data are seen
-CELLS = ("task", "entry", "seed", "preset", "tuned")  # the words that say which cells a setting has
 ARXIV = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?")
 
 
@@ -141,8 +140,8 @@ def _settings(source: Path, found: Any) -> tuple[Setting, ...]:
         if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
             raise BenchError(f"{source}: {one!r}; {form}")
         for word in words:
-            if word.split("=")[0].split(".")[0] not in CELLS:
-                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(CELLS)}")
+            if word.split("=")[0].split(".")[0] not in config.CELL_WORDS:
+                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(config.CELL_WORDS)}")
         if one["name"] in {setting.name for setting in settings}:
             raise BenchError(f"{source}: two settings are named {one['name']!r}")
         settings.append(Setting(str(one["name"]), tuple(words)))
@@ -225,18 +224,3 @@ def select(patterns: Iterable[str]) -> list[Claim]:
             raise config.unknown("claim", pattern, names, " (`bench claims` shows every one)")
         loaded.update({name: loaded.get(name) or load(name) for name in found})
     return list(loaded.values())
-
-
-def number(record: Record, metric: str, diverged: float | None = None) -> float:
-    """A record's metric, for measures; `diverged` stands in where training diverged.
-
-    BenchError, naming the cell and its status, if there is neither: what a failed cell would have given is not known.
-    """
-    found = record["metrics"].get(metric) if record["status"] == "ok" else None
-    if found is None and record["status"] == "diverged":
-        found = diverged
-    if found is None:
-        raise BenchError(
-            f"{record['task']} {record['entry']} seed {record['seed']} ({record['status']}) has no {metric}"
-        )
-    return float(found)

@@ -48,8 +48,8 @@ def _wanted(finding: Finding) -> str:
 
 def _summary(findings: Sequence[Finding]) -> str:
     words = Counter(finding.verdict for finding in findings)
-    records = {record["key"]: record for finding in findings for record in finding.records}
-    cost = sum(record["costs"].get("cpu_total", 0.0) for record in records.values())
+    records = {record.key: record for finding in findings for record in finding.records}
+    cost = sum(record.costs.cpu_total for record in records.values())
     counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
     return f"{len(findings)} claims: {counts or 'none'}; from {len(records)} records of {cost:.0f} CPU s"
 
@@ -122,7 +122,7 @@ def as_dict(finding: Finding) -> dict[str, Any]:
         "tried": dict(claim.tried),
         "note": claim.note,
         "cpu_seconds": round(finding.cpu_seconds, 3),
-        "keys": [record["key"] for record in finding.records],
+        "keys": [record.key for record in finding.records],
         "settings": [
             {
                 "name": outcome.setting.name,
@@ -133,7 +133,7 @@ def as_dict(finding: Finding) -> dict[str, Any]:
                 "missing": outcome.missing,
                 "older": outcome.older,
                 "error": outcome.error,
-                "keys": [record["key"] for record in outcome.records],
+                "keys": [record.key for record in outcome.records],
             }
             for outcome in finding.outcomes
         ],

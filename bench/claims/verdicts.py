@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims import preregistration
-from bench.claims.claim import FIXING, Claim, Record, Setting, Verdict
+from bench.claims.claim import FIXING, Claim, Setting, Verdict
 from bench.contract import BenchError
 from bench.planning import config, plan
 from bench.planning.plan import Plan
+from bench.records.record import Record
 from bench.records.store import Store
 
 NAN = math.nan
-RUNNING = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # they change no cell
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Finding:
     @property
     def records(self) -> list[Record]:
         """Every record behind the claim, once."""
-        return list({record["key"]: record for outcome in self.outcomes for record in outcome.records}.values())
+        return list({record.key: record for outcome in self.outcomes for record in outcome.records}.values())
 
     @property
     def cpu_seconds(self) -> float:
         """What those cells cost."""
-        return sum(record["costs"].get("cpu_total", 0.0) for record in self.records)
+        return sum(record.costs.cpu_total for record in self.records)
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
@@ -102,8 +102,8 @@ def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Seque
     A setting counts once all its cells are there: whoever stops at a seed of choice also chooses the verdict.
     """
     cells = [record for entries in seeds.values() for records in entries.values() for record in records]
-    there = [record for record in cells if record is not None and record["status"] != "unavailable"]
-    kept = tuple({record["key"]: record for record in there}.values())
+    there = [record for record in cells if record is not None and record.status != "unavailable"]
+    kept = tuple({record.key: record for record in there}.values())
     if len(there) < len(cells):
         return Outcome(setting, "not tested", missing=len(cells) - len(there), records=kept)
     values: dict[int, float] = {}
@@ -136,8 +136,8 @@ class Survey:
         self.claims = claims
         self.words = ["reuse=ledger", *words]
         for word in self.words:
-            if word.split("=")[0].split(".")[0] not in RUNNING:
-                raise BenchError(f"{word}: a claim's cells are its own; here may be set {', '.join(RUNNING)}")
+            if word.split("=")[0].split(".")[0] not in config.RUN_WORDS:
+                raise BenchError(f"{word}: a claim's cells are its own; here may be set {', '.join(config.RUN_WORDS)}")
         self.settings = config.parse(self.words).settings
         self.store = Store(Path(str(self.settings.results)))
         self.plans: dict[tuple[str, ...], Plan] = {}
@@ -193,6 +193,6 @@ def threshold(claim: Claim, outcomes: Iterable[Outcome]) -> str:
     if claim.threshold == "after":
         return "after"
     records = [record for outcome in outcomes for record in outcome.records]
-    made = {(r.get("provenance", {}).get("commit"), r.get("provenance", {}).get("started", "")) for r in records}
+    made = {(r.provenance.commit, r.provenance.started) for r in records}
     told = preregistration.check(claim.source, FIXING, made)
     return {"before": "before", "after": "after (declared before)"}.get(told, f"before ({told})")

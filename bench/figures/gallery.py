@@ -14,17 +14,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.claims.claim import CELLS
-from bench.claims.verdicts import RUNNING
 from bench.contract import BenchError, Task
 from bench.figures import points
 from bench.figures.points import ROOTS, Rows
+from bench.outcome import FAILED
 from bench.parts import locate
 from bench.planning import config, plan
 from bench.planning.plan import Plan
 from bench.records.store import Store
 from bench.tables.join import join
-from bench.tables.seed_values import FAILED
 
 NEEDED = ("title", "caption", "plan", "x", "y")
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -140,8 +138,8 @@ def _plans(source: Path, found: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
             raise BenchError(f"{source}: `plan: {found!r}`; {PLAN}")
         for word in words:
-            if word.split("=")[0].split(".")[0] not in CELLS:
-                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(CELLS)}")
+            if word.split("=")[0].split(".")[0] not in config.CELL_WORDS:
+                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(config.CELL_WORDS)}")
     if not given:
         raise BenchError(f"{source}: `plan` is empty; {PLAN}")
     return {str(label): tuple(words) for label, words in given.items()}
@@ -215,8 +213,8 @@ class Gallery:
         self.figures = figures
         self.words = ["reuse=ledger", *words]
         for word in self.words:
-            if word.split("=")[0].split(".")[0] not in RUNNING:
-                raise BenchError(f"{word}: a figure's cells are its own; here may be set {', '.join(RUNNING)}")
+            if word.split("=")[0].split(".")[0] not in config.RUN_WORDS:
+                raise BenchError(f"{word}: a figure's cells are its own; here may be set {', '.join(config.RUN_WORDS)}")
         self.settings = config.parse(self.words).settings
         self.store = Store(Path(str(self.settings.results)))
         self.plans: dict[tuple[str, ...], Plan] = {}
@@ -306,7 +304,7 @@ def _check_path(cls: type[Task], task: str, field: str, path: str) -> None:
 def drawn(figure: FigureSpec, rows: Mapping[str, Rows], store: Store) -> Drawing:
     """The figure from its plans' rows with their records. Not drawn while a cell has none, or its data are not here."""
     everything = [r for found in rows.values() for _, row in found for records in row.cells.values() for r in records]
-    missing = sum(record is None or record["status"] == "unavailable" for record in everything)
+    missing = sum(record is None or record.status == "unavailable" for record in everything)
     if missing:
         return Drawing(figure.id, figure.title, figure.caption, cells=len(everything), missing=missing)
     from bench.figures import drawing as board
@@ -317,7 +315,7 @@ def drawn(figure: FigureSpec, rows: Mapping[str, Rows], store: Store) -> Drawing
             known = lines.setdefault((series, name), {}).setdefault(seed, ([], []))
             known[0].extend(x)
             known[1].extend(y)
-    failed = sum(one["status"] in FAILED for one in {r["key"]: r for r in everything if r is not None}.values())
+    failed = sum(one.status in FAILED for one in {r.key: r for r in everything if r is not None}.values())
     svg = board.chart(
         {key: points.line(figure, seeds) for key, seeds in lines.items()},
         [(theory.label, theory) for theory in figure.theory],

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.contract import BenchError, Metric, Task
 from bench.planning import config
+from bench.records.record import Record
 from bench.records.store import Store
 from bench.tables.join import Joined
 from bench.tables.seed_values import Reader
@@ -18,24 +19,26 @@ from bench.tables.statistics import t_interval
 if TYPE_CHECKING:
     from bench.figures.gallery import FigureSpec
 
-Record = Mapping[str, Any]
 Seeds = Mapping[int, tuple[Sequence[float], Sequence[float]]]  # seed -> x and y of one line
 Piece = tuple[str, str, int, list[float], list[float]]  # series, name of what is on y, seed, x, y
 Rows = Sequence[tuple[type[Task], Joined]]
 
 ROOTS = ("params", "config", "costs", "metrics")  # parts of a record that a path may start with
+MEASURED = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb")  # costs beside what is counted
 
 
 def _at(record: Record, path: str) -> Any:
     """What stands at a path; a bare name is a parameter."""
     names = path.split(".")
-    node: Any = record if names[0] in ROOTS and len(names) > 1 else record["params"]
+    costs = {**{name: getattr(record.costs, name) for name in MEASURED}, **record.costs.counts}
+    whole = {"params": record.params, "config": record.config, "metrics": record.metrics, "costs": costs}
+    node: Any = whole if names[0] in ROOTS and len(names) > 1 else record.params
     for place, name in enumerate(names):
         if not isinstance(node, Mapping) or name not in node:
             there = ", ".join(sorted(map(str, node))) if isinstance(node, Mapping) else repr(node)
             where = ".".join(names[:place]) or "the record"
             raise BenchError(
-                f"`{path}`: {record['task']} {record['entry']} has no {name!r} in {where}; there is {there or 'nothing'}"
+                f"`{path}`: {record.task} {record.entry} has no {name!r} in {where}; there is {there or 'nothing'}"
             )
         node = node[name]
     return node
@@ -50,7 +53,7 @@ def _number(record: Record, path: str) -> Any:
 def _x(record: Record, figure: FigureSpec) -> float:
     value = _number(record, figure.x)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BenchError(f"`x: {figure.x}` is {value!r} in {record['task']} {record['entry']}; an axis needs numbers")
+        raise BenchError(f"`x: {figure.x}` is {value!r} in {record.task} {record.entry}; an axis needs numbers")
     if figure.x_scale == "log" and value <= 0:
         raise BenchError(f"`x: {figure.x}` is {value:g}, which has no place on a log axis; choose `x_scale: linear`")
     return float(value)
@@ -60,7 +63,7 @@ def _label(record: Record, figure: FigureSpec, plan_label: str) -> str:
     parts = []
     for path in figure.series:
         if path in ("entry", "plan"):
-            parts.append(record["entry"] if path == "entry" else plan_label)
+            parts.append(record.entry if path == "entry" else plan_label)
             continue
         value = _at(record, path)
         shown = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
@@ -102,7 +105,7 @@ def _measures(figure: FigureSpec, measure: Callable[..., float], plan_label: str
             for record in cell:
                 if record is not None:
                     place = (_label(record, figure, plan_label), _x(record, figure), seed)
-                    groups.setdefault(place, {}).setdefault(record["entry"], []).append(record)
+                    groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
     for (series, x, seed), given in groups.items():
         yield series, figure.y_label, seed, [x], [_measured(measure, given, seed)]
 
@@ -112,11 +115,11 @@ def _curves(figure: FigureSpec, record: Record, store: Store) -> Iterable[tuple[
     for name in figure.y:
         if name in curves:
             x, y = (list(map(float, axis)) for axis in curves[name])
-            if record["status"] != "ok" and x:
+            if record.status != "ok" and x:
                 x, y = [*x, x[-1] + 1], [*y, math.nan]  # it ends here, and its last value is not kept
             yield name, x, y
-        elif record["status"] == "ok":
-            raise config.unknown(f"curve of {record['task']} {record['entry']}", name, curves)
+        elif record.status == "ok":
+            raise config.unknown(f"curve of {record.task} {record.entry}", name, curves)
 
 
 def _measured(measure: Callable[..., float], given: Mapping[str, Sequence[Record]], seed: int) -> float:
@@ -130,14 +133,14 @@ def _measured(measure: Callable[..., float], given: Mapping[str, Sequence[Record
 def _value(cls: type[Task], record: Record, name: str) -> float:
     """A metric, or what stands at a path; NaN, which is not drawn, where there is nothing and nothing to count it as."""
     if name.split(".")[0] in ROOTS:
-        return float(_number(record, name)) if record["status"] == "ok" else math.nan
+        return float(_number(record, name)) if record.status == "ok" else math.nan
     metric: Metric = next(one for one in cls.metrics if one.name == name)
-    if record["status"] == "ok":
-        return float(record["metrics"].get(name, math.nan))
+    if record.status == "ok":
+        return float(record.metrics.get(name, math.nan))
     if metric.target is not None:
-        return float(cls(cls.Params(**record["params"])).budget.limit)
+        return float(cls(cls.Params(**record.params)).budget.limit)
     if metric.diverged == "first":
-        return float(record["metrics"].get(f"initial_{name}", math.nan))
+        return float(record.metrics.get(f"initial_{name}", math.nan))
     return math.nan if metric.diverged is None else float(metric.diverged)
 
 

@@ -27,6 +27,8 @@ from bench.contract import BenchError, Entry, Misfit, Task
 from bench.parts import locate, slot_list
 
 RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
+CELL_WORDS = ("task", "entry", "seed", "preset", "tuned")  # overrides that say which cells a plan has
+RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # and those that change no cell
 PROJECT = Path(__file__).resolve().parents[2]
 
 

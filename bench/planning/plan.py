@@ -12,42 +12,10 @@ from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
 from bench.planning import config
 from bench.records import identity
-from bench.records.index import row_of, same_of
-from bench.records.ledger import SETTLED, Published
+from bench.records.cell import Cell
+from bench.records.ledger import Published
+from bench.records.record import Components, Record
 from bench.records.store import Store
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The unit of work, of caching and of blame."""
-
-    task: str
-    version: int
-    target: str
-    preset: str
-    params: Mapping[str, Any]
-    entry: str
-    parts: Mapping[str, Any]
-    seed: int
-    absent: tuple[str, ...]  # packages or devices the entry needs that are not here
-    trials: int | None
-    key: str
-    components: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """For people; never an identity."""
-        return f"{self.task} {self.entry} seed {self.seed} [{self.key[: identity.SHOWN]}]"
-
-    @property
-    def same(self) -> int:
-        """What stays the same when code or data change: finds the stale record of this cell."""
-        return same_of(self.task, self.preset, self.entry, self.seed, dict(self.params))
-
-    @property
-    def like(self) -> int:
-        """What makes a published record stand for this cell on the board, if its data are the same."""
-        return row_of(self.task, self.version, dict(self.params), dict(self.parts), self.seed)
 
 
 @dataclass
@@ -135,15 +103,13 @@ class Planner:
         absent = absent_of(chosen.needs)
         for one in grid:
             files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
-            about = {"name": task, "version": spec.cls.version, "target": spec.target, "params": one}
-            common = identity.components(self.digests, about, parts, 0, files)
-            # the seed is the only component that differs: the rest is spelled once for all seeds
-            head, tail = identity.canonical_json({**common, "seed": "@seed@"}).split('"@seed@"')
+            found = identity.components(self.digests, spec.target, parts, files)
+            # the seed is the only part that differs: the rest is spelled once for all seeds
+            spell = identity.key_maker(task, spec.cls.version, one, parts, found)
             for seed in seeds:
-                digest = identity.blake(f"{head}{seed}{tail}")
                 cell = Cell(
-                    task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, digest,
-                    {**common, "seed": seed},
+                    task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, spell(seed),
+                    Components(**found),
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row
@@ -206,31 +172,29 @@ class State:
 
     word: str  # fresh, missing, stale, or the status of a record that is no result
     rerun: bool
-    record: Mapping[str, Any] | None = None
+    record: Record | None = None
 
 
-def state(cell: Cell, record: Mapping[str, Any] | None, settings: Any) -> State:
+def state(cell: Cell, record: Record | None, settings: Any) -> State:
     """Fresh, missing or failed, by this machine's record of the very key, and whether it is to run (again)."""
     if settings.reuse == "none" or record is None:
-        return State("missing" if record is None else record["status"], True, record)
-    status = record["status"]
-    if status in SETTLED:
+        return State("missing" if record is None else record.status, True, record)
+    if record.settled:
         return State("fresh", False, record)
-    limits = record.get("limits", {})
     again = {
-        "unavailable": list(record.get("absent", [])) != list(cell.absent),
-        "timeout": float(settings.limits.seconds) > limits.get("seconds", 0),
-        "oom": float(settings.limits.memory_mb) > limits.get("memory_mb", 0),
-        "crashed": record.get("attempt", 1) < 2,
+        "unavailable": record.absent != list(cell.absent),
+        "timeout": float(settings.limits.seconds) > record.limits.seconds,
+        "oom": float(settings.limits.memory_mb) > record.limits.memory_mb,
+        "crashed": record.attempt < 2,
         "failed": bool(settings.retry),
-    }[status]
-    return State(status, again, record)
+    }[record.status]
+    return State(record.status, again, record)
 
 
 def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False) -> dict[str, State]:
     """key -> State of every cell. Where `reuse=ledger`, published records of this code, or recertified for it, are results."""
     cells = list(plan.cells())
-    known: dict[str, Mapping[str, Any]] = {**store.latest(cell.key for cell in cells)}
+    known: dict[str, Record] = {**store.latest(cell.key for cell in cells)}
     if settings.reuse == "ledger":
         others = [cell for cell in cells if cell.key not in known]
         published = Published(store, others)

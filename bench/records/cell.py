@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bench.records.identity import SHOWN
-from bench.records.index import row_of, same_of
+from bench.records.identity import SHOWN, row_of, same_of
 from bench.records.record import Components
 
 

@@ -16,7 +16,7 @@ import os
 import re
 import site
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -262,29 +262,42 @@ def targets(node: Any) -> list[str]:
     return []
 
 
-def components(
-    digests: Digests, task: Mapping[str, Any], parts: Mapping[str, Any], seed: int, files: Mapping[str, Path]
-) -> dict[str, Any]:
-    """What a cell's result depends on, by name. task: {name, version, target, params}."""
+def components(digests: Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
+    """What a cell's result depends on beside its task, parameters, parts and seed, as fields of `record.Components`.
+
+    target: dotted path of the Task class. files: that the data come from.
+    """
     named = targets(parts)
-    roots = [*HARNESS, str(task["target"]), *named]
     return {
-        "task": task["name"],
-        "version": task["version"],
-        "params": dict(task["params"]),
-        "parts": dict(parts),
-        "seed": seed,
         "data": {name: digests.file(path) for name, path in sorted(files.items())},
-        "code": digests.closure(roots),
+        "code": digests.closure([*HARNESS, target, *named]),
         "distributions": sorted(
             {distribution(name.split(".")[0]) for name in named if not first_party(name.split(".")[0])}
         ),
     }
 
 
-def key_of(parts: Mapping[str, Any]) -> str:
-    """The key of a cell's components."""
-    return blake(canonical_json(parts))
+def key_maker(
+    task: str, version: int, params: Mapping[str, Any], parts: Mapping[str, Any], found: Mapping[str, Any]
+) -> Callable[[int], str]:
+    """seed -> key. found: as `components` gives it. All that a result depends on is spelled once; only the seed differs."""
+    whole = {"task": task, "version": version, "params": dict(params), "parts": dict(parts), "seed": "@seed@", **found}
+    head, tail = canonical_json(whole).split('"@seed@"')
+    return lambda seed: blake(f"{head}{seed}{tail}")
+
+
+def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
+    """What makes two published records the same row of a table, as 63 bits; equal bits are looked at again."""
+    return _short([task, version, params, config, seed])
+
+
+def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
+    """What stays the same of a cell when code, data or tuning change, as 63 bits."""
+    return _short([task, preset, entry, seed, params])
+
+
+def _short(value: Any) -> int:
+    return int(blake(canonical_json(value))[:16], 16) >> 1
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

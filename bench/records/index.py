@@ -15,7 +15,6 @@ SQLite rather than Parquet and DuckDB: opening and asking takes 0.015 s instead 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sqlite3
 import time
@@ -25,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records.identity import blake
+from bench.records.identity import row_of, same_of
+from bench.records.record import Record, decode
 
-SCHEMA = 1  # raised when the columns change: an older file is made anew
+SCHEMA = 2  # raised when the columns change: an older file is made anew
 WORTH = 500  # records to read; with fewer, writing the index costs more than it saves
 SETTLING = 1_000_000_000  # ns; what changed so shortly before it was read may change again within a tick of its clock
 AT_ONCE = 500  # values of one query; SQLite allows 999
@@ -47,23 +47,6 @@ COLUMNS = (
     "ended",
 )
 LOOKUPS = {"unit": "unit", "key": "key", "row": '"row"', "same": "same", "cost": "task, preset, entry, status, cpu"}
-
-Record = Mapping[str, Any]
-_spell = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # as key.canonical_json; made once
-
-
-def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
-    """What makes two published records the same row of a table, as 63 bits; equal bits are looked at again."""
-    return _short([task, version, params, config, seed])
-
-
-def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
-    """What stays the same of a cell when code, data or tuning change, as 63 bits."""
-    return _short([task, preset, entry, seed, params])
-
-
-def _short(value: Any) -> int:
-    return int(blake(_spell(value))[:16], 16) >> 1
 
 
 @dataclass(frozen=True)
@@ -94,13 +77,11 @@ class Changes:
 
 
 def _values(record: Record, unit: str, attempt: int, offset: int, length: int) -> tuple[Any, ...]:
-    task, entry, seed, params = record["task"], record["entry"], record["seed"], record["params"]
-    ended = str((record.get("provenance") or {}).get("ended", ""))
     return (
-        unit, record["key"], attempt, offset, length,
-        row_of(task, record["version"], params, record["config"], seed),
-        same_of(task, record["preset"], entry, seed, params),
-        task, record["preset"], entry, record["status"], record["costs"].get("cpu_total"), ended,
+        unit, record.key, attempt, offset, length,
+        row_of(record.task, record.version, record.params, record.config, record.seed),
+        same_of(record.task, record.preset, record.entry, record.seed, record.params),
+        record.task, record.preset, record.entry, record.status, record.costs.cpu_total, record.provenance.ended,
     )  # fmt: skip
 
 
@@ -115,12 +96,11 @@ class Index:
     """Queries over one store. read: a local file -> its record, or None once it has set a damaged one aside."""
 
     def __init__(
-        self, root: Path, ledger: Path, read: Callable[[Path], Record | None], parse: Callable[[str], Record],
-        reports: list[str],
+        self, root: Path, ledger: Path, read: Callable[[Path], Record | None], reports: list[str],
     ) -> None:  # fmt: skip
         self.path = root / ".cache" / "index.sqlite"
         self.local, self.ledger = root / "local", ledger
-        self._read, self._parse, self._reports = read, parse, reports
+        self._read, self._reports = read, reports
         self._db: sqlite3.Connection | None = None
         self._told: set[str] = set()
 
@@ -183,8 +163,8 @@ class Index:
         offset = 0
         for number, line in enumerate(content.splitlines(keepends=True), 1):
             try:
-                record = self._parse(line.decode())
-                yield _values(record, unit, int(record.get("attempt", 1)), offset, len(line))
+                record = decode(line)
+                yield _values(record, unit, record.attempt, offset, len(line))
             except ValueError as error:
                 db.execute("insert into bad values (?, ?, ?)", (unit, number, str(error)))
             offset += len(line)

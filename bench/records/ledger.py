@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from filelock import FileLock
 
 from bench.contract import BenchError
+from bench.records import certificates
+from bench.records.files import write_atomically
 from bench.records.identity import SHOWN, blake, canonical_json
-from bench.records.store import Store, write_atomically
+from bench.records.record import Components, Record, decode, encode
+from bench.records.store import Store
 
 if TYPE_CHECKING:
-    from bench.planning.plan import Cell
+    from bench.records.cell import Cell
 
-Record = Mapping[str, Any]
 POINTS = 60  # of a curve kept in the ledger
-SETTLED = ("ok", "diverged")
-COUNTS = ("steps", "samples", "evals", "parameters")
 
 
 def thin(points: Any, count: int = POINTS) -> list[list[float]]:
@@ -34,39 +34,29 @@ def thin(points: Any, count: int = POINTS) -> list[list[float]]:
     return [steps, [float(f"{value:.5g}") for value in values]]
 
 
-def comparable(record: Mapping[str, Any]) -> tuple[str, ...]:
+def comparable(record: Record) -> tuple[str, ...]:
     """What makes two published records the same row of the ledger: a newer one replaces the older."""
-    return (
-        json.dumps(record["params"], sort_keys=True),
-        json.dumps(record["config"], sort_keys=True),
-        str(record["seed"]),
-    )
+    return canonical_json(record.params), canonical_json(record.config), str(record.seed)
 
 
-def code_digest(components: Mapping[str, Any]) -> str:
+def file_of(ledger: Path, task: str, entry: str) -> Path:
+    """The ledger's file of an entry on a task."""
+    return ledger / task / f"{entry.replace('/', '_')}.jsonl"
+
+
+def code_digest(components: Components) -> str:
     """One digest of all the code that a cell's result depends on."""
-    return blake(canonical_json(components["code"]))
-
-
-def current(record: Mapping[str, Any], components: Mapping[str, Any]) -> bool:
-    """Whether a record is of the code in `components`, or was recertified for it (`bench.upkeep.recertify`)."""
-    if record["components"]["code"] == components["code"]:
-        return True
-    certified = record.get("recertified", {}).get("code", ())
-    return bool(certified) and code_digest(components) in certified
+    return blake(canonical_json(components.code))
 
 
 def differences(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
     """(what, old, new) wherever two results differ by a bit: status, metrics, what was censored, what was counted."""
-    found = [(name, old[name], new[name]) for name in ("status", "censored") if old[name] != new[name]]
-    for name in sorted({*old["metrics"], *new["metrics"]}):
-        a, b = old["metrics"].get(name), new["metrics"].get(name)
-        if a != b:
-            found.append((name, a, b))
-    for name in COUNTS:
-        a, b = old["costs"].get(name), new["costs"].get(name)
-        if a != b:
-            found.append((name, a, b))
+    found: list[tuple[str, Any, Any]] = []
+    for name in ("status", "censored"):
+        if getattr(old, name) != getattr(new, name):
+            found.append((name, getattr(old, name), getattr(new, name)))
+    for a, b in ((old.metrics, new.metrics), (old.costs.counts, new.costs.counts)):
+        found += [(name, a.get(name), b.get(name)) for name in sorted({*a, *b}) if a.get(name) != b.get(name)]
     return found
 
 
@@ -77,17 +67,24 @@ class Published:
         cells = list(cells)
         self.by_key = store.by_key(cell.key for cell in cells)
         self.by_row = store.like(cell.like for cell in cells if cell.key not in self.by_key)
+        self._standing = certificates.standing(certificates.read(store)) if self.by_row else {}
 
     def get(self, cell: Cell) -> tuple[Record | None, bool]:
         """(record, whether it is of older code). Data that are absent here cannot contradict a published record's."""
         if cell.key in self.by_key:
             return self.by_key[cell.key], False
-        here = cell.components["data"]
+        here = cell.components.data
         for record in self.by_row.get(cell.like, ()):
-            theirs = record["components"]["data"]
-            if here == theirs or (here and set(here.values()) == {"absent"}):
-                return record, not current(record, cell.components)
+            if here == record.components.data or (here and set(here.values()) == {"absent"}):
+                return record, not self.current(record, cell.components)
         return None, False
+
+    def current(self, record: Record, components: Components) -> bool:
+        """Whether a published record is of the code in `components`, or was certified for it."""
+        if record.components.code == components.code:
+            return True
+        certified = self._standing.get(record.key)
+        return bool(certified) and code_digest(components) in certified  # type: ignore[operator]
 
 
 def locked(store: Store) -> FileLock:
@@ -95,71 +92,59 @@ def locked(store: Store) -> FileLock:
     return FileLock(store.root / ".ledger.lock", timeout=60)
 
 
-def lines_of(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """(record, line) of a ledger file that is to be written anew. BenchError for a line that would be lost."""
-    if not path.is_file():
-        return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+def lines_of(path: Path) -> Iterator[Record]:
+    """The records of a ledger file that is to be written anew. BenchError for a line that would be lost."""
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
         try:
-            yield json.loads(line), line
+            yield decode(line)
         except ValueError as error:
             raise BenchError(
                 f"{path}:{number} cannot be read ({error}); mend or remove the line, then publish"
             ) from error
 
 
-def _disagree(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two records of one key, both results, tell different things."""
-    if old["status"] not in SETTLED or new["status"] not in SETTLED:
-        return False
-    return (old["status"], old["metrics"]) != (new["status"], dict(new["metrics"]))
+def _line(store: Store, record: Record, old: Record | None) -> Record | None:
+    """The record as it takes the place of `old` in the ledger; None, with a report, if the two are in conflict."""
+    both = old is not None and old.key == record.key and old.settled and record.settled
+    if old is not None and both and (old.status, old.metrics) != (record.status, record.metrics):
+        store.reports.append(
+            f"conflict: {record.key[:SHOWN]} ({record.label}) gave another result than its published record, which "
+            "stays; the board shows the conflict. Find out why one cell has two results; the new one can be published "
+            "once the old line is gone from the ledger"
+        )
+        return None
+    curves = {name: kept for name, points in store.curves(record).items() if (kept := thin(points))[0]}
+    return msgspec.structs.replace(record, curves=curves)
 
 
-def _line(store: Store, record: Mapping[str, Any], old: Mapping[str, Any] | None) -> str:
-    """The ledger line of a record that takes the place of `old`; empty, with a report, if the two are in conflict."""
-    more: dict[str, Any] = {
-        "curves": {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]}
-    }
-    if old is not None and old["key"] == record["key"]:
-        if _disagree(old, record):
-            store.reports.append(
-                f"conflict: {record['key'][:SHOWN]} ({record['task']} {record['entry']} seed {record['seed']}) gave another "
-                f"result than its published record, which stays; the board shows the conflict. Find out why one cell has two "
-                f"results; the new one can be published once the old line is gone from the ledger"
-            )
-            return ""
-        if "recertified" in old:
-            more["recertified"] = old["recertified"]
-    return json.dumps({**record, **more}, sort_keys=True, allow_nan=False)
-
-
-def publish(store: Store, records: Iterable[Mapping[str, Any]]) -> int:
+def publish(store: Store, records: Iterable[Record]) -> int:
     """Add `records` to the ledger, idempotently and under a lock; returns how many lines are new or changed.
 
     Lines of an older version of the task leave the file. A record that disagrees with the published one of the very key
     does not replace it: the same cell gave two results, which `store.reports` says and the board shows as a conflict.
     """
-    files: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    files: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
-        files[f"{record['task']}/{record['entry'].replace('/', '_')}.jsonl"].append(record)
+        files[file_of(store.ledger, record.task, record.entry)].append(record)
     changed = 0
     store.ledger.mkdir(parents=True, exist_ok=True)
     with locked(store):
-        for name, news in sorted(files.items()):
-            path = store.ledger / name
-            kept: dict[tuple[str, ...], str] = {}
-            version = max(record["version"] for record in news)
-            for old, line in lines_of(path):
-                if old["version"] == version:
-                    kept[comparable(old)] = line
-            before = dict(kept)
+        for path, news in sorted(files.items()):
+            version = max(record.version for record in news)
+            before = {comparable(old): old for old in lines_of(path) if old.version == version}
+            kept = dict(before)
             for record in news:
-                if record["version"] == version:
+                if record.version == version:
                     identity = comparable(record)
-                    line = _line(store, record, json.loads(before[identity]) if identity in before else None)
+                    line = _line(store, record, before.get(identity))
                     kept[identity] = line or before[identity]
-            changed += sum(before.get(identity) != line for identity, line in kept.items())
-            text = "".join(line + "\n" for _, line in sorted(kept.items()))
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                write_atomically(path, text.encode())
+            changed += sum(before.get(identity) != record for identity, record in kept.items())
+            write_lines(path, kept.values())
     return changed
+
+
+def write_lines(path: Path, records: Iterable[Record]) -> None:
+    """Write a file of one record a line, sorted by what makes rows comparable; an equal file is left alone."""
+    text = b"".join(encode(record) + b"\n" for record in sorted(records, key=comparable))
+    if not path.is_file() or path.read_bytes() != text:
+        write_atomically(path, text)

@@ -9,7 +9,8 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from bench.records.record import Provenance
 
 PACKAGES = ("sweepstakes", "torch", "numpy", "scipy", "h5py", "hydra-core", "pytorch_optimizer", "schedulefree")
 
@@ -34,7 +35,7 @@ def _cpu() -> str:
 
 
 @cache
-def provenance() -> dict[str, Any]:
+def here() -> Provenance:
     """What is the same for every cell of one command. No host name: records are published."""
     packages = {}
     for name in PACKAGES:
@@ -44,14 +45,14 @@ def provenance() -> dict[str, Any]:
             continue
     # what a sweep writes decides no result: a second suite that is published before the first is committed is no less clean
     status = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
-        "packages": packages,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "threads": 1,
-        "command": " ".join(["bench", *sys.argv[1:]]),
-    }
+    return Provenance(
+        commit=_git("rev-parse", "HEAD"),
+        dirty=None if status is None else bool(status),
+        packages=packages,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu(),
+        cores=os.cpu_count(),
+        threads=1,
+        command=" ".join(["bench", *sys.argv[1:]]),
+    )

@@ -14,6 +14,7 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.outcome import FAILED, SETTLED, Costs, Exhibit, Status
+from bench.records.identity import key_maker
 from bench.records.moves import moved
 
 FORMAT = 2
@@ -67,8 +68,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     """What one cell left behind.
 
     params: the task's, a file by its content. config: slot -> resolved part. trials: of the tuning that chose the
-    configuration; 0 where there is nothing to tune, None if it was not tuned. absent: what the entry needed and was not there. curves:
-    thinned, in the ledger only; a local record's lie in its .npz. exhibits: likewise described here, kept there.
+    configuration; 0 where there is nothing to tune, None if it was not tuned. absent: what the entry needed and was not there.
+    curves: thinned, in the ledger only; a local record's lie in its .npz. exhibits: what that file holds beside them.
     """
 
     format: int
@@ -152,14 +153,19 @@ def migrate(content: Any) -> Record:
     try:
         costs = dict(record["costs"])
         counts = {name: costs.pop(name) for name in [name for name in costs if name not in OLD_COSTS]}
-        components = {name: record.get("components", {}).get(name) or kind for name, kind in (("data", {}), ("code", {}))}
-        components["distributions"] = record.get("components", {}).get("distributions") or []
+        components = {n: v for n, v in record.get("components", {}).items() if n in ("data", "code", "distributions")}
         record |= {"format": FORMAT, "costs": {**costs, "counts": counts}, "components": components}
         record |= {"config": moved(record["config"]), "params": moved(record["params"])}
         record["provenance"] = {n: v for n, v in record.get("provenance", {}).items() if n != "rescored_from"}
         return msgspec.convert(record, Record)
     except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"its fields are not those of a record: {error}") from error
+
+
+def key_of(record: Record) -> str:
+    """The key that a record's own fields give."""
+    found = msgspec.structs.asdict(record.components)
+    return key_maker(record.task, record.version, record.params, record.config, found)(record.seed)
 
 
 def schema() -> dict[str, Any]:

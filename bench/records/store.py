@@ -15,47 +15,21 @@ import os
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bench.contract import BenchError
+from bench.records.files import write_atomically
+from bench.records.identity import row_of, same_of
+from bench.records.record import Record, decode, encode
 
 if TYPE_CHECKING:
     from bench.records.index import Index, Place
 
 LEASE_SECONDS = 120.0  # a lease whose holder has not touched it for so long is dead
-NEEDED = ("key", "task", "version", "params", "preset", "entry", "config", "seed", "status", "metrics", "costs")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, sync, rename. BenchError if the folder cannot take it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass
-        reason = error.strerror or str(error)
-        raise BenchError(
-            f"cannot write {path}: {reason}; free space or choose another folder with results=PATH"
-        ) from error
-
-
-def _parse(text: str | bytes) -> dict[str, Any]:
-    record = json.loads(text)
-    if not isinstance(record, dict) or any(name not in record for name in NEEDED):
-        raise ValueError("it lacks the fields of a record")
-    if not isinstance(record["key"], str) or not all(isinstance(record[name], dict) for name in ("metrics", "costs")):
-        raise ValueError("its fields are not those of a record")
-    return record
 
 
 class Store:
@@ -74,7 +48,7 @@ class Store:
         from bench.records.index import Index
 
         if self._index is None or self._index.ledger != self.ledger:
-            self._index = Index(self.root, self.ledger, self._read, _parse, self.reports)
+            self._index = Index(self.root, self.ledger, self._read, self.reports)
         return self._index
 
     def attempts(self, key: str) -> list[Path]:
@@ -82,7 +56,7 @@ class Store:
         found = (self.local / key[:2]).glob(f"{key}.*.json")
         return sorted(found, key=lambda path: int(path.suffixes[0][1:]) if path.suffixes[0][1:].isdigit() else 0)
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> Record | None:
         """The latest sound record of `key`, or None."""
         for path in reversed(self.attempts(key)):
             record = self._read(path)
@@ -90,12 +64,12 @@ class Store:
                 return record
         return None
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
+    def _read(self, path: Path) -> Record | None:
         try:
             with path.open("rb") as stream:
-                record = _parse(stream.read())
-            if not path.name.startswith(f"{record['key']}."):
-                raise ValueError(f"it holds the record of another key, {record['key']}")
+                record = decode(stream.read())
+            if not path.name.startswith(f"{record.key}."):
+                raise ValueError(f"it holds the record of another key, {record.key}")
             return record
         except FileNotFoundError:
             return None
@@ -112,30 +86,30 @@ class Store:
         except OSError as problem:
             self.reports.append(f"{path} is damaged ({error}) and could not be moved aside: {problem}")
 
-    def put(self, record: Mapping[str, Any], curves: bytes = b"") -> Path:
+    def put(self, record: Record, curves: bytes = b"") -> Path:
         """Store a record as the next attempt of its key. Its curves go first, so a record never lacks them."""
-        key = record["key"]
+        key = record.key
         taken = [int(path.suffixes[0][1:]) for path in self.attempts(key)]
         attempt = max(taken, default=0) + 1
         folder = self.local / key[:2]
         if curves:
             write_atomically(folder / f"{key}.{attempt}.npz", curves)
         path = folder / f"{key}.{attempt}.json"
-        text = json.dumps({**record, "attempt": attempt}, indent=1, sort_keys=True, allow_nan=False)
-        write_atomically(path, text.encode())
+        text = encode(msgspec.structs.replace(record, attempt=attempt))
+        write_atomically(path, msgspec.json.format(text, indent=1))
         return path
 
-    def curves(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def curves(self, record: Record) -> dict[str, Any]:
         """name -> array (2, n) of steps and values; those thinned into a ledger line otherwise; {} if none."""
         import numpy as np
 
-        path = self.local / record["key"][:2] / f"{record['key']}.{record.get('attempt', 1)}.npz"
+        path = self.local / record.key[:2] / f"{record.key}.{record.attempt}.npz"
         if path.is_file():
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        return {name: np.asarray(points) for name, points in record.get("curves", {}).items()}
+        return {name: np.asarray(points) for name, points in record.curves.items()}
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """The latest record of every key of this machine."""
         latest: dict[str, tuple[int, Path]] = {}
         for path in self.local.glob("??/*.json"):
@@ -147,55 +121,49 @@ class Store:
             if record is not None:
                 yield record
 
-    def published(self, tasks: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
+    def published(self, tasks: Iterable[str] | None = None) -> Iterator[Record]:
         """Every record of the ledger, or of `tasks`; a line that cannot be read is reported and skipped."""
         folders = [self.ledger] if tasks is None else [self.ledger / task for task in sorted(set(tasks))]
         for path in (found for folder in folders for found in sorted(folder.rglob("*.jsonl"))):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(path.read_bytes().splitlines(), 1):
                 try:
-                    yield _parse(line)
+                    yield decode(line)
                 except ValueError as error:
                     self.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
 
-    def latest(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def latest(self, keys: Iterable[str]) -> dict[str, Record]:
         """key -> this machine's latest sound record, of those `keys` that have one."""
         return self._newest(self.index.of_keys(keys))
 
-    def _newest(self, places: list[Place]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
+    def _newest(self, places: list[Place]) -> dict[str, Record]:
+        found: dict[str, Record] = {}
         for place in reversed(places):  # the last attempt of a key comes first
             if place.local and place.key not in found and (record := self._read(self._file(place))) is not None:
                 found[place.key] = record
         return found
 
-    def by_key(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def by_key(self, keys: Iterable[str]) -> dict[str, Record]:
         """key -> its published record, of those `keys` that have one."""
         wanted = list(keys)
-        return {record["key"]: record for record in self._lines(lambda: self.index.of_keys(wanted))}
+        return {record.key: record for record in self._lines(lambda: self.index.of_keys(wanted))}
 
-    def like(self, rows: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
-        """row (`bench.records.index.row_of`) -> the published records that may be it, whatever code and data they are of."""
-        from bench.records.index import row_of
-
+    def like(self, rows: Iterable[int]) -> dict[int, list[Record]]:
+        """row (`identity.row_of`) -> the published records that may be it, whatever code and data they are of."""
         wanted = set(rows)
-        found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        found: dict[int, list[Record]] = defaultdict(list)
         for record in self._lines(lambda: self.index.of_rows(wanted)):
-            parts = (record[name] for name in ("task", "version", "params", "config", "seed"))
-            found[row_of(*parts)].append(record)
+            found[row_of(record.task, record.version, record.params, record.config, record.seed)].append(record)
         return found
 
-    def older(self, cells: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """cell (`index.same_of`) -> this machine's record of it that ended last, whatever code and data it is of."""
-        from bench.records.index import same_of
-
+    def older(self, cells: Iterable[int]) -> dict[int, Record]:
+        """cell (`identity.same_of`) -> this machine's record of it that ended last, whatever code and data it is of."""
         found = {}
         for place in self.index.of_cells(cells):
             if place.local and (record := self._read(self._file(place))) is not None:
-                parts = (record[name] for name in ("task", "preset", "entry", "seed", "params"))
-                found[same_of(*parts)] = record
+                found[same_of(record.task, record.preset, record.entry, record.seed, record.params)] = record
         return found
 
-    def of_entry(self, entry: str, preset: str) -> Iterator[dict[str, Any]]:
+    def of_entry(self, entry: str, preset: str) -> Iterator[Record]:
         """An entry's records at a preset: the published ones, then this machine's latest of every key."""
         yield from self._lines(lambda: self.index.of_entry(entry, preset))
         yield from self._newest(self.index.of_entry(entry, preset)).values()
@@ -207,12 +175,12 @@ class Store:
     def _file(self, place: Place) -> Path:
         return self.root / place.unit / f"{place.key}.{place.attempt}.json"
 
-    def _lines(self, query: Callable[[], list[Place]], asked: list[Place] | None = None) -> list[dict[str, Any]]:
+    def _lines(self, query: Callable[[], list[Place]], asked: list[Place] | None = None) -> list[Record]:
         """The published records at the places that `query` finds; asked: its answer, where it is known.
 
         When a line is not where the index says, its file is read and the question asked again.
         """
-        found: list[dict[str, Any]] = []
+        found: list[Record] = []
         for _ in range(2):
             found, wrong, files = [], set(), defaultdict(list)
             for place in query() if asked is None else asked:
@@ -223,8 +191,8 @@ class Store:
                     with (self.ledger / unit).open("rb") as stream:
                         for place in places:
                             stream.seek(place.offset)
-                            record = _parse(stream.read(place.length))
-                            if record["key"] != place.key:
+                            record = decode(stream.read(place.length))
+                            if record.key != place.key:
                                 raise ValueError(f"another record than {place.key} is there")
                             found.append(record)
                 except (ValueError, OSError):
@@ -235,7 +203,7 @@ class Store:
             asked = None
         return found
 
-    def find(self, prefix: str) -> dict[str, Any]:
+    def find(self, prefix: str) -> Record:
         """The one record whose key starts with `prefix`, this machine's first. BenchError if none or several."""
         places = self.index.of_prefix(prefix)
         local = {place.key for place in places if place.local}

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from bench.contract import BenchError
 from bench.planning import config
-from bench.planning.plan import Cell
-from bench.records.provenance import provenance
-from bench.records.store import write_atomically
+from bench.records.cell import Cell
+from bench.records.files import write_atomically
+from bench.records.provenance import here
 
 NOMINAL = 0.25  # CPU seconds of one round on the nominal machine: a server core of 2021 at about 3 GHz
 ROUNDS = 4  # the fastest counts: whatever else a machine does only ever slows a round down
@@ -63,8 +63,8 @@ def score(cache: Path) -> float:
 
     Raises BenchError if the measuring process fails.
     """
-    about = provenance()
-    name = f"{VERSION}/{about['cpu']}/{about['python']}/{about['packages'].get('torch')}"
+    about = here()
+    name = f"{VERSION}/{about.cpu}/{about.python}/{about.packages.get('torch')}"
     path = cache / "calibration.json"
     try:
         known: dict[str, float] = json.loads(path.read_text())

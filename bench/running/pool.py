@@ -22,7 +22,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.data import cache_dir
+from bench.outcome import Outcome
 from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
@@ -111,7 +114,7 @@ class Pool:
         self,
         jobs: Iterable[tuple[Any, str, Any]],
         idle: Callable[[], None] = lambda: None,
-    ) -> Iterator[tuple[Any, dict[str, Any], bytes]]:
+    ) -> Iterator[tuple[Any, Outcome, bytes]]:
         """(name, kind, job)s in; (name, outcome, curves) out, as they end. `idle` is called a few times a second."""
         waiting = iter(jobs)
         exhausted = False
@@ -132,10 +135,14 @@ class Pool:
             for running in list(self.running.values()):
                 if now - running.started > running.seconds + GRACE:
                     self._kill(running)
-                    yield running.name, lost("timeout", f"it ran longer than limits.seconds={running.seconds:g}"), b""
+                    yield (
+                        running.name,
+                        Outcome.failure("timeout", f"it ran longer than limits.seconds={running.seconds:g}"),
+                        b"",
+                    )
             idle()
 
-    def _read(self, running: _Running) -> tuple[Any, dict[str, Any], bytes] | None:
+    def _read(self, running: _Running) -> tuple[Any, Outcome, bytes] | None:
         try:
             chunk = running.sock.recv(1 << 20)
         except BlockingIOError:
@@ -149,10 +156,14 @@ class Pool:
             frame = take_frame(running.buffer)
         if frame is not None:
             self._forget(running)
-            return running.name, frame[0], frame[1]
+            return running.name, msgspec.convert(frame[0]["outcome"], Outcome), frame[1]
         if not chunk:
             self._kill(running)
-            return running.name, lost("crashed", "the cell's own process died; see the machine's log for a killer"), b""
+            return (
+                running.name,
+                Outcome.failure("crashed", "the cell's own process died; see the machine's log for a killer"),
+                b"",
+            )
         return None
 
     def _forget(self, running: _Running) -> None:
@@ -171,8 +182,3 @@ class Pool:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGKILL)
         self._forget(running)
-
-
-def lost(status: str, reason: str) -> dict[str, Any]:
-    """An outcome for a cell whose own process could not tell."""
-    return {"status": status, "reason": reason, "traceback": "", "metrics": {}, "censored": [], "costs": {"cpu": {}}}

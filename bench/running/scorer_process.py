@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.contract import Unavailable
+from bench.outcome import SETTLED, Outcome, plain
 from bench.running import message_checks, sandbox
 from bench.running.entry_process import entry_process
 from bench.running.entry_watch import Ended, Guard, kill_descendants
@@ -64,7 +66,7 @@ def prepare_process(conn: socket.socket) -> None:
     _lead(conn)
     message = _read_job(conn)
     _redirect()
-    send_frame(conn, _prepare(execute.Job(**message["job"])))
+    _send(conn, _prepare(execute.Job(**message["job"])))
 
 
 def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
@@ -93,16 +95,19 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
         sandbox.remove(Path(private))
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_entry = children.ru_utime + children.ru_stime
-    outcome["costs"] |= {
-        "cpu_entry": cpu_entry,
-        "cpu_total": own.ru_utime + own.ru_stime + cpu_entry,
-        "wall": time.monotonic() - started,
-        "rss_mb": round(max(children.ru_maxrss, own.ru_maxrss) / 1024, 1),
-    }
-    if outcome["status"] not in ("ok", "diverged"):
-        outcome["output"] = _tail(sink)
-    head = {name: value for name, value in outcome.items() if name != "curves"}
-    send_frame(conn, head, npz(outcome.get("curves", {})))
+    costs = outcome.costs
+    costs.cpu_entry, costs.cpu_total = cpu_entry, own.ru_utime + own.ru_stime + cpu_entry
+    costs.wall = time.monotonic() - started
+    costs.rss_mb = round(max(children.ru_maxrss, own.ru_maxrss) / 1024, 1)
+    if outcome.status not in SETTLED:
+        outcome.output = _tail(sink)
+    _send(conn, outcome)
+
+
+def _send(conn: socket.socket, outcome: Outcome) -> None:
+    """The outcome to the parent: JSON, and the curves as the bytes of an .npz file."""
+    curves, outcome.curves = outcome.curves, {}
+    send_frame(conn, {"outcome": plain(outcome)}, npz(curves))
 
 
 def _lead(conn: socket.socket) -> None:
@@ -123,17 +128,14 @@ def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
     return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
-def _prepare(job: Any) -> dict[str, Any]:
-    from bench import execute
-    from bench.contract import Unavailable
-
+def _prepare(job: Any) -> Outcome:
     try:
         job.task().prepare(Path(job.cache))
     except Unavailable as error:
-        return execute.failure("unavailable", str(error))
+        return Outcome.failure("unavailable", str(error))
     except Exception as error:  # every cell of this task then says so in its own record
-        return execute.failure("failed", f"prepare: {type(error).__name__}: {error}")
-    return execute.failure("ok", "")
+        return Outcome.failure("failed", f"prepare: {type(error).__name__}: {error}")
+    return Outcome(status="ok")
 
 
 def npz(curves: dict[str, Any]) -> bytes:
@@ -150,11 +152,11 @@ def npz(curves: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) -> dict[str, Any]:
+def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) -> Outcome:
     """The outcome of a cell, whatever its entry does."""
-    scorer, outcome = execute.opened(job)
-    if scorer is None:
-        return outcome
+    scorer = execute.opened(job)
+    if isinstance(scorer, Outcome):
+        return scorer
     guard = Guard(sock, pid, time.monotonic() + job.seconds, job)
     try:
         guard.send(_start_of(scorer.task, job, private))
@@ -165,7 +167,7 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
             raise guard.ended
         guard.send(["close"])
         kind, *rest = guard.recv()
-        outcome["costs"]["cpu"] = message_checks.seconds(rest[0])
+        outcome.costs.cpu = message_checks.seconds(rest[0])
         guard.close()
     except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
@@ -173,7 +175,7 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
         reason = message_checks.text(f"{type(error).__name__}: {error}")
         outcome = scorer.finish({"status": "failed", "reason": reason}, None)
     sock.close()
-    outcome["costs"]["evaluations"] = guard.evaluations
+    outcome.costs.evaluations = guard.evaluations
     return outcome
 
 

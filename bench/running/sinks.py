@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 from bench.contract import BenchError
+from bench.records.record import Record
 from bench.records.store import Store
 
+TOLD = ("task", "preset", "entry", "seed", "params", "config", "key")
 
-def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
+
+def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
     """A function that sends a record as one run; mode is "offline" (files under ./wandb) or "online".
 
     Raises BenchError if the package is absent.
@@ -23,12 +25,12 @@ def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
         ) from error
     os.environ.setdefault("WANDB_SILENT", "true")
 
-    def send(record: dict[str, Any]) -> None:
+    def send(record: Record) -> None:
         run = wandb.init(
             project="sweepstakes",
-            name=f"{record['task']}/{record['entry']}/{record['seed']}",
-            group=f"{record['task']}@{record['version']}",
-            config={name: record[name] for name in ("task", "preset", "entry", "seed", "params", "config", "key")},
+            name=f"{record.task}/{record.entry}/{record.seed}",
+            group=f"{record.task}@{record.version}",
+            config={name: getattr(record, name) for name in TOLD},
             mode=mode,
             reinit="finish_previous",
         )
@@ -36,7 +38,7 @@ def wandb_sink(mode: str, store: Store) -> Callable[[dict[str, Any]], None]:
             run.define_metric(name, step_metric=f"step/{name}")
             for step, value in zip(*points, strict=True):
                 run.log({f"step/{name}": step, name: value})
-        run.summary.update({"status": record["status"], **record["metrics"]})
+        run.summary.update({"status": record.status, **record.metrics})
         run.finish()
 
     return send

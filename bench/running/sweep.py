@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from bench.contract import BenchError
 from bench.data import cache_dir
-from bench.planning.plan import Cell, Plan, expected, states
-from bench.records.provenance import provenance
+from bench.outcome import Outcome
+from bench.planning.plan import Plan, expected, states
+from bench.records.cell import Cell
+from bench.records.provenance import here
+from bench.records.record import FORMAT, Limits, Record
 from bench.records.store import Store
 from bench.running import calibration, sandbox
 from bench.running.progress import Progress
@@ -24,7 +29,7 @@ def job_of(cell: Cell, settings: Any) -> Any:
 
     return Job(
         target=cell.target,
-        params=dict(cell.params),
+        params=cell.given,
         parts=dict(cell.parts),
         seed=cell.seed,
         cache=str(cache_dir()),
@@ -34,38 +39,41 @@ def job_of(cell: Cell, settings: Any) -> Any:
     )
 
 
-def record_of(cell: Cell, outcome: Mapping[str, Any], settings: Any, started: str) -> dict[str, Any]:
+def record_of(cell: Cell, outcome: Outcome, settings: Any, started: str) -> Record:
     """The record that a cell leaves behind."""
-    record: dict[str, Any] = {
-        "key": cell.key,
-        "task": cell.task,
-        "version": cell.version,
-        "params": dict(cell.params),
-        "preset": cell.preset,
-        "entry": cell.entry,
-        "config": dict(cell.parts),
-        "seed": cell.seed,
-        "status": outcome["status"],
-        "metrics": outcome["metrics"],
-        "censored": outcome["censored"],
-        "costs": outcome["costs"],
-        "trials": cell.trials,
-        "components": dict(cell.components),
-        "limits": {"seconds": float(settings.limits.seconds), "memory_mb": int(settings.limits.memory_mb)},
-        "absent": list(cell.absent),
-        "provenance": {
-            **provenance(),
-            "origin": outcome.get("origin", ""),
-            "transport": str(settings.transport),
-            "isolation": sandbox.of(str(settings.transport)),
-            "started": started,
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-    }
-    for name in ("reason", "traceback", "output"):
-        if outcome.get(name):
-            record[name] = outcome[name]
-    return record
+    provenance = msgspec.structs.replace(
+        here(),
+        origin=outcome.origin,
+        transport=str(settings.transport),
+        isolation=sandbox.of(str(settings.transport)),
+        started=started,
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Record(
+        format=FORMAT,
+        key=cell.key,
+        task=cell.task,
+        version=cell.version,
+        preset=cell.preset,
+        params=dict(cell.params),
+        entry=cell.entry,
+        config=dict(cell.parts),
+        seed=cell.seed,
+        status=outcome.status,
+        reason=outcome.reason,
+        traceback=outcome.traceback,
+        output=outcome.output,
+        metrics=outcome.metrics,
+        censored=outcome.censored,
+        costs=outcome.costs,
+        trials=cell.trials,
+        components=cell.components,
+        limits=Limits(float(settings.limits.seconds), int(settings.limits.memory_mb)),
+        absent=list(cell.absent),
+        unkeyed_reads=outcome.unkeyed_reads,
+        exhibits=outcome.exhibits,
+        provenance=provenance,
+    )
 
 
 @dataclass
@@ -85,7 +93,7 @@ class Summary:
         return not self.interrupted and not set(self.statuses) - {"ok", "diverged", "unavailable"}
 
 
-def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]], None] | None = None) -> Summary:
+def run(plan: Plan, store: Store, settings: Any, sink: Callable[[Record], None] | None = None) -> Summary:
     """Run what is to run. Every planned cell ends in a record; Ctrl-C leaves the finished ones and stops.
 
     Raises BenchError if the results folder cannot be written: before anything runs, or at once when a disk fills.
@@ -104,19 +112,17 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[dict[str, Any]]
     try:
         for record, curves in _outcomes(todo, store, settings, progress, summary):
             if speed is not None:
-                record["provenance"]["calibration"] = speed
+                record.provenance.calibration = speed
             store.put(record, curves)
-            store.release(record["key"])
-            summary.held.discard(record["key"])
+            store.release(record.key)
+            summary.held.discard(record.key)
             summary.ran += 1
-            status = record["status"]
+            status = record.status
             summary.statuses[status] = summary.statuses.get(status, 0) + 1
-            progress.ended(record["key"], record["costs"]["wall"] if status == "ok" else None)
+            progress.ended(record.key, record.costs.wall if status == "ok" else None)
             if status not in ("ok", "unavailable"):
                 progress.bad += 1
-                progress.say(
-                    f"{status}: {record['task']} {record['entry']} seed {record['seed']}: {record.get('reason', '')}"
-                )
+                progress.say(f"{status}: {record.label}: {record.reason}")
             progress.show([])
             if sink is not None:
                 sink(record)
@@ -145,15 +151,13 @@ def _check_writable(store: Store) -> None:
 
 def _outcomes(
     todo: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+) -> Iterator[tuple[Record, bytes]]:
     runnable: list[Cell] = []
     for cell in todo:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         if cell.absent:
-            from bench.running.pool import lost
-
-            outcome = lost("unavailable", f"needs {', '.join(cell.absent)}; install it, then run the same command")
-            outcome["costs"] |= {"cpu_total": 0.0, "wall": 0.0}
+            reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
+            outcome = Outcome.failure("unavailable", reason)
             yield record_of(cell, outcome, settings, now), b""
         else:
             runnable.append(cell)
@@ -163,7 +167,7 @@ def _outcomes(
         yield from _pooled(runnable, store, settings, progress, summary)
 
 
-def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) -> Iterator[tuple[Record, bytes]]:
     from bench.execute import call
     from bench.running.scorer_process import npz
 
@@ -172,7 +176,7 @@ def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) ->
             continue
         now = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = call(job_of(cell, settings))
-        yield record_of(cell, outcome, settings, now), npz(outcome.get("curves", {}))
+        yield record_of(cell, outcome, settings, now), npz(outcome.curves)
 
 
 @cache
@@ -209,7 +213,7 @@ def prepare(pool: Any, cells: Iterable[Cell], settings: Any) -> None:
 
 def _pooled(
     cells: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+) -> Iterator[tuple[Record, bytes]]:
     from bench.running.pool import Pool
 
     by_key = {cell.key: cell for cell in cells}
@@ -242,6 +246,4 @@ def _pooled(
     with Pool(int(settings.workers), [store.root, cache_dir()]) as pool:
         prepare(pool, cells, settings)
         for key, outcome, body in pool.run(jobs(), idle):
-            outcome["costs"].setdefault("cpu_total", 0.0)
-            outcome["costs"].setdefault("wall", 0.0)
             yield record_of(by_key[key], outcome, settings, started[key]), body

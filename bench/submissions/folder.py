@@ -13,19 +13,14 @@ from typing import Any
 
 from bench.planning import config
 from bench.records import identity
-from bench.contract import STATUSES, BenchError
+from bench.records.record import decode
+from bench.contract import BenchError
 from bench.submissions.package import Package, enter, problems, read
 
 NAMESPACE = "sweepstakes"  # of signatures
 LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
 ROUNDED = 1e-3  # relative: `bench tune` writes four digits of a value
 ROW: dict[str, type] = {"task": str, "version": int, "preset": str, "params": dict, "seeds": list}
-RECORD: dict[str, type] = {
-    "key": str, "task": str, "version": int, "params": dict, "preset": str, "entry": str, "config": dict, "seed": int,
-    "status": str, "metrics": dict, "costs": dict, "censored": list, "components": dict, "limits": dict, "absent": list,
-    "attempt": int, "provenance": dict, "curves": dict,
-}  # fmt: skip
-MORE = ("trials", "reason", "traceback", "output")  # what a record may hold beside
 TUNED: dict[str, type] = {
     "preset": str, "trials": int, "seeds": list, "objective": str, "values": dict, "at_the_edge": list, "table": list
 }  # fmt: skip
@@ -141,41 +136,22 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
     """What is wrong with the form of a file of ledger lines."""
     found = []
     seen: set[str] = set()
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(data.splitlines(), 1):
         where = f"{path}:{number}"
         try:
-            record = json.loads(line, parse_constant=_refuse)
+            record = decode(line)
         except ValueError as error:
-            found.append(f"{where}: not JSON ({error})")
+            found.append(f"{where}: no record that a sweep makes ({error})")
             continue
-        if lacking := _lacks(record, RECORD):
-            found.append(f"{where}: lacks {', '.join(lacking)}")
-            continue
-        if strange := sorted({*record} - {*RECORD, *MORE}):
-            found.append(f"{where}: no field of a record that a sweep makes: {', '.join(strange)}")
-        if record["entry"] != name or path != f"results/ledger/{record['task']}/{name}.jsonl":
-            found.append(f"{where}: a record of {record['entry']} on {record['task']} does not belong here")
-        if record["status"] not in STATUSES:
-            found.append(f"{where}: no status {record['status']!r}; there are {', '.join(STATUSES)}")
-        if record["key"] in seen:
-            found.append(f"{where}: a second record of key {record['key'][: identity.SHOWN]}")
-        seen.add(record["key"])
-        if not all(isinstance(v, int | float) for v in record["metrics"].values()):
-            found.append(f"{where}: metrics must be finite numbers")
-        if _lacks(record["costs"], {"cpu": dict}) or not _numeric(record["costs"]):
-            found.append(f"{where}: costs must be numbers, `cpu` by phase among them")
-        if lacking := _lacks(record["provenance"], {"cpu": str, "packages": dict}):
+        if record.entry != name or path != f"results/ledger/{record.task}/{name}.jsonl":
+            found.append(f"{where}: a record of {record.entry} on {record.task} does not belong here")
+        if record.key in seen:
+            found.append(f"{where}: a second record of key {record.key[: identity.SHOWN]}")
+        seen.add(record.key)
+        origin = record.provenance
+        if lacking := [name for name in ("cpu", "packages", "started", "transport") if not getattr(origin, name)]:
             found.append(f"{where}: provenance lacks {', '.join(lacking)}")
     return found
-
-
-def _numeric(node: Any) -> bool:
-    """Whether all values of nested mappings are numbers, or absent."""
-    return all(_numeric(v) for v in node.values()) if isinstance(node, dict) else isinstance(node, int | float | None)
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
 
 
 def open_folder(folder: Path, say: Callable[[str], None]) -> str:

@@ -24,6 +24,9 @@ from bench.submissions import package
 from bench.submissions import folder as submitted
 from bench.contract import BenchError
 from bench.data import cache_dir
+from bench.records.cell import Cell
+from bench.records.record import Record, key_of
+from bench.records.standing import Verification
 from bench.records.store import Store
 
 ROOT = "submissions/"
@@ -110,8 +113,8 @@ def records_hold(folder: Path) -> list[str]:
     about, found = submitted.manifest(folder), []
     records = list(Store(folder / "results").published())
     for record in records:
-        if record["key"] != key.key_of(record["components"]):
-            found.append(f"record {record['key'][: key.SHOWN]}: its key is not that of its components; submit again")
+        if record.key != key_of(record):
+            found.append(f"record {record.key[: key.SHOWN]}: its key is not that of what it says; submit again")
     seen = set()
     for row in about["rows"]:
         task, name = row["task"], about["entry"]
@@ -132,30 +135,27 @@ def records_hold(folder: Path) -> list[str]:
         planner = plan.Planner(Store(Path(str(settings.results))), settings)  # the folder itself is only read
         planned = planner.row(task, name, row["seeds"], given, {})
         for cell in (cell for cells in planned.planned.values() for cell in cells):
-            ours = _plain(cell.components)
-            like = [r for r in records if _plain(r["components"]) == ours]
+            like = [r for r in records if r.seed == cell.seed and _same(r, cell)]
             if not like:
                 found.append(f"{cell.name}: no record of this code, configuration and seed; update, then submit again")
                 continue
             record = like[0]
-            seen.add(record["key"])
-            told = tuple(record[name] for name in ("task", "version", "preset", "seed", "params", "config"))
-            if told != (cell.task, cell.version, cell.preset, cell.seed, ours["params"], ours["parts"]):
-                found.append(f"{cell.name}: its record and the components of its key disagree; submit again")
-            elif record["status"] not in publish.SETTLED:
-                found.append(f"{cell.name}: {record['status']}; mend it, then submit again")
+            seen.add(record.key)
+            if record.preset != cell.preset:
+                found.append(f"{cell.name}: its record is of preset {record.preset}; submit again")
+            elif not record.settled:
+                found.append(f"{cell.name}: {record.status}; mend it, then submit again")
             else:
                 found += [f"{cell.name}: {what}; submit again" for what in contract_suite.metrics_wrong(cls, record)]
-    if extra := {record["key"] for record in records} - seen:
+    if extra := {record.key for record in records} - seen:
         found.append(f"{len(extra)} records that the manifest's rows do not plan; submit again")
     return found
 
 
-def _plain(components: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's components as JSON gives them, without data and packages."""
-    kept = {name: value for name, value in components.items() if name not in ("data", "distributions")}
-    plain: dict[str, Any] = json.loads(json.dumps(kept))
-    return plain
+def _same(record: Record, cell: Cell) -> bool:
+    """Whether a record is of a cell's task, parameters, configuration and code; data and packages aside."""
+    told = (record.task, record.version, record.params, record.config, record.components.code)
+    return told == (cell.task, cell.version, dict(cell.params), dict(cell.parts), cell.components.code)
 
 
 def table_difference(folder: Path, ledger: Path) -> str:
@@ -207,13 +207,13 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
             found += contract_suite.check(pool, task, name)[1]
     if not found:
         with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
-            lines = []
+            lines: list[Verification] = []
             for preset in sorted({row["preset"] for row in about["rows"]}):
                 request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
                 rows = published_rows.claims(Store(folder / "results"), name, request)
                 say = lambda line: print(line, file=sys.stderr)  # noqa: E731
-                lines += [f.line for f in verify.verify(rows, Store(Path(scratch)), request.settings, seeds, say)]
-        found += [f"{line['task']}: disputed: {line['reason']}" for line in lines if line["verdict"] == "disputed"]
+                lines += verify.verify(rows, Store(Path(scratch)), request.settings, seeds, say)
+        found += [f"{line.task}: disputed: {line.reason}" for line in lines if line.verdict == "disputed"]
         blocks = ["### Verification\n\n" + verify.table(lines, "markdown"), table_difference(folder, ledger)]
     return found, blocks
 

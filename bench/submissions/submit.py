@@ -24,8 +24,12 @@ from bench.submissions import package as submission
 from bench.submissions import folder as submitted
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
-from bench.records.provenance import provenance
-from bench.records.store import Store, write_atomically
+from bench.outcome import plain
+from bench.records import standing
+from bench.records.provenance import here
+from bench.records.record import decode
+from bench.records.files import write_atomically
+from bench.records.store import Store
 
 SEEDS = 5
 BAD = ("failed", "timeout", "oom", "crashed")
@@ -33,7 +37,7 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 
 @dataclass
-class Outcome:
+class Submission:
     """How a submission went. problems: reasons for refusal. notes: what its author should know. folder: if written."""
 
     entry: str
@@ -51,9 +55,9 @@ def submit(
     smoke_only: bool = False,
     key_file: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+) -> Submission:
     """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter)."""
-    outcome = Outcome(package.name, [*submission.problems(package), *taken(package, store, out)])
+    outcome = Submission(package.name, [*submission.problems(package), *taken(package, store, out)])
     try:
         request = _request(request, package.name)
         made = plan.make(request, store)
@@ -160,7 +164,7 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     return found
 
 
-def _contract(name: str, store: Store, outcome: Outcome) -> None:
+def _contract(name: str, store: Store, outcome: Submission) -> None:
     """The contract suite on the tasks that are to be submitted."""
     from bench.checking import contract_suite
     from bench.running.pool import Pool
@@ -173,13 +177,13 @@ def _contract(name: str, store: Store, outcome: Outcome) -> None:
         for task in outcome.tasks:
             cell, wrong = contract_suite.check(pool, task, name)
             outcome.problems += wrong
-            if cell["status"] == "unavailable":
-                outcome.problems.append(f"{task}: {cell.get('reason')}")
-            elif cell["status"] == "diverged":
-                outcome.notes.append(f"{task}: diverges at smoke ({cell.get('reason')})")
+            if cell.status == "unavailable":
+                outcome.problems.append(f"{task}: {cell.reason}")
+            elif cell.status == "diverged":
+                outcome.notes.append(f"{task}: diverges at smoke ({cell.reason})")
 
 
-def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Store, outcome: Outcome) -> None:
+def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Store, outcome: Submission) -> None:
     """One smoke cell on every other task whose slots fit. Another signature of a slot is no fault, a failure is."""
     from bench.running import sweep
 
@@ -194,7 +198,7 @@ def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Stor
     for row in rows:
         for cell in (cell for cells in row.planned.values() for cell in cells):
             record = store.get(cell.key)
-            status, reason = (record["status"], record.get("reason", "")) if record else ("missing", "")
+            status, reason = (record.status, record.reason) if record else ("missing", "")
             if status in BAD and "does not fit slot" in reason:
                 outcome.notes.append(f"{row.task}: not for this task ({reason.splitlines()[0]})")
             elif status in BAD:
@@ -203,7 +207,7 @@ def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Stor
                 outcome.notes.append(f"{row.task}: diverges at smoke ({reason})")
 
 
-def _run(made: plan.Plan, request: config.Request, store: Store, outcome: Outcome) -> None:
+def _run(made: plan.Plan, request: config.Request, store: Store, outcome: Submission) -> None:
     """The cells to be submitted, what speaks against them, and what an author should know."""
     from bench.running import sweep
 
@@ -217,9 +221,9 @@ def _run(made: plan.Plan, request: config.Request, store: Store, outcome: Outcom
             )
     for cell in made.cells():
         record = store.get(cell.key)
-        status = record["status"] if record else "missing"
+        status = record.status if record else "missing"
         if status in (*BAD, "unavailable", "missing"):
-            reason = (record or {}).get("reason", "no record")
+            reason = record.reason if record else "no record"
             outcome.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
         elif status == "diverged":
             outcome.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
@@ -238,13 +242,13 @@ def changed_code(made: plan.Plan) -> list[str]:
     changed = _git("diff", "--name-only", "HEAD", at=config.PROJECT)
     if not changed:
         return []
-    modules = {module.partition("/")[0] for cell in made.cells() for module in cell.components["code"]}
+    modules = {module.partition("/")[0] for cell in made.cells() for module in cell.components.code}
     used = {path.resolve() for module in modules for name, path in identity.module_files(module) if name == module}
     return sorted(line for line in changed.splitlines() if (config.PROJECT / line).resolve() in used)
 
 
 def _write(
-    package: submission.Package, made: plan.Plan, request: config.Request, store: Store, out: Path, outcome: Outcome
+    package: submission.Package, made: plan.Plan, request: config.Request, store: Store, out: Path, outcome: Submission
 ) -> Path:
     """Write `out/NAME/`: the entry's files, its tuning, its records as ledger lines, the manifest."""
     from bench.records import ledger
@@ -262,7 +266,7 @@ def _write(
     ledger.publish(target, records)
     files = submitted.contents(folder)
     content = package.content()
-    about = provenance()
+    about = plain(here())
     manifest = {
         "format": 1,
         "entry": package.name,
@@ -277,7 +281,7 @@ def _write(
             for row in made.rows
         ],
         "records": len(records),
-        "cpu_seconds": round(sum(record["costs"].get("cpu_total", 0.0) for record in records), 1),
+        "cpu_seconds": round(sum(record.costs.cpu_total for record in records), 1),
         "notes": outcome.notes,
         "environment": {name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
         "commit": about["commit"],
@@ -294,17 +298,16 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
     record is not of this code.
     """
     from bench.submissions import pull_request
-    from bench.checking import verify
 
     reasons = submitted.folder_problems(folder)
     name = folder.name
-    lines = list(verify.lines(store).values())
+    lines = standing.lines(store)
     files: Mapping[str, bytes] = submitted.contents(folder)
     for path, data in files.items():
         if path.startswith("results/"):
-            keys = [json.loads(line)["key"] for line in data.decode().splitlines()]
+            keys = [decode(line).key for line in data.splitlines()]
             task = path.removeprefix("results/ledger/").removesuffix(f"/{name}.jsonl")
-            badges = {verify.badge(line, keys) for line in lines if (line["entry"], line["task"]) == (name, task)}
+            badges = {standing.badge(line, keys) for line in lines if (line.entry, line.task) == (name, task)}
             if "verified" not in badges:
                 reasons.append(f"{task} is not verified by seeds drawn here; run `bench verify {folder}`")
         target = root / path

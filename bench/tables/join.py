@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from bench.checking import verify
 from bench.contract import Task
 from bench.planning import config
 from bench.planning.plan import Plan, Row
+from bench.records import standing
 from bench.records.ledger import Published, differences
+from bench.records.record import Record
+from bench.records.standing import Verification
 from bench.records.store import Store
 from bench.tables import printers, table
 
-Record = Mapping[str, Any]
 OLDER = "older code"
 
 
@@ -31,6 +31,7 @@ class Joined:
     cells: dict[int, list[Record | None]] = field(default_factory=dict)
     older: int = 0
     both: list[Record] = field(default_factory=list)  # this machine's and the published record of one key
+    published: dict[str, str] = field(default_factory=dict)  # own key -> the published one's, equal in every bit
 
     @property
     def entry(self) -> str:
@@ -68,7 +69,7 @@ def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
                     record = other
                     joined.older += older
                 elif other is not None and not older and not differences(other, record):
-                    record = {**record, "published": other["key"]}  # what was said of that one holds for it
+                    joined.published[record.key] = other.key  # what was said of that one holds for it
                 records.append(record)
             joined.cells[seed] = records
         groups.setdefault(row.table, []).append(joined)
@@ -82,10 +83,10 @@ def build_all(plan: Plan, store: Store) -> list[table.Table]:
 
 def built(plan: Plan, store: Store) -> list[tuple[table.Table, Task, list[Joined]]]:
     """Each table with its task and the joined rows it was made from, these in the plan's order."""
-    found, checked = [], verify.standing(store)
+    found, checked = [], standing.standing(store)
     for cls, rows in join(plan, store):
         first = next(iter(rows[0].row.planned.values()))[0]
-        task = cls(cls.Params(**first.params))
+        task = cls(cls.Params(**first.given))
         made = table.build(task, rows, [r for j in rows for r in j.both], plan.suite or "")
         older = sum(joined.older for joined in rows)
         if older:
@@ -95,9 +96,9 @@ def built(plan: Plan, store: Store) -> list[tuple[table.Table, Task, list[Joined
     return found
 
 
-def _badged(made: table.Table, checked: Mapping[tuple[str, str, str], Record]) -> table.Table:
+def _badged(made: table.Table, checked: Mapping[tuple[str, str, str], Verification]) -> table.Table:
     """The table with what `bench verify` said of its rows; that nobody has looked needs no word."""
-    words = [verify.badge(checked.get((made.task, made.preset, row.entry)), row.published) for row in made.rows]
+    words = [standing.badge(checked.get((made.task, made.preset, row.entry)), row.published) for row in made.rows]
     told = [word if word in ("verified", "disputed") else "" for word in words]
     return replace(made, rows=tuple(replace(row, badge=word) for row, word in zip(made.rows, told, strict=True)))
 

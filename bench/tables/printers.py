@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bench.tables import trial_words
 from bench.tables.table import GROUPS, Row, Table
-from bench.tuning import trials
 
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"  # what a negative number is set with, where a hyphen would look like a range
@@ -116,7 +116,7 @@ def columns(table: Table) -> list[Column]:
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
         Column("CPU s", lambda row: number(row.costs.own)),
-        Column("trials", lambda row: trials.trials_text(row.trials, trials.declared(row.entry))),
+        Column("trials", lambda row: trial_words.trials_text(row.trials, trial_words.declared(row.entry))),
         Column("remark", remark, left=True),
         *[Column(title, cell, core=False) for title, cell in extra],
         Column("params", lambda row: number(row.costs.parameters), core=False),

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from bench.contract import Derived, Metric, Task
+from bench.outcome import FAILED
+from bench.records.record import Record
 
-Record = Mapping[str, Any]
 Group = Literal["closed", "solver", "procedure"]
 State = Literal["ok", "failed", "missing", "undefined"]
-FAILED = ("diverged", "failed", "timeout", "oom", "crashed")
 NAN = math.nan
 
 
@@ -26,7 +26,8 @@ class Planned(Protocol):
     """What the plan says of one entry on one task.
 
     cells: seed -> records in axis order (one, unless a derived metric ranks), None for what has no record.
-    trials: tuning trials made here; 0 if there is nothing to tune, None if the entry was not tuned.
+    trials: tuning trials made here; 0 if there is nothing to tune, None if the entry was not tuned. published: key of one's
+    own record -> that of the published one that it repeats in every bit.
     """
 
     @property
@@ -39,6 +40,8 @@ class Planned(Protocol):
     def cells(self) -> Mapping[int, Sequence[Record | None] | None]: ...
     @property
     def trials(self) -> int | None: ...
+    @property
+    def published(self) -> Mapping[str, str]: ...
 
 
 @dataclass
@@ -89,7 +92,7 @@ class Reader:
     def worst(self, metric: Metric, seed: int, position: int) -> float:
         """The worst value that any entry has at this seed and place on the axis; NaN if nobody has one."""
         cells = [(row.cells.get(seed) or ())[position : position + 1] for row in self.rows]
-        good = [r["metrics"] for cell in cells for r in cell if r is not None and r["status"] == "ok"]
+        good = [r.metrics for cell in cells for r in cell if r is not None and r.status == "ok"]
         return _worst([metrics[metric.name] for metrics in good if metric.name in metrics], metric)
 
     def penalty(self, metric: Metric, record: Record, position: int) -> float:
@@ -98,34 +101,34 @@ class Reader:
             return float(self.limit)
         if isinstance(metric.diverged, int | float):
             return float(metric.diverged)
-        first = record["metrics"].get(f"initial_{metric.name}") if metric.diverged == "first" else None
-        return float(first) if first is not None else self.worst(metric, record["seed"], position)
+        first = record.metrics.get(f"initial_{metric.name}") if metric.diverged == "first" else None
+        return float(first) if first is not None else self.worst(metric, record.seed, position)
 
     def read(self, seed: int, cell: Sequence[Record | None] | None) -> Seed:
         """One seed's outcome. A cell whose data, package or device was absent is missing, not failed."""
-        records = [record for record in cell or () if record is not None and record["status"] != "unavailable"]
+        records = [record for record in cell or () if record is not None and record.status != "unavailable"]
         if not records or cell is None or len(records) != len(cell):
             return Seed("missing")
         if self.derived is not None:
             return self._reduce(self.derived, records)
         record, name = records[0], self.metric.name
-        if record["status"] in FAILED:
+        if record.status in FAILED:
             return Seed("failed", self.penalty(self.metric, record, 0), censored=True)
-        if name not in record["metrics"]:
+        if name not in record.metrics:
             return Seed("undefined")
-        return Seed("ok", float(record["metrics"][name]), name in record["censored"])
+        return Seed("ok", float(record.metrics[name]), name in record.censored)
 
     def _reduce(self, derived: Derived, records: Sequence[Record]) -> Seed:
         """A group of cells. A diverged one is part of what is measured; the group fails if nothing in it ended well."""
-        grid, diverged = derived.grid.get(records[0]["preset"], ()), derived.metric.diverged
+        grid, diverged = derived.grid.get(records[0].preset, ()), derived.metric.diverged
         if len(grid) != len(records):
             return Seed("missing")
-        if all(record["status"] in FAILED for record in records):
+        if all(record.status in FAILED for record in records):
             return Seed("failed", float(diverged) if isinstance(diverged, int | float) else NAN)
         filled = [
-            record["metrics"]
-            if record["status"] == "ok"
-            else record["metrics"] | {m.name: self.penalty(m, record, place) for m in self.task.metrics}
+            record.metrics
+            if record.status == "ok"
+            else record.metrics | {m.name: self.penalty(m, record, place) for m in self.task.metrics}
             for place, record in enumerate(records)
         ]
         value = float(derived.reduce(grid, filled))

@@ -15,11 +15,14 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.contract import Metric, Task
+from bench.outcome import FAILED
+from bench.records.record import Record
 from bench.tables import statistics
-from bench.tables.seed_values import FAILED, NAN, EntrySeeds, Group, Planned, Reader, Record, State
+from bench.tables.seed_values import NAN, EntrySeeds, Group, Planned, Reader, State
 
 GROUPS: tuple[Group, ...] = ("closed", "solver", "procedure")
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
+COUNTED = ("steps", "samples", "evals", "matvecs", "parameters")
 PROVISIONAL = 5  # with fewer seeds a rank is provisional
 
 
@@ -36,6 +39,7 @@ class Costs:
     steps: float = NAN
     samples: float = NAN
     evals: float = NAN
+    matvecs: float = NAN
     parameters: float = NAN
 
     @property
@@ -88,7 +92,7 @@ class Row:
     trials: int | None
     others: Mapping[str, float]
     keys: tuple[str, ...]
-    published: tuple[str, ...]  # the same, but of the ledger's records where these repeat them in every bit
+    published: tuple[str, ...]  # the published key where it equals the local record bit for bit, else our own key
     badge: str = ""
 
 
@@ -115,7 +119,7 @@ class Table:
 def _unranked(entry: EntrySeeds) -> str:
     """Why an entry is not ranked; empty if it is."""
     if missing := entry.count("missing"):
-        absent = sum(record["status"] == "unavailable" for record in entry.records)
+        absent = sum(record.status == "unavailable" for record in entry.records)
         return f"missing {missing} of {len(entry.seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
     if entry.plan.trials is None:
         return "untuned"
@@ -150,19 +154,20 @@ def _order(entry: EntrySeeds, metric: Metric) -> tuple[int, int, bool, float, st
 
 def _costs(records: Sequence[Record]) -> Costs:
     """Means over the cells that ended well."""
-    costs = [record["costs"] for record in records if record["status"] == "ok"]
+    costs = [record.costs for record in records if record.status == "ok"]
 
     def mean(values: Sequence[float | None]) -> float:
         return float(np.mean([value for value in values if value is not None] or [NAN]))
 
-    phases = {phase: mean([cost["cpu"].get(phase) for cost in costs]) for phase in ("setup", "train", "predict")}
-    counted = ("cpu_total", "wall", "rss_mb", "steps", "samples", "evals", "parameters")
-    return Costs(**phases, **{name: mean([cost.get(name) for cost in costs]) for name in counted})
+    phases = {phase: mean([cost.cpu.get(phase) for cost in costs]) for phase in ("setup", "train", "predict")}
+    counted = {unit: mean([cost.counts.get(unit) for cost in costs]) for unit in COUNTED}
+    measured = {name: mean([getattr(cost, name) for cost in costs]) for name in ("cpu_total", "wall", "rss_mb")}
+    return Costs(**phases, **measured, **counted)
 
 
 def _others(task: Task | type[Task], records: Sequence[Record], rank: str) -> dict[str, float]:
     """Means of the other metrics over the cells that ended well, for those that any cell has."""
-    good = [record["metrics"] for record in records if record["status"] == "ok"]
+    good = [record.metrics for record in records if record.status == "ok"]
     found = {m: [metrics[m.name] for metrics in good if m.name in metrics] for m in task.metrics if m.name != rank}
     return {metric.name: _mean_on_scale(np.array(values), metric) for metric, values in found.items() if values}
 
@@ -223,12 +228,12 @@ def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tu
         ok_lo=ok_lo,
         ok_hi=ok_hi,
         missing=entry.count("missing"),
-        failures=dict(Counter(record["status"] for record in records if record["status"] in FAILED)),
+        failures=dict(Counter(record.status for record in records if record.status in FAILED)),
         costs=_costs(records),
         trials=plan.trials,
         others=_others(task, records, metric.name),
-        keys=tuple(record["key"] for record in records),
-        published=tuple(record.get("published", record["key"]) for record in records),
+        keys=tuple(record.key for record in records),
+        published=tuple(plan.published.get(record.key, record.key) for record in records),
         **_value(entry, metric, reader.limit),
         **_skills(entry, metric, anchors),
     )
@@ -246,7 +251,7 @@ def _notes(
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
     seen: dict[str, Any] = {}
-    clash = {r["key"] for r in records if seen.setdefault(r["key"], r["metrics"]) != r["metrics"]}
+    clash = {r.key for r in records if seen.setdefault(r.key, r.metrics) != r.metrics}
     if clash:
         notes.append(f"conflict: records disagree for {', '.join(sorted(clash))}")
     return notes
@@ -265,13 +270,13 @@ def build(task: Task | type[Task], rows: Sequence[Planned], records: Sequence[Re
     means = {entry.plan.entry: _mean_on_scale(entry.values(), metric) for entry in entries}
     anchors = (means.get(task.floors[0], NAN) if task.floors else NAN, means.get(task.reference, NAN))
     first = next((record for entry in entries for record in entry.records), None)
-    params = dict(first["params"] if first else getattr(getattr(task, "params", None), "__dict__", {}))
+    params = dict(first.params if first else getattr(getattr(task, "params", None), "__dict__", {}))
     if reader.derived is not None and first:
-        params[reader.derived.axis] = list(reader.derived.grid.get(first["preset"], ()))
+        params[reader.derived.axis] = list(reader.derived.grid.get(first.preset, ()))
     return Table(
         task=task.name,
-        version=first["version"] if first else task.version,
-        preset=first["preset"] if first else "",
+        version=first.version if first else task.version,
+        preset=first.preset if first else "",
         params=params,
         metric=metric,
         rows=tuple(_row(task, entry, reader, anchors) for entry in sorted(entries, key=lambda e: _order(e, metric))),

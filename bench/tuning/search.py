@@ -18,30 +18,24 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from bench.contract import BenchError, Metric
+from bench.outcome import SETTLED
 from bench.planning import config, plan
-from bench.records.ledger import SETTLED
-from bench.records.store import Store, write_atomically
+from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
+from bench.records.files import write_atomically
+from bench.records.record import Record
+from bench.records.store import Store
 from bench.running import sweep
 from bench.tables import statistics
+from bench.tuning.objective import DIVERGED, objective
 from bench.tuning.spaces import Setting, settings_of
 
-FIRST_SEED, MOST_SEEDS = 1000, 1000  # 1000 to 1999 are the tuning seeds; nothing else uses them
 TRIALS, SEEDS = 7, 2
-DIVERGED = "diverged"  # in a tuned file: a value that is not finite
 
 Group = list[tuple[Setting, plan.Row]]
 
 
-def objective(task: Any) -> Metric:
-    """The metric on which a task's entries are tuned."""
-    for metric in (*task.metrics, *(derived.metric for derived in task.derived)):
-        if metric.name == task.objective:
-            return metric
-    raise BenchError(f"{task.name}: objective {task.objective!r} is none of its metrics")
-
-
 @dataclass(frozen=True)
-class Outcome:
+class Trial:
     """One trial: its setting, the objective by tuning seed and their mean, CPU seconds of all its cells."""
 
     setting: Setting
@@ -50,7 +44,7 @@ class Outcome:
     cpu_seconds: float
 
 
-def _outcome(setting: Setting, row: plan.Row, records: Mapping[str, Mapping[str, Any]], task: Any) -> Outcome:
+def _trial(setting: Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> Trial:
     """`diverged` stands in where a cell gave no objective."""
     metric = objective(task)
     derived = next((d for d in task.derived if d.metric.name == metric.name), None)
@@ -62,14 +56,14 @@ def _outcome(setting: Setting, row: plan.Row, records: Mapping[str, Mapping[str,
             found.append(float(derived.reduce(grid_values, metrics)))
         else:
             found.append(metrics[0].get(metric.name, _worst(metric)))
-    cpu = sum(records[cell.key]["costs"].get("cpu_total") or 0.0 for cells in row.planned.values() for cell in cells)
+    cpu = sum(records[cell.key].costs.cpu_total for cells in row.planned.values() for cell in cells)
     with np.errstate(over="ignore"):
         mean = float(statistics.inverse(statistics.transform(found, metric.scale).mean(), metric.scale))
-    return Outcome(setting, mean if all(map(math.isfinite, found)) else _worst(metric), tuple(found), cpu)
+    return Trial(setting, mean if all(map(math.isfinite, found)) else _worst(metric), tuple(found), cpu)
 
 
-def _filled(record: Mapping[str, Any], task: Any) -> dict[str, float]:
-    metrics = dict(record["metrics"])
+def _filled(record: Record, task: Any) -> dict[str, float]:
+    metrics = dict(record.metrics)
     for metric in task.metrics:
         if metric.name not in metrics and metric.diverged is not None:
             first = metrics.get(f"initial_{metric.name}", math.inf)
@@ -96,9 +90,9 @@ def affordable(
     known: dict[tuple[str, bool], list[float]] = {}
     for source in (store.published([task]), store.records()):
         for record in source:
-            cost = record["costs"].get("cpu_total")
-            if (record["task"], record["preset"]) == (task, preset) and cost and record["status"] in SETTLED:
-                known.setdefault((record["entry"], record["seed"] >= FIRST_SEED), []).append(cost)
+            cost = record.costs.cpu_total
+            if (record.task, record.preset) == (task, preset) and cost and record.status in SETTLED:
+                known.setdefault((record.entry, record.seed >= TUNING_FROM), []).append(cost)
     round_, missing = 0.0, []
     for entry in entries:
         costs = known.get((entry, False)) or known.get((entry, True))
@@ -160,11 +154,11 @@ def tune(
     budget: float | None = None,
 ) -> Tuned:  # fmt: skip
     """Tune every (task, entry) pair of the request. budget: CPU seconds a task, instead of `trials`."""
-    if trials < 2 or not 1 <= seeds <= MOST_SEEDS:
-        raise BenchError(f"tuning wants at least 2 trials and 1 to {MOST_SEEDS} seeds, not {trials} and {seeds}")
+    if trials < 2 or not 1 <= seeds <= TUNING_SEEDS:
+        raise BenchError(f"tuning wants at least 2 trials and 1 to {TUNING_SEEDS} seeds, not {trials} and {seeds}")
     settings = request.settings
     settings.tuned = False
-    numbers = [FIRST_SEED + i for i in range(seeds)]
+    numbers = [TUNING_FROM + i for i in range(seeds)]
     planner = plan.Planner(store, settings)
     groups: dict[tuple[str, str], Group] = {}
     counts: dict[str, int] = {}
@@ -180,13 +174,13 @@ def tune(
     paths, unfinished = [], []
     for (task, entry), group in groups.items():
         records = {c.key: store.get(c.key) for _, row in group for cells in row.planned.values() for c in cells}
-        there = {name: r for name, r in records.items() if r is not None and r["status"] != "unavailable"}
+        there = {name: r for name, r in records.items() if r is not None and r.status != "unavailable"}
         # absent packages, another sweep still at it, or nothing ran at all: no word on the entry
-        settled = any(record["status"] in SETTLED for record in there.values())
+        settled = any(record.status in SETTLED for record in there.values())
         if len(there) < len(records) or not settled:
             unfinished.append((task, entry))
             continue
-        table = [_outcome(setting, row, there, config.task_spec(task).cls) for setting, row in group]
+        table = [_trial(setting, row, there, config.task_spec(task).cls) for setting, row in group]
         paths.append(_write(task, entry, table, str(settings.preset), numbers, space))
     return Tuned(summary.ran, summary.fresh, counts, tuple(paths), tuple(unfinished))
 
@@ -195,7 +189,7 @@ def _shown(value: float) -> float | str:
     return float(f"{value:.5g}") if math.isfinite(value) else DIVERGED
 
 
-def _write(task: str, entry: str, table: list[Outcome], preset: str, seeds: list[int], space: str) -> Path:
+def _write(task: str, entry: str, table: list[Trial], preset: str, seeds: list[int], space: str) -> Path:
     metric = objective(config.task_spec(task).cls)
     best = (min if metric.better == "min" else max)(table, key=lambda one: one.value)
     edges = []

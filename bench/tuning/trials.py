@@ -10,21 +10,23 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from filelock import FileLock
 
 from bench.contract import BenchError
 from bench.planning import config
-from bench.records.ledger import comparable
-from bench.records.store import Store, write_atomically
+from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
+from bench.records.identity import canonical_json
+from bench.records.ledger import comparable, write_lines
+from bench.records.record import Components, Record, decode
+from bench.records.store import Store
 from bench.tables import comparisons
-from bench.tuning.search import DIVERGED, FIRST_SEED, MOST_SEEDS, objective
+from bench.tables.trial_words import declared, trials_text
+from bench.tuning.objective import DIVERGED, objective
 
-KEPT = ("key", "task", "version", "preset", "params", "entry", "config", "seed", "status", "reason", "metrics", "censored",
-        "costs", "provenance")  # fmt: skip
 RESULTS = Path("results")
 
 
@@ -57,43 +59,21 @@ class Tuning:
     cpu_seconds: float
 
 
-@cache
-def declared(entry: str) -> int | None:
-    """Trials that the entry's authors say they made elsewhere (`declared_trials`), summed over a composition's parts.
-
-    None if none says so, or the entry's file is not here. BenchError for what is no whole number from 0 up.
-    """
-    known = config.names("entry")
-    found = {one: config.load("entry", one).get("declared_trials") for one in entry.split("+") if one in known}
-    for one, number in found.items():
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-            raise BenchError(f"{known[one]}: declared_trials: {number!r} must be a whole number from 0 up")
-    numbers = [number for number in found.values() if number is not None]
-    return sum(numbers) if numbers else None
-
-
-def trials_text(trials: int | None, declared: int | None) -> str:
-    """For a table's cell: "7", or "here 7 / declared 20"; "—" for an untuned entry that declares nothing."""
-    here = "—" if trials is None else f"{trials:,}"
-    return here if declared is None else f"here {here} / declared {declared:,}"
-
-
 def _file(results: Path, task: str, entry: str) -> Path:
     return results / "trials" / task / f"{entry.replace('/', '_')}.jsonl"
 
 
-def records(task: str, entry: str, results: Path = RESULTS) -> list[dict[str, Any]]:
+def records(task: str, entry: str, results: Path = RESULTS) -> list[Record]:
     """The published trial records, as they stand in their file; none if there is none. BenchError for a damaged line."""
     path, found = _file(results, task, entry), []
-    if path.is_file():
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                record = json.loads(line)
-                comparable(record)
-            except (ValueError, KeyError, TypeError) as error:
-                raise BenchError(f"{path}:{number} is no trial record ({error}); restore the file, or delete it and "
-                                 "`bench publish --trials` again where the trials ran") from error  # fmt: skip
-            found.append(record)
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
+        try:
+            found.append(decode(line))
+        except ValueError as error:
+            raise BenchError(
+                f"{path}:{number} is no trial record ({error}); restore the file, or delete it and "
+                "`bench publish --trials` again where the trials ran"
+            ) from error
     return found
 
 
@@ -105,38 +85,31 @@ def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     version leave.
     """
     wanted = set(pairs)
-    news: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    news: dict[tuple[str, str], list[Record]] = {}
     for record in store.records():
-        pair = record["task"], record["entry"]
-        if pair not in wanted or not FIRST_SEED <= record["seed"] < FIRST_SEED + MOST_SEEDS:
+        pair = record.task, record.entry
+        if pair not in wanted or not TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS:
             continue
-        if record["version"] == config.task_spec(record["task"]).cls.version:
-            news.setdefault(pair, []).append({name: record[name] for name in KEPT if name in record})
+        if record.version == config.task_spec(record.task).cls.version:
+            news.setdefault(pair, []).append(_short(record))
     changed = 0
     store.root.mkdir(parents=True, exist_ok=True)
     with FileLock(store.root / ".trials.lock", timeout=60):
         for pair, found in sorted(news.items()):
-            path, version = _file(store.root, *pair), found[0]["version"]
-            kept = {comparable(old): old for old in records(*pair, store.root) if old["version"] == version}
-            before = {identity: _line(old) for identity, old in kept.items()}
+            before = {comparable(r): r for r in records(*pair, store.root) if r.version == found[0].version}
+            kept = dict(before)
             for record in found:
                 old = kept.get(comparable(record))
-                if old is None or _ended(old) <= _ended(record):
+                if old is None or old.provenance.ended <= record.provenance.ended:
                     kept[comparable(record)] = record
-            lines = {identity: _line(record) for identity, record in sorted(kept.items())}
-            changed += sum(before.get(identity) != line for identity, line in lines.items())
-            text = "".join(line + "\n" for line in lines.values())
-            if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                write_atomically(path, text.encode())
+            changed += sum(before.get(identity) != record for identity, record in kept.items())
+            write_lines(_file(store.root, *pair), kept.values())
     return sum(map(len, news.values())), changed
 
 
-def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True, allow_nan=False)
-
-
-def _ended(record: Mapping[str, Any]) -> str:
-    return str(record["provenance"].get("ended", ""))
+def _short(record: Record) -> Record:
+    """A trial as it is published: without digests, output and pictures, which nobody asks a trial for."""
+    return msgspec.structs.replace(record, components=Components(), traceback="", output="", exhibits={}, attempt=1)
 
 
 def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
@@ -152,12 +125,10 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
     metric = objective(cls)
     worst = math.inf if metric.better == "min" else -math.inf
     values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned["table"]]
-    published = [
-        r for r in records(task, name, results) if (r["preset"], r["version"]) == (tuned["preset"], cls.version)
-    ]
-    settings = {json.dumps(record["config"], sort_keys=True) for record in published}
+    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned["preset"], cls.version)]
+    settings = {canonical_json(record.config) for record in published}
     costs = [
-        sum(record["costs"].get("cpu_total") or 0.0 for record in published) if published else math.nan,
+        sum(record.costs.cpu_total for record in published) if published else math.nan,
         sum(row.get("cpu_seconds", math.nan) for row in tuned["table"]),  # NaN in files that have none
     ]
     return Tuning(

@@ -64,7 +64,7 @@ def golden(name: str) -> dict[str, Any]:
     tensors = {**_tensors(problem.public, "public"), **_tensors(problem.hidden, "hidden")}
     parts = config.resolve_parts(spec, Entry("default", {}), {})
     outcome = call(Job(spec.target, params, parts, 0, str(cache_dir())))
-    losses = outcome["curves"].get("loss", [[], []])[1]
+    losses = outcome.curves.get("loss", ([], []))[1]
     return {
         "version": spec.cls.version,
         "data": {path: _fingerprint(tensor) for path, tensor in sorted(tensors.items())},

@@ -5,39 +5,37 @@ edit of a training loop would be the honest and the hopeless way; a sample that 
 since a cell that takes another path of the code ends in other bits. The sample has at least one cell of every (task, entry)
 that is to be marked, at least three in all, and at least a twentieth of the rows. If one differs, nothing is marked.
 
-A line's own result is never edited: it gains `recertified: {code, commit, dirty, when, sample, cells, drawn}`, where `code`
-lists the digests of the code that it stands for, and `sample` the keys of the cells that were run again.
+A row is never edited: the certificate is a line of its own (`bench.records.certificates`), which names the rows, the code
+that they stand for, and the cells that were run again.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from bench.planning.plan import Cell, Plan
+from bench.records.certificates import Certificate, append
 from bench.records.identity import SHOWN
-from bench.records.ledger import SETTLED, Published, code_digest, differences, lines_of, locked
-from bench.records.provenance import provenance
-from bench.records.store import Store, write_atomically
+from bench.records.ledger import Published, code_digest, differences, locked
+from bench.records.provenance import here
+from bench.records.record import Record
+from bench.records.store import Store
 from bench.running import sweep
 from bench.upkeep.golden import TOLERANCE
 
 LEAST = 3  # cells of a sample
 SHARE = 0.05  # of the rows
 
-Record = Mapping[str, Any]
-
 
 @dataclass
-class Outcome:
+class Recertification:
     """What a recertification did. drawn: the number that chose the sample. reasons: why nothing was marked, if so."""
 
     older: int = 0
@@ -56,14 +54,14 @@ def older_rows(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
     found = []
     for cell in cells:
         record, older = published.get(cell)
-        if record is not None and older and record["status"] in SETTLED:
+        if record is not None and older and record.settled:
             found.append((cell, record))
     return found
 
 
 def runnable(cell: Cell) -> bool:
     """Whether the packages, devices and data that a cell needs are here."""
-    return not cell.absent and "absent" not in cell.components["data"].values()
+    return not cell.absent and "absent" not in cell.components.data.values()
 
 
 def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Record]]:
@@ -85,7 +83,7 @@ def _near(old: Any, new: Any) -> bool:
 
 
 def _machine(record: Record) -> dict[str, Any]:
-    return {name: record["provenance"].get(name) for name in ("cpu", "system", "python", "packages")}
+    return {name: getattr(record.provenance, name) for name in ("cpu", "system", "python", "packages")}
 
 
 def reason(cell: Cell, old: Record, new: Record | None) -> str:
@@ -99,8 +97,8 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         numbers = all(isinstance(value, (int, float)) for value in (a, b))
         told.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(told)}"
-    there, here = _machine(old), _machine(new)
-    other = [name for name in there if there[name] != here[name]]
+    then, now = _machine(old), _machine(new)
+    other = [name for name in then if then[name] != now[name]]
     if other and all(_near(a, b) for _, a, b in found):
         text += (
             f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether "
@@ -109,17 +107,19 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
     return text
 
 
-def recertify(plan: Plan, store: Store, settings: Any, drawn: int | None = None) -> Outcome:
+def recertify(plan: Plan, store: Store, settings: Any, drawn: int | None = None) -> Recertification:
     """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit.
 
     drawn: the number that chooses the sample; by default the time in nanoseconds.
     """
     rows = older_rows(plan, store)
-    here = [one for one in rows if runnable(one[0])]
-    outcome = Outcome(len(rows), drawn=time.time_ns() if drawn is None else drawn, skipped=len(rows) - len(here))
-    if not here:
+    ready = [one for one in rows if runnable(one[0])]
+    outcome = Recertification(
+        len(rows), drawn=time.time_ns() if drawn is None else drawn, skipped=len(rows) - len(ready)
+    )
+    if not ready:
         return outcome
-    sample = draw(here, outcome.drawn)
+    sample = draw(ready, outcome.drawn)
     keys = {cell.key for cell, _ in sample}
     outcome.sample = sorted(keys)
     some = []
@@ -134,41 +134,31 @@ def recertify(plan: Plan, store: Store, settings: Any, drawn: int | None = None)
     fresh = store.latest(keys)
     outcome.reasons = [text for cell, old in sample if (text := reason(cell, old, fresh.get(cell.key)))]
     if not outcome.reasons:
-        outcome.marked = _mark(store, here, outcome)
+        outcome.marked = _mark(store, ready, outcome)
     return outcome
 
 
-def _mark(store: Store, rows: Sequence[tuple[Cell, Record]], outcome: Outcome) -> int:
-    """Write the certificate into the ledger lines of `rows`; returns how many."""
-    origin = provenance()
-    certificate = {
-        "commit": origin["commit"],
-        "dirty": origin["dirty"],
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sample": outcome.sample,
-        "cells": len(rows),
-        "drawn": outcome.drawn,
-    }
-    files: dict[Path, dict[str, str]] = defaultdict(dict)
+def _mark(store: Store, rows: Sequence[tuple[Cell, Record]], outcome: Recertification) -> int:
+    """Write the certificate of `rows`; returns how many."""
+    codes: dict[str, list[str]] = defaultdict(list)
     for cell, record in rows:
-        path = store.ledger / record["task"] / f"{record['entry'].replace('/', '_')}.jsonl"
-        files[path][record["key"]] = code_digest(cell.components)
-    marked = 0
+        codes[code_digest(cell.components)].append(record.key)
+    origin = here()
+    certificate = Certificate(
+        kind="recertified",
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=origin.commit,
+        dirty=origin.dirty,
+        sample=outcome.sample,
+        drawn=outcome.drawn,
+        rows={code: sorted(keys) for code, keys in codes.items()},
+    )
     with locked(store):
-        for path, codes in files.items():
-            lines = []
-            for record, line in lines_of(path):
-                if record["key"] in codes:
-                    before = record.get("recertified", {}).get("code", [])
-                    code = sorted({*before, codes[record["key"]]})
-                    line = json.dumps({**record, "recertified": {**certificate, "code": code}}, sort_keys=True)
-                    marked += 1
-                lines.append(line + "\n")
-            write_atomically(path, "".join(lines).encode())
-    return marked
+        append(store, certificate)
+    return len(rows)
 
 
-def tell(outcome: Outcome) -> list[str]:
+def tell(outcome: Recertification) -> list[str]:
     """What was done, line by line."""
     if not outcome.older:
         return ["no published row of this plan is of older code: there is nothing to recertify"]

@@ -31,7 +31,7 @@ def do_figures(options: argparse.Namespace) -> int:
     """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
     from bench.figures import gallery as figures
     from bench.figures.drawing import alone
-    from bench.records.store import write_atomically
+    from bench.records.files import write_atomically
 
     patterns = [word for word in options.words if "=" not in word]
     gallery = figures.Gallery(figures.select(patterns), [word for word in options.words if "=" in word])

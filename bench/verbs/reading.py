@@ -89,21 +89,23 @@ def do_show(options: argparse.Namespace) -> int:
     """One record, whole, with the command that makes it again."""
     from bench.board import record_page
     from bench.checking import oddities
+    from bench.outcome import plain
     from bench.records.store import Store
 
     record = Store(Path(options.results)).find(options.key)
+    shown = plain(record)
     if options.format == "json":
-        print(json.dumps(record, indent=1, sort_keys=True))
+        print(json.dumps(shown, indent=1, sort_keys=True))
         return 0
-    print(f"{record['task']}@{record['version']} {record['preset']}  {record['entry']}  seed {record['seed']}")
-    print(f"key      {record['key']}\nstatus   {record['status']}  {record.get('reason', '')}")
-    for name, value in sorted(record["metrics"].items()):
-        print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record["censored"] else ""))
+    print(f"{record.task}@{record.version} {record.preset}  {record.entry}  seed {record.seed}")
+    print(f"key      {record.key}\nstatus   {record.status}  {record.reason}")
+    for name, value in sorted(record.metrics.items()):
+        print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record.censored else ""))
     for name in ("params", "config", "costs", "provenance"):
-        print(f"{name:8} {json.dumps(record[name], sort_keys=True)}")
+        print(f"{name:8} {json.dumps(shown[name], sort_keys=True)}")
     for name in ("traceback", "output"):
-        if record.get(name):
-            print(f"{name}\n{record[name]}")
+        if name in shown:
+            print(f"{name}\n{shown[name]}")
     for line in oddities.of(record):
         print(f"look     {line} (docs/rules.md)")
     print(f"again    {record_page.command(record)}")
@@ -130,15 +132,15 @@ def do_why(options: argparse.Namespace) -> int:
         now = found[cell.key]
         changes = []
         if now.word == "stale" and now.record is not None:
-            changes = identity.difference(now.record["components"], dict(cell.components))
+            changes = identity.difference(now.record.components, dict(cell.components))
         rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
                      "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
         if options.format != "json":
             print(f"{now.word:10} {cell.name}" + ("" if now.word in ("fresh", "missing") else f"  runs: {now.rerun}"))
             for name, old, new in changes:
                 print(f"           {name}: {_short(old)} -> {_short(new)}")
-            if now.record is not None and now.record.get("reason"):
-                print(f"           {now.record['reason']}")
+            if now.record is not None and now.record.reason:
+                print(f"           {now.record.reason}")
     if options.format == "json":
         print(json.dumps(rows, indent=1))
     return 0

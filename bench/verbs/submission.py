@@ -34,8 +34,10 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench.checking import published_rows, verify
+    from bench.checking import fresh_seeds, published_rows, verify
+    from bench.outcome import plain
     from bench.planning import config
+    from bench.records import standing
 
     words, request, store = _settings(options.words)
     if len(words) != 1:
@@ -58,15 +60,15 @@ def do_verify(options: argparse.Namespace) -> int:
             f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
             f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
         )
-    count = verify.USUAL if options.seeds is None else options.seeds
+    count = fresh_seeds.USUAL if options.seeds is None else options.seeds
     out = sys.stderr if options.format == "json" else sys.stdout
     findings = verify.verify(found, store, request.settings, count, lambda line: print(line, file=out, flush=True))
     if options.format == "json":
-        print(json.dumps([finding.line for finding in findings], indent=1))
+        print(json.dumps(plain(findings), indent=1))
     else:
-        print(verify.table([finding.line for finding in findings], options.format))
-        print(f"{len(findings)} lines added to {verify.path_of(store, name)}")
-    if verify.repeated():
+        print(verify.table(findings, options.format))
+        print(f"{len(findings)} lines added to {standing.path_of(store, name)}")
+    if fresh_seeds.repeated():
         print("note: SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew", file=sys.stderr)
     for report in store.reports:
         print(f"note: {report}", file=sys.stderr)

@@ -122,8 +122,8 @@ def do_publish(options: argparse.Namespace) -> int:
         return 130 if outcome.interrupted else 1 if outcome.reasons else 0
     found = plan.states(made, store, request.settings)
     there = [s.record for s in found.values() if s.record is not None]
-    records = [r for r in there if r["provenance"].get("transport") != "call"]
-    dirty = sum(bool(r["provenance"].get("dirty")) for r in records)
+    records = [r for r in there if r.provenance.transport != "call"]
+    dirty = sum(bool(r.provenance.dirty) for r in records)
     changed = ledger.publish(store, records)
     told = {"records": len(records), "changed": changed}
     lines = [f"{len(records)} records, {changed} lines new or changed in {store.ledger}"]

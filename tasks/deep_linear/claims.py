@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
 from bench.contract import BenchError
+from bench.records.record import Record, number
 
 Records = Mapping[str, Sequence[Record]]
 
@@ -19,8 +19,8 @@ def value(records: Records, *, of: str, metric: str) -> float:
 
 def rate_ratio(records: Records, *, of: str, metric: str) -> float:
     """A metric of entry `of` at the larger of two rates, over that at the smaller one; the rates differ by a factor of 2."""
-    small, large = sorted(records[of], key=lambda record: float(record["params"]["lr"]))
-    ratio = float(large["params"]["lr"]) / float(small["params"]["lr"])
+    small, large = sorted(records[of], key=lambda record: float(record.params["lr"]))
+    ratio = float(large.params["lr"]) / float(small.params["lr"])
     if not math.isclose(ratio, 2):
         raise BenchError(f"the rates differ by a factor of {ratio:g}, not 2; give task.lr two such values")
     return number(large, metric) / number(small, metric)
@@ -31,7 +31,7 @@ def delay_at_depth(records: Records, *, of: str) -> float:
 
     BenchError if a deeper network on the way is faster, for then the limit is not approached from below.
     """
-    runs = sorted(records[of], key=lambda record: int(record["params"]["layers"]))
+    runs = sorted(records[of], key=lambda record: int(record.params["layers"]))
     delays = [number(record, "delay") for record in runs]
     if sorted(delays) != delays:
         raise BenchError(f"the delay falls with depth somewhere: {', '.join(f'{d:.4g}' for d in delays)}")
@@ -50,7 +50,7 @@ def rate_exponent(records: Records, *, of: str) -> float:
     BenchError if a best rate lies at an edge of those tried: it may then lie anywhere beyond.
     """
     best = _best(records[of])
-    tried = {float(record["params"]["lr"]) for record in records[of]}
+    tried = {float(record.params["lr"]) for record in records[of]}
     for depth, (_, rate) in best.items():
         if rate in (min(tried), max(tried)):
             raise BenchError(f"at depth {depth} the best rate, {rate:g}, is at the edge of those tried; widen task.lr")
@@ -73,7 +73,7 @@ def _best(records: Sequence[Record]) -> dict[int, tuple[float, float]]:
     """depth -> (fewest steps over the rates tried, the rate; of several, their geometric mean)."""
     found: dict[int, list[tuple[float, float]]] = {}
     for record in records:
-        p = record["params"]
+        p = record.params
         steps = max(number(record, "learning_steps", diverged=float(p["steps"])), 1.0)
         found.setdefault(int(p["depth"]), []).append((steps, float(p["lr"])))
     best = {}

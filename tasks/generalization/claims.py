@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
 from bench.contract import BenchError
+from bench.records.record import Record, number
 
 Records = Mapping[str, Sequence[Record]]
 
@@ -36,7 +36,7 @@ def ratio(records: Records, *, of: str, over: str, metric: str) -> float:
 def frozen_share(records: Records, *, kept: str, projected: str, start: float) -> float:
     """What the frozen part of initial weights of variance `start` adds to gen_error, over (1 - alpha) start; theory says 1."""
     (one,), (other,) = records[kept], records[projected]
-    alpha = float(one["params"]["ratio"])
+    alpha = float(one.params["ratio"])
     if alpha >= 1:
         raise BenchError(f"ratio={alpha}: with as many samples as weights nothing is frozen")
     return (number(one, "gen_error") - number(other, "gen_error")) / ((1 - alpha) * start)
@@ -51,7 +51,7 @@ def norm_formula(records: Records, *, entry: str) -> float:
 
     found = []
     for record in records[entry]:
-        params = record["params"]
+        params = record.params
         dimension, samples = int(params["dimension"]), round(params["ratio"] * params["dimension"])
         if abs(samples - dimension) > 1:
             found.append(number(record, "gen_error") / minimum_norm(dimension, samples, params["snr"]) - 1)
@@ -66,7 +66,7 @@ def widest(records: Records, *, entry: str, over: float | None = None) -> float:
 
 
 def _by(axis: str, records: Sequence[Record], metric: str) -> dict[float, float]:
-    return {float(record["params"][axis]): number(record, metric) for record in records}
+    return {float(record.params[axis]): number(record, metric) for record in records}
 
 
 def _known(value: float, axis: str, cells: Mapping[float, float]) -> float:

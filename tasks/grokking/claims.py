@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
+from bench.records.record import Record, number
 
 
 def delay(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
@@ -14,7 +14,7 @@ def delay(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     Power et al. 2022 (arXiv 2201.02177), figure 1.
     """
     (record,) = records[of]
-    budget = float(record["params"]["steps"])
+    budget = float(record.params["steps"])
     fitted, understood = (number(record, f"steps_to_{name}", diverged=budget) for name in ("train", "monitor"))
     return understood / max(fitted, 1.0)
 
@@ -25,7 +25,7 @@ def decay_gain(records: Mapping[str, Sequence[Record]]) -> float:
     Power et al. 2022, figure 2, left. A run that diverged counts as 0.
     """
     (runs,) = records.values()
-    plain, decayed = sorted(runs, key=lambda record: float(record["config"]["optimizer"]["weight_decay"]))
-    if plain["config"]["optimizer"]["weight_decay"] != 0:
+    plain, decayed = sorted(runs, key=lambda record: float(record.config["optimizer"]["weight_decay"]))
+    if plain.config["optimizer"]["weight_decay"] != 0:
         raise ValueError("one of the two runs has to be without weight decay")
     return number(decayed, "monitor_acc", diverged=0.0) - number(plain, "monitor_acc", diverged=0.0)

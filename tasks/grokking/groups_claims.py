@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
+from bench.records.record import Record, number
 
 CRITICAL = 2.7482  # pairs over M ln M, from the code of Tian 2025
 
@@ -15,8 +15,8 @@ def critical_ratio(records: Mapping[str, Sequence[Record]], *, of: str) -> float
     The middle between the largest ratio that fails and the next one; the grid's end where none fails, or the largest does. A
     run that diverged fails. Tian 2025 (arXiv 2509.21519), the scaling law of generalisation.
     """
-    runs = sorted(records[of], key=lambda record: float(record["params"]["ratio"]))
-    ratios = [float(record["params"]["ratio"]) for record in runs]
+    runs = sorted(records[of], key=lambda record: float(record.params["ratio"]))
+    ratios = [float(record.params["ratio"]) for record in runs]
     failed = [i for i, record in enumerate(runs) if number(record, "monitor_acc", diverged=0.0) < 0.99]
     if not failed or failed[-1] == len(runs) - 1:
         return ratios[failed[-1] if failed else 0]
@@ -27,7 +27,7 @@ def corrected_ratio(records: Mapping[str, Sequence[Record]], *, of: str) -> floa
     """critical_ratio over 2.7482 d_max/2, the non-abelian group's predicted one; 1 agrees. d_max is its largest irrep degree."""
     from tasks.grokking.groups import group
 
-    degree = group(records[of][0]["params"]["group"]).largest_degree
+    degree = group(records[of][0].params["group"]).largest_degree
     return critical_ratio(records, of=of) / (CRITICAL * degree / 2)
 
 
@@ -42,7 +42,7 @@ def feature_error(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
 
 def purity_gain(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     """Mean purity of the features from the most pairs less that from the fewest, in runs over a grid of task.ratio."""
-    runs = sorted(records[of], key=lambda record: float(record["params"]["ratio"]))
+    runs = sorted(records[of], key=lambda record: float(record.params["ratio"]))
     return number(runs[0], "impurity", diverged=1.0) - number(runs[-1], "impurity", diverged=1.0)
 
 
@@ -65,7 +65,7 @@ def scale_delay(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
 
     Liu et al. 2023, Omnigrok (arXiv 2210.01117). Not reached, or diverged, counts as the budget.
     """
-    runs = sorted(records[of], key=lambda record: float(record["config"]["weights"]["alpha"]))
+    runs = sorted(records[of], key=lambda record: float(record.config["weights"]["alpha"]))
     return _steps(runs[-1:]) / _steps(runs[:1])
 
 
@@ -79,4 +79,4 @@ def hidden_progress(records: Mapping[str, Sequence[Record]], *, of: str) -> floa
 
 
 def _steps(runs: Sequence[Record]) -> float:
-    return min(number(run, "steps_to_monitor", diverged=float(run["params"]["steps"])) for run in runs)
+    return min(number(run, "steps_to_monitor", diverged=float(run.params["steps"])) for run in runs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record
 from bench.contract import BenchError
+from bench.records.record import Record
 from tasks.instability.lm_proxy import LanguageModel
 
 
@@ -20,14 +20,12 @@ def sensitivity_drop(records: Mapping[str, Sequence[Record]], *, of: str, under:
 
 
 def _sensitivity(records: Sequence[Record]) -> float:
-    lost = [record for record in records if record["status"] not in ("ok", "diverged")]
+    lost = [record for record in records if record.status not in ("ok", "diverged")]
     if lost:
-        raise BenchError(
-            f"{lost[0]['entry']} at lr {lost[0]['params']['lr']}: {lost[0]['status']}, so its loss is unknown"
-        )
+        raise BenchError(f"{lost[0].entry} at lr {lost[0].params['lr']}: {lost[0].status}, so its loss is unknown")
     derived = LanguageModel.derived[0]
-    rows = sorted(records, key=lambda record: record["params"][derived.axis])
-    grid = [record["params"][derived.axis] for record in rows]
-    value = derived.reduce(grid, [record["metrics"] for record in rows])
+    rows = sorted(records, key=lambda record: record.params[derived.axis])
+    grid = [record.params[derived.axis] for record in rows]
+    value = derived.reduce(grid, [record.metrics for record in rows])
     worst = derived.metric.diverged
     return value if math.isfinite(value) or not isinstance(worst, float) else worst  # no rate of the grid gave a result

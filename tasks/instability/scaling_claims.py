@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, linear_regression
 
-from bench.claims.claim import Record, number
 from bench.contract import BenchError
 from bench.metrics import dynamics
+from bench.records.record import Record, number
 
 Records = Mapping[str, Sequence[Record]]
 
@@ -52,7 +52,7 @@ def logit_growth(records: Records, *, of: str, under: str) -> float:
     """Exponent with which the largest attention logit grows with the rate, of entry `under` minus of entry `of`."""
     slopes = []
     for entry in (under, of):
-        points = [(math.log(row["params"]["lr"]), _log(row, "max_attention_logit")) for row in records[entry]]
+        points = [(math.log(row.params["lr"]), _log(row, "max_attention_logit")) for row in records[entry]]
         slopes.append(_slope(points, f"{entry}'s rates"))
     return slopes[0] - slopes[1]
 
@@ -66,9 +66,9 @@ def gradient_growth(records: Records, *, entry: str) -> float:
     exponents = []
     for along, within in (("width", "lr"), ("lr", "width")):
         slopes = []
-        for value in sorted({row["params"][within] for row in rows}):
-            group = [row for row in rows if row["params"][within] == value]
-            points = [(math.log(row["params"][along]), _log(row, "gradient_rms")) for row in group]
+        for value in sorted({row.params[within] for row in rows}):
+            group = [row for row in rows if row.params[within] == value]
+            points = [(math.log(row.params[along]), _log(row, "gradient_rms")) for row in group]
             slopes.append(_slope(points, f"the {along}s of {within} = {value}"))
         exponents.append(fmean(slopes))
     return max(exponents)
@@ -96,15 +96,15 @@ def predictions(rows: Sequence[Record], metric: str) -> list[tuple[float, Record
     """
     *smaller, largest = _widths(rows, least=3)
     found = []
-    for rate in sorted({row["params"]["lr"] for row in rows}):
-        at = {row["params"]["width"]: row for row in rows if row["params"]["lr"] == rate}
+    for rate in sorted({row.params["lr"] for row in rows}):
+        at = {row.params["width"]: row for row in rows if row.params["lr"] == rate}
         line = linear_regression([math.log(w) for w in smaller], [_log(at[w], metric) for w in smaller])
         found.append((line.intercept + line.slope * math.log(largest), at[largest]))
     return found
 
 
 def _widths(rows: Sequence[Record], least: int) -> list[int]:
-    widths = sorted({row["params"]["width"] for row in rows})
+    widths = sorted({row.params["width"] for row in rows})
     if len(widths) < least:
         raise BenchError(
             f"the plan has widths {widths}; this measure needs {least} or more, as in task.width=32,64,128"
@@ -113,15 +113,13 @@ def _widths(rows: Sequence[Record], least: int) -> list[int]:
 
 
 def _loss(row: Record) -> float:
-    return number(row, "final_loss", diverged=row["metrics"].get("initial_val_loss"))
+    return number(row, "final_loss", diverged=row.metrics.get("initial_val_loss"))
 
 
 def _log(row: Record, metric: str) -> float:
     value = number(row, metric)
     if value <= 0:
-        raise BenchError(
-            f"{row['task']} {row['entry']} seed {row['seed']}: {metric} is {value}; a power law needs it positive"
-        )
+        raise BenchError(f"{row.label}: {metric} is {value}; a power law needs it positive")
     return math.log(value)
 
 
@@ -132,14 +130,14 @@ def _slope(points: Sequence[tuple[float, float]], what: str) -> float:
 
 
 def _sensitivity(rows: Sequence[Record], width: int) -> float:
-    chosen = [row for row in rows if row["params"]["width"] == width]
-    initial = max(row["metrics"]["initial_val_loss"] for row in chosen)
+    chosen = [row for row in rows if row.params["width"] == width]
+    initial = max(row.metrics["initial_val_loss"] for row in chosen)
     return dynamics.lr_sensitivity([_loss(row) for row in chosen], initial)
 
 
 def _regret(rows: Sequence[Record]) -> float:
     smallest, *_, largest = _widths(rows, least=2)
-    loss = {(row["params"]["width"], row["params"]["lr"]): _loss(row) for row in rows}
+    loss = {(row.params["width"], row.params["lr"]): _loss(row) for row in rows}
     rates = sorted({rate for _, rate in loss})
     best = min(rates, key=lambda rate: loss[smallest, rate])
     return loss[largest, best] - min(loss[largest, rate] for rate in rates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
+from bench.records.record import Record, number
 
 
 def accuracy_gain(records: Mapping[str, Sequence[Record]], *, of: str, over: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
+from bench.records.record import Record, number
 from tasks.pde.base import WORST
 
 
@@ -19,7 +19,7 @@ def error_ratio(records: Mapping[str, Sequence[Record]], *, of: str, over: str) 
 
 def least_growth(records: Mapping[str, Sequence[Record]], *, of: str, by: str) -> float:
     """The least factor by which the nRMSE of entry `of` grows from one value of task parameter `by` to the next larger."""
-    runs = sorted(records[of], key=lambda record: float(record["params"][by]))
+    runs = sorted(records[of], key=lambda record: float(record.params[by]))
     errors = [_error([run]) for run in runs]
     return min(later / earlier for earlier, later in itertools.pairwise(errors))
 
@@ -38,8 +38,8 @@ def error_against(records: Mapping[str, Sequence[Record]], *, other: str) -> flo
 
 def faithful_ratio(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     """nRMSE of entry `of` on data as PDEBench's own code makes them, over that on data that follow the equation."""
-    original, right = sorted(records[of], key=lambda record: not record["params"]["faithful"])
-    if right["params"]["faithful"] or not original["params"]["faithful"]:
+    original, right = sorted(records[of], key=lambda record: not record.params["faithful"])
+    if right.params["faithful"] or not original.params["faithful"]:
         raise ValueError("one of the two runs has to be on the original's data, the other on the right ones")
     return _error([original]) / _error([right])
 
@@ -50,7 +50,7 @@ def diluted(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     PDEBench's metrics counted it until October 2024 (its repository, commit 268ba5e).
     """
     (record,) = records[of]
-    params = record["params"]
+    params = record.params
     frames = len(range(0, params["frames"], params["reduced_resolution_t"]))
     over_all = _error([record]) * (frames - params["initial_step"]) / frames
     return over_all / _error([record])
@@ -59,7 +59,7 @@ def diluted(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
 def solver_time(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     """CPU seconds to predict the test set by the fastest solver that errs no more than surrogate `of`, over those of `of`."""
     (surrogate,) = records[of]
-    return _fastest(records, of)["costs"]["cpu"]["predict"] / surrogate["costs"]["cpu"]["predict"]
+    return _fastest(records, of).costs.cpu["predict"] / surrogate.costs.cpu["predict"]
 
 
 NEVER = 1e9  # trajectories: what a surrogate counts as that is no faster than the solver
@@ -69,8 +69,8 @@ def break_even(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     """Trajectories from which on training surrogate `of` and predicting with it takes less CPU than the fastest solver that
     errs no more; at most NEVER."""
     (surrogate,) = records[of]
-    costs, params = surrogate["costs"]["cpu"], surrogate["params"]
-    saved = (_fastest(records, of)["costs"]["cpu"]["predict"] - costs["predict"]) / (params["test"] + params["valid"])
+    costs, params = surrogate.costs.cpu, surrogate.params
+    saved = (_fastest(records, of).costs.cpu["predict"] - costs["predict"]) / (params["test"] + params["valid"])
     return min(NEVER, (costs["setup"] + costs["train"]) / saved) if saved > 0 else NEVER
 
 
@@ -80,7 +80,7 @@ def _fastest(records: Mapping[str, Sequence[Record]], surrogate: str) -> Record:
     good = [record for record in others if _error([record]) <= _error(records[surrogate])]
     if not good:
         raise ValueError(f"no solver among the entries errs as little as {surrogate}; add a finer one")
-    return min(good, key=lambda record: float(record["costs"]["cpu"]["predict"]))
+    return min(good, key=lambda record: float(record.costs.cpu["predict"]))
 
 
 def _error(records: Sequence[Record]) -> float:

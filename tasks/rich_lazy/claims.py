@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
+from bench.records.record import Record, number
 
 
 def excess(records: Mapping[str, Sequence[Record]], *, metric: str, of: str, over: str) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.claims.claim import Record, number
 from bench.contract import BenchError
+from bench.records.record import Record, number
 from tasks.stability.rates import GONE
 
 
@@ -63,15 +63,15 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def _rate(record: Record) -> float:
-    return float(record["config"]["stepper"]["lr"])
+    return float(record.config["stepper"]["lr"])
 
 
 def _interpolating(records: Sequence[Record], least: int) -> list[Record]:
     """Runs that ended at a loss below 1e-6, by rate. BenchError if fewer than `least` did, or one failed."""
-    found = [r for r in records if r["status"] != "diverged" and number(r, "interpolated") > 0]
+    found = [r for r in records if r.status != "diverged" and number(r, "interpolated") > 0]
     if len(found) < least:
         raise BenchError(
-            f"{records[0]['task']} {records[0]['entry']} seed {records[0]['seed']}: {len(found)} of {len(records)} runs "
+            f"{records[0].label}: {len(found)} of {len(records)} runs "
             f"interpolate, the measure wants {least}; give it smaller rates or more steps"
         )
     return sorted(found, key=_rate)

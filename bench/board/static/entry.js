@@ -80,7 +80,7 @@ Board.pages.record = async (key) => {
     siblings.length > 1 ? h("p", { class: "keys" }, "The row’s records: ", siblings.map((one) => [record.key.startsWith(one) ? h("b", {}, one.slice(0, 8)) : link(one.slice(0, 8), "record", one), " "])) : null,
     h("div", { class: "two" },
       h("section", {}, h("h2", {}, "Metrics"), measured.length ? plain(["metric", "value", "unit"], measured.map(([name, value]) => [h("code", { title: metricOf(name).doc }, name), `${show(value)}${(record.censored || []).includes(name) ? " (target not reached)" : ""}`, metricOf(name).unit || "—"]), "metrics") : h("p", { class: "quiet" }, "None: the cell did not end well.")),
-      h("section", {}, h("h2", {}, "Costs"), plain(["what", "amount"], [...Object.entries(costs.cpu).map(([phase, value]) => [`CPU s, ${phase}`, number(value, 4)]), ...Object.entries(costs).filter(([name]) => name !== "cpu").map(([name, value]) => [COSTS[name] || name, count(value)])], "costs"))),
+      h("section", {}, h("h2", {}, "Costs"), plain(["what", "amount"], [...Object.entries(costs.cpu || {}).map(([phase, value]) => [`CPU s, ${phase}`, number(value, 4)]), ...Object.entries(costs.counts || {}), ...Object.entries(costs).filter(([name]) => name !== "cpu" && name !== "counts").map(([name, value]) => [COSTS[name] || name, count(value)])], "costs"))),
     h("h2", {}, "Configuration"),
     record.near ? [h("p", {}, "Nearest baseline: ", link(record.near[0], "entry", record.near[0]), record.near[1].length ? ", which differs in" : ", with the same configuration."),
       record.near[1].length ? plain(["path", record.entry, record.near[0]], record.near[1].map(([path, mine, theirs]) => [h("code", {}, path), show(mine), show(theirs)]), "difference to the nearest baseline") : null] : null,

@@ -1,0 +1,59 @@
+"""Seeds that nobody could choose, and the test whether claimed ones are better than they."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+
+from bench.planning.seeds import FRESH_FROM
+
+ALPHA = 0.01  # of honest rows, this many are disputed by chance
+FEWEST = 3  # fresh seeds
+USUAL = 5
+
+
+def repeated() -> str:
+    """The number of an earlier verification that is to be repeated, from the environment; empty if there is none."""
+    return os.environ.get("SWEEPSTAKES_DRAWN", "")
+
+
+def drawn() -> str:
+    """A number from the system's entropy, or the one that is to be repeated."""
+    return repeated() or os.urandom(16).hex()
+
+
+def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
+    """`count` seeds from what was fixed (`digest`) and what was drawn afterwards (`number`)."""
+    found = []
+    for i in range(count):
+        hashed = hashlib.blake2b(f"{digest}/{number}/{i}".encode(), digest_size=8).digest()
+        found.append(FRESH_FROM | (int.from_bytes(hashed, "big") >> 13))
+    return found
+
+
+def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> float:
+    """One-sided p of "the claimed seeds are better than fresh ones": Student's t with pooled variance.
+
+    Values are on the metric's scale. An honest claim and the fresh seeds are draws of one distribution, so the variances
+    are one and the pooled test is exact for normal values; Welch's would lose power for a condition that holds. NaN if
+    there are fewer than two values in all; without any spread the sign of the difference decides.
+    """
+    import numpy as np
+    from scipy.special import stdtr
+
+    from bench.tables.statistics import ROUNDING
+
+    x, y = np.asarray(claimed, dtype=float), np.asarray(fresh, dtype=float)
+    df = len(x) + len(y) - 2
+    if not len(x) or not len(y) or df < 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return math.nan
+    gain = float(y.mean() - x.mean()) if better == "min" else float(x.mean() - y.mean())
+    spread = math.sqrt((((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum()) / df)
+    tiny = ROUNDING * max(float(np.abs(np.concatenate([x, y])).max()), 1e-300)
+    if abs(gain) <= tiny:
+        return 1.0
+    if spread <= tiny:
+        return 0.0 if gain > 0 else 1.0
+    return float(stdtr(df, -gain / (spread * math.sqrt(1 / len(x) + 1 / len(y)))))
