@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from bench.contract import Budget, Derived, Metric, Target
+from bench.records.record import Record, migrate
 from bench.tables.table import Table
 
 ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
@@ -38,9 +39,11 @@ class Plan:
     trials: int | None = 0
     slots: tuple[str, ...] = ("optimizer",)
     division: str = "closed"
+    published: Mapping[str, str] = field(default_factory=dict)
 
 
-def record(entry: str, seed: int, status: str = "ok", **more: Any) -> dict[str, Any]:
+def record(entry: str, seed: int, status: str = "ok", **more: Any) -> Record:
+    """A record of the toy task; costs may be given as in format 1, counts among them."""
     base = {
         "key": f"{entry}{seed}",
         "task": "toy/task",
@@ -57,7 +60,7 @@ def record(entry: str, seed: int, status: str = "ok", **more: Any) -> dict[str, 
         | {"rss_mb": 200.0, "steps": 100, "samples": 3200, "evals": 0, "parameters": 1234},
         "provenance": {},
     }
-    return base | more
+    return migrate(base | more)
 
 
 def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Plan:
@@ -85,8 +88,8 @@ def times(entry: str, values: Sequence[float | str]) -> Plan:
     """A number below the budget was reached; one at the budget is censored."""
     row = plan(entry, values, "steps")
     for cell in row.cells.values():
-        if cell[0]["metrics"].get("steps") == 100:
-            cell[0]["censored"] = ["steps"]
+        if cell[0].metrics.get("steps") == 100:
+            cell[0].censored = ["steps"]
     return row
 
 
@@ -106,6 +109,6 @@ def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> P
         for lr, value in zip(GRID, values or (), strict=False):
             status, loss = (value, {}) if isinstance(value, str) else ("ok", {"loss": value})
             one = record(entry, seed, status, key=f"{entry}{seed}{lr}", params={"width": 8, "lr": lr}, metrics=loss)
-            one["metrics"] = loss | {"initial_loss": 8.0}
+            one.metrics = loss | {"initial_loss": 8.0}
             cells[seed].append(None if value is None else one)
     return Plan(entry, cells)

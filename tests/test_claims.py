@@ -114,7 +114,7 @@ def test_one_or_two_seeds_decide_only_what_is_exact():
 
 
 def test_ratios_are_averaged_on_their_scale():
-    ratio = claim(Predicate("above", 1, math.inf), scale="log", measure=lambda r: r["a"][0]["metrics"]["x"])
+    ratio = claim(Predicate("above", 1, math.inf), scale="log", measure=lambda r: r["a"][0].metrics["x"])
     found = judged(1.0, 3.0, 7.0, of=ratio)  # 2, 4, 8
     assert found.measured == pytest.approx(4) and found.lo * found.hi == pytest.approx(16)
     assert "above 0" in judged(-1.0, 1.0, 1.0, of=ratio).error
@@ -337,7 +337,7 @@ def test_a_declared_before_is_checked_and_an_after_is_believed(monkeypatch, told
 # --- the command, on a stranger's task
 
 MEASURE = """def gap(records, *, of, over):
-    return records[over][0]["metrics"]["error"] - records[of][0]["metrics"]["error"]
+    return records[over][0].metrics["error"] - records[of][0].metrics["error"]
 """
 TOY = """paper: Somebody 2020
 arxiv: ""

@@ -56,7 +56,7 @@ def test_sensitivities_count_divergence_and_refuse_unknown_losses():
 
     records = {"steady": rows("steady", 1.0, 1.2), "wild": rows("wild", 1.0, None)}
     assert sensitivity_drop(records, of="steady", under="wild") == pytest.approx((0 + 3) / 2 - (0 + 0.2) / 2)
-    records["wild"][1]["status"] = "timeout"
+    records["wild"][1].status = "timeout"
     with pytest.raises(BenchError, match="wild at lr 0.1: timeout"):
         sensitivity_drop(records, of="steady", under="wild")
 

@@ -81,7 +81,7 @@ def test_a_cell_keeps_the_contract(pool, task, entry):
     assert not wrong, "\n".join([*wrong, piped.get("traceback") or ""])
     called = execute.call(replace(one, probes=False))
     assert scores(cls, called) == scores(cls, piped), "pipe and call must agree bit for bit"
-    assert called["status"] == piped["status"] and called["costs"].get("steps") == piped["costs"].get("steps")
+    assert called.status == piped.status and called.costs.counts.get("steps") == piped.costs.counts.get("steps")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -91,7 +91,7 @@ def test_another_seed_is_another_problem_or_another_run(task):
     spec = config.task_spec(task)
     parts = config.resolve_parts(spec, Entry("default", {}), {})
     outcomes = [execute.call(replace(job_default(task, parts), seed=seed)) for seed in (0, 1)]
-    assert outcomes[0]["metrics"] != outcomes[1]["metrics"]
+    assert outcomes[0].metrics != outcomes[1].metrics
 
 
 def job_default(task: str, parts: dict[str, Any]) -> execute.Job:
@@ -233,5 +233,5 @@ def test_a_misfit_part_is_an_error_in_the_record():
     target = "grokking/modular_addition"
     wrong = {"model": {"_target_": "collections.OrderedDict.fromkeys"}}
     outcome = execute.call(replace(job_default(target, {**wrong}), parts=wrong))
-    assert outcome["status"] == "failed" and "does not fit slot 'model'" in outcome["reason"]
+    assert outcome.status == "failed" and "does not fit slot 'model'" in outcome.reason
     assert issubclass(execute.Diverged, BenchError)

@@ -196,24 +196,24 @@ def test_the_tree_has_a_mode_for_each_distinction():
 
 
 def test_aligned_runs_follow_the_closed_form_and_half_the_rate_is_half_the_error():
-    errors = [cell("modes", "init_mode_aligned", lr=lr)["metrics"]["trajectory_error"] for lr in (4e-3, 2e-3)]
+    errors = [cell("modes", "init_mode_aligned", lr=lr).metrics["trajectory_error"] for lr in (4e-3, 2e-3)]
     assert errors[0] < 0.02 and 1.8 < errors[0] / errors[1] < 2.2
-    assert cell("modes", "init_mode_aligned", target="tree")["metrics"]["trajectory_error"] < 0.02
+    assert cell("modes", "init_mode_aligned", target="tree").metrics["trajectory_error"] < 0.02
 
 
 def test_deep_aligned_runs_follow_the_integrated_equation():
     found = cell("modes", "init_mode_aligned", layers=5, hidden=16, time=8.0, parts={"mode_aligned_init.strength": 0.1})
-    assert found["metrics"]["trajectory_error"] < 0.02 and found["metrics"]["half_time_error"] < 0.02
+    assert found.metrics["trajectory_error"] < 0.02 and found.metrics["half_time_error"] < 0.02
     ratio = 5 * saxe.deep_mode_time(5, 5.0, 0.1, 4.5) / saxe.infinite_depth_time(5.0, 0.1, 4.5)
-    assert found["metrics"]["delay"] == pytest.approx(ratio, rel=0.02)
+    assert found.metrics["delay"] == pytest.approx(ratio, rel=0.02)
 
 
 def test_small_random_weights_learn_the_strongest_mode_first():
     found = cell("modes", "init_small_random")
-    assert found["status"] == "ok" and found["metrics"]["disorder"] == 0
-    assert -1.15 < found["metrics"]["half_time_exponent"] < -0.8 and found["metrics"]["trajectory_error"] < 0.1
-    assert found["metrics"]["conserved_drift"] < 1e-3 and found["metrics"]["final_loss"] < 0.01
-    assert set(found["curves"]) >= {"mode_1", "mode_2", "mode_3", "mode_4", "loss"}
+    assert found.status == "ok" and found.metrics["disorder"] == 0
+    assert -1.15 < found.metrics["half_time_exponent"] < -0.8 and found.metrics["trajectory_error"] < 0.1
+    assert found.metrics["conserved_drift"] < 1e-3 and found.metrics["final_loss"] < 0.01
+    assert set(found.curves) >= {"mode_1", "mode_2", "mode_3", "mode_4", "loss"}
 
 
 def test_the_probes_change_no_score():
@@ -221,14 +221,14 @@ def test_the_probes_change_no_score():
     parts = config.resolve_parts(spec, config.entry("init_gaussian"), {})
     params = config.parameters(spec, "smoke", {"time": 1.0})
     with_them, without = (call(Job(spec.target, params, parts, 0, "/nowhere", probes=p)) for p in (True, False))
-    assert with_them["metrics"] == without["metrics"] and "mode_1" not in without["curves"]
+    assert with_them.metrics == without.metrics and "mode_1" not in without.curves
 
 
 @pytest.mark.parametrize("strength", [1e-30, 4.9])
 def test_who_does_not_cross_a_mode_halfway_follows_no_trajectory(strength):
     """Weights that never move, or sit where they will end, agree with any theory."""
     found = cell("modes", "init_mode_aligned", parts={"mode_aligned_init.strength": strength}, time=2.0)
-    assert found["metrics"]["trajectory_error"] >= 1 and "half_time_exponent" not in found["metrics"]
+    assert found.metrics["trajectory_error"] >= 1 and "half_time_exponent" not in found.metrics
 
 
 def test_crossings_are_interpolated():
@@ -256,7 +256,7 @@ def test_parameters_that_mean_nothing_are_refused(task, given, reason):
     except BenchError as error:
         assert reason in str(error)
     else:
-        assert found["status"] == "failed" and reason in found["reason"]
+        assert found.status == "failed" and reason in found.reason
 
 
 # deep_linear/depth
@@ -264,21 +264,21 @@ def test_parameters_that_mean_nothing_are_refused(task, given, reason):
 
 def test_steps_are_counted_until_the_map_is_learned():
     found = cell("depth", "init_orthogonal", size=16, depth=8, steps=200, lr=0.02)
-    steps = found["metrics"]["learning_steps"]
-    assert found["metrics"]["learned"] == 1 and found["costs"]["steps"] == steps < 200
-    assert 0 < found["metrics"]["early_steps"] < steps and found["metrics"]["final_loss"] <= 0.05
+    steps = found.metrics["learning_steps"]
+    assert found.metrics["learned"] == 1 and found.costs.counts["steps"] == steps < 200
+    assert 0 < found.metrics["early_steps"] < steps and found.metrics["final_loss"] <= 0.05
 
 
 def test_a_rate_too_large_diverges_and_one_too_small_is_censored():
-    assert cell("depth", "init_orthogonal", lr=2.0)["status"] == "diverged"
+    assert cell("depth", "init_orthogonal", lr=2.0).status == "diverged"
     slow = cell("depth", "init_orthogonal", lr=1e-5)
-    assert slow["metrics"]["learning_steps"] == slow["costs"]["steps"] == 60 and slow["metrics"]["learned"] == 0
+    assert slow.metrics["learning_steps"] == slow.costs.counts["steps"] == 60 and slow.metrics["learned"] == 0
 
 
 @pytest.mark.parametrize("entry", ["adam+init_orthogonal", "muon+init_orthogonal"])
 def test_any_optimizer_trains_the_chain(entry):
     found = cell("depth", entry, lr=0.08)
-    assert found["status"] == "ok" and found["metrics"]["final_loss"] < 0.5
+    assert found.status == "ok" and found.metrics["final_loss"] < 0.5
 
 
 def test_the_best_of_a_grid_counts():
@@ -290,7 +290,7 @@ def test_the_best_of_a_grid_counts():
 
 
 def test_orthogonal_layers_are_an_isometry_and_gaussian_ones_follow_newman():
-    orthogonal, gaussian = (cell("isometry", name)["metrics"] for name in ("init_orthogonal", "init_gaussian"))
+    orthogonal, gaussian = (cell("isometry", name).metrics for name in ("init_orthogonal", "init_gaussian"))
     assert orthogonal["rms_exponent"] < 1e-13 and orthogonal["gradient_exponent"] < 0.05
     assert gaussian["gaussian_z"] < 2 < orthogonal["gaussian_z"]
     assert gaussian["rms_exponent"] > 0.3 and gaussian["smallest_exponent"] < gaussian["largest_exponent"] < 0.2
@@ -298,7 +298,7 @@ def test_orthogonal_layers_are_an_isometry_and_gaussian_ones_follow_newman():
 
 def test_a_gain_shifts_every_exponent():
     once, twice = (
-        cell("isometry", "init_gaussian", parts={"deep_linear_init.gain": gain})["metrics"] for gain in (1.0, 2.0)
+        cell("isometry", "init_gaussian", parts={"deep_linear_init.gain": gain}).metrics for gain in (1.0, 2.0)
     )
     assert twice["largest_exponent"] - once["largest_exponent"] == pytest.approx(math.log(2))
 
@@ -341,7 +341,7 @@ def test_rates_and_delays_that_do_not_fit_the_claim_are_told():
         claims.rate_ratio({"x": pair}, of="x", metric="trajectory_error")
     deep = runs("x", "delay", ({"layers": 2}, 0.3), ({"layers": 8}, 0.6))
     assert claims.delay_at_depth({"x": deep}, of="x") == pytest.approx(0.6)
-    deep[1]["metrics"]["delay"] = 0.2
+    deep[1].metrics["delay"] = 0.2
     with pytest.raises(BenchError, match="falls with depth"):
         claims.delay_at_depth({"x": deep}, of="x")
     assert claims.value({"x": deep[:1]}, of="x", metric="delay") == 0.3

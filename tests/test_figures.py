@@ -45,7 +45,7 @@ def entry(name: str, *cells: dict[str, Any], older: int = 0) -> Any:
     """A joined row: records of a list share a seed's cell."""
     seeds: dict[int, list[Any]] = {}
     for cell in cells:
-        seeds.setdefault(cell["seed"], []).append(None if cell["status"] == "none" else cell)
+        seeds.setdefault(cell["seed"], []).append(None if cell.status == "none" else cell)
     return SimpleNamespace(entry=name, cells=seeds, older=older)
 
 
@@ -215,7 +215,7 @@ def test_failures_count_as_their_metric_says():
 
 def test_a_measure_gets_the_records_that_share_series_x_and_seed():
     def gap(records: Any) -> float:
-        return records["sgd"][0]["metrics"]["loss"] - records["adam"][0]["metrics"]["loss"]
+        return records["sgd"][0].metrics["loss"] - records["adam"][0].metrics["loss"]
 
     pair = [entry(name, *(cell(name, s, lr, loss * lr) for s in range(2) for lr in (0.1, 1.0))) for name, loss in
             (("adam", 1.0), ("sgd", 3.0))]  # fmt: skip

@@ -27,8 +27,8 @@ def outcome(task: str, entry: str, seed: int = 0, **params) -> dict:
 
 def metrics(task: str, entry: str, seed: int = 0, **params) -> dict[str, float]:
     found = outcome(task, entry, seed, **params)
-    assert found["status"] == "ok", found["reason"]
-    return found["metrics"]
+    assert found.status == "ok", found.reason
+    return found.metrics
 
 
 def draws(samples: int = 6, dimension: int = 10, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,10 +105,10 @@ def test_ridge_told_the_noise_has_no_gap_and_validation_finds_nearly_its_penalty
 
 def test_stopping_keeps_the_least_validation_error():
     last, best = outcome(TEACHER, "gd_to_the_end"), outcome(TEACHER, "gd_early_stopping")
-    errors = last["curves"]["val_error"][1]
-    assert last["metrics"]["val_error"] == pytest.approx(errors[-1])
-    assert best["metrics"]["val_error"] == pytest.approx(min(errors)) and min(errors) < errors[-1]
-    assert last["costs"]["steps"] == best["costs"]["steps"] == 100
+    errors = last.curves["val_error"][1]
+    assert last.metrics["val_error"] == pytest.approx(errors[-1])
+    assert best.metrics["val_error"] == pytest.approx(min(errors)) and min(errors) < errors[-1]
+    assert last.costs.counts["steps"] == best.costs.counts["steps"] == 100
 
 
 def test_the_curve_is_that_of_the_theory():
@@ -150,11 +150,11 @@ def test_students_of_networks():
 
 def test_wide_students_stop_and_stand_still():
     last, best = outcome(WIDE, "whole_student"), outcome(WIDE, "whole_student+gd_early_stopping")
-    errors = last["curves"]["val_error"][1]
-    assert last["metrics"]["val_error"] == pytest.approx(errors[-1], rel=1e-6)
-    assert best["metrics"]["val_error"] == pytest.approx(min(errors), rel=1e-6)
-    assert best["metrics"]["overtraining"] == pytest.approx(1.0, rel=1e-6)
-    assert last["metrics"]["train_error"] <= best["metrics"]["train_error"] + 1e-3
+    errors = last.curves["val_error"][1]
+    assert last.metrics["val_error"] == pytest.approx(errors[-1], rel=1e-6)
+    assert best.metrics["val_error"] == pytest.approx(min(errors), rel=1e-6)
+    assert best.metrics["overtraining"] == pytest.approx(1.0, rel=1e-6)
+    assert last.metrics["train_error"] <= best.metrics["train_error"] + 1e-3
     assert metrics(WIDE, "constant_student")["gen_error"] == pytest.approx(1.2, rel=1e-5)
 
 
@@ -182,7 +182,7 @@ def test_teacher_and_validation_stay_hidden():
 )
 def test_bad_parameters_are_named(task, params, reason):
     found = outcome(task, "gd_to_the_end", **params)
-    assert found["status"] == "failed" and reason in found["reason"]
+    assert found.status == "failed" and reason in found.reason
 
 
 def no_weights(public, log, seeds):
@@ -228,7 +228,7 @@ def test_an_answer_that_cannot_be_scored_is_told(task, slot, name, status, reaso
     if slot == "procedure":
         parts = {slot: parts[slot]}
     found = call(Job(spec.target, config.parameters(spec, "smoke", {}), parts, 0, "/nowhere"))
-    assert found["status"] == status and reason in found["reason"], found["reason"]
+    assert found.status == status and reason in found.reason, found.reason
 
 
 def test_a_negative_deviation_is_named():

@@ -96,24 +96,24 @@ def test_too_many_training_pairs_are_refused():
 
 def test_generalisation_comes_long_after_the_fit():
     outcome = cell()
-    metrics = outcome["metrics"]
-    assert outcome["status"] == "ok" and outcome["censored"] == []
+    metrics = outcome.metrics
+    assert outcome.status == "ok" and outcome.censored == []
     assert metrics["steps_to_train"] <= 50 and 150 <= metrics["steps_to_monitor"] <= 600
     assert metrics["delay"] == pytest.approx(metrics["steps_to_monitor"] / metrics["steps_to_train"])
-    steps, accuracy = outcome["curves"]["monitor_acc"]
+    steps, accuracy = outcome.curves["monitor_acc"]
     assert steps[np.argmax(np.array(accuracy) >= 0.99)] == metrics["steps_to_monitor"]
-    assert outcome["costs"]["steps"] < 1500, "the run stops once every target is reached"
+    assert outcome.costs.counts["steps"] < 1500, "the run stops once every target is reached"
 
 
 def test_without_weight_decay_it_is_censored_at_the_budget():
     spec = config.task_spec(TASK)
     parts = config.resolve_parts(spec, config.entry("adam"), {"optimizer.weight_decay": 0.0})
     outcome = call(Job(spec.target, config.parameters(spec, "small", {"steps": 600}), parts, 0, "/nowhere"))
-    assert set(outcome["censored"]) == {"steps_to_monitor", "steps_to_val"}
-    assert outcome["metrics"]["steps_to_monitor"] == 600 and "delay" not in outcome["metrics"]
-    assert outcome["metrics"]["monitor_acc"] < 0.1, "random labels of unseen pairs cannot leak"
+    assert set(outcome.censored) == {"steps_to_monitor", "steps_to_val"}
+    assert outcome.metrics["steps_to_monitor"] == 600 and "delay" not in outcome.metrics
+    assert outcome.metrics["monitor_acc"] < 0.1, "random labels of unseen pairs cannot leak"
 
 
 @pytest.mark.parametrize("op", ["sub", "mul", "div"])
 def test_every_operation_runs(op):
-    assert cell(preset="smoke", op=op)["status"] == "ok"
+    assert cell(preset="smoke", op=op).status == "ok"

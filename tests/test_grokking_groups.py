@@ -106,16 +106,16 @@ def test_a_single_feature_has_the_energy_of_its_level(name):
 
 def test_ascents_end_in_single_irreps_at_their_heights():
     for name in ("symmetric:3", "quaternion:8", "cyclic:7"):
-        found = cell("sgd", task="grokking/energy", group=name, width=16, steps=600)["metrics"]
+        found = cell("sgd", task="grokking/energy", group=name, width=16, steps=600).metrics
         assert found["worst_impurity"] < 1e-6 and found["level_gap"] < 1e-6
         assert found["irreps_covered"] == 1.0
-    still = cell("untrained", task="grokking/energy")["metrics"]
+    still = cell("untrained", task="grokking/energy").metrics
     assert still["irreps_covered"] < 0.8 and still["level_gap"] > 0.1 > LEAST
 
 
 def test_few_pairs_have_other_maxima():
     few, many = (
-        cell("sgd", task="grokking/energy", group="cyclic:13", ratio=ratio, width=8)["metrics"] for ratio in (1.0, 4.0)
+        cell("sgd", task="grokking/energy", group="cyclic:13", ratio=ratio, width=8).metrics for ratio in (1.0, 4.0)
     )
     assert few["impurity"] > 0.5 > 0.2 > many["impurity"] and "level_gap" not in few
 
@@ -198,30 +198,30 @@ def test_ridge_satisfies_its_normal_equations(n, width):
 
 
 def test_generalisation_comes_after_the_fit_and_needs_enough_pairs():
-    metrics = cell("adam", "small", group="cyclic:13", ratio=3.0, width=128, steps=900, eval_every=50)["metrics"]
+    metrics = cell("adam", "small", group="cyclic:13", ratio=3.0, width=128, steps=900, eval_every=50).metrics
     assert metrics["steps_to_train"] <= 50 and 200 <= metrics["steps_to_monitor"] < 900
     assert 0.1 < metrics["hidden_progress"] < 1.0
     fewer = cell("adam", "small", group="cyclic:13", ratio=2.0, width=128, steps=600, eval_every=100)
-    assert set(fewer["censored"]) == {"steps_to_monitor", "steps_to_val"} and "hidden_progress" not in fewer["metrics"]
+    assert set(fewer.censored) == {"steps_to_monitor", "steps_to_val"} and "hidden_progress" not in fewer.metrics
 
 
 @pytest.mark.parametrize("name", ["product:2x3x4", "dihedral:5", "symmetric:3", "quaternion:8"])
 def test_every_kind_of_group_runs(name):
     found = cell(group=name, ratio=2.0, steps=20, eval_every=10)
-    assert found["status"] == "ok" and found["metrics"]["irrep_purity"] > 0
+    assert found.status == "ok" and found.metrics["irrep_purity"] > 0
 
 
 @pytest.mark.parametrize(
     "entry", ["act_relu", "act_silu", "act_squared_relu", "ridge_top", "muon", "sgd", "ridge_top+act_relu"]
 )
 def test_entries_fill_the_slots(entry):
-    assert cell(entry, steps=20, eval_every=10)["status"] == "ok"
+    assert cell(entry, steps=20, eval_every=10).status == "ok"
 
 
 def test_a_solved_top_layer_fits_at_once_and_is_not_trained():
     found = cell("ridge_top", steps=10, eval_every=5, changes={"top.strength": 0.01})
-    assert found["curves"]["train_acc"][1][0] == 1.0
-    assert found["costs"]["parameters"] == TwoLayer(13, 128, square).hidden.weight.numel()
+    assert found.curves["train_acc"][1][0] == 1.0
+    assert found.costs.counts["parameters"] == TwoLayer(13, 128, square).hidden.weight.numel()
 
 
 def runs(**accuracy: float) -> list[dict]:

@@ -103,11 +103,11 @@ def test_an_optimizer_without_hooks_is_refused(wrapper):
     ],
 )
 def test_the_entries_run(entry, task):
-    assert cell(entry, task, steps=20, eval_every=10)["status"] == "ok"
+    assert cell(entry, task, steps=20, eval_every=10).status == "ok"
 
 
 def test_a_constrained_run_keeps_its_norm():
-    norms = cell("constrained_norm", steps=40, eval_every=10)["curves"]["weight_norm"][1]
+    norms = cell("constrained_norm", steps=40, eval_every=10).curves["weight_norm"][1]
     assert norms == pytest.approx([norms[0]] * len(norms), rel=1e-4)
 
 

@@ -50,14 +50,14 @@ def fresh(root) -> list:
 
 def test_queries_find_what_is_there_and_nothing_else(tmp_path):
     store = filled(tmp_path)
-    assert {k: r["seed"] for k, r in store.latest([key(1), key(2), key(100), key(99)]).items()} == {
+    assert {k: r.seed for k, r in store.latest([key(1), key(2), key(100), key(99)]).items()} == {
         key(1): 1,
         key(2): 2,
     }
-    assert {k: r["seed"] for k, r in store.by_key([key(1), key(101), key(99)]).items()} == {key(101): 101}
+    assert {k: r.seed for k, r in store.by_key([key(1), key(101), key(99)]).items()} == {key(101): 101}
     one = record(seed=102)
     row = row_of(one["task"], one["version"], one["params"], one["config"], one["seed"])
-    assert [r["key"] for r in store.like([row, 5])[row]] == [key(102)]
+    assert [r.key for r in store.like([row, 5])[row]] == [key(102)]
     same = same_of(one["task"], one["preset"], one["entry"], 3, one["params"])
     assert store.older([same])[same]["key"] == key(3)
     assert store.costs(["toy/line"]) == {
@@ -92,9 +92,9 @@ def test_changes_by_others_are_seen_at_the_next_query(tmp_path, kind):
         assert not mine.latest([key(1)])
     elif kind == "second attempt":
         theirs.put(record(key(1), metrics={"error": 7.0}))
-        assert mine.latest([key(1)])[key(1)]["metrics"]["error"] == 7.0
+        assert mine.latest([key(1)])[key(1)].metrics["error"] == 7.0
         theirs.attempts(key(1))[1].unlink()
-        assert mine.latest([key(1)])[key(1)]["metrics"]["error"] == 0.5
+        assert mine.latest([key(1)])[key(1)].metrics["error"] == 0.5
     elif kind == "line added":
         publish(theirs, [record(key(9), seed=9)])
         assert mine.by_key([key(9), key(101)]).keys() == {key(9), key(101)}
@@ -117,7 +117,7 @@ def test_lines_that_moved_behind_the_clocks_back_are_found(tmp_path):
     assert len({len(line) for line in lines}) == 1
     path.write_text("".join(reversed(lines)))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert {k: r["seed"] for k, r in store.by_key([key(100)]).items()} == {key(100): 100}
+    assert {k: r.seed for k, r in store.by_key([key(100)]).items()} == {key(100): 100}
 
 
 def test_what_has_just_changed_is_not_trusted_by_its_time(tmp_path, monkeypatch):

@@ -189,13 +189,13 @@ def test_learning_nothing_at_every_rate_does_not_win():
 
 def test_a_smoke_cell_gives_its_metrics_twice_alike():
     first, second = cell("qk_layernorm", lr=0.3), cell("qk_layernorm", lr=0.3)
-    assert first["status"] == "ok" and first["metrics"] == second["metrics"]
-    found = first["metrics"]
+    assert first.status == "ok" and first.metrics == second.metrics
+    found = first.metrics
     assert found["excess"] > 0 and found["bar"] == pytest.approx(found["final_loss"] - found["excess"] + 0.5)
     assert found["initial_val_loss"] == pytest.approx(math.log(32) + 0.4, abs=0.3)
     assert found["val_loss"] < found["initial_val_loss"]
-    assert first["costs"]["steps"] == 60 and first["costs"]["samples"] == 960
-    assert cell("qk_layernorm", seed=1, lr=0.3)["metrics"]["final_loss"] != found["final_loss"]
+    assert first.costs.counts["steps"] == 60 and first.costs.counts["samples"] == 960
+    assert cell("qk_layernorm", seed=1, lr=0.3).metrics["final_loss"] != found["final_loss"]
 
 
 def test_the_rate_of_the_task_replaces_that_of_the_entry():
@@ -204,13 +204,13 @@ def test_the_rate_of_the_task_replaces_that_of_the_entry():
     losses = []
     for extra in ({}, {"lr": 123.0}):
         parts["optimizer"] = {"_target_": "bench.optim.named", "name": "SGD", **extra}
-        losses.append(cell("", parts=parts, lr=0.1)["metrics"]["final_loss"])
+        losses.append(cell("", parts=parts, lr=0.1).metrics["final_loss"])
     assert losses[0] == losses[1]
 
 
 def test_high_rates_blow_up_plain_scores_and_layer_norm_holds_them():
     """Wortsman et al. 2023 (arXiv 2309.14322), at this size."""
-    plain, held = (cell(entry, "small", lr=0.3)["metrics"] for entry in ("plain_attention", "qk_layernorm"))
+    plain, held = (cell(entry, "small", lr=0.3).metrics for entry in ("plain_attention", "qk_layernorm"))
     assert plain["max_attention_logit"] > 20 * held["max_attention_logit"]
     assert plain["final_loss"] > held["final_loss"] + 0.3
 
@@ -218,22 +218,22 @@ def test_high_rates_blow_up_plain_scores_and_layer_norm_holds_them():
 def test_the_z_loss_shrinks_the_normaliser():
     spec = config.task_spec(NAME)
     strong = config.resolve_parts(spec, config.entry("z_loss"), {"regularizer.z_loss.coef": 0.1})
-    free = cell("plain_attention", lr=0.03)["metrics"]["max_lse"]
-    assert cell("", parts=strong, lr=0.03)["metrics"]["max_lse"] < 0.7 * free
+    free = cell("plain_attention", lr=0.03).metrics["max_lse"]
+    assert cell("", parts=strong, lr=0.03).metrics["max_lse"] < 0.7 * free
 
 
 @pytest.mark.parametrize("entry", ["qk_layernorm+z_loss", "long_warmup+z_loss", "independent_wd+qk_layernorm"])
 def test_entries_of_different_slots_compose(entry):
     outcome = cell(entry, steps=4, lr=0.01)
-    assert outcome["status"] == "ok", outcome["reason"]
-    assert outcome["metrics"]["final_loss"] != cell("plain_attention", steps=4, lr=0.01)["metrics"]["final_loss"]
+    assert outcome.status == "ok", outcome.reason
+    assert outcome.metrics["final_loss"] != cell("plain_attention", steps=4, lr=0.01).metrics["final_loss"]
 
 
 def test_a_part_that_does_not_fit_names_the_slots():
     spec = config.task_spec(NAME)
     parts = config.resolve_parts(spec, config.entry("plain_attention"), {})
     outcome = cell("", parts=parts | {"attention": {"_target_": "bench.schedules.cosine"}})
-    assert outcome["status"] == "failed" and "attention(heads, head_dim)" in outcome["reason"]
+    assert outcome.status == "failed" and "attention(heads, head_dim)" in outcome.reason
 
 
 def test_only_contexts_reach_the_entry_and_a_wrong_shape_is_named():
@@ -257,7 +257,7 @@ def test_only_contexts_reach_the_entry_and_a_wrong_shape_is_named():
 def test_sizes_that_make_no_sense_are_named():
     for wrong, message in (({"back": 17}, "back <= length < row"), ({"text": "klingon"}, "there are chain and")):
         outcome = cell("plain_attention", **wrong)
-        assert outcome["status"] == "failed" and message in outcome["reason"]
+        assert outcome.status == "failed" and message in outcome.reason
 
 
 # text files
@@ -272,8 +272,8 @@ def shakespeare(folder: Path) -> Problem:
 
 def test_a_text_that_is_absent_is_unavailable_with_the_way_to_get_it(tmp_path):
     outcome = cell("plain_attention", cache=str(tmp_path), text="shakespeare")
-    assert outcome["status"] == "unavailable"
-    assert "curl" in outcome["reason"] and "SWEEPSTAKES_DATA" in outcome["reason"]
+    assert outcome.status == "unavailable"
+    assert "curl" in outcome.reason and "SWEEPSTAKES_DATA" in outcome.reason
     (tmp_path / text.SHAKESPEARE).write_bytes(b"\xff\xfe")
     with pytest.raises(Unavailable, match="no UTF-8"):
         shakespeare(tmp_path)

@@ -41,10 +41,10 @@ def test_at_the_base_width_it_is_the_standard_parametrisation(entry):
     ours, plain = (
         cell(name, parts, lr=0.03, steps=20) for name, parts in ((entry, BASES[entry]), ("plain_attention", {}))
     )
-    assert ours["status"] == "ok" and ours["metrics"] == plain["metrics"]
+    assert ours.status == "ok" and ours.metrics == plain.metrics
     assert (
-        cell(entry, BASES[entry], lr=0.03, width=32, steps=8)["metrics"]
-        != (cell("plain_attention", lr=0.03, width=32, steps=8)["metrics"])
+        cell(entry, BASES[entry], lr=0.03, width=32, steps=8).metrics
+        != (cell("plain_attention", lr=0.03, width=32, steps=8).metrics)
     )
 
 
@@ -96,7 +96,7 @@ def test_attention_scores_fall_with_the_head_dimension():
 
 def test_it_composes_with_layer_norm():
     outcome = cell("mu_param+qk_layernorm", steps=4)
-    assert outcome["status"] == "ok", outcome["reason"]
+    assert outcome.status == "ok", outcome.reason
 
 
 def test_bad_input_is_named():
@@ -106,4 +106,4 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=f"base_width = {wrong}"):
             mu_param.adamw(transformer(16), 10, 0.1, base_width=wrong)
     outcome = cell("mu_param", {"optimizer.base_width": 0})
-    assert outcome["status"] == "failed" and "widths are positive" in outcome["reason"]
+    assert outcome.status == "failed" and "widths are positive" in outcome.reason

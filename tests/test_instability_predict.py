@@ -53,13 +53,13 @@ def test_the_error_is_in_decades():
     rows = power(2.0, 1.0)
     for one in rows:
         if one["params"]["width"] == 128:
-            one["metrics"]["gradient_rms"] *= 100 if one["params"]["lr"] == RATES[0] else 0.1
+            one.metrics["gradient_rms"] *= 100 if one["params"]["lr"] == RATES[0] else 0.1
     assert measures.extrapolation_error({"plain": rows}, entry="plain", metric="gradient_rms") == pytest.approx(1.5)
 
 
 def test_more_smaller_widths_are_fitted_by_least_squares():
     rows = power(1.0, 0.0, widths=(8, 16, 32, 64), rates=(0.1,))
-    rows[1]["metrics"]["gradient_rms"] *= 2  # the middle of three: the line rises by a third of it and keeps its slope
+    rows[1].metrics["gradient_rms"] *= 2  # the middle of three: the line rises by a third of it and keeps its slope
     ((predicted, _),) = measures.predictions(rows, "gradient_rms")
     assert predicted == pytest.approx(math.log(64) + math.log(2) / 3)
 
@@ -68,7 +68,7 @@ def test_an_instability_is_foretold_by_the_logits_of_smaller_models():
     def wide(low: float, high: float) -> dict[str, Any]:
         rows = power(2.0, 1.0, factor=5.0)  # at width 128: 819 and 2458, on the two sides of 1e3
         for one in rows:
-            one["metrics"]["final_loss"] = low if one["params"]["lr"] == RATES[0] else high
+            one.metrics["final_loss"] = low if one["params"]["lr"] == RATES[0] else high
         return {"plain": rows}
 
     assert measures.instability_foretold(wide(1.6, 2.8), entry="plain") == 1.0
@@ -121,9 +121,9 @@ def test_plans_that_allow_no_answer_are_named():
 
 def test_a_metric_that_is_not_positive_and_a_cell_that_failed_are_named():
     rows = power(1, 1)
-    rows[0]["metrics"]["gradient_rms"] = 0.0
+    rows[0].metrics["gradient_rms"] = 0.0
     with pytest.raises(BenchError, match="gradient_rms is 0.0; a power law needs it positive"):
         measures.extrapolation_error({"plain": rows}, entry="plain", metric="gradient_rms")
-    rows[0]["status"] = "timeout"
+    rows[0].status = "timeout"
     with pytest.raises(BenchError, match="timeout"):
         measures.extrapolation_error({"plain": rows}, entry="plain", metric="gradient_rms")

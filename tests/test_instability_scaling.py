@@ -93,7 +93,7 @@ def test_the_default_output_changes_nothing():
 @pytest.mark.parametrize(("width", "layers"), [(16, 1), (16, 3), (32, 2)])
 def test_the_number_of_weights(width, layers):
     """Two vocabularies, and a block of 3 + 1 + 4 + 4 square matrices and two norms, and the last norm."""
-    found = cell("plain_attention", width=width, layers=layers, steps=1)["costs"]["parameters"]
+    found = cell("plain_attention", width=width, layers=layers, steps=1).costs.counts["parameters"]
     assert found == 2 * 32 * width + layers * (12 * width**2 + 2 * width) + width
 
 
@@ -134,28 +134,28 @@ def test_a_root_mean_square_of_tiny_numbers_is_not_lost():
 
 def test_a_smoke_cell_sees_gradients_and_updates_and_repeats():
     first = cell("qk_layernorm", lr=0.1)
-    assert first["status"] == "ok", first["reason"]
-    found = first["metrics"]
-    assert found == cell("qk_layernorm", lr=0.1)["metrics"]
+    assert first.status == "ok", first.reason
+    found = first.metrics
+    assert found == cell("qk_layernorm", lr=0.1).metrics
     assert found["gradient_over_eps"] == pytest.approx(found["gradient_rms"] / 1e-8)
     assert 0 < found["gradient_rms"] <= 1 / math.sqrt(4 * 16**2), "the whole gradient's norm is clipped at 1"
     assert 0 < found["update_rms"] < 1.5
-    assert {"mean_output_logit", "max_output_lse", "gradient_rms"} <= set(first["curves"])
+    assert {"mean_output_logit", "max_output_lse", "gradient_rms"} <= set(first.curves)
 
 
 def test_an_optimizer_without_moments_has_a_gradient_and_no_update():
-    found = cell("sgd", steps=4, lr=0.1)["metrics"]
+    found = cell("sgd", steps=4, lr=0.1).metrics
     assert "gradient_rms" in found and not {"update_rms", "gradient_over_eps"} & set(found)
 
 
 def test_eps_reaches_adam():
-    small, large = (cell(f"adamw_{size}_eps", steps=8, lr=0.01)["metrics"] for size in ("small", "large"))
+    small, large = (cell(f"adamw_{size}_eps", steps=8, lr=0.01).metrics for size in ("small", "large"))
     assert large["gradient_over_eps"] < 100 < 1e9 < small["gradient_over_eps"]
     assert large["update_rms"] < small["update_rms"]
 
 
 def test_capped_outputs_hold_the_normaliser():
-    found = cell("output_softcap", {"output.cap": 1.0}, lr=0.1)["metrics"]
+    found = cell("output_softcap", {"output.cap": 1.0}, lr=0.1).metrics
     assert math.log(32) - 1 < found["max_lse"] < math.log(32) + 1
     with pytest.raises(ValueError, match="cap = 0 is not positive"):
         OutputCap(16, cap=0)
@@ -173,6 +173,6 @@ def test_the_grids_start_where_wide_models_train():
 def test_a_part_that_is_no_output_names_the_slots():
     spec = config.task_spec(NAME)
     parts = config.resolve_parts(spec, config.entry("plain_attention"), {})
-    parts["output"] = {"_target_": "bench.schedules.cosine"}
+    parts.output = {"_target_": "bench.schedules.cosine"}
     outcome = call(Job(spec.target, config.parameters(spec, "smoke", {}), parts, 0, "/nonexistent"))
-    assert outcome["status"] == "failed" and "output(width)" in outcome["reason"]
+    assert outcome.status == "failed" and "output(width)" in outcome.reason

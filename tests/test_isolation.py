@@ -35,8 +35,8 @@ def test_every_new_record_carries_it(bench, tmp_path):
     assert bench("run", "task=toy/line", "entry=line_sgd", "preset=smoke").returncode == 0
     (path,) = (tmp_path / "results" / "local").glob("*/*.json")
     record = json.loads(path.read_text())
-    assert record["provenance"]["isolation"] == sandbox.of("pipe")
-    assert 0 < record["costs"]["cpu_entry"] <= record["costs"]["cpu_total"] and record["costs"]["evaluations"] > 0
+    assert record.provenance.isolation == sandbox.of("pipe")
+    assert 0 < record.costs.cpu_entry <= record.costs.cpu_total and record.costs.evaluations > 0
 
 
 # ---------------------------------------------------------------- what may be read
@@ -207,8 +207,8 @@ def good():
 
 def test_a_report_keeps_what_an_honest_run_says():
     kept = message_checks.report(good(), Budget("steps", 5), {"val_error"})
-    assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept["curves"]) == ["loss"]
-    assert kept["curves"]["loss"][0] == [1, 2] and kept["reason"] == ""
+    assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept.curves) == ["loss"]
+    assert kept.curves["loss"][0] == [1, 2] and kept.reason == ""
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_long_reason_is_cut_and_printable():
     kept = message_checks.report(
         good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set()
     )
-    assert len(kept["reason"]) == message_checks.TEXT and kept["reason"].endswith("x?")
+    assert len(kept.reason) == message_checks.TEXT and kept.reason.endswith("x?")
 
 
 def test_suspicions_of_a_record():

@@ -145,14 +145,14 @@ def test_labels_are_those_of_the_prototypes_and_splits_are_fresh():
 
 def test_the_ordering_of_the_regimes():
     """Hoffer et al. 2017, table 1: large < + sqrt rate < + ghost batch norm < small <= + regime adaptation."""
-    found = {name: outcome(name)["metrics"]["test_accuracy"] for name in
+    found = {name: outcome(name).metrics["test_accuracy"] for name in
              ("large_batch", "sqrt_lr", "ghost_batch_norm", "small_batch", "regime_adaptation")}  # fmt: skip
     assert found["large_batch"] + 0.03 < found["sqrt_lr"] < found["ghost_batch_norm"] < found["small_batch"]
     assert found["regime_adaptation"] > found["small_batch"] - 0.005
 
 
 def test_updates_and_samples_are_counted():
-    costs = outcome("large_batch", "smoke")["costs"]
+    costs = outcome("large_batch", "smoke").costs
     assert costs["samples"] == costs["steps"] * 512 and costs["steps"] == 3
 
 
@@ -180,22 +180,22 @@ def proceeding(name: str) -> dict:
 
 def test_a_procedure_needs_the_public_part_only():
     found = proceeding("procedure")
-    assert found["status"] == "ok" and found["metrics"]["test_accuracy"] > 0.3
-    assert found["costs"]["steps"] == 48
+    assert found.status == "ok" and found.metrics["test_accuracy"] > 0.3
+    assert found.costs.counts["steps"] == 48
 
 
 @pytest.mark.parametrize(("name", "reason"), [("labels_for_scores", "scores"), ("nothing", "no `predict`")])
 def test_an_answer_that_cannot_be_scored_is_told(name, reason):
     found = proceeding(name)
-    assert found["status"] == "failed" and reason in found["reason"] and not found["metrics"].get("test_accuracy")
+    assert found.status == "failed" and reason in found.reason and not found.metrics.get("test_accuracy")
 
 
 def test_no_regime_exceeds_the_budget():
     for preset, entry in (("smoke", "regime_adaptation"), ("smoke", "small_batch")):
         found = outcome(entry, preset)
-        assert found["status"] == "ok" and found["costs"]["steps"] == 48
-    assert found["costs"]["samples"] == 48 * 32
+        assert found.status == "ok" and found.costs.counts["steps"] == 48
+    assert found.costs.counts["samples"] == 48 * 32
 
 
 def test_chance_is_a_tenth():
-    assert outcome("chance", "smoke")["metrics"]["test_accuracy"] == pytest.approx(0.1, abs=0.05)
+    assert outcome("chance", "smoke").metrics["test_accuracy"] == pytest.approx(0.1, abs=0.05)

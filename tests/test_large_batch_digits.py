@@ -88,20 +88,20 @@ def test_sizes_are_positive(name):
 
 def test_a_batch_larger_than_the_data():
     found = outcome("large_batch", train=500)
-    assert found["status"] == "failed" and "a batch of 512 cannot be drawn from 500" in found["reason"]
+    assert found.status == "failed" and "a batch of 512 cannot be drawn from 500" in found.reason
 
 
 def test_a_ghost_batch_of_one():
     found = outcome("ghost_batch_norm", batch=1)
-    assert found["status"] == "failed" and "a ghost batch of 1 has no variance" in found["reason"]
+    assert found.status == "failed" and "a ghost batch of 1 has no variance" in found.reason
 
 
 def test_updates_are_equal_where_the_large_batch_divides_the_data():
-    costs = {entry: outcome(entry)["costs"] for entry in ("small_batch", "regime_adaptation", "large_batch")}
+    costs = {entry: outcome(entry).costs for entry in ("small_batch", "regime_adaptation", "large_batch")}
     assert costs["small_batch"]["steps"] == costs["regime_adaptation"]["steps"] == 48
     assert costs["large_batch"]["steps"] == 3 and costs["large_batch"]["samples"] == costs["small_batch"]["samples"]
 
 
 def test_few_updates_cost_accuracy():
-    found = {entry: outcome(entry)["metrics"]["test_accuracy"] for entry in ("chance", "large_batch", "small_batch")}
+    found = {entry: outcome(entry).metrics["test_accuracy"] for entry in ("chance", "large_batch", "small_batch")}
     assert found["chance"] < 0.2 < found["large_batch"] + 0.1 < found["small_batch"] and found["small_batch"] > 0.85

@@ -100,6 +100,6 @@ def test_the_shipped_variance_is_the_growth_minus_one_and_the_rest_the_tasks_own
 @pytest.mark.parametrize("entry", ["multiplicative_noise", "multiplicative_noise_ghost"])
 def test_a_cell_is_reproducible_and_differs_from_the_large_batch(entry):
     first, again, plain = outcome(entry), outcome(entry), outcome("large_batch")
-    assert first["status"] == "ok" and first["metrics"] == again["metrics"]
-    assert first["costs"]["steps"] == plain["costs"]["steps"] == 3
-    assert first["metrics"]["weight_distance"] > plain["metrics"]["weight_distance"]
+    assert first.status == "ok" and first.metrics == again.metrics
+    assert first.costs.counts["steps"] == plain.costs.counts["steps"] == 3
+    assert first.metrics["weight_distance"] > plain.metrics["weight_distance"]

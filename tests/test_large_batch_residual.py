@@ -63,8 +63,8 @@ def test_ghosts_reach_every_norm():
 @pytest.mark.parametrize("task", ["large_batch/cifar10_residual", "large_batch/diffusion_cifar10"])
 def test_cells_run(task):
     found = outcome(task, "small_batch")
-    assert found["status"] == "ok" and found["costs"]["steps"] == 16
-    assert found["metrics"]["weight_distance"] > 0
+    assert found.status == "ok" and found.costs.counts["steps"] == 16
+    assert found.metrics["weight_distance"] > 0
 
 
 def test_updates_of_regime_adaptation_are_the_small_batchs():
@@ -75,4 +75,4 @@ def test_updates_of_regime_adaptation_are_the_small_batchs():
 
 def test_a_batch_larger_than_the_data():
     found = outcome("large_batch/cifar10_residual", "large_batch", train=256)
-    assert found["status"] == "failed" and "a batch of 512 cannot be drawn from 256" in found["reason"]
+    assert found.status == "failed" and "a batch of 512 cannot be drawn from 256" in found.reason

@@ -53,7 +53,7 @@ def test_the_ladder_descends_and_stands_above_persistence(name, tmp_path_factory
     steps = ["classical_half", "classical", "classical_double"]
     if name == "pde/compressible_3d":
         steps = steps[1:]  # its smoke grid cannot be halved
-    errors = {entry: cell(name, entry, cache_dir())["metrics"]["nrmse"] for entry in ("persistence", *steps)}
+    errors = {entry: cell(name, entry, cache_dir()).metrics["nrmse"] for entry in ("persistence", *steps)}
     best = config.task_spec(name).cls.reference
     assert errors[best] == min(errors.values())
     assert errors["persistence"] > 1.5 * errors["classical"], errors
@@ -120,5 +120,5 @@ def test_the_data_do_not_depend_on_how_many_shards_there_are():
 )
 def test_a_wrong_parameter_is_named_and_leaves_no_file(name, task, reason, tmp_path):
     outcome = cell(name, "persistence", tmp_path, task)
-    assert outcome["status"] == "failed" and reason in outcome["reason"], outcome["reason"]
+    assert outcome.status == "failed" and reason in outcome.reason, outcome.reason
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".hdf5", ".h5")]

@@ -43,7 +43,7 @@ def run(entry: str, cache: Any, seed: int = 0, task: dict[str, Any] | None = Non
             cache=str(cache),
         )
     )
-    assert outcome["status"] == "ok", outcome["traceback"] or outcome["reason"]
+    assert outcome.status == "ok", outcome.traceback or outcome.reason
     return outcome
 
 
@@ -107,7 +107,7 @@ def test_the_gradient_through_the_solver_is_that_of_finite_differences(name: str
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_without_noise_the_classical_inverse_is_exact(name: str, cache):
-    found = run("inverse_filtered", cache, task={"equation": name, "noise": 0.0})["metrics"]
+    found = run("inverse_filtered", cache, task={"equation": name, "noise": 0.0}).metrics
     assert found["nrmse"] < (5e-3 if name == "burgers" else 1e-5)  # the solver on 64 points is not exact for Burgers
     assert found["nrmse_reached"] < (5e-3 if name == "burgers" else 1e-5)
 
@@ -185,22 +185,22 @@ def test_every_entry_gives_every_metric(entry: str, cache):
     other = entry == "spectral_64"  # which knows no heat
     brief = {"inversion.iterations": 5} if other else {}
     outcome = run(entry, cache, task={"equation": "burgers"} if other else {}, **brief)
-    assert set(outcome["metrics"]) == {metric.name for metric in Inverse.metrics}
+    assert set(outcome.metrics) == {metric.name for metric in Inverse.metrics}
     trained = entry in ("inverse_surrogate", "conv")
-    assert outcome["costs"].get("steps", 0) == (8 if trained else 0)
+    assert outcome.costs.counts.get("steps", 0) == (8 if trained else 0)
     if entry == "inverse_mean":
-        assert outcome["metrics"]["nrmse"] == pytest.approx(1, abs=0.05)
+        assert outcome.metrics["nrmse"] == pytest.approx(1, abs=0.05)
 
 
 def test_the_reference_beats_the_floor_and_a_search_lies_between(cache):
     entries = (Inverse.floors[0], "inverse_solver", Inverse.reference)
-    floor, between, best = (run(one, cache)["metrics"]["nrmse"] for one in entries)
+    floor, between, best = (run(one, cache).metrics["nrmse"] for one in entries)
     assert best < between < floor and math.log(floor / best) > Inverse.margin
 
 
 def test_a_learned_model_serves_the_search(cache):
     task = {"steps": 150, "train": 64}
-    found = run("inverse_surrogate", cache, task=task)["metrics"]
+    found = run("inverse_surrogate", cache, task=task).metrics
     assert found["nrmse"] < 0.5 and found["nrmse_reached"] < 0.3
 
 
@@ -254,7 +254,7 @@ def test_a_file_gives_its_first_and_last_frame(tmp_path):
     sizes = {"points": 32, "frames": 5, "final_time": 0.4, "train": 4, "valid": 1, "test": 1}
     task = {**sizes, "file": str(path), "equation": "advection", "beta": 0.7, "noise": 0.0}
     outcome = run("inverse_filtered", tmp_path, task=task)
-    assert outcome["metrics"]["nrmse"] < 1e-2 and outcome["origin"] == path.name
+    assert outcome.metrics["nrmse"] < 1e-2 and outcome.origin == path.name
     wrong = replace(Inverse.Params(**task), beta=0.4)
     with pytest.raises(BenchError, match="holds 0.7, not the advection equation with 0.4"):
         Inverse(wrong).prepare(tmp_path)

@@ -197,9 +197,9 @@ def test_a_file_runs_end_to_end_with_context_and_strides(foreign, tmp_path):
     task = settings(foreign, initial_step=3, reduced_resolution_t=2)
     exact = cell("pde/burgers_1d", "spectral_512", tmp_path, task=task)
     learned = cell("pde/burgers_1d", "fno", tmp_path, task=task)
-    assert exact["status"] == learned["status"] == "ok", learned["reason"]
-    assert exact["metrics"]["nrmse"] < 1e-5 < learned["metrics"]["nrmse"]
-    assert exact["origin"] == foreign.name
+    assert exact.status == learned.status == "ok", learned.reason
+    assert exact.metrics["nrmse"] < 1e-5 < learned.metrics["nrmse"]
+    assert exact.origin == foreign.name
     assert not (tmp_path / "pde").exists()  # nothing was generated
 
 
@@ -229,10 +229,10 @@ def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
 
 def test_a_missing_file_makes_the_cell_unavailable_and_a_broken_one_fails_it(foreign, tmp_path):
     gone = cell("pde/burgers_1d", "persistence", tmp_path, task=settings(foreign.with_name("gone.hdf5")))
-    assert gone["status"] == "unavailable" and "gone.hdf5" in gone["reason"]
+    assert gone.status == "unavailable" and "gone.hdf5" in gone.reason
     foreign.write_bytes(foreign.read_bytes()[:3000])
     broken = cell("pde/burgers_1d", "persistence", tmp_path, task=settings(foreign))
-    assert broken["status"] == "failed" and str(foreign) in broken["reason"]
+    assert broken.status == "failed" and str(foreign) in broken.reason
 
 
 def test_pdebenchs_own_data_agree_with_the_converged_solver(tmp_path):
@@ -243,8 +243,8 @@ def test_pdebenchs_own_data_agree_with_the_converged_solver(tmp_path):
     sizes = {"points": 128, "frames": 201, "final_time": 2.0, "nu": 0.01, "train": 12, "valid": 4, "test": 4}
     task = {"file": str(path), **sizes, "reduced_resolution_t": 5, "initial_step": 10}
     found = {entry: cell("pde/burgers_1d", entry, tmp_path, task=task) for entry in ("persistence", "spectral_128")}
-    assert found["persistence"]["metrics"]["nrmse"] > 0.5
-    assert found["spectral_128"]["metrics"]["nrmse"] < 0.01
+    assert found["persistence"].metrics["nrmse"] > 0.5
+    assert found["spectral_128"].metrics["nrmse"] < 0.01
 
 
 # Cells --------------------------------------------------------------------------------------------
@@ -254,33 +254,33 @@ def test_pdebenchs_own_data_agree_with_the_converged_solver(tmp_path):
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_entry_runs_and_gives_every_metric(name, entry, cache):
     outcome = cell(name, entry, cache)
-    assert outcome["status"] == "ok", outcome["reason"]
-    assert set(outcome["metrics"]) == {metric.name for metric in config.task_spec(name).cls.metrics}
+    assert outcome.status == "ok", outcome.reason
+    assert set(outcome.metrics) == {metric.name for metric in config.task_spec(name).cls.metrics}
     trained = entry in ("fno", "unet", "conv")
-    assert outcome["costs"].get("steps", 0) == (8 if trained else 0)
-    assert (outcome["costs"]["parameters"] > 0) == trained
+    assert outcome.costs.counts.get("steps", 0) == (8 if trained else 0)
+    assert (outcome.costs.counts["parameters"] > 0) == trained
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_reference_beats_the_floor_by_the_margin(name, cache):
     cls = config.task_spec(name).cls
-    floor, best = (cell(name, entry, cache)["metrics"]["nrmse"] for entry in (cls.floors[0], cls.reference))
+    floor, best = (cell(name, entry, cache).metrics["nrmse"] for entry in (cls.floors[0], cls.reference))
     assert np.log(floor) - np.log(best) > cls.margin
 
 
 def test_the_same_cell_gives_the_same_bits_and_another_seed_other_ones(cache):
     first, again, other = (cell("pde/burgers_1d", "fno", cache, seed=seed) for seed in (3, 3, 4))
-    assert first["metrics"] == again["metrics"] and first["curves"] == again["curves"]
-    assert first["metrics"] != other["metrics"]
+    assert first.metrics == again.metrics and first.curves == again.curves
+    assert first.metrics != other.metrics
 
 
 def test_training_lowers_the_validation_error(cache):
     task = {"steps": 120, "evaluations": 4}
     outcome = cell("pde/advection_1d", "fno", cache, task=task)
-    steps, values = outcome["curves"]["val_nrmse"]
+    steps, values = outcome.curves["val_nrmse"]
     assert steps == [0, 30, 60, 90, 120]
     assert values[-1] < 0.3 * values[0]
-    assert outcome["metrics"]["val_nrmse"] == values[-1]
+    assert outcome.metrics["val_nrmse"] == values[-1]
 
 
 class Silent:
@@ -353,11 +353,11 @@ def test_an_unrolling_longer_than_a_rollout_is_an_error(cache):
 
 @pytest.mark.parametrize("entry", ["unet_pushforward", "unet_autoregressive"])
 def test_other_unrollings_run(cache, entry):
-    assert cell("pde/advection_1d", entry, cache)["status"] == "ok"
+    assert cell("pde/advection_1d", entry, cache).status == "ok"
 
 
 def test_unrolled_training_runs(cache):
-    assert cell("pde/advection_1d", "fno", cache, task={"unroll": 99, "initial_step": 2})["status"] == "ok"
+    assert cell("pde/advection_1d", "fno", cache, task={"unroll": 99, "initial_step": 2}).status == "ok"
 
 
 def test_a_solver_takes_no_surrogate_beside_it():
@@ -375,10 +375,10 @@ def scored(pred: object) -> dict:
 
 
 def test_an_exploded_rollout_counts_as_the_worst_and_a_nan_as_diverged():
-    assert scored(lambda context: torch.full((4, 32, 8, 1), 1e30))["metrics"]["nrmse"] == base.WORST
-    assert scored(lambda context: torch.full((4, 32, 8, 1), torch.nan))["status"] == "diverged"
+    assert scored(lambda context: torch.full((4, 32, 8, 1), 1e30)).metrics["nrmse"] == base.WORST
+    assert scored(lambda context: torch.full((4, 32, 8, 1), torch.nan)).status == "diverged"
     wrong = scored(lambda context: torch.zeros(4, 32, 1, 1))
-    assert wrong["status"] == "failed" and "predict returned (4, 32, 1, 1)" in wrong["reason"]
+    assert wrong.status == "failed" and "predict returned (4, 32, 1, 1)" in wrong.reason
     task = Advection(Advection.Params(**base.SMOKE))
     with pytest.raises(BenchError, match="no `predict`"):
         task.score(Problem({}, {}), Solution(), None)  # type: ignore[arg-type]

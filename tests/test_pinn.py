@@ -195,7 +195,7 @@ def test_other_equations_train_and_an_unknown_one_is_named():
 
 def test_the_entry_is_a_cell(tmp_path):
     outcome = cell("pde/advection_1d", "pinn", tmp_path, **{"solver.steps": 5})
-    assert outcome["status"] == "ok", outcome["reason"]
+    assert outcome.status == "ok", outcome.reason
     other = cell("pde/advection_1d", "pinn", tmp_path, seed=1, **{"solver.steps": 5})
-    assert other["metrics"] != outcome["metrics"]  # its weights and points are the seed's
+    assert other.metrics != outcome.metrics  # its weights and points are the seed's
     assert config.entry("pinn").division == "closed"

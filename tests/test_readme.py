@@ -26,9 +26,9 @@ def test_the_ledger_holds_every_cell_of_the_suite(suite):
 
     made = plan.make(config.parse([f"suite={suite}", f"results={ROOT / 'results'}"]), Store(ROOT / "results"))
     published = {
-        (r["task"], r["version"], r["entry"], r["seed"], json.dumps(r["params"], sort_keys=True))
+        (r.task, r.version, r.entry, r.seed, json.dumps(r.params, sort_keys=True))
         for r in Store(ROOT / "results").published()
-        if r["status"] in ("ok", "diverged")
+        if r.status in ("ok", "diverged")
     }
     missing = [
         cell.name

@@ -75,9 +75,9 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert (told["older"], told["marked"], len(told["sample"])) == (10, 10, 3)
     after = lines(tmp_path)
     assert [{k: v for k, v in line.items() if k != "recertified"} for line in after] == before, "no result was edited"
-    assert all(line["recertified"]["sample"] == told["sample"] for line in after)
-    assert all(line["recertified"]["cells"] == 10 and line["recertified"]["when"] for line in after)
-    assert {line["recertified"]["drawn"] for line in after} == {told["drawn"]}
+    assert all(line.recertified["sample"] == told["sample"] for line in after)
+    assert all(line.recertified["cells"] == 10 and line.recertified["when"] for line in after)
+    assert {line.recertified["drawn"] for line in after} == {told["drawn"]}
     ran = {json.loads(path.read_text())["key"] for path in (tmp_path / "results" / "local").glob("*/*.json")}
     assert ran == set(told["sample"])
     assert "older code" not in notes(refactored, *WORDS)
@@ -85,8 +85,8 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert "nothing to recertify" in refactored("publish", "--recertify", *WORDS).stdout
     assert refactored("run", *WORDS).returncode == 0
     rows = json.loads(refactored("table", *WORDS, "--format", "json").stdout)
-    assert {key for row in rows for key in row["published"]} == {line["key"] for line in before}
-    assert not {key for row in rows for key in row["keys"]} & {line["key"] for line in before}, (
+    assert {key for row in rows for key in row["published"]} == {line.key for line in before}
+    assert not {key for row in rows for key in row["keys"]} & {line.key for line in before}, (
         "its own records are shown"
     )
     again = edited("y = 2 * x +", "y = x * 2 +")
@@ -126,8 +126,8 @@ def test_another_machine_is_told_from_another_result():
     assert recertify.reason(Cell, old, old) == ""
     assert "cpu differ" in (text := recertify.reason(Cell, old, near)) and "difference 1e-06" in text
     assert "cpu" not in recertify.reason(Cell, old, {**near, "metrics": {"error": 0.6}}), "too far for a machine"
-    assert "cpu" not in recertify.reason(Cell, old, {**near, "provenance": old["provenance"]})
-    assert recertify.reason(Cell, old, {**near, "metrics": old["metrics"]}) == "", "bits that agree need no excuse"
+    assert "cpu" not in recertify.reason(Cell, old, {**near, "provenance": old.provenance})
+    assert recertify.reason(Cell, old, {**near, "metrics": old.metrics}) == "", "bits that agree need no excuse"
     assert "status was ok, is diverged" in recertify.reason(Cell, old, {**old, "status": "diverged"})
     assert "steps was 7, is 8" in recertify.reason(
         Cell, {**old, "costs": {"steps": 7}}, {**old, "costs": {"steps": 8, "cpu_total": 99.0}}

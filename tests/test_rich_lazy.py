@@ -180,7 +180,7 @@ def test_a_network_keeps_its_rates_where_nothing_drives_it():
 
 def test_an_untrained_network_has_not_moved():
     for task in TASKS:
-        metrics = cell(task, "untrained")["metrics"]
+        metrics = cell(task, "untrained").metrics
         assert metrics["weight_change"] == 0.0 and metrics["effective_rank_before"] == metrics["effective_rank_after"]
         assert metrics["kernel_alignment"] == pytest.approx(1.0) == metrics["representation_alignment"]
 
@@ -212,7 +212,7 @@ def test_metrics_are_of_the_end_or_missing():
 
 def test_a_linear_network_finds_the_least_squares_solution_and_the_exception_holds():
     """Whatever the rank, the end is the same; an aligned rank-1 start is lazier than full rank, another rank-1 start is not."""
-    found = {e: cell(TASKS[2], e, "small")["metrics"] for e in ("full_rank_init", "rank_1_init", "aligned_rank_1_init")}
+    found = {e: cell(TASKS[2], e, "small").metrics for e in ("full_rank_init", "rank_1_init", "aligned_rank_1_init")}
     full, low, aligned = found.values()
     data = linear.Linear(linear.Params()).problem(None, Seeds(0, TASKS[2]))
     solution = torch.linalg.lstsq(data.public["x"], data.public["y"][:, None]).solution[:, 0]
@@ -261,7 +261,7 @@ def test_bad_input_is_an_error_that_says_what_to_do(draw, said):
 
 def test_a_rank_above_the_width_is_an_error_of_its_cell():
     found = cell(TASKS[0], "low_rank_init", overrides={"rank_init.rank": 25})
-    assert found["status"] == "failed" and "24 x 24 has rank 1 to 24" in found["reason"]
+    assert found.status == "failed" and "24 x 24 has rank 1 to 24" in found.reason
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -269,8 +269,8 @@ def test_every_start_runs_with_every_change_measured(task):
     turned = ("aligned_rank_1_init",) if task == TASKS[2] else ()
     for entry in (*ENTRIES, *turned):
         found = cell(task, entry)
-        assert found["status"] == "ok", (entry, found["reason"])
-        assert {metric.name for metric in parts.CHANGES} <= set(found["metrics"]), entry
+        assert found.status == "ok", (entry, found.reason)
+        assert {metric.name for metric in parts.CHANGES} <= set(found.metrics), entry
 
 
 def test_an_aligned_start_needs_a_task_that_knows_the_direction():

@@ -25,16 +25,16 @@ def test_every_way_to_go_wrong_is_a_record_with_a_reason(bench, tmp_path):
         "run", "task=toy/line", f"entry={wrong}", "preset=smoke", "limits.seconds=8", "limits.memory_mb=600", "seed=1",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    found = {r["entry"]: r for r in records(tmp_path)}
-    assert {name: r["status"] for name, r in found.items()} == {
+    found = {r.entry: r for r in records(tmp_path)}
+    assert {name: r.status for name, r in found.items()} == {
         "raises": "failed", "nan": "diverged", "chatty": "failed", "exits": "crashed", "segfaults": "crashed",
         "sleeps": "timeout", "allocates": "oom", "breeds": "ok", "breeds_and_sleeps": "timeout",
     }  # fmt: skip
-    assert "as it was told to" in found["raises"]["traceback"]
-    assert "exit code 3" in found["exits"]["reason"]
-    assert "SIGSEGV" in found["segfaults"]["reason"]
-    assert "limits.seconds=8" in found["sleeps"]["reason"]
-    assert len(found["chatty"]["output"]) <= 4000
+    assert "as it was told to" in found["raises"].traceback
+    assert "exit code 3" in found["exits"].reason
+    assert "SIGSEGV" in found["segfaults"].reason
+    assert "limits.seconds=8" in found["sleeps"].reason
+    assert len(found["chatty"].output) <= 4000
     needed = {"key", "task", "version", "params", "preset", "entry", "config", "seed", "status", "metrics", "costs"}
     assert all(needed | {"provenance"} <= set(r) for r in found.values())
     time.sleep(0.2)
@@ -71,7 +71,7 @@ def test_kill_minus_nine_loses_only_what_ran_and_the_same_command_continues(envi
     before = len(records(tmp_path))
     done = json.loads(bench(*words, "--format", "json").stdout)
     assert done["ran"] == 8 - before and done["fresh"] == before
-    assert sorted(r["seed"] for r in records(tmp_path)) == list(range(8))
+    assert sorted(r.seed for r in records(tmp_path)) == list(range(8))
 
 
 def test_ctrl_c_stops_cleanly(environment, bench, tmp_path):
@@ -113,7 +113,7 @@ def test_two_sweeps_on_one_store_share_the_work(environment, tmp_path):
     ]  # fmt: skip
     told = [json.loads(sweep.communicate(timeout=100)[0]) for sweep in sweeps]
     found = records(tmp_path)
-    assert sorted(r["seed"] for r in found) == list(range(10)), "each cell has one record"
+    assert sorted(r.seed for r in found) == list(range(10)), "each cell has one record"
     assert sum(t["ran"] for t in told) == 10
     assert not list((tmp_path / "results" / ".leases").glob("*"))
 
@@ -123,16 +123,16 @@ def test_pipe_and_call_give_the_same_record(bench, tmp_path):
     bench(*words)
     bench(*words, "transport=call", "reuse=none")
     pipe, call = records(tmp_path)
-    assert (pipe["provenance"]["transport"], call["provenance"]["transport"]) == ("pipe", "call")
-    assert pipe["metrics"] == call["metrics"] and pipe["metrics"]["error"] > 0
-    assert pipe["costs"]["steps"] == call["costs"]["steps"] == 20
+    assert (pipe.provenance.transport, call.provenance.transport) == ("pipe", "call")
+    assert pipe.metrics == call.metrics and pipe.metrics["error"] > 0
+    assert pipe.costs.counts["steps"] == call.costs.counts["steps"] == 20
 
 
 def test_hydras_own_multirun_makes_the_same_cells(bench, tmp_path):
     done = bench("task=toy/line", "entry=line_sgd,line_sgd+breeds", "seed=0,1", "preset=smoke", "-m")
     assert done.returncode == 0, done.stderr
     found = records(tmp_path)
-    assert {(r["entry"], r["seed"]) for r in found} == {(e, s) for e in ("line_sgd", "breeds+line_sgd") for s in (0, 1)}
+    assert {(r.entry, r.seed) for r in found} == {(e, s) for e in ("line_sgd", "breeds+line_sgd") for s in (0, 1)}
     told = bench("run", "task=toy/line", "entry=line_sgd", "seed=range(2)", "preset=smoke", "--format", "json")
     assert json.loads(told.stdout)["fresh"] == 2
 
@@ -148,7 +148,7 @@ def test_a_full_disk_stops_with_a_message_and_keeps_what_was_written(bench, tmp_
         assert done.returncode == 2
         assert "No space left" in done.stderr and "results=PATH" in done.stderr and "Traceback" not in done.stderr
         kept = list((small / "local").glob("*/*.json"))
-        assert kept and all(json.loads(path.read_text())["status"] == "ok" for path in kept)
+        assert kept and all(json.loads(path.read_text()).status == "ok" for path in kept)
     finally:
         subprocess.run(["umount", str(small)], check=True)
 

@@ -89,20 +89,20 @@ def test_a_tables_rows_say_what_the_table_says(mixed):
     assert mine["values"] == pytest.approx([0.1, 0.12, 0.09]) and len(mine["keys"]) == 3 * 12
     assert found["broken"]["states"] == "oxo" and found["broken"]["failures"] == {"diverged": 1}
     assert found["broken"]["value"] is None and found["broken"]["median"] == pytest.approx(0.105)
-    assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"]["reason"]
+    assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"].reason
     assert found["floor"]["anchor"] == "floor" and found["floor"]["skill"] == pytest.approx(0, abs=1e-3)
 
 
 def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
     for row in mixed.rows:
         for record in (r for cell in row.cells.values() for r in cell if r):
-            record["costs"]["cpu_entry"] = 50.0 + record["seed"]
+            record.costs.cpu_entry = 50.0 + record.seed
             if row.entry == "raw":
-                del record["costs"]["cpu_entry"]
+                del record.costs.cpu_entry
     place = model.COSTS.index("cpu_entry")
     found = lines(model.table_model(mixed, ["fake"], Known()))
-    assert found["mine"]["costs"][place] == 51.0 and found["broken"]["costs"][place] == 51.0
-    assert found["raw"]["costs"][place] == found["raw"]["cpu"]
+    assert found["mine"].costs[place] == 51.0 and found["broken"].costs[place] == 51.0
+    assert found["raw"].costs[place] == found["raw"]["cpu"]
 
 
 def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):
@@ -134,7 +134,7 @@ def test_a_suite_has_a_section_for_what_is_on_several_tasks(mixed):
     assert shown["reference"]["skill"] == pytest.approx(1, abs=0.01) and shown["reference"]["rank"][0] == 1
     assert (
         shown["part"]["skill"] is None
-        and shown["part"]["reason"] == "on 1 of 2 tasks"
+        and shown["part"].reason == "on 1 of 2 tasks"
         and shown["part"]["rank"] is None
     )
     assert shown["broken"]["cells"][0][1] == "oxo" and shown["broken"]["ok"] == 5 and shown["broken"]["seeds"] == 6
@@ -223,7 +223,7 @@ def test_bands_are_over_seeds_and_end_where_a_run_failed():
 
 def test_curves_share_their_steps(mixed):
     order = {row.entry: i for i, row in enumerate(mixed.table.rows)}
-    found = curves.of_table(mixed.rows, order, None, lambda record: record["curves"])
+    found = curves.of_table(mixed.rows, order, None, lambda record: record.curves)
     assert found["names"] == ["loss", "val_error", "rate"] and len(found["xs"]) == 1
     line = next(one for one in found["lines"] if one[0] == order["mine"])
     assert line[7] == 3 and len(line[4]) == len(found["xs"][0]) and line[5] != 0
@@ -237,7 +237,7 @@ def test_the_nearest_baseline_differs_in_the_fewest_leaves():
 
 
 def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
-    content = site.Content([("fake", "doc", [mixed]), ("again", "doc", [mixed])], curves=lambda record: record["curves"],
+    content = site.Content([("fake", "doc", [mixed]), ("again", "doc", [mixed])], curves=lambda record: record.curves,
                            baselines=frozenset(MIXED), submit="<h1>How</h1>")  # fmt: skip
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "old.js").write_text("left over")
@@ -246,7 +246,7 @@ def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
     assert page == tmp_path / "index.html" and not (tmp_path / "data" / "old.js").exists()
     assert [one["name"] for one in index["suites"]] == ["fake", "again"] and len(index["tables"]) == 1
     assert chunk(tmp_path, "table-0")["suites"] == ["fake", "again"]
-    stored = {r["key"]: r for r in mixed.records}
+    stored = {r.key: r for r in mixed.records}
     seen = {}
     for path in (tmp_path / "data" / "records").glob("*.js"):
         held = chunk(tmp_path, f"records/{path.stem}")
@@ -254,7 +254,7 @@ def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
             assert one["key"].startswith(path.stem) and len(path.stem) == index["digits"]
             seen[one["key"]] = (one, held["shared"])
     assert seen.keys() == stored.keys()
-    one, shared = seen[next(k for k, r in stored.items() if r["status"] == "diverged")]
+    one, shared = seen[next(k for k, r in stored.items() if r.status == "diverged")]
     assert shared[one["config"]] == stored[one["key"]]["config"] and one["again"].startswith(
         "bench run task=fake/one entry=broken seed=1"
     )
@@ -300,9 +300,9 @@ def test_figures_that_are_not_drawn_say_why(monkeypatch):
     drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
     assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
     assert (
-        missing["reason"] == "2 of 3 cells have no record"
+        missing.reason == "2 of 3 cells have no record"
         and missing["command"].endswith("--run")
-        and wrong["reason"] == "f.yaml: <no>"
+        and wrong.reason == "f.yaml: <no>"
     )
 
 
@@ -318,7 +318,7 @@ def test_the_command_builds_a_board(bench, tmp_path):
     done = bench("browse", "task=toy/line", "entry=zero", "preset=smoke", "--no-open", "--out", "board")
     assert done.returncode == 0, done.stderr
     assert chunk(tmp_path / "board", "index")["tables"][0][0] == "toy/line"
-    assert lines(chunk(tmp_path / "board", "table-0"))["zero"]["reason"].startswith("missing")
+    assert lines(chunk(tmp_path / "board", "table-0"))["zero"].reason.startswith("missing")
 
 
 def test_the_command_of_every_published_row_resolves_to_its_configuration(tmp_path):
@@ -330,6 +330,6 @@ def test_the_command_of_every_published_row_resolves_to_its_configuration(tmp_pa
             words = shlex.split(record_page.command(record))[2:]
             (row,) = plan.make(config.parse([*words, f"results={tmp_path}"]), store).rows
             ((cell,),) = row.planned.values()
-            assert (cell.params, cell.parts, cell.seed) == (record["params"], record["config"], record["seed"]), words
+            assert (cell.params, cell.parts, cell.seed) == (record.params, record.config, record.seed), words
             checked += 1
     assert checked > 100

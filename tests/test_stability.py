@@ -204,7 +204,7 @@ def outcome(task: str, entry: str, preset: str = "smoke", seed: int = 0, changes
 @pytest.mark.parametrize(("rate", "inside"), [(1.0, True), (1.9, True), (2.1, False), (3.0, False)])
 def test_equal_norms_on_every_path(rate, inside):
     """|theta'|^2 = |theta|^2 - (2 eta - eta^2 c)(g . theta)^2: no step away below 2 / trace, none nearer above."""
-    metrics = outcome("linear", "sgd_single", changes={"rate": rate})["metrics"]
+    metrics = outcome("linear", "sgd_single", changes={"rate": rate}).metrics
     assert metrics["threshold_trace"] == pytest.approx(2.0)
     assert metrics["rate_threshold"] == pytest.approx(rate / 2)
     if inside:
@@ -214,7 +214,7 @@ def test_equal_norms_on_every_path(rate, inside):
 
 
 def test_at_the_threshold_itself_no_step_changes_the_distance():
-    metrics = outcome("linear", "sgd_single", changes={"rate": 2.0})["metrics"]
+    metrics = outcome("linear", "sgd_single", changes={"rate": 2.0}).metrics
     assert metrics["longest_step"] == pytest.approx(1.0) and metrics["shortest_step"] == pytest.approx(1.0)
 
 
@@ -222,17 +222,17 @@ def test_at_the_threshold_itself_no_step_changes_the_distance():
 @pytest.mark.parametrize("task", ["linear", "escape"])
 def test_gradient_descent_stays_up_to_two_over_the_sharpness(task, share, stays):
     """An unstable mode grows by 1 - eta lambda a step: with 300 steps, thousandfold."""
-    at_one = outcome(task, "full_gd", changes={"rate": 1.0})["metrics"]
+    at_one = outcome(task, "full_gd", changes={"rate": 1.0}).metrics
     rate = share * 2 / at_one["rate_sharpness"]
-    metrics = outcome(task, "full_gd", changes={"rate": rate})["metrics"]
+    metrics = outcome(task, "full_gd", changes={"rate": rate}).metrics
     assert metrics["rate_threshold"] == pytest.approx(share)
     assert (metrics["escape_ratio"] < 1e3) is stays
 
 
 def test_sgd_leaves_a_sharp_minimum_that_gradient_descent_keeps():
     changes = {"rate": 3.0, "steps": 600}
-    assert outcome("escape", "sgd_single", changes=changes)["metrics"]["escape_ratio"] > 1e3
-    assert outcome("escape", "full_gd", changes=changes)["metrics"]["escape_ratio"] < 1e3
+    assert outcome("escape", "sgd_single", changes=changes).metrics["escape_ratio"] > 1e3
+    assert outcome("escape", "full_gd", changes=changes).metrics["escape_ratio"] < 1e3
 
 
 def test_the_minimum_of_escape_interpolates():
@@ -252,9 +252,9 @@ def test_the_stable_rate_ends_at_the_first_escape():
 def test_diagonal_at_small_finds_flatter_and_better_minima_at_a_larger_rate():
     """Wu and Su 2023; and gradient descent does not, while it breaks the bound of SGD."""
     slow, fast = (
-        outcome("diagonal", "sgd_single", "small", parts={"stepper.lr": lr})["metrics"] for lr in (0.015, 0.03)
+        outcome("diagonal", "sgd_single", "small", parts={"stepper.lr": lr}).metrics for lr in (0.015, 0.03)
     )
-    descent = outcome("diagonal", "full_gd", "small", parts={"stepper.lr": 0.1})["metrics"]
+    descent = outcome("diagonal", "full_gd", "small", parts={"stepper.lr": 0.1}).metrics
     assert slow["interpolated"] == fast["interpolated"] == descent["interpolated"] == 1
     assert fast["trace"] < slow["trace"] and fast["test_error"] < slow["test_error"] < descent["test_error"]
     assert max(slow["rate_trace"], fast["rate_trace"]) <= 2 < descent["rate_trace"] and descent["rate_sharpness"] <= 2
@@ -264,20 +264,20 @@ def test_diagonal_at_small_finds_flatter_and_better_minima_at_a_larger_rate():
 @pytest.mark.parametrize("task", ["relu2", "diagonal"])
 def test_every_entry_learns(task, entry):
     found, floor = outcome(task, entry), outcome(task, "stay_put")
-    assert found["status"] == "ok", found["reason"]
-    assert found["metrics"]["test_error"] < 0.5 * floor["metrics"]["test_error"]
-    assert "rate_trace" not in floor["metrics"], "a rule without a rate has no rate times trace"
+    assert found.status == "ok", found.reason
+    assert found.metrics["test_error"] < 0.5 * floor.metrics["test_error"]
+    assert "rate_trace" not in floor.metrics, "a rule without a rate has no rate times trace"
 
 
 def test_samples_are_counted():
-    costs = outcome("relu2", "sgd_batch")["costs"]
+    costs = outcome("relu2", "sgd_batch").costs
     assert costs["steps"] == 1000 and costs["samples"] == 8000 and costs["parameters"] == 20 * 5 + 20
-    assert outcome("relu2", "full_gd")["costs"]["samples"] == 20 * 1000
+    assert outcome("relu2", "full_gd").costs.counts["samples"] == 20 * 1000
 
 
 def test_a_rate_too_large_diverges():
     found = outcome("diagonal", "sgd_single", parts={"stepper.lr": 5.0})
-    assert found["status"] == "diverged" and "training loss" in found["reason"]
+    assert found.status == "diverged" and "training loss" in found.reason
 
 
 # Bad input
@@ -293,7 +293,7 @@ def test_a_rate_too_large_diverges():
 )
 def test_a_rule_that_cannot_be_is_told(parts, reason):
     found = outcome("relu2", "sgd_single", parts=parts)
-    assert found["status"] == "failed" and reason in found["reason"]
+    assert found.status == "failed" and reason in found.reason
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_task_that_cannot_be_is_told(task, changes, reason):
     except BenchError as told:
         assert reason in str(told)
     else:
-        assert found["status"] == "failed" and reason in found["reason"]
+        assert found.status == "failed" and reason in found.reason
 
 
 def test_a_network_that_cannot_interpolate_is_told():

@@ -29,8 +29,8 @@ def test_the_latest_attempt_counts(tmp_path):
     for value in range(12):
         store.put(record(metrics={"error": float(value)}))
     found = store.get("ab" * 16)
-    assert found is not None and found["metrics"]["error"] == 11.0 and found["attempt"] == 12
-    assert [r["metrics"]["error"] for r in store.records()] == [11.0]
+    assert found is not None and found.metrics["error"] == 11.0 and found["attempt"] == 12
+    assert [r.metrics["error"] for r in store.records()] == [11.0]
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"key": 1}', "\x00" * 100])
@@ -39,7 +39,7 @@ def test_a_damaged_record_is_set_aside_and_the_rest_loads(tmp_path, damage):
     store.put(record())
     path = store.put(record("cd" * 16))
     path.write_text(damage)
-    assert [r["key"] for r in store.records()] == ["ab" * 16]
+    assert [r.key for r in store.records()] == ["ab" * 16]
     assert (tmp_path / "quarantine" / path.name).exists() and len(store.reports) == 1
     assert store.get("cd" * 16) is None
 
@@ -115,7 +115,7 @@ def test_publishing_does_not_drop_a_line_it_cannot_read(tmp_path):
 def test_published_records_of_some_tasks(tmp_path):
     store = Store(tmp_path)
     publish(store, [record(), record("cd" * 16, task="toy/curve"), record("ef" * 16, task="other/line")])
-    assert {r["task"] for r in store.published(["toy/line", "other/line", "toy/none"])} == {"toy/line", "other/line"}
+    assert {r.task for r in store.published(["toy/line", "other/line", "toy/none"])} == {"toy/line", "other/line"}
     assert len(list(store.published())) == 3
 
 

@@ -227,7 +227,7 @@ def sound(toy, tmp_path_factory):
     [
         (None, ["--run"], ["| toy/line | mine | verified |"]),
         # numbers under a manifest that fits them show when the cell runs again
-        (alter(lambda r: {"metrics": {n: v / 9 for n, v in r["metrics"].items()}}), ["--run"], ["differs by 0.89"]),
+        (alter(lambda r: {"metrics": {n: v / 9 for n, v in r.metrics.items()}}), ["--run"], ["differs by 0.89"]),
         # what follows shows before anything runs
         (
             alter(lambda r: {"metrics": {"charm": 1.0}}),

@@ -67,7 +67,7 @@ def test_groups_are_ranked_apart():
 def test_better_max_and_other_metrics():
     rows = [plan("floor", [0.1] * 3, "accuracy"), plan("reference", [0.9] * 3, "accuracy")]
     for cells in rows[1].cells.values():
-        cells[0]["metrics"] |= {"nrmse": 0.2, "initial_nrmse": 9.0}
+        cells[0].metrics |= {"nrmse": 0.2, "initial_nrmse": 9.0}
     table = build(task(ACCURACY, ERROR), rows)
     assert [row.entry for row in table.rows] == ["reference", "floor"]
     assert table.rows[0].others == pytest.approx({"nrmse": 0.2}) and table.rows[1].others == {}
@@ -92,7 +92,7 @@ def test_failures_leave_median_and_range(status):
 def test_an_entry_that_diverges_once_ranks_below_its_twin(metric):
     steady = plan("z-steady", [0.1, 0.12, 0.09], metric.name)
     twin = plan("a-twin", [0.1, 0.12, "diverged"], metric.name)
-    twin.cells[2][0]["metrics"] = {"initial_loss": 2.3}
+    twin.cells[2][0].metrics = {"initial_loss": 2.3}
     table = build(task(metric), [*anchors(metric=metric.name), twin, steady])
     order = [row.entry for row in table.rows]
     assert order.index("z-steady") < order.index("a-twin")
@@ -103,7 +103,7 @@ def test_an_entry_that_diverges_once_ranks_below_its_twin(metric):
 
 def test_failing_never_beats_the_value_before_training():
     lucky = plan("lucky", [0.02, 0.02, "diverged"], "loss")
-    lucky.cells[2][0]["metrics"] = {"initial_loss": 50.0}
+    lucky.cells[2][0].metrics = {"initial_loss": 50.0}
     table = build(task(LOSS), [*anchors(metric="loss"), lucky, plan("slow", [0.1, 0.1, 0.1], "loss")])
     # geometric mean with the first value: (.02 .02 50)^(1/3) = .271, worse than .1
     assert [row.entry for row in table.rows].index("slow") < [row.entry for row in table.rows].index("lucky")
@@ -152,7 +152,7 @@ def test_untuned_is_marked_and_unranked_but_nothing_to_tune_counts_as_tuned():
 
 def test_an_undefined_metric_is_no_failure():
     mine = plan("mine", [0.1, 0.1, 0.1])
-    mine.cells[1][0]["metrics"] = {}
+    mine.cells[1][0].metrics = {}
     row = named(build(task(ERROR), [*anchors(), mine]))["mine"]
     assert row.rank is None and row.reason == "metric undefined" and row.ok == 3 and row.failures == {}
 

@@ -40,17 +40,17 @@ def test_every_trial_is_published_once_thin_and_sorted(bench, trials):
     told = bench(*words, "--trials")
     assert "6 trials, 6 lines new or changed" in told.stdout, told.stderr
     found = lines(trials)
-    assert {record["seed"] for record in found} == {1000, 1001} and not (
+    assert {record.seed for record in found} == {1000, 1001} and not (
         trials / "results/trials/toy/line/other.jsonl"
     ).exists()
     assert all(FIELDS <= set(record) <= FIELDS | {"reason"} for record in found)
-    assert sorted(record["status"] for record in found) == ["diverged"] * 2 + ["ok"] * 4  # a failure is a row
+    assert sorted(record.status for record in found) == ["diverged"] * 2 + ["ok"] * 4  # a failure is a row
     text = (trials / "results/trials/toy/line/mine.jsonl").read_text()
     assert "6 trials, 0 lines new or changed" in bench(*words, "--trials").stdout
     assert (trials / "results/trials/toy/line/mine.jsonl").read_text() == text
     assert not list((trials / "results" / "trials").rglob(".*"))  # no temporary file is left
     order = [
-        (json.dumps(r["params"], sort_keys=True), json.dumps(r["config"], sort_keys=True), r["seed"]) for r in found
+        (json.dumps(r.params, sort_keys=True), json.dumps(r.config, sort_keys=True), r.seed) for r in found
     ]
     assert order == sorted(order)
 
@@ -66,8 +66,8 @@ def test_other_machines_trials_stay_and_older_ones_give_way(bench, trials):
     gone = {**mine[3], "version": 0, "config": {"optimizer": {"lr": 8.0}}, "key": "gone"}
     path.write_text("".join(json.dumps(one) + "\n" for one in (elsewhere, stale, newer, gone)))
     assert bench(*words).returncode == 0
-    keys = {record["key"] for record in lines(trials)}
-    assert keys == {"elsewhere", "newer", *(record["key"] for record in mine if record is not mine[2])}
+    keys = {record.key for record in lines(trials)}
+    assert keys == {"elsewhere", "newer", *(record.key for record in mine if record is not mine[2])}
     path.write_text("{}\n")
     damaged = bench(*words)
     assert (
@@ -96,7 +96,7 @@ def test_settings_tried_in_earlier_tunings_are_counted_once_published(bench, tri
     assert bench("publish", "task=toy/line", "entry=other", "seed=0", "--trials").returncode == 0
     (found,) = json.loads(bench("tune", "--show", "task=toy/line", "entry=other", "--format", "json").stdout)
     assert found["trials"] == 4 and found["tried"] == 5  # 3 and 4, both with the two bounds
-    assert found["cpu_seconds"] == pytest.approx(sum(r["costs"]["cpu_total"] for r in lines(trials, "other")))
+    assert found["cpu_seconds"] == pytest.approx(sum(r.costs.cpu_total for r in lines(trials, "other")))
 
 
 def test_files_without_seeds_and_costs_stay_readable(monkeypatch, tmp_path):

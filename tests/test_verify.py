@@ -88,7 +88,7 @@ def test_the_difference_of_two_records():
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
     assert replay.same_machine(record(), record())
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
-        assert not replay.same_machine(record(), record(provenance=record()["provenance"] | {name: value}))
+        assert not replay.same_machine(record(), record(provenance=record().provenance | {name: value}))
 
 
 def line(verdict="verified", when="2030-01-01", **more):
@@ -153,25 +153,25 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
     assert told["replayed"]["equal"] and told["replayed"]["difference"] == 0 and len(told["fresh"]["values"]) == 4
     assert told["fresh"]["seeds"] == verify.fresh_seeds(told["entry_digest"], told["drawn"], 4)
     store = Store(tmp_path / "results")
-    records = {r["seed"]: r for r in store.records()}
+    records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"
 
     # the best eight of 120, published; then the same eight with better numbers. Fresh seeds follow from the code's digest,
     # so an edit anywhere draws others: forty of them miss this choice in about one draw of 300
     own = [records[seed] for seed in range(120)]
-    best = sorted(own, key=lambda r: r["metrics"]["error"])[:8]
+    best = sorted(own, key=lambda r: r.metrics["error"])[:8]
     for name, altered in (("chosen", 1.0), ("altered", 0.999)):
         folder = tmp_path / name
         other = Store(folder / "results")
         other.root.mkdir(parents=True)
-        ledger.publish(other, [r | {"metrics": {n: v * altered for n, v in r["metrics"].items()}} for r in best])
+        ledger.publish(other, [r | {"metrics": {n: v * altered for n, v in r.metrics.items()}} for r in best])
         done = bench("verify", "line_sgd", "--seeds", "40", "--format", "json", cwd=folder)
         (told,) = json.loads(done.stdout)
         assert done.returncode == 1 and told["verdict"] == "disputed" and told["claimed"]["seeds"] != list(range(8))
         if name == "chosen":
-            assert told["replayed"]["equal"] and told["p"] < 0.01 and "better than fresh ones" in told["reason"]
+            assert told["replayed"]["equal"] and told["p"] < 0.01 and "better than fresh ones" in told.reason
         else:
-            assert not told["replayed"]["equal"] and "differs by 0.001" in told["reason"]
+            assert not told["replayed"]["equal"] and "differs by 0.001" in told.reason
 
 
 def test_what_cannot_be_compared_says_why(bench, tmp_path):

@@ -35,15 +35,7 @@ class Claim:
 def digest_of(row: plan.Row) -> str:
     """Of task, version, parameters, parts, data, code and packages of a row: all its results depend on but the seed."""
     cells = next(iter(row.planned.values()))
-    return identity.blake(identity.canonical_json([_told(cell) for cell in cells]))
-
-
-def _told(cell: Cell) -> dict[str, Any]:
-    found = cell.components
-    return {
-        "task": cell.task, "version": cell.version, "params": dict(cell.params), "parts": dict(cell.parts),
-        "data": found.data, "code": found.code, "distributions": found.distributions,
-    }  # fmt: skip
+    return identity.blake(identity.canonical_json([cell.identity for cell in cells]))
 
 
 def claims(store: Store, name: str, request: config.Request, seeds_below: int = TUNING_FROM) -> list[Claim]:

@@ -105,7 +105,8 @@ class Planner:
             files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
             found = identity.components(self.digests, spec.target, parts, files)
             # the seed is the only part that differs: the rest is spelled once for all seeds
-            spell = identity.key_maker(task, spec.cls.version, one, parts, found)
+            about = {"task": task, "version": spec.cls.version, "params": one, "parts": parts}
+            spell = identity.key_maker(about | found)
             for seed in seeds:
                 cell = Cell(
                     task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, spell(seed),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import msgspec
+
 from bench.records.identity import SHOWN, row_of, same_of
 from bench.records.record import Components
 
@@ -39,6 +41,13 @@ class Cell:
     def name(self) -> str:
         """For people; never an identity."""
         return f"{self.task} {self.entry} seed {self.seed} [{self.key[:SHOWN]}]"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its key is made of, but the seed."""
+        found = msgspec.structs.asdict(self.components)
+        about = {"task": self.task, "version": self.version, "params": dict(self.params), "parts": dict(self.parts)}
+        return about | found
 
     @property
     def given(self) -> dict[str, Any]:

@@ -277,12 +277,9 @@ def components(digests: Digests, target: str, parts: Mapping[str, Any], files: M
     }
 
 
-def key_maker(
-    task: str, version: int, params: Mapping[str, Any], parts: Mapping[str, Any], found: Mapping[str, Any]
-) -> Callable[[int], str]:
-    """seed -> key. found: as `components` gives it. All that a result depends on is spelled once; only the seed differs."""
-    whole = {"task": task, "version": version, "params": dict(params), "parts": dict(parts), "seed": "@seed@", **found}
-    head, tail = canonical_json(whole).split('"@seed@"')
+def key_maker(found: Mapping[str, Any]) -> Callable[[int], str]:
+    """seed -> key. found: task, version, params, parts, and `components`. They are spelled once; only the seed differs."""
+    head, tail = canonical_json({**found, "seed": "@seed@"}).split('"@seed@"')
     return lambda seed: blake(f"{head}{seed}{tail}")
 
 

@@ -109,6 +109,12 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
         return self.status in FAILED
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What its key is made of, but the seed."""
+        found = msgspec.structs.asdict(self.components)
+        return {"task": self.task, "version": self.version, "params": self.params, "parts": self.config, **found}
+
+    @property
     def label(self) -> str:
         """For people: task, entry and seed."""
         return f"{self.task} {self.entry} seed {self.seed}"
@@ -164,8 +170,7 @@ def migrate(content: Any) -> Record:
 
 def key_of(record: Record) -> str:
     """The key that a record's own fields give."""
-    found = msgspec.structs.asdict(record.components)
-    return key_maker(record.task, record.version, record.params, record.config, found)(record.seed)
+    return key_maker(record.identity)(record.seed)
 
 
 def schema() -> dict[str, Any]:

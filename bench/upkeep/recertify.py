@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.planning.plan import Cell, Plan
+from bench.planning.plan import Plan
+from bench.records.cell import Cell
 from bench.records.certificates import Certificate, append
 from bench.records.identity import SHOWN
 from bench.records.ledger import Published, code_digest, differences, locked
@@ -77,6 +78,17 @@ def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Re
     return sample + chance.sample(rest, min(len(rest), max(0, wanted - len(sample))))
 
 
+def chosen(plan: Plan, keys: set[str]) -> Plan:
+    """The plan of the cells with these keys."""
+    some = []
+    for row in plan.rows:
+        planned = {seed: [c for c in cells if c.key in keys] for seed, cells in row.planned.items()}
+        planned = {seed: cells for seed, cells in planned.items() if cells}
+        if planned:
+            some.append(replace(row, planned=planned))
+    return Plan(some, plan.suite)
+
+
 def _near(old: Any, new: Any) -> bool:
     numbers = all(isinstance(value, (int, float)) for value in (old, new))
     return numbers and math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -122,13 +134,7 @@ def recertify(plan: Plan, store: Store, settings: Any, drawn: int | None = None)
     sample = draw(ready, outcome.drawn)
     keys = {cell.key for cell, _ in sample}
     outcome.sample = sorted(keys)
-    some = []
-    for row in plan.rows:
-        planned = {seed: [c for c in cells if c.key in keys] for seed, cells in row.planned.items()}
-        planned = {seed: cells for seed, cells in planned.items() if cells}
-        if planned:
-            some.append(replace(row, planned=planned))
-    outcome.interrupted = sweep.run(Plan(some, plan.suite), store, settings).interrupted
+    outcome.interrupted = sweep.run(chosen(plan, keys), store, settings).interrupted
     if outcome.interrupted:
         return outcome
     fresh = store.latest(keys)

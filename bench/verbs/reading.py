@@ -1,4 +1,4 @@
-"""`bench list`, `table`, `browse`, `show` and `why`."""
+"""`bench list`, `table`, `browse`, `show`, `why` and `schema`."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def do_why(options: argparse.Namespace) -> int:
         now = found[cell.key]
         changes = []
         if now.word == "stale" and now.record is not None:
-            changes = identity.difference(now.record.components, dict(cell.components))
+            changes = identity.difference(now.record.identity, cell.identity)
         rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
                      "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
         if options.format != "json":
@@ -143,6 +143,14 @@ def do_why(options: argparse.Namespace) -> int:
                 print(f"           {now.record.reason}")
     if options.format == "json":
         print(json.dumps(rows, indent=1))
+    return 0
+
+
+def do_schema(options: argparse.Namespace) -> int:
+    """The JSON schema of a record, as a file of the store or a ledger line holds it."""
+    from bench.records.record import schema
+
+    print(json.dumps(schema(), indent=1))
     return 0
 
 
@@ -161,6 +169,7 @@ def add_parser(verbs: Any) -> None:
     why = verb(verbs, "why", do_why)
     for one in (show, why):
         one.add_argument("--results", default="results", help="the results folder")
+    verb(verbs, "schema", do_schema, (), sweeps=False)
     browse = verb(verbs, "browse", do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")

@@ -81,8 +81,8 @@ def server(cell, pool) -> int:
 
 def reached(outcome: dict[str, Any]) -> str:
     """What a looking cheat got."""
-    assert outcome["status"] == "failed" and "reached: " in outcome["reason"], outcome
-    return outcome["reason"].split("reached: ")[1]
+    assert outcome.status == "failed" and "reached: " in outcome.reason, outcome
+    return outcome.reason.split("reached: ")[1]
 
 
 # ---------------------------------------------------------------- held-back data: regenerated, recognised, read, fitted
@@ -92,21 +92,21 @@ def test_data_regenerated_from_a_public_seed_win_there_and_nowhere_else(cell):
     """Detected by verify: its seeds are drawn from 2^51 numbers after the entry's digest is fixed."""
     here, fresh = cell("regenerates"), cell("regenerates", seed=FRESH)
     fair = cell("honest", seed=FRESH)
-    assert here["metrics"]["error"] == 0.0, "on a seed that can be guessed the cheat works"
-    assert fresh["metrics"]["error"] == fair["metrics"]["error"] > 1e-3
+    assert here.metrics["error"] == 0.0, "on a seed that can be guessed the cheat works"
+    assert fresh.metrics["error"] == fair.metrics["error"] > 1e-3
 
 
 def test_the_seed_of_the_data_is_not_given(cell):
     """Stopped."""
     outcome = cell("asks_for_the_data")
-    assert outcome["status"] == "failed" and "no seed axis 'data'" in outcome["reason"]
+    assert outcome.status == "failed" and "no seed axis 'data'" in outcome.reason
 
 
 def test_picked_or_recognised_seeds_gain_nothing_on_fresh_ones(cell):
     """Detected by verify."""
     known = [Seeds(seed, "toy/line")("init") for seed in range(5)]
-    assert cell("recognises", known=known)["metrics"]["error"] < 0.1
-    assert cell("recognises", known=known, seed=FRESH)["metrics"]["error"] > 1.0
+    assert cell("recognises", known=known).metrics["error"] < 0.1
+    assert cell("recognises", known=known, seed=FRESH).metrics["error"] > 1.0
 
 
 def test_the_seed_is_nowhere_in_an_entrys_process(cell):
@@ -125,7 +125,7 @@ def test_the_hunt_finds_what_is_there(cell):
 
 def test_entries_get_the_seeds_that_the_call_transport_gives(cell):
     seeds = Seeds(PUBLIC, "toy/line", ENTRY_AXES)
-    assert cell("recognises", known=[seeds("init")])["metrics"]["error"] < 0.1
+    assert cell("recognises", known=[seeds("init")]).metrics["error"] < 0.1
 
 
 @needs("files", "memory")
@@ -145,8 +145,8 @@ def test_the_users_environment_cannot_be_read(cell):
 def test_the_score_is_no_training_signal(cell):
     """Stopped: a score at most after each step of the budget, and never for an earlier step."""
     outcome = cell("climbs_the_score")
-    assert outcome["status"] == "failed" and "the budget is 20 steps" in outcome["reason"]
-    assert outcome["costs"]["evaluations"] == 23
+    assert outcome.status == "failed" and "the budget is 20 steps" in outcome.reason
+    assert outcome.costs.evaluations == 23
 
 
 @needs("files")
@@ -176,21 +176,21 @@ def test_arithmetic_written_into_a_model_is_there_before_its_first_step():
 def test_a_forged_curve_is_dropped(cell):
     """Stopped: what the task monitors, only the scorer measures."""
     outcome = cell("forges_its_curve")
-    assert outcome["status"] == "ok" and "val_error" not in outcome["metrics"]
+    assert outcome.status == "ok" and "val_error" not in outcome.metrics
 
 
 @pytest.mark.parametrize("step", [21, -1, 10**30])
 def test_a_step_beyond_the_budget_fails(cell, step):
     """Stopped."""
     outcome = cell("forges_its_steps", step=step)
-    assert outcome["status"] == "failed" and str(step) in outcome["reason"]
+    assert outcome.status == "failed" and str(step) in outcome.reason
 
 
 def test_a_patched_metric_changes_nothing(cell):
     """Stopped: the scorer is another process."""
     patched, fair = cell("patches_the_metric", "extra"), cell("nothing", "extra")
-    assert patched["status"] == fair["status"] == "ok"
-    assert patched["metrics"] == fair["metrics"] and fair["metrics"]["error"] > 0
+    assert patched.status == fair.status == "ok"
+    assert patched.metrics == fair.metrics and fair.metrics["error"] > 0
 
 
 def test_work_while_the_clock_is_paused_shows(cell):
@@ -198,7 +198,7 @@ def test_work_while_the_clock_is_paused_shows(cell):
     outcome = cell("works_while_the_clock_is_paused", burn=4.0)
     (found,) = oddities.of(outcome)
     assert "while the entry's clock stood still" in found
-    assert outcome["costs"]["cpu_entry"] > 2.5 > 0.5 > sum(outcome["costs"]["cpu"].values())
+    assert outcome.costs.cpu_entry > 2.5 > 0.5 > sum(outcome.costs.cpu.values())
     assert oddities.of(cell("honest")) == []
 
 
@@ -206,7 +206,7 @@ def test_work_while_the_clock_is_paused_shows(cell):
 def test_a_childs_time_cannot_be_hidden(cell):
     """Stopped: an end that is ignored would be one that is not charged."""
     outcome = cell("hides_a_childs_time", burn=2.5)
-    assert outcome["status"] == "ok" and outcome["costs"]["cpu_entry"] > 2.5
+    assert outcome.status == "ok" and outcome.costs.cpu_entry > 2.5
     (found,) = oddities.of(outcome)
     assert "while the entry's clock stood still" in found
 
@@ -216,7 +216,7 @@ def test_a_childs_time_cannot_be_hidden(cell):
 def test_memory_counts_wherever_it_is_held(cell, how):
     """Stopped: all processes below the scorer count, and so does what is shared."""
     outcome = cell("holds", how=how, memory_mb=900)
-    assert outcome["status"] == "oom" and "its processes held" in outcome["reason"]
+    assert outcome.status == "oom" and "its processes held" in outcome.reason
 
 
 @needs("network")
@@ -232,16 +232,16 @@ def test_an_entrys_processes_end_with_the_cell(cell):
 def test_a_scorer_does_not_wait_beyond_the_limit(cell, how, status):
     """Stopped, and measured: the scorer's own clock ends the cell, not the parent's 20 s later."""
     outcome = cell("stalls", how=how, seconds=4.0)
-    assert outcome["status"] == status
-    assert outcome["costs"]["cpu_entry"] > 0 and outcome["costs"]["wall"] < 12 and outcome["costs"]["rss_mb"] < 2000
+    assert outcome.status == status
+    assert outcome.costs.cpu_entry > 0 and outcome.costs.wall < 12 and outcome.costs.rss_mb < 2000
 
 
 def test_a_budget_overdrawn_fails(cell):
     """Stopped: the scorer compares what is reported with the budget."""
     outcome = cell("overdraws")
-    assert outcome["status"] == "failed" and "counts 10000 steps, the budget is 20" in outcome["reason"]
+    assert outcome.status == "failed" and "counts 10000 steps, the budget is 20" in outcome.reason
     spent = cell("spends_within")
-    assert spent["status"] == "failed" and "without a Solution" in spent["reason"]
+    assert spent.status == "failed" and "without a Solution" in spent.reason
 
 
 # ---------------------------------------------------------------- writing, state, network
@@ -273,7 +273,7 @@ def test_no_mark_is_left_where_landlock_does_not_look(cell, server):
 
 def test_its_folder_goes_whatever_is_in_it(cell, pool):
     """Stopped: neither a depth beyond recursion nor a mode keeps a folder."""
-    assert cell("digs", depth=1200)["status"] == "ok"
+    assert cell("digs", depth=1200).status == "ok"
     assert not list(Path(pool._folder.name).glob("cell-*"))
 
 
@@ -303,8 +303,8 @@ def test_the_scorer_and_the_sweep_cannot_be_signalled(cell, server):
 def test_an_object_is_a_failed_record(cell, tmp_path, cheat):
     """Stopped: a solution is tensors, numbers, text, lists and dicts; nothing is unpickled."""
     outcome = cell(cheat, path=str(tmp_path / "ran"))
-    assert outcome["status"] == "failed"
-    assert "Payload cannot cross to another process" in outcome["reason"]
+    assert outcome.status == "failed"
+    assert "Payload cannot cross to another process" in outcome.reason
     assert not (tmp_path / "ran").exists()
 
 
@@ -321,12 +321,12 @@ BYTES = {
 def test_bytes_that_no_honest_process_sends_are_a_failed_record(cell, tmp_path, what):
     """Stopped, before anything is built from them."""
     outcome = cell("sends", what=what, path=str(tmp_path / "ran"), seconds=20.0)
-    assert outcome["status"] == "failed" and BYTES[what] in outcome["reason"], outcome["reason"]
-    assert not (tmp_path / "ran").exists() and len(outcome["reason"]) < 1000
+    assert outcome.status == "failed" and BYTES[what] in outcome.reason, outcome.reason
+    assert not (tmp_path / "ran").exists() and len(outcome.reason) < 1000
 
 
 @pytest.mark.parametrize("name", ["file", "a\nb", "x" * 70_000])
 def test_a_curves_name_that_no_file_keeps_is_a_failed_record(cell, name):
     """Stopped: it would have ended the scorer."""
     outcome = cell("names_a_curve", name=name)
-    assert outcome["status"] == "failed" and "a name is a line" in outcome["reason"]
+    assert outcome.status == "failed" and "a name is a line" in outcome.reason
