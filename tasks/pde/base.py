@@ -154,16 +154,6 @@ class Evolution(Task):
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
     figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
-    paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
-    data_licence = (
-        "Generated data carry the project's own licence. A PDEBench file that you bring keeps the licence "
-        "stated on its download page."
-    )
-    intended_use = (
-        "Comparing surrogates, optimizers and classical solvers on autoregressive rollouts, by error over rollout time "
-        "and by cost. Seeds vary initial weights and batch order; the data and the split are the same for all seeds, "
-        "so intervals say nothing about other data."
-    )
 
     params: Any
 
