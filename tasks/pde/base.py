@@ -145,7 +145,7 @@ class Evolution(Task):
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     slots: ClassVar[tuple[Slot, ...]] = (
-        Slot("surrogate", surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
+        Slot("surrogate", surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),

@@ -76,7 +76,7 @@ class Inverse(base.Evolution):
     metrics = METRICS
     slots = (
         Slot("inversion", inversion, {"_target_": "tasks.pde.inverse.search", "lr": 0.2, "iterations": 100}),
-        Slot("surrogate", base.surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
+        Slot("surrogate", base.surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", base.loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
