@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+import msgspec
 
 STATUSES = ("ok", "diverged", "failed", "timeout", "oom", "crashed", "unavailable")
 
@@ -152,6 +154,23 @@ class Seeds:
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
+Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="text that is not blank")]
+
+
+class Datasheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a reader has to know of a task's data: prose in `configs/task/`, mandatory, and no part of a cell's identity.
+
+    reference_error: how exact the reference solution is that entries are measured against.
+    """
+
+    paper: Text
+    data_source: Text
+    data_licence: Text
+    intended_use: Text
+    known_limits: Text
+    reference_error: Text
+
+
 class Log(Protocol):
     """What a running entry reports, and is told."""
 
@@ -191,7 +210,8 @@ class Curves(Protocol):
 class Task(ABC):
     """A problem. Subclasses set the class attributes and implement problem, run and score.
 
-    Importing a task's module must not import torch: import it inside the methods.
+    Importing a task's module must not import torch: import it inside the methods. What a reader should know of the data is
+    prose, and stands in the task's configuration file (see `Datasheet`).
     """
 
     name: ClassVar[str]
@@ -208,12 +228,6 @@ class Task(ABC):
     floors: ClassVar[tuple[str, ...]]  # names of entries that a useful entry beats; the first anchors skill at 0
     reference: ClassVar[str]  # name of the entry that anchors skill at 1
     margin: ClassVar[float]  # the reference's skill minus the floor's is 1; this is the least gap, on the rank's scale
-    paper: ClassVar[str]
-    data_licence: ClassVar[str]
-    data_source: ClassVar[str]
-    intended_use: ClassVar[str]
-    known_limits: ClassVar[str]
-    reference_error: ClassVar[str]
 
     def __init__(self, params: Any) -> None:
         self.params = params

@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.board import site
 from bench.board.model import Built
-from bench.contract import Budget, Metric
+from bench.contract import Budget, Datasheet, Metric
 from bench.tables import table
 
 ERROR = Metric("error", "", "min", "Relative error on held-back data.", scale="log", diverged=1.0)
@@ -43,15 +43,15 @@ class Planned:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+SHEET = Datasheet("Nobody 2020 (arXiv 2001.00001)", *["Made up."] * 5)
+
+
 def fake_task(name: str) -> Any:
     """A task with what a page asks of one."""
-    words = dict.fromkeys(
-        ("data_licence", "data_source", "intended_use", "known_limits", "reference_error"), "Made up."
-    )
     return SimpleNamespace(
         name=name, version=1, metrics=(ERROR, *OTHERS), derived=(), rank="error", slots=(), floors=("floor",),
-        reference="reference", figures=(), budget=Budget("steps", 1000), paper="Nobody 2020 (arXiv 2001.00001)",
-        presets={"smoke": {"width": 2}, "small": {"width": 8}}, params=SimpleNamespace(width=8), **words,
+        reference="reference", figures=(), budget=Budget("steps", 1000),
+        presets={"smoke": {"width": 2}, "small": {"width": 8}}, params=SimpleNamespace(width=8),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:
                     cells[seed] = [None]
             rows.append(Planned(name, cells, None if place % 29 == 7 else 7, older=int(place % 11 == 4)))
         task = fake_task(f"fake/task_{t:02d}")
-        built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows))  # type: ignore[arg-type]
+        built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET))  # type: ignore[arg-type]
     said = {"search": {"optimizer.lr": [1e-4, 1.0]}, "config": "optimizer: {lr: 0.01}"}
     about: dict[str, Any] = {name: ({"doc": f"What {name} is.", **said}, {}) for name in names}
     return site.Content([("fake", "made up", built)], curves=lambda record: record.curves, entries=about,

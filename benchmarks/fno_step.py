@@ -31,7 +31,7 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tasks.pde.fno import FNO, SpectralConv
+from baselines.surrogates.fno import FNO, SpectralConv
 from tasks.pde.rollout import relative_loss
 
 BATCH, POINTS, CHANNELS, MODES, WIDTH, LAYERS, HEAD = 50, 256, 11, 12, 20, 4, 128

@@ -16,6 +16,12 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def toy_task(target: str) -> str:
+    """The toy task's configuration file, of another class."""
+    shipped = ROOT / "tests" / "toy" / "toy_package" / "configs" / "task" / "toy" / "line.yaml"
+    return shipped.read_text().replace("toy_package.task.Line", target)
+
+
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder holding the installed toy package; made once for all workers."""

@@ -14,7 +14,7 @@ import pytest
 from bench.board import site
 from bench.board.model import Built, Known
 from bench.tables import table
-from benchmarks.board import CHROMIUM, Planned, chromium, fake_record, fake_task, synthetic
+from benchmarks.board import CHROMIUM, SHEET, Planned, chromium, fake_record, fake_task, synthetic
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on PATH")
@@ -37,7 +37,7 @@ def content() -> site.Content:
         rows.append(Planned(name, cells, slots=("model",)))
     rows[2].cells[1][0] |= {"status": "failed", "metrics": {}, "traceback": FAILED, "reason": "it broke"}
     task = fake_task("fake/lone")
-    lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows)
+    lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET)
     keys = list(next(row for row in found.suites[0][2][0].table.rows if row.entry == "entry_001").keys)
     mark = {
         "entry": "entry_001", "verdict": "disputed", "reason": "better than fresh seeds", "when": "2026-01-02T00:00:00+00:00",

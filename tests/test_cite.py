@@ -47,7 +47,7 @@ def test_a_paper_string_is_read(text, authors, others, year, title, note, arxiv)
 
 
 def test_every_shipped_paper_string_gives_an_author_and_a_year():
-    strings = [config.task_spec(name).cls.paper for name in config.names("task")]
+    strings = [config.task_spec(name).sheet.paper for name in config.names("task")]
     strings += [str(config.load("entry", name).get("paper") or "") for name in config.names("entry")]
     found = [one for text in strings for one in citation.papers(text)]
     assert len(found) > 60

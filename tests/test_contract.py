@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench import execute, wire
@@ -26,7 +27,6 @@ from bench.records.store import Store
 from bench.running.pool import Pool
 
 TASKS = sorted(config.names("task"))
-TYPED = ("data_licence", "data_source", "intended_use", "known_limits", "reference_error", "paper")
 
 
 def core_pairs() -> list[tuple[str, str]]:
@@ -126,8 +126,10 @@ def test_public_data_stay_as_they_were(task, monkeypatch):
 def test_a_task_is_complete(task):
     cls = config.task_spec(task).cls
     assert cls.name == task and {"smoke", "small", "paper"} <= set(cls.presets)
-    for name in TYPED:
-        assert isinstance(getattr(cls, name), str) and len(getattr(cls, name)) > 3, f"{task} lacks {name}"
+    spec = config.task_spec(task)
+    for name, text in {"doc": spec.doc, **msgspec.structs.asdict(spec.sheet)}.items():
+        assert len(text) > 3, f"{task} says next to nothing under {name}"
+    assert len(spec.doc) <= 120, "doc is one line of a list"
     metrics: dict[str, Metric] = {m.name: m for m in (*cls.metrics, *(d.metric for d in cls.derived))}
     assert {cls.rank, cls.objective} <= set(metrics)
     ranked = metrics[cls.rank]

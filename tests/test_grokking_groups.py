@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from baselines.tops.ridge import ridge
+from baselines.networks.layers import ridge
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
 from bench.planning import config

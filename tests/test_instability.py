@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from baselines.attention.qk_layernorm import QKLayerNorm
-from baselines.attention.softcap import SoftCap
+from baselines.networks.attention import QKLayerNorm, SoftCap
+from baselines.optimizers.schedules import trapezoid
 from baselines.regularizers import independent_decay
 from baselines.regularizers.z_loss import z_loss
-from baselines.schedules.trapezoid import trapezoid
 from bench.contract import BenchError, Problem, Seeds, Solution, Unavailable
 from bench.data import cache_dir, text
 from bench.execute import Job, call

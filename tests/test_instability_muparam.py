@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from baselines.scaling import mu_param
+from baselines.optimizers import mu_param
 from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from baselines.attention.qk_layernorm import QKLayerNorm
-from baselines.logits.softcap import OutputCap
+from baselines.networks.attention import QKLayerNorm
+from baselines.networks.layers import OutputCap
 from bench.execute import Job, call
 from bench.planning import config
 from tasks.instability import lm_scaling, scaling

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from baselines.surrogates.conv import Conv
+from baselines.surrogates.fno import FNO, SpectralConv, SpectralConvND, transforms
 from baselines.surrogates.unet import UNet
 from bench.train import parameter_count
 from benchmarks.fno_step import TOLERANCE, by_fft, deviation
-from tasks.pde.fno import FNO, SpectralConv, SpectralConvND, transforms
 
 
 @pytest.mark.parametrize(("points", "modes"), [(16, 5), (17, 9), (16, 9), (64, 12)])

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.connectivity import ranks
+from baselines.initializers import ranks
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
 from bench.metrics.kernels import alignment, gram, ntk

@@ -21,7 +21,7 @@ from bench.figures import gallery
 from bench.planning import config, plan
 from bench.records.store import Store
 from bench.tables.table import build
-from benchmarks.board import ERROR, Planned, fake_record, fake_task, synthetic
+from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
 from tests.conftest import ROOT
 
 VENDOR = Path(site.__file__).parent / "vendor"
@@ -46,7 +46,7 @@ def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any)
 
 def made(values: dict[str, list[float | str | None]], name: str = "fake/one", **more: Any) -> Built:
     rows, task = rows_of(name, values, **more), fake_task(name)
-    return Built(name, build(task, rows, suite="fake"), task, rows)
+    return Built(name, build(task, rows, suite="fake"), task, rows, SHEET)
 
 
 ANCHORS: dict[str, list[float | str | None]] = {"floor": [1.0, 1.01, 0.99], "reference": [0.01, 0.0101, 0.0099]}

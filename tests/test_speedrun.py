@@ -13,6 +13,7 @@ from bench.contract import Metric, Target
 from bench.planning import config
 from bench.records.store import Store
 from bench.running import calibration
+from tests.conftest import toy_task
 
 ROOT = Path(__file__).resolve().parent.parent
 METRIC = Metric("steps_to", "steps", "min", "", target=Target("acc", 0.9))
@@ -149,7 +150,7 @@ class Timed(Line):
 def test_a_record_is_proposed_over_fresh_seeds(bench, tmp_path):
     for path, text in (
         ("timed.py", TIMED),
-        ("configs/task/toy/timed.yaml", "_target_: timed.Timed\n"),
+        ("configs/task/toy/timed.yaml", toy_task("timed.Timed")),
         ("configs/entry/slow.yaml", "optimizer: {lr: 0.02}\n"),
         ("results/.cache/calibration.json", "{}"),
     ):

@@ -13,6 +13,7 @@ from scipy import stats as reference
 from bench.checking import replay, verify
 from bench.records import ledger
 from bench.records.store import Store
+from tests.conftest import toy_task
 
 # ---------------------------------------------------------------- the test, by itself
 
@@ -231,7 +232,7 @@ class Swept(Line):
 
 
 def test_a_derived_metric_is_verified_by_its_groups(bench, tmp_path):
-    for path, text in (("swept.py", SWEPT), ("configs/task/toy/swept.yaml", "_target_: swept.Swept\n")):
+    for path, text in (("swept.py", SWEPT), ("configs/task/toy/swept.yaml", toy_task("swept.Swept"))):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert bench("run", "task=toy/swept", "entry=line_sgd", "seed=range(3)").returncode == 0

@@ -1,1 +1,1 @@
-"""Where training starts: fillers of the slots of initialisations."""
+"""Where training starts: fillers of the slots of initial weights."""

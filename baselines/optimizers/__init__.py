@@ -1,1 +1,1 @@
-"""Optimizers that are more than a name and its arguments."""
+"""Optimizers, and schedules of their rates, that are more than a name and its arguments."""

@@ -122,7 +122,7 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
 
     found: list[Paper] = []
     for one in tables:
-        found += papers(config.task_spec(one.task).cls.paper, one.task)
+        found += papers(config.task_spec(one.task).sheet.paper, one.task)
     for name in dict.fromkeys(part for one in tables for row in one.rows for part in row.entry.split("+")):
         found += papers(str(config.load("entry", name).get("paper") or ""), name)
     origin = here()

@@ -48,7 +48,7 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
             if same not in known:
                 count = taken[table.task] = taken.get(table.task, 0) + 1
                 name = table.task if count == 1 else f"{table.task}~{count}"
-                known[same] = Built(name, table, task, rows)
+                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet)
             own.append(known[same])
         found.append((made.suite or "selection", own))
     return found

@@ -1,35 +1,32 @@
-"""A task's datasheet, from its typed fields: one Markdown page under the headings of Gebru et al. 2021 (arXiv 1803.09010).
+"""A task's datasheet as one Markdown page under the headings of Gebru et al. 2021 (arXiv 1803.09010).
 
-A heading is there only where a field answers it; a task that lacks one of the fields is an error that names it.
+Its prose stands in the task's configuration file, its numbers are read from the task. A heading is there only where a field
+answers it.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError
+import msgspec
+
 from bench.planning import config
 
-TYPED = ("paper", "data_source", "data_licence", "intended_use", "known_limits", "reference_error")
 GOLDEN = config.PROJECT / "tests" / "golden"
 
 
 def fields(task: str) -> dict[str, Any]:
-    """What is known of a task: its typed fields, parameters by preset, metrics, slots, anchors and tensors.
+    """What is known of a task: its prose, parameters by preset, metrics, slots, anchors and tensors.
 
     tensors: name -> shape at `smoke`, `public/…` what an entry sees and `hidden/…` what it never does; empty where the golden
-    digests are not installed. BenchError if the task does not exist or lacks a field.
+    digests are not installed. BenchError if the task does not exist or its datasheet is not whole.
     """
     spec = config.task_spec(task)
     cls = spec.cls
-    missing = [name for name in TYPED if not str(getattr(cls, name, "")).strip()]
-    if missing:
-        raise BenchError(f"{task} lacks {', '.join(missing)}; give {spec.target} {'them' if missing[1:] else 'it'}")
     presets = {name: config.parameters(spec, name, {}) for name in cls.presets}
     budgets = {}
     for name, params in presets.items():
@@ -41,9 +38,9 @@ def fields(task: str) -> dict[str, Any]:
     return {
         "task": task,
         "version": cls.version,
-        "summary": inspect.cleandoc(cls.__doc__ or ""),
+        "doc": spec.doc,
         "target": spec.target,
-        **{name: getattr(cls, name) for name in TYPED},
+        **msgspec.structs.asdict(spec.sheet),
         "generated": hasattr(cls, "shard"),
         "presets": presets,
         "budgets": budgets,
@@ -81,9 +78,7 @@ def _sizes(one: Mapping[str, Any]) -> str:
 def page(task: str) -> str:
     """The datasheet as Markdown."""
     one = fields(task)
-    parts = [f"# Datasheet: {task}, version {one['version']}"]
-    if one["summary"]:
-        parts.append(one["summary"])
+    parts = [f"# Datasheet: {task}, version {one['version']}", one["doc"]]
     parts += ["## Motivation", one["intended_use"], f"Source: {one['paper']}.".replace("..", ".")]
     parts += ["## Composition", _sizes(one)]
     if one["tensors"]:

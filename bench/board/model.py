@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from bench.board import comparing
-from bench.contract import Task
+from bench.contract import Datasheet, Task
 from bench.records import standing
 from bench.records.identity import SHOWN
 from bench.records.record import Record
@@ -34,7 +36,6 @@ ALIKE = (
 )  # fmt: skip
 COSTS = ("cpu_entry", "wall", "rss_mb", "steps", "samples", "evals", "parameters")
 STATES = {"ok": "o", "failed": "x", "missing": "-", "undefined": "u"}
-FIELDS = ("data_licence", "data_source", "intended_use", "known_limits", "reference_error")
 METHOD = (
     "Intervals are 95 % t intervals over seeds, on each metric’s scale; with a failed seed there is none. A rank is the range "
     "that paired t tests (moderated variances, Holm) leave open, starred with 3 or 4 seeds. A failed cell counts 0 in "
@@ -66,6 +67,7 @@ class Built:
     table: Table
     task: Task
     rows: Sequence[Joined]
+    sheet: Datasheet
 
     @property
     def records(self) -> list[Record]:
@@ -121,7 +123,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
         "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "doc": m.doc, "scale": m.scale, "source": m.source,
                      "target": [m.target.curve, m.target.value] if m.target else None} for m in metrics],
         "budget": [task.budget.unit, task.budget.limit], "presets": {n: dict(p) for n, p in task.presets.items()},
-        "sheet": {name: getattr(task, name, "") for name in FIELDS}, "paper": getattr(task, "paper", ""),
+        "sheet": msgspec.structs.asdict(built.sheet),
         "floors": list(task.floors), "reference": task.reference, "others": others, "rows": rows,
         "alike": [json.loads(said) for said in alike], "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD, "command": _command(table),

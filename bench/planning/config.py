@@ -20,10 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bench.contract import BenchError, Entry, Misfit, Task
+from bench.contract import BenchError, Datasheet, Entry, Misfit, Task, Text
 from bench.parts import locate, slot_list
 
 RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
@@ -91,25 +92,40 @@ def load(group: str, name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task's name, its class and the parameters its configuration file sets."""
+    """A task's name, its class, and what its configuration file says: parameters, a line about it, its datasheet."""
 
     name: str
     target: str
     cls: type[Task]
     params: Mapping[str, Any]
+    doc: str
+    sheet: Datasheet
 
 
 @cache
 def task_spec(name: str) -> TaskSpec:
     """The task `name`; imports its (light) module."""
-    content = load("task", name)
+    content, path = load("task", name), names("task")[name]
     target = content.pop("_target_", None)
     if not target:
-        raise BenchError(f"{names('task')[name]} lacks `_target_`, the dotted path of the Task class")
+        raise BenchError(f"{path} lacks `_target_`, the dotted path of the Task class")
     cls = locate(target)
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise BenchError(f"{target} is not a subclass of bench.contract.Task")
-    return TaskSpec(name, target, cls, content)
+    doc = _prose(path, "doc", content.pop("doc", None), Text)
+    sheet = _prose(path, "datasheet", content.pop("datasheet", {}), Datasheet)
+    return TaskSpec(name, target, cls, content, doc, sheet)
+
+
+def _prose(path: Path, key: str, value: Any, kind: Any) -> Any:
+    """`value` of `key` in a task's file as `kind`; BenchError that names the file and the field unless it is that."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BenchError(
+            f"{path}: {key}: {error}; a task needs a `doc` of one line and a `datasheet` of the texts "
+            f"{', '.join(Datasheet.__struct_fields__)}"
+        ) from error
 
 
 def canonical(name: str) -> str:

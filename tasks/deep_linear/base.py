@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-PAPER = "Saxe, McClelland, Ganguli 2013, Exact solutions to the nonlinear dynamics of learning (arXiv 1312.6120)"
-
 
 def deep_linear_init(*, sizes: Sequence[int], generator: torch.Generator) -> list[Tensor]:
     """Starting weights [W_1, ..., W_D] of a linear network, W_l of shape (sizes[l], sizes[l-1]). It sees no target."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import Budget, Curves, Derived, Diverged, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
-from tasks.deep_linear.base import INIT, PAPER, above, at_least
+from tasks.deep_linear.base import INIT, above, at_least
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,18 +81,6 @@ class Depth(Task):
     floors = ("init_gaussian",)
     reference = "init_orthogonal"
     margin = 1.0
-    paper = PAPER
-    data_licence = "None needed: the data are generated here."
-    data_source = (
-        "Generated: a map U diag(s) V^T, U and V uniformly random, s uniform in [1, 3], for every seed; inputs are white and "
-        "enter through the exact population loss."
-    )
-    intended_use = "Whether the time to learn depends on depth, from which starting weights and with which optimizer."
-    known_limits = (
-        "White inputs, equal widths, no noise. The grid of rates goes up in factors of two, so that steps at the best rate are "
-        "known to about that which half a factor costs. The paper trains on handwritten digits."
-    )
-    reference_error = "Steps are counted exactly; the loss is the population's."
 
     @property
     def budget(self) -> Budget:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Solution, Task
-from tasks.deep_linear.base import INIT, PAPER, at_least
+from tasks.deep_linear.base import INIT, at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,15 +50,6 @@ class Isometry(Task):
     floors = ("init_gaussian",)
     reference = "init_orthogonal"
     margin = 0.2
-    paper = PAPER + "; Newman 1986, The distribution of Lyapunov exponents"
-    data_licence = "None needed: the data are generated here."
-    data_source = "Generated: gradients drawn from N(0, I) for every seed. The matrices are the entry's."
-    intended_use = "Whether gradients reach the first layer of a deep linear network in one piece, before any training."
-    known_limits = (
-        "Of linear layers only: a nonlinearity changes which gain preserves lengths. The exponents are those of the QR "
-        "recursion, which are the product's log singular values a layer only as depth grows."
-    )
-    reference_error = "Orthogonal matrices: 0 up to rounding. Gaussian ones: Newman's formula and its sampling error."
 
     @property
     def budget(self) -> Budget:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
-from tasks.deep_linear.base import INIT, PAPER, above, at_least
+from tasks.deep_linear.base import INIT, above, at_least
 
 if TYPE_CHECKING:
     import torch
@@ -74,15 +74,6 @@ class Modes(Task):
     floors = ("init_gaussian",)
     reference = "init_mode_aligned"
     margin = 1.0
-    paper = PAPER
-    data_licence = "None needed: the data are generated here."
-    data_source = "Generated: a target map with given singular values in bases drawn for every seed, or that of a tree."
-    intended_use = "Which starting weights lead to the decoupled dynamics that the paper solves, and how closely."
-    known_limits = (
-        "A rank by agreement with a theory, not by speed. The theory starts from the network's own initial strengths, so "
-        "an error is one of decoupling, balance and step size. There is no sampling noise and nothing to generalise to."
-    )
-    reference_error = "Two layers: a closed form, exact in double precision. More: an ODE solved to a relative 1e-10."
 
     @property
     def budget(self) -> Budget:

@@ -92,23 +92,6 @@ class Linear(Task):
     )
     floors = ("zero_student",)
     reference = "ridge_optimal"
-    paper = "Advani, Saxe 2017 (arXiv 1710.03667)"
-    data_licence = "None needed: the data are drawn here."
-    data_source = (
-        "Generated: x ~ N(0, I/N), teacher weights N(0, 1), targets w.x + N(0, 1/snr); new for every draw and seed."
-    )
-    intended_use = (
-        "How stopping, penalty and initial weights change what a student of a noisy teacher makes of new data, against "
-        "exact theory. Seeds vary teachers, inputs, noise and initial weights."
-    )
-    known_limits = (
-        "A linear student of isotropic Gaussian inputs: nothing here says how features are learned. Near P = N errors have "
-        "heavy tails, so that means over draws move much from seed to seed."
-    )
-    reference_error = (
-        "None in the mean: with Gaussian weights and noise the ridge estimate at penalty 1/snr is the posterior mean, the "
-        "estimate of least mean squared error. It knows snr, which validated entries do not use."
-    )
 
     @property
     def budget(self) -> Budget:

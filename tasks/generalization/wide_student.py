@@ -106,24 +106,6 @@ class WideStudent(Task):
     floors = ("constant_student",)
     reference = "gd_early_stopping"
     margin = 0.5
-    paper = "Advani, Saxe 2017 (arXiv 1710.03667)"
-    data_licence = "None needed: the data are drawn here."
-    data_source = (
-        "Generated: x ~ N(0, I); targets of a random teacher of one hidden layer of ReLUs, scaled to unit mean square, plus "
-        "N(0, 1/snr); new for every seed."
-    )
-    intended_use = (
-        "How width, training of the hidden layer, stopping and optimizer change the error on new data where samples are few "
-        "and noisy. Seeds vary teacher, samples, noise and initial weights."
-    )
-    known_limits = (
-        "20 inputs and Gaussian data: a random teacher is close to linear plus quadratic there, which a medium width can fit "
-        "without the noise. One draw a cell, so that errors move by a tenth between seeds."
-    )
-    reference_error = (
-        "Unknown: early stopping on validation is a good practice, not an optimum. No student can be below the noise, 1/snr; "
-        "the error over 4000 test inputs has a sampling error of a few percent of its part above the noise."
-    )
 
     @property
     def budget(self) -> Budget:

@@ -67,12 +67,6 @@ class Energy(Task):
     floors = ("untrained",)
     reference = "sgd"
     margin = 0.3
-    paper = "Tian 2025 (arXiv 2509.21519)"
-    data_licence = "None needed: the data are a group's Cayley table."
-    data_source = "Generated: every pair of elements with its product, or a random part of them."
-    intended_use = "Which features emerge while hidden units are independent, and how many units find them all."
-    known_limits = "Stage two of three only: nothing keeps two units from the same feature but the optimizer."
-    reference_error = "Exact for x² and the whole table: the heights of all local maxima are known."
 
     @property
     def budget(self) -> Budget:

@@ -88,12 +88,6 @@ class GroupArithmetic(ModularAddition):
     )
     probes = {"network": "tasks.grokking.groups_network.probe"}
     floors = ("untrained",)
-    paper = "Tian 2025 (arXiv 2509.21519)"
-    data_licence = "None needed: the data are a group's Cayley table."
-    data_source = "Generated: every pair of elements with its product; the table is checked to be a group's."
-    intended_use = "How group, sample size, activation, start and optimizer change when a network generalises."
-    known_limits = "Full batch, one hidden layer, groups far below the paper's at `small`."
-    reference_error = "Exact: labels are integers, and a network of zero loss is built from the irreps of any group."
 
     @property
     def budget(self) -> Budget:

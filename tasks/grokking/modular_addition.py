@@ -85,14 +85,6 @@ class ModularAddition(Task):
     floors = ("chance",)
     reference = "adam"
     margin = 1.0  # natural log of the ratio of steps: a factor of 2.7
-    paper = "Power et al. 2022 (arXiv 2201.02177); Tian 2025 (arXiv 2509.21519)"
-    data_licence = "None needed: the data are an arithmetic table."
-    data_source = "Generated: every pair of operands with its result mod p."
-    intended_use = "How optimizers, schedules and architectures change the step at which a network generalises."
-    known_limits = (
-        "Full batch, one hidden layer, a modulus far below the papers' at `small`; not a proxy for language models."
-    )
-    reference_error = "Exact: labels are integers, and a network of zero loss is known in closed form."
 
     @property
     def budget(self) -> Budget:

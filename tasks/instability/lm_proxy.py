@@ -141,33 +141,6 @@ class LanguageModel(Task):
     floors = ("plain_attention",)
     reference = "qk_layernorm"
     margin = 0.05
-    paper = (
-        "Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training instabilities, arXiv 2309.14322"
-    )
-    data_licence = (
-        "The chain is generated and carries the project's own licence. Tiny Shakespeare is an excerpt of works in the "
-        "public domain; it is not shipped with the project."
-    )
-    data_source = (
-        "Generated: an order-1 Markov chain whose rows are softmax(3 z), z standard normal, mixed half and half with copies "
-        "of the token 8 places back; another matrix for each seed. Or Tiny Shakespeare (Karpathy's char-rnn repository), "
-        "found in the data folder and known by its SHA-256."
-    )
-    intended_use = (
-        "Comparing mitigations and optimizers by how little a wrong learning rate costs them, with the internal signs of "
-        "instability beside it. Each seed draws a chain, its texts, initial weights and batches."
-    )
-    known_limits = (
-        "A model of under 30 thousand weights and 200 steps stands in for one of billions: the growth of attention scores at "
-        "high rates appears here, the divergence of output logits late in training does not. Clipping keeps losses finite, "
-        "so a failed run ends with a high loss, not with NaN. On a grid that starts too low for the budget the metric "
-        "would measure slow learning; the grids start where the plain recipe learns."
-    )
-    reference_error = (
-        "None for the chain: held-out losses are expectations under the exact law of the next token, so they exceed the "
-        "exact conditional entropy by a Kullback-Leibler divergence, up to rounding in float64. On a text they are means "
-        "over the held-out characters."
-    )
 
     @property
     def budget(self) -> Budget:

@@ -50,11 +50,6 @@ class Scaling(LanguageModel):
     )
     derived = tuple(replace(one, grid=GRID) for one in LanguageModel.derived)  # type: ignore[assignment]
     probes = {**LanguageModel.probes, "scaling": "tasks.instability.scaling.probe"}
-    known_limits = (
-        "Widths from 32 to 128 stand in for a range of sizes, with one head, whose dimension grows with the width. Training is "
-        "200 steps, so the best rate is the best for a short run. Clipping keeps losses finite, so a failed run ends with a "
-        "high loss, not with NaN. What is known of `instability/lm_proxy` holds here too."
-    )
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
         from tasks.instability import scaling, training

@@ -38,18 +38,6 @@ class Cifar10(LargeBatch):
     }
     slots = shared_slots("tasks.large_batch.networks.ConvNet")
     margin = 0.15
-    paper = "Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741); Krizhevsky 2009 for the data"
-    data_licence = (
-        "CIFAR-10 has no stated licence; it is downloaded or brought by the user and never redistributed here."
-    )
-    data_source = (
-        "The official python archive (MD5 checked), or a local cifar-10-batches-py folder, marked when it differs."
-    )
-    intended_use = "Whether what the regimes do on the mixture holds on pictures."
-    known_limits = (
-        "`small` trains on 2,000 pictures for four epochs without augmentation: far from the papers' accuracies."
-    )
-    reference_error = "Labels are as published; a few of CIFAR-10's are known to be wrong."
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         from bench.data.cifar import files

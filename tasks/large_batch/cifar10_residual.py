@@ -32,9 +32,3 @@ class Cifar10Residual(Fitting, Cifar10):
     }
     slots = shared_slots("tasks.large_batch.residual.ResNet")
     margin = 0.1
-    paper = "Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741); He et al. 2016 (arXiv 1512.03385) for the network"
-    intended_use = "Whether what the regimes do on the convolutional network holds on a residual one."
-    known_limits = (
-        "Eight layers of 8 to 32 channels on 2,048 pictures for three epochs: far from the papers' accuracies. The paper's "
-        "own has 44 layers of 16 to 64 channels (`entry.model.width=16 entry.model.blocks_per_stage=7`)."
-    )

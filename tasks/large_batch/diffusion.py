@@ -36,12 +36,6 @@ class Diffusion(Walk, Prototypes):
         "small": {},
         "paper": {"train": 50000, "val": 10000, "test": 10000, "batch": 128, "epochs": 100},
     }
-    data_source = Prototypes.data_source + " A share `flipped` of the training labels is drawn anew."
-    intended_use = "Whether weights move as the logarithm of the number of updates, and how regimes change their pace."
-    known_limits = (
-        "The window ends where the loss vanishes: with the 2,048 samples of `large_batch/prototypes` it does after about 400 "
-        "updates, and the distance then grows more slowly than a logarithm."
-    )
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch

@@ -31,5 +31,3 @@ class DiffusionCifar10(Walk, Cifar10):
         "small": {},
         "paper": {"train": 45000, "val": 5000, "test": 10000, "batch": 128, "epochs": 100},
     }
-    intended_use = "Whether weights move as the logarithm of the number of updates on real pictures."
-    known_limits = "`small` sees 8,192 pictures four times; the paper's phase of constant rate is far longer."

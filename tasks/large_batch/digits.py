@@ -44,17 +44,6 @@ class Digits(Fitting):
     }
     slots = shared_slots("tasks.large_batch.networks.Perceptron")
     margin = 0.7
-    paper = "Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741); Alpaydin, Kaynak 1998 for the data"
-    data_licence = "CC BY 4.0 (UCI repository, data set 80); read from the installed package, never redistributed here."
-    data_source = (
-        "Optical Recognition of Handwritten Digits, its 1797 test samples, as scikit-learn ships them (MD5 checked)."
-    )
-    intended_use = "Whether what the regimes do on the mixture holds on real pictures, in seconds, without downloads."
-    known_limits = (
-        "Thirteen people wrote all digits and each split mixes them, so accuracies are high and test digits resemble "
-        "training ones. `paper` has the paper's epochs, but a sixtieth of MNIST's samples."
-    )
-    reference_error = "Labels are as published; 500 test digits resolve accuracy to 0.002."
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {FILE.name: location() or cache / FILE.name}

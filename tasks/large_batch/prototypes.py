@@ -22,14 +22,6 @@ class Prototypes(LargeBatch):
     }
     slots = shared_slots("tasks.large_batch.networks.Perceptron")
     margin = 0.5
-    paper = "Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741)"
-    data_licence = "None needed: the data are drawn here."
-    data_source = (
-        "Generated: prototypes N(0, I), labels by prototype, samples = prototype + 1.1 N(0, I); new for every seed."
-    )
-    intended_use = "How batch size, learning rate, ghost statistics and training length change generalisation."
-    known_limits = "A mixture has none of an image's structure; sizes of effects do not carry over, orderings may."
-    reference_error = "Exact: labels are known by construction."
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch

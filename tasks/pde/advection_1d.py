@@ -28,19 +28,6 @@ class Advection(base.Evolution):
     version = 2
     reference = "spectral_512"
     margin = 3.0
-    data_source = (
-        "Generated: the exact solution u0(x - beta t), float64, of random sums of two sines (wave numbers 1-4), stored "
-        "as float32. Or a PDEBench file `1D_Advection_Sols_beta*.hdf5`, given as task.file."
-    )
-    known_limits = (
-        "Four wave numbers make a low-dimensional problem that a spectral solver answers exactly; the generated set "
-        "lacks PDEBench's rectified and windowed samples. PDEBench files from before September 2023 move at twice beta "
-        "(issue 46 of its repository)."
-    )
-    reference_error = (
-        "Generated data are exact up to float32 rounding (6e-8). PDEBench's files come from a second-order upwind scheme "
-        "in float32, whose error is not stated there."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         import numpy as np

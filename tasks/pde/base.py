@@ -145,7 +145,7 @@ class Evolution(Task):
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     slots: ClassVar[tuple[Slot, ...]] = (
-        Slot("surrogate", surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
+        Slot("surrogate", surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
@@ -154,16 +154,6 @@ class Evolution(Task):
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
     figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
-    paper = "Takamoto et al. 2022, PDEBench: An Extensive Benchmark for Scientific Machine Learning, arXiv 2210.07182"
-    data_licence = (
-        "Generated data carry the project's own licence. A PDEBench file that you bring keeps the licence "
-        "stated on its download page."
-    )
-    intended_use = (
-        "Comparing surrogates, optimizers and classical solvers on autoregressive rollouts, by error over rollout time "
-        "and by cost. Seeds vary initial weights and batch order; the data and the split are the same for all seeds, "
-        "so intervals say nothing about other data."
-    )
 
     params: Any
 

@@ -28,20 +28,6 @@ class Burgers(base.Evolution):
     version = 2
     reference = "spectral_512"
     margin = 3.0
-    data_source = (
-        "Generated: the Cole-Hopf solution, marched in float64, of random sums of two sines (wave numbers 1-4), stored as "
-        "float32. Or a PDEBench file `1D_Burgers_Sols_Nu*.hdf5`, given as task.file."
-    )
-    known_limits = (
-        "The stored grid samples shocks that it may not resolve (width 0.01 at nu = 0.01), as PDEBench's strided data "
-        "do. The generated set lacks PDEBench's rectified and windowed samples. PDEBench files from before November 2023 may "
-        "lie on (-1, 1) (issue 51 of its repository)."
-    )
-    reference_error = (
-        "Generated data are exact to 1e-11 of a frame and 1e-15 of the initial state, before they are rounded to float32 "
-        "(tested against the Cole-Hopf integral and a spectral scheme). PDEBench's files come from a second-order "
-        "finite-volume scheme in float32, whose error is not stated there."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         import numpy as np

@@ -53,20 +53,6 @@ class Compressible(base.Evolution):
     attributes: ClassVar = {"eta": "eta", "zeta": "zeta"}
     reference = "classical_double"
     margin = 0.5
-    data_source = (
-        "Generated: MUSCL finite volumes with the HLLC flux and the full viscous stress, float64, on a grid four times as "
-        "fine in one dimension and twice in more, averaged to cells. Or a PDEBench file of the same family, given as "
-        "task.file."
-    )
-    known_limits = (
-        "Second order where smooth, first at shocks. PDEBench's viscosity is scaled by the density (its code says: not "
-        "realistic but fast), so its files with a large eta follow another equation. Initial fields are exactly periodic "
-        "and neither rectified nor windowed."
-    )
-    reference_error = (
-        "That of the scheme on its finer grid: the entry classical_double, on a grid between, shows the size of it on the "
-        "board."
-    )
     refine: ClassVar[int] = 2
 
     @property

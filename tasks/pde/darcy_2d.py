@@ -50,19 +50,6 @@ class Darcy(base.Evolution):
     dims, periodic = 2, False
     reference = "classical"
     margin = 2.0
-    data_source = (
-        "Generated: five-point finite volumes with harmonic means at faces, solved directly in float64; the permeability is "
-        "0.1 or 1, a sum of five random Gaussians cut at its mean. Or a PDEBench file `2D_DarcyFlow_beta*_Train.hdf5`, "
-        "given as task.file with task.faithful=true."
-    )
-    known_limits = (
-        "The steady state is linear in beta, so one beta tells all. PDEBench's target is a snapshot at t = 1.75 from a "
-        "random constant that is not stored: at beta = 0.01 it shows that constant rather than the flow."
-    )
-    reference_error = (
-        "Of second order where the permeability is constant (tested against the series solution); at its jumps of first "
-        "order, about 1 % on 32 points. The discrete equations hold to rounding."
-    )
 
     def check(self) -> None:
         p = self.params

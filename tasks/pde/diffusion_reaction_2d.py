@@ -41,18 +41,6 @@ class DiffusionReaction(base.Evolution):
     metrics = base.metrics_of("u", "v")
     reference = "classical"
     margin = 2.0
-    data_source = (
-        "Generated: the five-point Laplacian, diagonal in the cosine transform, with ETDRK4 in time, float64. Or PDEBench's "
-        "`2D_diff-react_NA_NA.h5`, given as task.file with task.smooth=false."
-    )
-    known_limits = (
-        "With white noise (smooth=false) the trajectories and their statistics change with the grid, and the first frames "
-        "satisfy no partial differential equation (issue 33 of PDEBench's repository)."
-    )
-    reference_error = (
-        "In time below 1e-6 against half the steps; in space the five-point Laplacian is the definition, as in PDEBench "
-        "(tested)."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         from tasks.pde.generate import diffusion_reaction

@@ -32,18 +32,6 @@ class DiffusionSorption(base.Evolution):
     equation, channels, family, periodic = "diffusion_sorption", ("u",), "seeds", False
     reference = "classical_double"
     margin = 2.0
-    data_source = (
-        "Generated: finite volumes with a stiff integrator, extrapolated from two grids, float64, from constant initial "
-        "states drawn from U(0, 0.2). Or PDEBench's `1D_diff-sorp_NA_NA.h5`, given as task.file."
-    )
-    known_limits = (
-        "The initial state has one degree of freedom, so the trajectories form a curve. PDEBench's paper prints the right "
-        "boundary condition as u = D u_x, which is ill-posed; its code and this task have u = -D u_x."
-    )
-    reference_error = (
-        "Below 1e-6 of the field in the first frame and 1e-8 in the last, on 128 points against 3456 (measured at 21 "
-        "frames). With `faithful` it is about 3e-2 in the first frame."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         from tasks.pde.generate import diffusion_sorption

@@ -37,14 +37,6 @@ class Incompressible(base.Evolution):
     metrics = base.metrics_of("Vx", "Vy", "particles")
     reference = "classical"
     margin = 2.0
-    data_source = (
-        "Generated: pseudo-spectral vorticity with ETDRK4, float64, from smooth random velocity, force and smoke."
-    )
-    known_limits = (
-        "The square is periodic; PDEBench's has walls (velocity 0), a semi-Lagrangian scheme and no published baseline. Its "
-        "files of this problem (velocity, particles and force apart) are not read."
-    )
-    reference_error = "In time and space below 1e-6 against a refined calculation (tested at nu = 0.01)."
 
     def shard(self, start: int, count: int) -> Fields:
         from dataclasses import replace

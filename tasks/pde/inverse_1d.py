@@ -76,7 +76,7 @@ class Inverse(base.Evolution):
     metrics = METRICS
     slots = (
         Slot("inversion", inversion, {"_target_": "tasks.pde.inverse.search", "lr": 0.2, "iterations": 100}),
-        Slot("surrogate", base.surrogate, {"_target_": "tasks.pde.fno.FNO", "modes": 12, "width": 20}),
+        Slot("surrogate", base.surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", base.loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
@@ -85,25 +85,6 @@ class Inverse(base.Evolution):
     floors = ("inverse_mean", "persistence")
     reference = "inverse_filtered"
     margin = 2.0
-    paper = "Takamoto et al. 2022, PDEBench (arXiv 2210.07182), section on inverse problems"
-    data_source = (
-        "Generated: random sums of two sines (wave numbers 1-4) and the exact solution of advection or of the heat equation, "
-        "or a dealiased pseudo-spectral one of Burgers' equation. Or a PDEBench file of the equation, given as task.file."
-    )
-    intended_use = (
-        "Comparing models of the dynamics, true or learned, by what a search through them recovers, and ways of inversion. "
-        "Seeds vary the noise, initial weights and batch order; states and split are the same for all seeds."
-    )
-    known_limits = (
-        "Initial states have wave numbers up to 4 only; a method that knows so, from the training states, has an easier "
-        "problem than one that looks for 64 free values. PDEBench's inverse problems have no noise and random initial states "
-        "of its own family."
-    )
-    reference_error = (
-        "Advection and heat: the linear estimate of least mean square error, given the power of each wave number; exact up "
-        "to rounding without noise. Burgers: the most likely state under the same Gaussian prior, by Gauss-Newton steps; it "
-        "may be a local optimum, and a prior that knew that a state has two waves would do better."
-    )
 
     @property
     def physics(self) -> dict[str, Any]:

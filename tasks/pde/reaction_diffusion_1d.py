@@ -33,20 +33,6 @@ class ReactionDiffusion(base.Evolution):
     equation, attributes = "reaction_diffusion", {"nu": "Nu", "rho": "rho"}
     reference = "classical"
     margin = 3.0
-    data_source = (
-        "Generated: splitting into the exact logistic growth and exact spectral diffusion, extrapolated to sixth order, "
-        "float64, from PDEBench's random waves scaled to [0, 1]. Or a PDEBench file `ReacDiff_Nu*_Rho*.hdf5`, given as "
-        "task.file."
-    )
-    known_limits = (
-        "Diffusion is fast (nu = 0.5): after a few frames the field is nearly constant in space and follows the logistic "
-        "curve. PDEBench's own generator works in float32, where small steps round to nothing on a fine grid (issue 94 "
-        "of its repository)."
-    )
-    reference_error = (
-        "Below 1e-10 of the field against twice the points and steps (tested). With `faithful` the error is what is "
-        "studied."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         from tasks.pde.generate import reaction_diffusion

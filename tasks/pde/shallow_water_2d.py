@@ -35,19 +35,6 @@ class ShallowWater(base.Evolution):
     dims, length, periodic = 2, 5.0, False
     reference = "classical_double"
     margin = 0.5
-    data_source = (
-        "Generated: MUSCL finite volumes with the HLLC flux, float64, on a grid four times as fine, averaged to cells; radius "
-        "from U(0.3, 0.7). Or PDEBench's "
-        "`2D_rdb_NA_NA.h5`, given as task.file."
-    )
-    known_limits = (
-        "The initial state has one degree of freedom and the flow is radial. The depth alone is a full state only at rest, "
-        "so the context is one frame at every preset; PDEBench gives ten."
-    )
-    reference_error = (
-        "That of the scheme on its finer grid, first order at shocks: the entry classical_double, on a grid between, shows the "
-        "size of it on the board."
-    )
 
     def shard(self, start: int, count: int) -> Fields:
         from tasks.pde.generate import shallow_water

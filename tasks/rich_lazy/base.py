@@ -60,9 +60,6 @@ class Recurrent(Task):
     probes = {"changes": "tasks.rich_lazy.network.probe"}
     floors = ("untrained",)
     reference = "full_rank_init"
-    paper = "Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2023 (arXiv 2310.08513)"
-    data_licence = "None needed: the trials are drawn here."
-    intended_use = "How the rank of initial recurrent weights changes learning: how far weights and kernels move."
 
     @property
     def budget(self) -> Budget:

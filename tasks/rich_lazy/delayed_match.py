@@ -39,13 +39,6 @@ class DelayedMatch(base.Recurrent):
     }
     slots = shared_slots(lr=0.003, momentum=0.9)
     margin = 2.0
-    data_source = (
-        "Generated: sample and test are (1, 0) or (0, 1) plus noise of variance 0.02, equal or not; new a seed."
-    )
-    known_limits = "Two stimuli and one length of delay; a network may learn the delay by heart."
-    reference_error = (
-        "Exact: labels are known by construction, and so is the best accuracy (trials.ideal_match_accuracy)."
-    )
 
     def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         from tasks.rich_lazy.trials import delayed_match

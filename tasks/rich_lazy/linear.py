@@ -77,12 +77,6 @@ class Linear(Task):
     floors = ("untrained",)
     reference = "full_rank_init"
     margin = 2.0
-    paper = "Liu, Baratin, Cornford, Mihalas, Shea-Brown, Lajoie 2023 (arXiv 2310.08513)"
-    data_licence = "None needed: the data are drawn here."
-    data_source = "Generated: inputs N(0, I), a teacher uniform on the unit sphere, label noise 0.1; new a seed."
-    intended_use = "The theory's own setting: laziness by rank and by alignment, with an exact tangent kernel."
-    known_limits = "Linear in its inputs: it says how a solution is reached, not which functions can be."
-    reference_error = "Exact: errors are against the teacher itself, without noise."
 
     @property
     def budget(self) -> Budget:

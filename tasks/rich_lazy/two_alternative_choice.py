@@ -39,13 +39,6 @@ class TwoAlternativeChoice(base.Recurrent):
     }
     slots = shared_slots(lr=0.003, momentum=0.9)
     margin = 0.8
-    data_source = (
-        "Generated: two channels (1 + c)/2, (1 - c)/2 plus noise of variance 0.02 a step, c of 0 to 0.512; new a seed."
-    )
-    known_limits = "A fifth of the trials have no evidence, so no observer passes an accuracy of about 0.85."
-    reference_error = (
-        "Exact: labels are known by construction, and so is the best accuracy (trials.ideal_choice_accuracy)."
-    )
 
     def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         from tasks.rich_lazy.trials import two_alternative_choice

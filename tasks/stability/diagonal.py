@@ -42,9 +42,6 @@ class DiagonalLinear(Minima):
     metrics = shared_metrics(float(SPARSITY), "|u|^2 + |v|^2, at least the l1 norm of the weights")
     slots = shared_slots(0.03)
     margin = 0.5
-    data_source = "Generated: normal inputs, a sparse linear target without noise; new for every seed."
-    intended_use = "Whether stability alone finds the sparse solution from a start that favours a dense one."
-    known_limits = "No noise in the targets, and a start that is the same for all seeds."
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)

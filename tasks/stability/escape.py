@@ -43,10 +43,6 @@ class Escape(Rates):
         "small": {},
         "paper": {"samples": 200, "inputs": 50, "width": 500, "steps": 20000},
     }
-    data_source = "Generated: inputs uniform on a sphere, targets one ReLU neuron; new for every seed."
-    intended_use = "Whether linear stability tells at which rate a nonlinear network leaves a minimum."
-    known_limits = "One run a rate: between the mean-square threshold and 2 / trace a single path may still stay."
-    reference_error = "The minimum's loss is below 1e-24, 1e-17 of what the perturbation adds."
 
     def model(self) -> Relu2:
         from tasks.stability.models import Relu2

@@ -36,10 +36,6 @@ class EqualNorms(Rates):
         Metric("longest_step", "1", "min", "largest factor of |theta - minimum|^2 over one step"),
         Metric("shortest_step", "1", "min", "smallest factor of |theta - minimum|^2 over one step"),
     )
-    data_source = "Generated: rows uniform on a sphere, targets of a drawn linear function; new for every seed."
-    intended_use = "A threshold known in closed form, to check what runs and the general threshold say."
-    known_limits = "Linear: a run that leaves does not find another minimum."
-    reference_error = "Exact: SGD on single samples is stable on every path if and only if rate <= 2."
 
     def model(self) -> Linear:
         from tasks.stability.models import Linear

@@ -57,8 +57,6 @@ class LeastSquares(Task):
     """
 
     positive: ClassVar[tuple[str, ...]]
-    paper = "Wu, Su 2023 (arXiv 2305.17490)"
-    data_licence = "None needed: the data are drawn here."
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)
@@ -84,7 +82,6 @@ class Minima(LeastSquares):
     probes: ClassVar[Mapping[str, str]] = {"curvature": "tasks.stability.models.curvature"}
     floors = ("stay_put",)
     reference = "sgd_single"
-    reference_error = "None: targets are exact, float64 throughout; the test error is over drawn inputs."
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {"val_error_now": error(predict(problem.hidden["val"][0]), problem.hidden["val"][1])}

@@ -40,9 +40,6 @@ class ReluTwoLayer(Minima):
     metrics = shared_metrics(0.5, "path norm, the sum of |a_k| |w_k|")
     slots = shared_slots(0.05)
     margin = 1.0
-    data_source = "Generated: inputs uniform on a sphere, targets one ReLU neuron; new for every seed."
-    intended_use = "Whether the minima that a rule can stay at are flat, and generalise."
-    known_limits = "40 samples, and a target that one neuron fits: sizes of effects do not carry over."
 
     def model(self) -> Relu2:
         from tasks.stability.models import Relu2

@@ -115,7 +115,7 @@ function sheet(table) {
   const metrics = plain(["metric", "unit", "better", "scale", "what it is"], table.metrics.map((m) => [h("code", {}, m.name), m.unit || "—", m.better, m.scale + (m.source === "probe" ? ", probe" : "") + (m.target ? `, target ${m.target[0]} ≥ ${m.target[1]}` : ""), m.doc]), "metrics");
   const params = plain(["parameter", ...Object.keys(table.presets)], Object.keys(table.params).map((name) => [h("code", {}, name), ...Object.entries(table.presets).map(([preset, values]) => (preset === table.preset ? show(table.params[name]) : name in values ? show(values[name]) : "default"))]), "parameters");
   return h("section", { class: "sheet" }, h("h2", {}, "Datasheet"), facts([
-    ["paper", paper(table.paper)], ["intended use", table.sheet.intended_use], ["known limits", table.sheet.known_limits], ["data source", table.sheet.data_source], ["data licence", table.sheet.data_licence], ["reference error", table.sheet.reference_error],
+    ["paper", paper(table.sheet.paper)], ["intended use", table.sheet.intended_use], ["known limits", table.sheet.known_limits], ["data source", table.sheet.data_source], ["data licence", table.sheet.data_licence], ["reference error", table.sheet.reference_error],
     ["floor", table.floors.join(", ")], ["reference", table.reference], ["budget", `${count(table.budget[1])} ${table.budget[0]}`],
   ].map(([name, value]) => [name, typeof value === "string" && value ? prose(value) : value])), h("details", {}, h("summary", {}, "metrics"), metrics), h("details", {}, h("summary", {}, "parameters and presets"), params));
 }

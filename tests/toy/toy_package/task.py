@@ -43,8 +43,6 @@ class Line(Task):
     floors = ("zero",)
     reference = "line_sgd"
     margin = 0.5
-    paper = "none"
-    data_licence = data_source = intended_use = known_limits = reference_error = "A toy for tests."
 
     @property
     def budget(self) -> Budget:

@@ -1,1 +1,0 @@
-"""Initial weights by the structure of their connections."""

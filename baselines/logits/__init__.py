@@ -1,1 +1,0 @@
-"""Parts between a language model's head and its softmax."""

@@ -1,0 +1,1 @@
+"""Parts of networks: attention scores, layers, and the floors that have learned nothing."""

@@ -1,1 +1,0 @@
-"""Rules for how initial weights, rates and multipliers change with the size of a model."""

@@ -1,1 +1,0 @@
-"""Top layers that are solved, not trained."""
