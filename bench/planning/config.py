@@ -15,7 +15,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench.contract import BenchError, Entry, Misfit, Task
 from bench.parts import locate, slot_list
+from bench.records.modules import plugins
 
 RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
 CELL_WORDS = ("task", "entry", "seed", "preset", "tuned")  # overrides that say which cells a plan has
@@ -36,12 +36,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 def folders() -> tuple[Path, ...]:
     """Every folder of configurations, in search order."""
     found = [PROJECT / "configs"]
-    for point in entry_points(group="sweepstakes.configs"):
-        spec = find_spec(point.value)
+    for folder, package in plugins().items():
+        spec = find_spec(folder)
         if spec is None or not spec.submodule_search_locations:
-            raise BenchError(
-                f"package {point.dist and point.dist.name}: no folder {point.value!r} to read configs from"
-            )
+            raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
         found.append(Path(next(iter(spec.submodule_search_locations))))
     own = Path.cwd() / "configs"
     if own.resolve() != found[0] and own.is_dir():
