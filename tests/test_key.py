@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import os
 import time
@@ -233,3 +234,83 @@ def test_bench_why_names_the_edited_file(bench, tmp_path):
     told = bench("why", *words).stdout
     assert told.startswith("stale") and "code.my_helper:" in told and "code.my_parts" not in told
     assert json.loads(bench("run", *words, "--format", "json").stdout)["ran"] == 1
+
+
+def installed(folder: Path, name: str, modules_: int = 1) -> None:
+    """A package as pip leaves it in a folder."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text("import torch\nfrom . import m0\n")
+    for i in range(modules_):
+        (folder / name / f"m{i}.py").write_text(
+            f"from . import m{(i + 1) % modules_}\nx = {'-' * 100_000 if i == 7 else i}1\n"
+        )
+    about = folder / f"{name}-3.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.1\n")
+    (about / "RECORD").write_text(f"{name}/__init__.py,sha256=x,1\n{name}-3.1.dist-info/METADATA,,\n")
+
+
+def test_a_distribution_on_the_python_path_counts_by_its_version_and_is_never_parsed(project, tmp_path, monkeypatch):
+    target = tmp_path / "cluster_modules"
+    installed(target, "heavy", 2000)
+    (target / "beside_it.py").write_text("y = 1\n")  # a file of one's own in the same folder
+    (project / "part.py").write_text("import heavy.m3\nimport beside_it\n")
+    monkeypatch.syspath_prepend(str(target))
+    started = time.process_time()
+    assert set(identity.Digests().closure(["part.build", "heavy.m1.f"])) == {"part", "beside_it"}
+    assert time.process_time() - started < 1
+    found = identity.components(identity.Digests(), TASK, {"optimizer": {"_target_": "heavy.m1.f"}}, 0, {})
+    assert found["distributions"] == ["heavy 3.1"]
+
+
+TASK = {"name": "toy/line", "version": 1, "target": "part.Task", "params": {}}
+
+
+@pytest.mark.parametrize(
+    "place", ["user/lib/python3.11/site-packages", "opt/conda/envs/a/lib/python3.11/site-packages", "usr/lib/python3/dist-packages"]
+)  # fmt: skip
+def test_a_site_folder_is_not_first_party_wherever_it_lies(project, tmp_path, monkeypatch, place):
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "bare.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / place))
+    assert not modules.first_party("bare")
+
+
+def test_the_user_site_is_not_first_party(project, tmp_path, monkeypatch):
+    import site
+
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "bare.py").write_text("x = 1\n")
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(tmp_path / "packages"))
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    modules.forget()
+    assert not modules.first_party("bare")
+
+
+def test_a_package_in_a_zip_file_is_not_first_party(project, tmp_path, monkeypatch):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "packed.egg", "w") as archive:
+        archive.writestr("packed/__init__.py", "x = 1\n")
+        archive.writestr("single.py", "x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "packed.egg"))
+    (project / "part.py").write_text("import packed, single\n")
+    assert set(identity.Digests().closure(["part.build", "packed.f"])) == {"part"}
+
+
+def test_an_installed_plugin_is_first_party(project, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    installed(target, "plugin")
+    (target / "plugin-3.1.dist-info" / "entry_points.txt").write_text(
+        "[sweepstakes.configs]\nplugin = plugin.configs\n"
+    )
+    monkeypatch.syspath_prepend(str(target))
+    modules.forget()
+    assert set(identity.Digests().closure(["plugin.Task"])) == {"plugin", "plugin.m0"}
+
+
+def test_a_compiled_module_counts_by_its_content(project):
+    compiled = project / f"fast{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+    compiled.write_bytes(b"machine code")
+    (project / "part.py").write_text("import fast\n")
+    assert identity.Digests().closure(["part.build"])["fast"] == identity.blake(b"machine code")
