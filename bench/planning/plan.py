@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
-from bench.planning import config
+from bench.planning import config, values
 from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.ledger import Published
@@ -90,12 +90,14 @@ class Planner:
         spec, chosen = config.task_spec(task), config.entry(entry)
         preset = str(self.settings.preset)
         params = config.parameters(spec, preset, task_set)
-        values, trials = self._tuned(task, chosen, preset, task_set, entry_set)
-        parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
+        tuned, trials = self._tuned(task, chosen, preset, task_set, entry_set)
+        parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
         derived = axis_of(spec.cls)
         grid: list[dict[str, Any]] = [params]
         if derived is not None and derived.axis not in task_set:
-            grid = [{**params, derived.axis: value} for value in derived.grid[preset]]
+            kind = values.types(spec.cls.Params)[derived.axis]
+            steps = [values.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
+            grid = [{**params, derived.axis: value} for value in steps]
         shown = dict(params)
         if derived is not None:
             shown.pop(derived.axis, None)

@@ -18,14 +18,14 @@ def canonical_json(value: Any) -> str:
     ValueError for NaN and infinity, which JSON has no word for.
     """
     text = _encode(value)
-    return _encode(_whole(value)) if WHOLE_FLOATS.search(text) else text  # most values hold none: the search is cheaper
+    return _encode(whole(value)) if WHOLE_FLOATS.search(text) else text  # most values hold none: the search is cheaper
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _whole(item) for name, item in value.items()}
+        return {name: whole(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_whole(item) for item in value]
+        return [whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
 
