@@ -54,4 +54,6 @@ def finite(value: Any, where: str) -> None:
         for number, item in enumerate(value):
             finite(item, f"{where}[{number}]")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise BenchError(f"{where}={value!r} is not a finite number; give one, or leave it out where it may be left out")
+        raise BenchError(
+            f"{where}={value!r} is not a finite number; give one, or leave it out where it may be left out"
+        )
