@@ -27,6 +27,7 @@ from bench.records.syntax import DOTTED, FORM, meaning
 
 HARNESS = ("bench.execute",)  # the scorer itself: what it imports decides every result
 SHOWN = 12  # characters of a key that are shown
+CONTENT = "content:"  # how a parameter that is a file is named: by what it holds, wherever it lies
 TICK = 20_000_000  # ns; a file system's clock may stand still so long, so a younger file may change without a trace
 
 
@@ -88,6 +89,11 @@ class Digests:
                 return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
         return str(self._remember(path, "file", content))
+
+    def by_content(self, path: str) -> str:
+        """The name of a file by its content, in keys and records; a path that leads to none stays what it is."""
+        place = Path(path).expanduser()
+        return f"{CONTENT}{self.file(place)[:SHOWN]}" if place.is_file() else path
 
     def _module(self, module: str, path: Path) -> _Module:
         """What is known of a module; a package's data files with it."""
@@ -208,6 +214,7 @@ def components(digests: Digests, target: str, parts: Mapping[str, Any], files: M
     """
     named = roots(target, parts)
     return {
+        "form": FORM,
         "data": {name: digests.file(path) for name, path in sorted(files.items())},
         "code": digests.closure(named),
         "distributions": sorted(
