@@ -217,6 +217,7 @@ class Task(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     Params: ClassVar[type]  # a dataclass: names, types and defaults of the parameters
+    file_params: ClassVar[tuple[str, ...]] = ()  # names of parameters that are a file's path: its content identifies it
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]  # smoke, small, paper -> parameters
     metrics: ClassVar[tuple[Metric, ...]]
     derived: ClassVar[tuple[Derived, ...]] = ()
@@ -238,7 +239,10 @@ class Task(ABC):
         """What a run may spend, from the parameters."""
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
-        """Files that the data come from (not generated ones): their content is part of the cell's identity."""
+        """Files that the data come from (not generated ones), by a name without their place: a parameter, a file name.
+
+        Their content is part of the cell's identity.
+        """
         return {}
 
     def prepare(self, cache: Path) -> Any:

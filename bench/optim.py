@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
+from bench.parts import as_declared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -176,6 +177,7 @@ def named(model: nn.Module, steps: int, name: str, lr: float | None = None, **ar
     options = dict(arguments)
     if lr is not None:
         options["lr"] = lr
+    options = as_declared(cls, options)
     known = [key for key, p in inspect.signature(cls).parameters.items() if p.kind is not p.VAR_KEYWORD]
     passes_on = len(known) < len(inspect.signature(cls).parameters) and (not foreign or low in FORWARDING)
     unknown = [key for key in options if key not in known and not passes_on]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -42,10 +43,30 @@ def slot_list(slots: Iterable[Slot]) -> str:
     return "\n".join(f"  {signature(slot)}" for slot in slots)
 
 
+def as_declared(target: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with whole numbers as floats where the parameter is annotated as a float or has one as its default, and
+    the reverse where it is an integer: 1 and 1.0 are one cell, so they run alike.
+    """
+    try:
+        declared = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # some builtins have none
+        return dict(options)
+    return {name: _as_declared(value, declared.get(name)) for name, value in options.items()}
+
+
+def _as_declared(value: Any, parameter: inspect.Parameter | None) -> Any:
+    if parameter is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    kinds = set(re.findall(r"\w+", str(parameter.annotation))) | {type(parameter.default).__name__}
+    if "float" in kinds:
+        return float(value)
+    return int(value) if "int" in kinds and value == int(value) else value
+
+
 def build_one(slot: Slot, config: Mapping[str, Any], slots: Iterable[Slot]) -> Callable[..., Any]:
     """The part's callable with its arguments bound; Misfit unless the slot's keywords fit it."""
-    options = {key: value for key, value in config.items() if key != "_target_"}
     target = locate(config["_target_"])
+    options = as_declared(target, {key: value for key, value in config.items() if key != "_target_"})
     try:
         accepted = inspect.signature(target)
     except (TypeError, ValueError):  # some builtins have no signature; they are tried as they are

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 
 import pytest
+
+from bench.contract import BenchError, Slot
+from bench.planning import values
 
 
 @pytest.mark.parametrize(
@@ -14,6 +18,13 @@ import pytest
         (["task=toy/line", "entry=line_sg"], "did you mean line_sgd"),
         (["task=toy/line", "entry=zero", "task.nois=1"], "did you mean noise"),
         (["task=toy/line", "entry=zero", "task.noise=loud"], "wants float"),
+        (["task=toy/line", "entry=zero", "task.noise=nan"], "task.noise=nan is not a finite number"),
+        (["task=toy/line", "entry=line_sgd", "entry.optimizer.lr=inf"], "entry.optimizer.lr=inf is not a finite"),
+        (
+            ["task=toy/line", "entry=line_sgd", "entry.optimizer.betas=[0.9,-inf]"],
+            "entry.optimizer.betas[1]=-inf is not",
+        ),
+        (["task=toy/line", "entry=zero", "task.steps=2.5"], "task.steps=2.5: toy/line wants int"),
         (["task=toy/line", "entry=zero", "preset=smal"], "did you mean small"),
         (["task=toy/line", "entry=zero", "limit.seconds=1"], "did you mean limits.seconds"),
         (["task=toy/line", "entry=zero", "limits.seconds=soon"], "expected a number"),
@@ -79,3 +90,80 @@ def test_planning_imports_neither_torch_nor_pandas(environment, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_number_however_it_is_spelled_is_one_cell(bench):
+    words = ["plan", "task=toy/line", "entry=line_sgd", "preset=smoke", "--format", "json"]
+    spellings = [("4", "1", "1"), ("4.0", "1.0", "1.0"), ("4e0", "1e0", "100e-2")]
+    told = [
+        json.loads(bench(*words, f"task.steps={steps}", f"task.noise={noise}", f"entry.optimizer.lr={lr}").stdout)
+        for steps, noise, lr in spellings
+    ]
+    assert len({one["cells"][0]["key"] for one in told}) == 1
+
+
+def test_what_is_not_finite_in_a_file_is_named(bench, tmp_path):
+    (tmp_path / "configs" / "entry").mkdir(parents=True)
+    (tmp_path / "configs" / "entry" / "mine.yaml").write_text(
+        "optimizer: {_target_: bench.optim.named, name: SGD, lr: .inf}\n"
+    )
+    done = bench("plan", "task=toy/line", "entry=mine")
+    assert done.returncode == 2 and "entry.optimizer.lr=inf is not a finite number" in done.stderr
+    folder = tmp_path / "configs" / "tuned" / "toy" / "line"
+    folder.mkdir(parents=True)
+    (tmp_path / "configs" / "entry" / "mine.yaml").write_text(
+        "optimizer: {_target_: bench.optim.named, name: SGD}\nsearch: {optimizer.lr: [1e-3, 1e-1]}\n"
+    )
+    (folder / "mine.yaml").write_text("preset: small\ntrials: 4\nvalues: {optimizer.lr: .nan}\n")
+    done = bench("plan", "task=toy/line", "entry=mine")
+    assert done.returncode == 2 and "entry.optimizer.lr=nan is not a finite number" in done.stderr
+
+
+@dataclass
+class Sizes:
+    width: int = 1
+    rate: float = 1.0
+    file: str = ""
+    grid: list[float] = field(default_factory=lambda: [1.0])
+    limit: float | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("width", 2.0, 2), ("rate", 2, 2.0), ("rate", "1e-3", 1e-3), ("file", 2024, "2024"), ("grid", [1, 2.5], [1.0, 2.5]),
+        ("limit", None, None), ("limit", 3, 3.0),
+    ],
+)  # fmt: skip
+def test_a_parameter_has_its_own_type(name, given, kept):
+    found = values.of_type(given, values.types(Sizes)[name], f"task.{name}", "a task")
+    assert found == kept and type(found) is type(kept)
+    assert [type(item) for item in found] == [type(item) for item in kept] if name == "grid" else True
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("width", 2.5), ("width", "wide"), ("rate", [1]), ("grid", [1.0, float("nan")])]
+)
+def test_what_is_no_value_of_a_type_is_named(name, given):
+    with pytest.raises(BenchError, match=rf"task\.{name}"):
+        values.of_type(given, values.types(Sizes)[name], f"task.{name}", "a task")
+
+
+def test_defaults_are_each_caller_s_own_and_a_parameter_without_one_has_none():
+    assert values.defaults(Sizes) == {"width": 1, "rate": 1.0, "file": "", "grid": [1.0], "limit": None}
+
+
+def part(model, steps, lr: float, decay: float | None = None, power=0.5, width: int = 1, plain=None, on: bool = True):
+    return lr, decay, power, width, plain, on
+
+
+def test_whole_numbers_run_alike_however_they_are_spelled():
+    from bench.parts import build_one
+    from bench.slots import optimizer
+
+    slot = Slot("optimizer", optimizer)
+    for one in (1, 1.0):
+        target = {"_target_": f"{__name__}.part", "lr": one, "decay": one, "power": one, "width": one, "on": True}
+        found = build_one(slot, target, [slot])(model=None, steps=1)
+        assert [type(value) for value in found] == [float, float, float, int, type(None), bool]
+    assert build_one(slot, {"_target_": f"{__name__}.part", "lr": 1, "plain": 1}, [slot])(model=None, steps=1)[4] == 1

@@ -42,9 +42,8 @@ def test_at_the_base_width_it_is_the_standard_parametrisation(entry):
         cell(name, parts, lr=0.03, steps=20) for name, parts in ((entry, BASES[entry]), ("plain_attention", {}))
     )
     assert ours.status == "ok" and ours.metrics == plain.metrics
-    assert (
-        cell(entry, BASES[entry], lr=0.03, width=32, steps=8).metrics
-        != (cell("plain_attention", lr=0.03, width=32, steps=8).metrics)
+    assert cell(entry, BASES[entry], lr=0.03, width=32, steps=8).metrics != (
+        cell("plain_attention", lr=0.03, width=32, steps=8).metrics
     )
 
 

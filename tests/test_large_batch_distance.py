@@ -75,7 +75,9 @@ def test_a_share_lies_between_0_and_1(share):
 
 def test_cells_measure_their_distance():
     small, large = outcome("small_batch"), outcome("large_batch")
-    assert small.costs.counts["steps"] == large.costs.counts["steps"] == 48 and large.costs.counts["samples"] == 48 * 512
+    assert (
+        small.costs.counts["steps"] == large.costs.counts["steps"] == 48 and large.costs.counts["samples"] == 48 * 512
+    )
     assert small.curves["weight_distance"][0] == list(range(0, 49, 4))
     assert small.metrics["log_r2"] > 0.9 and small.metrics["log_rate"] > large.metrics["log_rate"] > 0
 

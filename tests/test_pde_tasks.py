@@ -204,7 +204,7 @@ def test_a_file_runs_end_to_end_with_context_and_strides(foreign, tmp_path):
 
 
 def test_the_file_is_part_of_the_cells_identity(foreign, tmp_path):
-    assert Burgers(Burgers.Params(**settings(foreign))).data_files(tmp_path) == {str(foreign): foreign}
+    assert Burgers(Burgers.Params(**settings(foreign))).data_files(tmp_path) == {"file": foreign}
     assert Burgers(Burgers.Params()).data_files(tmp_path) == {}
 
 

@@ -86,9 +86,7 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert refactored("run", *WORDS).returncode == 0
     rows = json.loads(refactored("table", *WORDS, "--format", "json").stdout)
     assert {key for row in rows for key in row["published"]} == {line.key for line in before}
-    assert not {key for row in rows for key in row["keys"]} & {line.key for line in before}, (
-        "its own records are shown"
-    )
+    assert not {key for row in rows for key in row["keys"]} & {line.key for line in before}, "its own records are shown"
     again = edited("y = 2 * x +", "y = x * 2 +")
     assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"
 

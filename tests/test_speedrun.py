@@ -77,9 +77,7 @@ def test_cpu_seconds_are_those_of_the_entrys_whole_process_where_they_were_measu
     old, new = record(0, 1.0, 0.5), record(1, 1.0, 0.5, costs=spent | {"cpu_entry": 7.0, "cpu_total": 9.0})
     assert (speedrun.cpu_entry(old), speedrun.cpu_entry(new)) == (3.0, 7.0)
     assert (speedrun.cpu_of(old), speedrun.cpu_of(new)) == (1.5, 3.5)
-    run_ = speedrun.run_of(
-        [record(seed, 1.0, 1.0, costs=new.costs) for seed in range(3)], METRIC, "cpu", "published"
-    )
+    run_ = speedrun.run_of([record(seed, 1.0, 1.0, costs=new.costs) for seed in range(3)], METRIC, "cpu", "published")
     assert run_ is not None and run_.mean == 7.0
     tables = [
         speedrun.Table("toy", 1, "small", "steps_to", unit, 9, by, (run_,))

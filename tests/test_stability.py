@@ -251,9 +251,7 @@ def test_the_stable_rate_ends_at_the_first_escape():
 
 def test_diagonal_at_small_finds_flatter_and_better_minima_at_a_larger_rate():
     """Wu and Su 2023; and gradient descent does not, while it breaks the bound of SGD."""
-    slow, fast = (
-        outcome("diagonal", "sgd_single", "small", parts={"stepper.lr": lr}).metrics for lr in (0.015, 0.03)
-    )
+    slow, fast = (outcome("diagonal", "sgd_single", "small", parts={"stepper.lr": lr}).metrics for lr in (0.015, 0.03))
     descent = outcome("diagonal", "full_gd", "small", parts={"stepper.lr": 0.1}).metrics
     assert slow["interpolated"] == fast["interpolated"] == descent["interpolated"] == 1
     assert fast["trace"] < slow["trace"] and fast["test_error"] < slow["test_error"] < descent["test_error"]

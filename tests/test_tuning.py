@@ -49,9 +49,7 @@ def test_every_trial_is_published_once_thin_and_sorted(bench, trials):
     assert "6 trials, 0 lines new or changed" in bench(*words, "--trials").stdout
     assert (trials / "results/trials/toy/line/mine.jsonl").read_text() == text
     assert not list((trials / "results" / "trials").rglob(".*"))  # no temporary file is left
-    order = [
-        (json.dumps(r.params, sort_keys=True), json.dumps(r.config, sort_keys=True), r.seed) for r in found
-    ]
+    order = [(json.dumps(r.params, sort_keys=True), json.dumps(r.config, sort_keys=True), r.seed) for r in found]
     assert order == sorted(order)
 
 

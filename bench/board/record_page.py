@@ -12,8 +12,10 @@ from bench.contract import BenchError
 from bench.outcome import plain
 from bench.planning import config
 from bench.planning.plan import axis_of
+from bench.records.identity import CONTENT
 from bench.records.record import Record
 
+PATH = "PATH"  # stands in a command for a file of the reader's own, which a record knows by its content
 LEFT_OUT = ("components", "curves")  # digests, which `bench why` compares, and points, which are in the task's chunk
 
 
@@ -22,7 +24,8 @@ def command(record: Record) -> str:
     words = [f"{name}={getattr(record, name)}" for name in ("task", "entry", "seed", "preset")]
     usual, axis = _usual(record.task, record.preset)
     if usual is not None:
-        apart = [f"task.{n}={v}" for n, v in sorted(record.params.items()) if n == axis or usual.get(n) != v]
+        params = {n: PATH if str(v).startswith(CONTENT) else v for n, v in record.params.items()}
+        apart = [f"task.{n}={v}" for n, v in sorted(params.items()) if n == axis or usual.get(n) != v]
         words += [*apart, *_entry_words(record, bool(apart))]
     return shlex.join(["bench", "run", *words, "reuse=none"])
 

@@ -109,7 +109,7 @@ def _of(cell: Cell, records: Iterable[Record]) -> Record | None:
 
 def reseeded(planner: plan.Planner, row: plan.Row, seeds: Sequence[int]) -> plan.Row:
     """The same row over other seeds."""
-    return planner.row(row.task, row.entry, seeds, settings_of(row), {})
+    return planner.row(row.task, row.entry, seeds, {**settings_of(row), **row.paths}, {})
 
 
 def settings_of(row: plan.Row) -> dict[str, Any]:

@@ -8,14 +8,12 @@ Search order: the project's `configs/`, installed packages that announce a folde
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import fnmatch
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task, Text
 from bench.parts import locate, slot_list
+from bench.planning import values
+from bench.records.modules import plugins
 
 RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
 CELL_WORDS = ("task", "entry", "seed", "preset", "tuned")  # overrides that say which cells a plan has
@@ -37,12 +37,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 def folders() -> tuple[Path, ...]:
     """Every folder of configurations, in search order."""
     found = [PROJECT / "configs"]
-    for point in entry_points(group="sweepstakes.configs"):
-        spec = find_spec(point.value)
+    for folder, package in plugins().items():
+        spec = find_spec(folder)
         if spec is None or not spec.submodule_search_locations:
-            raise BenchError(
-                f"package {point.dist and point.dist.name}: no folder {point.value!r} to read configs from"
-            )
+            raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
         found.append(Path(next(iter(spec.submodule_search_locations))))
     own = Path.cwd() / "configs"
     if own.resolve() != found[0] and own.is_dir():
@@ -163,18 +161,16 @@ def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dic
     presets = spec.cls.presets
     if preset not in presets:
         raise unknown(f"preset of {spec.name}", preset, presets)
-    config = OmegaConf.structured(spec.cls.Params)
+    types = values.types(spec.cls.Params)
+    found = dict(values.defaults(spec.cls.Params))
     for source in (spec.params, presets[preset], overrides):
         for key, value in source.items():
-            fields = {f.name: f for f in dataclasses.fields(spec.cls.Params)}
-            if key.split(".")[0] not in fields:
-                raise unknown(f"parameter of {spec.name}", key, fields)
-            try:
-                OmegaConf.update(config, key, value)
-            except OmegaConfBaseException as error:
-                expected = fields[key.split(".")[0]].type
-                raise BenchError(f"task.{key}={value!r}: {spec.name} wants {expected}") from error
-    return dict(OmegaConf.to_container(config))  # type: ignore[arg-type]
+            if key not in types:
+                raise unknown(f"parameter of {spec.name}", key, types)
+            found[key] = values.of_type(value, types[key], f"task.{key}", spec.name)
+    if lacking := [key for key in types if key not in found]:
+        raise BenchError(f"{spec.name}: parameter {lacking[0]!r} has no value; set task.{lacking[0]}=…, or its default")
+    return {key: found[key] for key in types}
 
 
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,6 +208,8 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         for key in rest[:-1]:
             node = node.setdefault(key, {})
         node[rest[-1]] = value
+    for slot_name, part in parts.items():
+        values.finite(part, f"entry.{slot_name}")
     return parts
 
 
@@ -256,8 +254,8 @@ class Request:
     def crossed(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Every combination of the swept task and entry overrides."""
         keys = [("task", key) for key in self.task_overrides] + [("entry", key) for key in self.entry_overrides]
-        values = [*self.task_overrides.values(), *self.entry_overrides.values()]
-        for combination in itertools.product(*values):
+        choices = [*self.task_overrides.values(), *self.entry_overrides.values()]
+        for combination in itertools.product(*choices):
             task: dict[str, Any] = {}
             own: dict[str, Any] = {}
             for (kind, key), value in zip(keys, combination, strict=True):
@@ -265,7 +263,7 @@ class Request:
             yield task, own
 
 
-def _values(override: Any, group: str | None) -> list[Any]:
+def _listed(override: Any, group: str | None) -> list[Any]:
     """The values of one override: one, or those of a choice, a range, or a glob over `group`'s names."""
     from hydra.core.override_parser.types import Glob, RangeSweep
 
@@ -300,17 +298,17 @@ def parse(arguments: Iterable[str]) -> Request:
     for override in parsed:
         key = override.key_or_group
         if key in ("task", "entry", "extra"):
-            values = _values(override, "task" if key == "task" else "entry")
-            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(map(str, values))
+            chosen = _listed(override, "task" if key == "task" else "entry")
+            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(map(str, chosen))
         elif key == "suite":
             request.suite = str(override.value())
             load("suite", request.suite)
         elif key.startswith("task."):
-            request.task_overrides[key[5:]] = _values(override, None)
+            request.task_overrides[key[5:]] = _listed(override, None)
         elif key.startswith("entry."):
-            request.entry_overrides[key[6:]] = _values(override, None)
+            request.entry_overrides[key[6:]] = _listed(override, None)
         elif key == "seed":
-            request.seeds = [_seed(value) for value in _values(override, None)]
+            request.seeds = [_seed(value) for value in _listed(override, None)]
         else:
             if OmegaConf.select(settings, key) is None:
                 known = [

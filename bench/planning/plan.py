@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
-from bench.planning import config
+from bench.planning import config, values
 from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.ledger import Published
@@ -20,16 +20,20 @@ from bench.records.store import Store
 
 @dataclass
 class Row:
-    """One line of a table: an entry on a task with its parameters, over seeds; one list of cells a seed."""
+    """One line of a table: an entry on a task with its parameters, over seeds; one list of cells a seed.
+
+    params: without a derived metric's axis, a file by its content. paths: of those files here, by parameter.
+    """
 
     task: str
     target: str
     preset: str
-    params: Mapping[str, Any]  # without a derived metric's axis
+    params: Mapping[str, Any]
     entry: str
     slots: tuple[str, ...]
     division: str
     trials: int | None
+    paths: Mapping[str, str] = field(default_factory=dict)
     planned: dict[int, list[Cell]] = field(default_factory=dict)
 
     @property
@@ -75,6 +79,14 @@ def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
     return tuple(missing)
 
 
+def reads_of(
+    digests: identity.Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]
+) -> tuple[str, ...]:
+    """What a cell's processes may read beside the interpreter's packages: its key's code and data files, absolute and with
+    links resolved. files: as the task's `data_files` gives them."""
+    return (*digests.files(identity.roots(target, parts)), *sorted(str(path.resolve()) for path in files.values()))
+
+
 class Planner:
     """Builds rows; holds the digests, which are remembered beside the store."""
 
@@ -89,20 +101,26 @@ class Planner:
         """One (task, entry) pair with its overrides, over seeds."""
         spec, chosen = config.task_spec(task), config.entry(entry)
         preset = str(self.settings.preset)
-        params = config.parameters(spec, preset, task_set)
-        values, trials = self._tuned(task, chosen, preset, task_set, entry_set)
-        parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
+        given = config.parameters(spec, preset, task_set)
+        paths = {name: given[name] for name in spec.cls.file_params if given[name]}
+        params = {**given, **{name: self.digests.by_content(path) for name, path in paths.items()}}
+        tuned, trials = self._tuned(task, chosen, preset, task_set, entry_set)
+        parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
         derived = axis_of(spec.cls)
         grid: list[dict[str, Any]] = [params]
         if derived is not None and derived.axis not in task_set:
-            grid = [{**params, derived.axis: value} for value in derived.grid[preset]]
+            kind = values.types(spec.cls.Params)[derived.axis]
+            steps = [values.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
+            grid = [{**params, derived.axis: value} for value in steps]
         shown = dict(params)
         if derived is not None:
             shown.pop(derived.axis, None)
-        row = Row(task, spec.target, preset, shown, chosen.name, tuple(sorted(chosen.parts)), chosen.division, trials)
+        slots = tuple(sorted(chosen.parts))
+        row = Row(task, spec.target, preset, shown, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
         for one in grid:
-            files = spec.cls(spec.cls.Params(**one)).data_files(self.cache)
+            files = spec.cls(spec.cls.Params(**{**one, **paths})).data_files(self.cache)
+            reads = reads_of(self.digests, spec.target, parts, files)
             found = identity.components(self.digests, spec.target, parts, files)
             # the seed is the only part that differs: the rest is spelled once for all seeds
             about = {"task": task, "version": spec.cls.version, "params": one, "parts": parts}
@@ -110,7 +128,7 @@ class Planner:
             for seed in seeds:
                 cell = Cell(
                     task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, spell(seed),
-                    Components(**found),
+                    Components(**found), paths, reads,
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row
@@ -211,6 +229,15 @@ def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False
             if same in older:
                 found[name] = State("stale", True, older[same])
     return found
+
+
+def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
+    """(component, old, new) of what differs between a cell and a stale record of it. Code is left out where its digests were
+    made another way, so that they tell nothing: the component `form` then says so."""
+    old, new = record.identity, cell.identity
+    if record.components.form != cell.components.form:
+        del old["code"], new["code"]
+    return identity.difference(old, new)
 
 
 def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:

@@ -2,158 +2,48 @@
 
 key = blake2b(canonical JSON of {task, version, parameters, parts, seed, data, code, distributions}). The code digest
 covers the syntax trees, without comments and docstrings, of the task's and the parts' modules and of every first-party
-module they reach: through `__init__`, lazily, relatively, by a dotted path in a string, and data files beside them.
-Nothing is imported to find out.
+module they reach: through `__init__`, lazily, relatively, by a dotted path in a string, and the files beside a package's
+modules. Nothing is imported to find out.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import json
 import os
-import re
-import site
-import sysconfig
+import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
+from bench.contract import BenchError
+from bench.records.modules import first_party, module_files, package_files
+from bench.records.spelling import blake, canonical_json
+from bench.records.syntax import DOTTED, FORM, meaning
+
 HARNESS = ("bench.execute",)  # the scorer itself: what it imports decides every result
-OURS = {"bench", "tasks", "baselines"}  # first-party even when installed as a wheel
-DATA_SUFFIXES = {".json", ".csv", ".txt", ".yaml", ".npy", ".npz", ".h5", ".hdf5", ".jsonl"}
-DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 SHOWN = 12  # characters of a key that are shown
-
-
-def canonical_json(value: Any) -> str:
-    """One spelling for equal values: sorted keys, no spaces, shortest floats."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def blake(text: str | bytes) -> str:
-    """32 hexadecimal characters of BLAKE2b."""
-    return hashlib.blake2b(text.encode() if isinstance(text, str) else text, digest_size=16).hexdigest()
-
-
-def canonical_tree(node: Any) -> Any:
-    """A syntax tree as nested lists that are equal on Python 3.11 to 3.13.
-
-    Left out: positions, contexts, docstrings, and fields that are empty (newer versions add such fields).
-    """
-    if isinstance(node, ast.AST):
-        fields = []
-        for name in sorted(node._fields):
-            if name in ("ctx", "type_comment", "kind"):
-                continue
-            value = getattr(node, name, None)
-            documented = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            if name == "body" and documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
-                value = value[1:] if value else value
-            if value is None or value == []:
-                continue
-            fields.append([name, canonical_tree(value)])
-        return [type(node).__name__, fields]
-    if isinstance(node, list):
-        return [canonical_tree(item) for item in node]
-    if isinstance(node, (bool, int, str)) or node is None:
-        return [type(node).__name__, str(node)]
-    return [type(node).__name__, repr(node)]
-
-
-def code_hash(source: str) -> str:
-    """Digest of a module's meaning: comments, docstrings and layout do not count."""
-    return blake(canonical_json(canonical_tree(ast.parse(source))))
-
-
-def references(source: str, module: str, is_package: bool) -> list[str]:
-    """Dotted names that a module may reach: imports anywhere in it, and dotted paths in strings."""
-    package = module if is_package else module.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                kept = parents[: len(parents) - node.level + 1]
-                base = ".".join([*kept, base] if base else kept)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-            found.add(base)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-            found.add(node.value)
-    return sorted(found)
-
-
-@cache
-def _foreign_roots() -> tuple[str, ...]:
-    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    paths.update(site.getsitepackages())
-    return tuple(os.path.realpath(path) + os.sep for path in paths if path)
-
-
-@cache
-def _top(name: str) -> tuple[str, ...] | str | None:
-    """Where a top-level package (its folders) or module (its file) is, or None if built in or absent."""
-    try:
-        spec = PathFinder.find_spec(name) or find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return tuple(spec.submodule_search_locations)
-    return spec.origin if spec.origin and spec.origin.endswith(".py") else None
-
-
-@cache
-def first_party(top: str) -> bool:
-    """Whether a top-level name is code that may be edited here, rather than an installed distribution."""
-    if top in OURS:
-        return True
-    where = _top(top)
-    if where is None:
-        return False
-    path = os.path.realpath(where if isinstance(where, str) else where[0])
-    return not path.startswith(_foreign_roots())
-
-
-def module_files(name: str) -> list[tuple[str, Path]]:
-    """(module, file) of a dotted name and its parents, as far as they are modules: `a.b.f` -> a, a.b."""
-    top, *rest = name.split(".")
-    where = _top(top)
-    if where is None:
-        return []
-    if isinstance(where, str):
-        return [(top, Path(where))]
-    found, folders, module = [], [Path(p) for p in where], top
-    for step in [None, *rest]:
-        if step is not None:
-            module = f"{module}.{step}"
-            plain = next((f / f"{step}.py" for f in folders if (f / f"{step}.py").is_file()), None)
-            if plain is not None:
-                found.append((module, plain))
-                break
-            folders = [f / step for f in folders if (f / step).is_dir()]
-            if not folders:
-                break
-        found += [(module, f / "__init__.py") for f in folders if (f / "__init__.py").is_file()][:1]
-    return found
+CONTENT = "content:"  # how a parameter that is a file is named: by what it holds, wherever it lies
+TICK = 20_000_000  # ns; a file system's clock may stand still so long, so a younger file may change without a trace
 
 
 class Digests:
-    """Digests of code and files, remembered by (path, size, time) in `cache_file` between calls."""
+    """Digests of code and files, remembered by (path, inode, size, both times) in `cache_file` between calls.
+
+    One object serves one plan: within it, a file is looked at once.
+    """
 
     def __init__(self, cache_file: Path | None = None) -> None:
         self._file = cache_file
         self._known: dict[str, Any] = {}
         self._dirty = False
-        self._closures: dict[tuple[str, ...], dict[str, str]] = {}
+        self._modules: dict[str, _Module] = {}
+        self._located: dict[str, list[str]] = {}
+        self._closures: dict[tuple[str, ...], tuple[dict[str, str], tuple[str, ...]]] = {}
         if cache_file is not None and cache_file.is_file():
             try:
                 self._known = json.loads(cache_file.read_text())
@@ -173,14 +63,21 @@ class Digests:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _remember(self, path: Path, kind: str, make: Any) -> Any:
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
-        slot = f"{kind}:{path}"
-        if slot not in self._known or self._known[slot][0] != stamp:
-            self._known[slot] = [stamp, make()]
-            self._dirty = True
-        return self._known[slot][1]
+    def _remember(self, path: Path, kind: str, make: Callable[[], Any]) -> Any:
+        try:
+            stat = path.stat()
+            stamp = [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+            slot = f"{kind}:{path}"
+            known = self._known.get(slot)
+            if known is None or known[0] != stamp:
+                settled = time.time_ns() - stat.st_ctime_ns > TICK
+                known = self._known[slot] = [stamp if settled else None, make()]
+                self._dirty = True
+        except OSError as error:
+            raise BenchError(
+                f"{path}: cannot be read ({error.strerror}), and its content is part of a cell's identity; make it readable"
+            ) from error
+        return known[1]
 
     def file(self, path: Path) -> str:
         """Content hash of a file, "absent" if there is none."""
@@ -193,40 +90,83 @@ class Digests:
 
         return str(self._remember(path, "file", content))
 
-    def _module(self, module: str, path: Path) -> tuple[str, list[str]]:
-        def parse() -> list[Any]:
-            source = path.read_text(encoding="utf-8")
-            return [code_hash(source), references(source, module, path.name == "__init__.py")]
+    def by_content(self, path: str) -> str:
+        """The name of a file by its content, in keys and records; a path that leads to none stays what it is."""
+        place = Path(path).expanduser()
+        return f"{CONTENT}{self.file(place)[:SHOWN]}" if place.is_file() else path
 
-        try:
-            digest, reached = self._remember(path, f"code:{module}", parse)
-        except SyntaxError:  # it fails when it runs, with a record; here it is just text
-            return self.file(path), []
-        return digest, reached
+    def _module(self, module: str, path: Path) -> _Module:
+        """What is known of a module; a package's data files with it."""
+        package = path.name == "__init__.py"
+
+        def read() -> tuple[str, list[str]]:
+            _drop_stale_bytecode(path)
+            return meaning(path.read_bytes(), module, package)
+
+        if path.suffix == ".py":
+            digest, references = self._remember(path, f"code{FORM}:{module}", read)
+        else:  # a compiled module, which counts by its content
+            digest, references = self.file(path), []
+        digests, files = {module: digest}, [str(path.resolve())]
+        for beside in package_files(path.parent) if package else ():
+            digests[f"{module}/{beside.name}"] = self.file(beside)
+            files.append(str(beside.resolve()))
+        return _Module(digests, files, references)
+
+    def _locate(self, name: str) -> list[str]:
+        """The modules that a dotted name reaches by itself, read."""
+        if name not in self._located:
+            found = module_files(name) if first_party(name.partition(".")[0]) else []
+            for module, path in found:
+                if module not in self._modules:
+                    self._modules[module] = self._module(module, path)
+            self._located[name] = [module for module, _ in found]
+        return self._located[name]
+
+    def _closure(self, roots: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+        wanted = tuple(sorted(set(roots)))
+        if wanted not in self._closures:
+            reached: set[str] = set()
+            queue, seen = list(wanted), set(wanted)
+            while queue:
+                for module in self._locate(queue.pop()):
+                    if module not in reached:
+                        reached.add(module)
+                        new = [name for name in self._modules[module].references if name not in seen]
+                        seen.update(new)
+                        queue += new
+            modules = [self._modules[module] for module in sorted(reached)]
+            digests = {name: digest for one in modules for name, digest in one.digests.items()}
+            files = {file for one in modules for file in one.files}
+            self._closures[wanted] = (dict(sorted(digests.items())), tuple(sorted(files)))
+        return self._closures[wanted]
 
     def closure(self, roots: Iterable[str]) -> dict[str, str]:
         """module or file name -> digest, of everything first-party that the dotted names in `roots` reach."""
-        wanted = tuple(sorted(set(roots)))
-        if wanted in self._closures:
-            return self._closures[wanted]
-        digests: dict[str, str] = {}
-        queue, seen = list(wanted), set()
-        while queue:
-            name = queue.pop()
-            if name in seen or not first_party(name.split(".")[0]):
-                continue
-            seen.add(name)
-            for module, path in module_files(name):
-                if module in digests:
-                    continue
-                digests[module], references = self._module(module, path)
-                queue.extend(references)
-                if path.name == "__init__.py":
-                    for beside in sorted(path.parent.iterdir()):
-                        if beside.suffix in DATA_SUFFIXES and beside.is_file():
-                            digests[f"{module}/{beside.name}"] = self.file(beside)
-        self._closures[wanted] = dict(sorted(digests.items()))
-        return self._closures[wanted]
+        return self._closure(roots)[0]
+
+    def files(self, roots: Iterable[str]) -> tuple[str, ...]:
+        """The files behind `closure(roots)`, absolute and with links resolved."""
+        return self._closure(roots)[1]
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module's digest and its package files' ones by name, all their paths, and the dotted names it may reach."""
+
+    digests: dict[str, str]
+    files: list[str]
+    references: list[str]
+
+
+def _drop_stale_bytecode(source: Path) -> None:
+    """Remove the compiled module if it is older than its source's last change, which Python would not notice where
+    size and modification time stayed the same.
+    """
+    with contextlib.suppress(OSError):
+        compiled = Path(cache_from_source(str(source)))
+        if compiled.stat().st_mtime_ns <= source.stat().st_ctime_ns:
+            compiled.unlink()
 
 
 @cache
@@ -262,15 +202,21 @@ def targets(node: Any) -> list[str]:
     return []
 
 
+def roots(target: str, parts: Mapping[str, Any]) -> list[str]:
+    """Where a cell's code starts: the harness, the task's target and the parts' targets."""
+    return [*HARNESS, target, *targets(parts)]
+
+
 def components(digests: Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
     """What a cell's result depends on beside its task, parameters, parts and seed, as fields of `record.Components`.
 
     target: dotted path of the Task class. files: that the data come from.
     """
-    named = targets(parts)
+    named = roots(target, parts)
     return {
+        "form": FORM,
         "data": {name: digests.file(path) for name, path in sorted(files.items())},
-        "code": digests.closure([*HARNESS, target, *named]),
+        "code": digests.closure(named),
         "distributions": sorted(
             {distribution(name.split(".")[0]) for name in named if not first_party(name.split(".")[0])}
         ),

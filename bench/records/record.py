@@ -32,12 +32,13 @@ class Components(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True)
     """What a key is made of beside the task, version, parameters, configuration and seed that the record states.
 
     data: file -> content hash. code: module or package file -> digest. distributions: `name version` behind each
-    third-party `_target_`.
+    third-party `_target_`. form: how code digests are made (`bench.records.syntax.FORM`); 1 in records of format 1.
     """
 
     data: dict[str, str] = {}
     code: dict[str, str] = {}
     distributions: list[str] = []
+    form: int = 1
 
 
 class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -206,7 +206,7 @@ def prepare(pool: Any, cells: Iterable[Cell], settings: Any) -> None:
     """Make or find the data of the cells' tasks, once each; what cannot be done, each cell says in its own outcome."""
     ready: dict[tuple[str, str], Cell] = {}
     for cell in cells:
-        ready.setdefault((cell.target, str(sorted(cell.params.items()))), cell)
+        ready.setdefault((cell.target, str(sorted(cell.given.items()))), cell)
     for _ in pool.run([(name, "prepare", job_of(cell, settings)) for name, cell in ready.items()]):
         pass
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.planning import config
-from bench.records import identity
+from bench.records import modules, syntax
 from bench.contract import BenchError
 from bench.submissions.new import NOT_YET
 
@@ -96,7 +96,7 @@ def _dotted(node: Any) -> list[str]:
         return [name for field, value in node.items() if field not in config.RESERVED for name in _dotted(value)]
     if isinstance(node, list):
         return [name for value in node for name in _dotted(value)]
-    return [node] if isinstance(node, str) and identity.DOTTED.fullmatch(node) else []
+    return [node] if isinstance(node, str) and syntax.DOTTED.fullmatch(node) else []
 
 
 def _targets(node: Any) -> list[str]:
@@ -122,7 +122,7 @@ def _modules(content: Mapping[str, Any], home: Path) -> list[Path]:
 
 def _located(steps: list[str], home: Path) -> list[Path]:
     """The module of a dotted name under `home`, or the whole package `entries/NAME/` with whatever lies in it."""
-    if steps[0] in identity.OURS or steps[0] == "configs":
+    if steps[0] in modules.OURS or steps[0] == "configs":
         return []
     for depth in range(len(steps), 0, -1):
         stem = home.joinpath(*steps[:depth])
@@ -138,10 +138,7 @@ def _reached(path: Path, home: Path) -> list[str]:
     steps = path.relative_to(home).with_suffix("").parts
     package = steps[-1] == "__init__"
     module = ".".join(steps[:-1] if package else steps)
-    try:
-        return identity.references(path.read_text(encoding="utf-8"), module, package)
-    except (SyntaxError, ValueError):
-        return []
+    return syntax.meaning(path.read_bytes(), module, package)[1]
 
 
 def read(path: Path) -> Package:
@@ -299,6 +296,6 @@ def enter(home: Path) -> None:
         return
     os.chdir(home)
     sys.path[:] = python_path()
-    for remembered in (config.folders, config.names, config.entry, config.tuned, config.task_spec,
-                       identity._top, identity.first_party):  # fmt: skip
+    for remembered in (config.folders, config.names, config.entry, config.tuned, config.task_spec):
         remembered.cache_clear()
+    modules.forget()

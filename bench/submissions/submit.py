@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.checking import published_rows
 from bench.planning import config
 from bench.records import identity
+from bench.records.modules import module_files
 from bench.planning import plan
 from bench.checking import speedrun
 from bench.submissions import package as submission
@@ -243,7 +244,7 @@ def changed_code(made: plan.Plan) -> list[str]:
     if not changed:
         return []
     modules = {module.partition("/")[0] for cell in made.cells() for module in cell.components.code}
-    used = {path.resolve() for module in modules for name, path in identity.module_files(module) if name == module}
+    used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
     return sorted(line for line in changed.splitlines() if (config.PROJECT / line).resolve() in used)
 
 

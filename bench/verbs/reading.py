@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.board import citation
+from bench.contract import BenchError
 from bench.verbs import asked, say, verb
+
+OLDER = " (a record of an older format, whose code digests cannot be compared with those of now)"
 
 
 def do_list(options: argparse.Namespace) -> int:
@@ -116,29 +119,29 @@ def do_why(options: argparse.Namespace) -> int:
     """Fresh, stale or missing, and which component changed, with old and new value."""
     from bench.board import record_page
     from bench.planning import plan
-    from bench.records import identity
     from bench.records.store import Store
 
     if len(options.overrides) == 1 and "=" not in options.overrides[0]:
         store = Store(Path(options.results))
         record = store.find(options.overrides[0])
-        options.overrides = [
-            word for word in shlex.split(record_page.command(record))[2:] if not word.startswith("reuse=")
-        ]
+        words = [word for word in shlex.split(record_page.command(record))[2:] if not word.startswith("reuse=")]
+        if file := next((word for word in words if word.endswith(f"={record_page.PATH}")), None):
+            raise BenchError(
+                f"{record.label} has a file of its own: bench why {shlex.join(words)}, with the path for {file}"
+            )
+        options.overrides = words
     request, store, made = asked([*options.overrides])
     found = plan.states(made, store, request.settings, look_for_stale=True)
     rows = []
     for cell in made.cells():
         now = found[cell.key]
-        changes = []
-        if now.word == "stale" and now.record is not None:
-            changes = identity.difference(now.record.identity, cell.identity)
+        changes = plan.changes(cell, now.record) if now.word == "stale" and now.record is not None else []
         rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
                      "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
         if options.format != "json":
             print(f"{now.word:10} {cell.name}" + ("" if now.word in ("fresh", "missing") else f"  runs: {now.rerun}"))
             for name, old, new in changes:
-                print(f"           {name}: {_short(old)} -> {_short(new)}")
+                print(f"           {name}: {_short(old)} -> {_short(new)}" + (OLDER if name == "form" else ""))
             if now.record is not None and now.record.reason:
                 print(f"           {now.record.reason}")
     if options.format == "json":

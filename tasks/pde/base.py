@@ -133,6 +133,7 @@ class Evolution(Task):
     version = 1
     rank = "nrmse"
     objective = "val_nrmse"
+    file_params = ("file",)
     equation: ClassVar[str]
     attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
     channels: ClassVar[tuple[str, ...]] = ("u",)
@@ -180,7 +181,7 @@ class Evolution(Task):
         """
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
-        return {self.params.file: Path(self.params.file).expanduser()} if self.params.file else {}
+        return {"file": Path(self.params.file).expanduser()} if self.params.file else {}
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""What a module means and what it reaches, read from its source without running it.
+
+A file that Python cannot parse, or that nests deeper than it can follow, counts by its bytes and reaches nothing that is known.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from bench.records.spelling import blake
+
+FORM = 2  # of the canonical tree; raised when it changes, so that remembered digests of an older form are not used
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+SKIPPED = {"ctx", "type_comment", "kind"}  # fields without a meaning when the module runs
+CONTRACT = "bench.contract"  # its declarations take prose as `doc`
+METRIC_DOC = 3  # position of Metric's `doc`
+
+
+def meaning(content: bytes, module: str, is_package: bool) -> tuple[str, list[str]]:
+    """(digest, dotted names that the module may reach) of a source file, in the encoding that it declares."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of odd escapes when it imports the module
+            tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return blake(content), []
+    return blake("\n".join(_tokens(tree))), _references(tree, module, is_package)
+
+
+def _tokens(tree: ast.Module) -> Iterator[str]:
+    """The tree in prefix order, each token with its number of children: equal on Python 3.11 to 3.13.
+
+    Left out: positions, contexts, docstrings and other statements that are a string, the `doc` of declarations, and fields
+    that are empty (newer versions add such fields). A stack instead of recursion: expressions may nest a thousandfold.
+    """
+    declarations, stack = _declarations(tree), [tree]  # type: tuple[dict[str, str], list[Any]]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.AST):
+            fields = {name: _meant(node, name, declarations) for name in sorted(node._fields) if name not in SKIPPED}
+            fields = {name: value for name, value in fields.items() if value is not None and value != []}
+            yield f"{type(node).__name__} {' '.join(fields)}"
+            stack.extend(reversed(fields.values()))
+        elif isinstance(node, list):
+            yield f"list {len(node)}"
+            stack.extend(reversed(node))
+        else:  # hex, since a decimal of more than 4300 digits is refused; ascii, since it may be half of a surrogate pair
+            yield f"{type(node).__name__} {hex(node) if type(node) is int else ascii(node)}"
+
+
+def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
+    """A field of a node without what is prose in it."""
+    value = getattr(node, name, None)
+    if not isinstance(value, list):
+        return value
+    if isinstance(node, ast.Call) and name in ("args", "keywords") and (declared := _declared(node, declarations)):
+        if name == "keywords":
+            return [keyword for keyword in value if keyword.arg != "doc"]
+        plain = not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1])
+        return value[:METRIC_DOC] + value[METRIC_DOC + 1 :] if declared == "Metric" and plain else value
+    return [item for item in value if not _is_prose(item)]
+
+
+def _is_prose(item: Any) -> bool:
+    return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
+
+
+def _declarations(tree: ast.Module) -> dict[str, str]:
+    """Local name -> name in the contract, of what the module imports from there."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
+    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
+
+
+def _declared(call: ast.Call, declarations: dict[str, str]) -> str | None:
+    """The contract's class that a call makes, if it makes one."""
+    return declarations.get(call.func.id) if isinstance(call.func, ast.Name) else None
+
+
+def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
+    """Imports anywhere in a module, and dotted paths in strings."""
+    package = module if is_package else module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                kept = parents[: len(parents) - node.level + 1]
+                base = ".".join([*kept, base] if base else kept)
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+            found.add(base)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
+            found.add(node.value)
+    return sorted(found)
