@@ -28,7 +28,10 @@ DENSE = 10  # the first points of a tracked curve are all kept, then about 200 o
 
 @dataclass(frozen=True)
 class Job:
-    """What a cell's process needs to know: plain values only."""
+    """What a cell's process needs to know: plain values only.
+
+    reads: files that its processes may read beside installed packages: the code and data files that the cell's key covers.
+    """
 
     target: str  # dotted path of the Task class
     params: Mapping[str, Any]
@@ -38,6 +41,7 @@ class Job:
     probes: bool = True
     seconds: float = 600.0
     memory_mb: int = 4000
+    reads: tuple[str, ...] = ()
 
     def task(self) -> Task:
         """The task with its parameters."""

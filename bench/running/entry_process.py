@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.running import sandbox
+from bench.running import linux_sandbox, reads, sandbox
 from bench.running.linux_sandbox import PDEATHSIG, prctl
 
 
@@ -42,7 +42,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         link = wire.Connection(sock)
         start = link.recv()
         _limit_memory(start["job"]["memory_mb"])
-        sandbox.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
+        unkeyed = _shut_in(start, grants)
         job = execute.Job(**start["job"], seed=0, cache=os.devnull)
         seeds: Any = AxisSeeds(start["seeds"])
         public = link.recv()
@@ -57,7 +57,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
             if kind == "close":
                 if log is not None:
                     log.book()
-                link.send(["cpu", dict(log.cpu) if log is not None else {}])
+                link.send(["closed", {"cpu": dict(log.cpu) if log is not None else {}, "unkeyed_reads": unkeyed}])
                 break
             if log is None:
                 break
@@ -72,6 +72,14 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _shut_in(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
+    """Confine this process to what `start` tells; the list of reads that could only be seen, where there is no Landlock."""
+    folder, private = os.getcwd(), start["private"]
+    files, withheld = start["job"]["reads"], [Path(path) for path in start["withheld"]]
+    sandbox.confine(Path(private), withheld, (*grants, *reads.grants_of(files)))
+    return reads.watch(reads.covered(grants, files, private), refuse=linux_sandbox.landlock_abi() > 0, folder=folder)
 
 
 def _close_all_but(kept: int) -> None:

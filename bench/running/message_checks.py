@@ -20,6 +20,7 @@ from bench.contract import Budget
 HEADER_BYTES, BODY_BYTES = 2**26, 2**32
 DEPTH, ITEMS, TEXT = 64, 5_000_000, 20_000  # nesting, values and characters of one message
 NAME, CURVES = 100, 1000  # characters of a name, curves of a report
+PATHS, PATH = 100, 4096  # files that a cell read beside those of its key, characters of a path
 TAKEN = ("file", "allow_pickle")  # names that `numpy.savez` has for itself
 ITEMSIZE = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint16": 2, "uint32": 4, "uint64": 8,
@@ -134,6 +135,13 @@ def seconds(value: Any) -> dict[str, float]:
     if len(found) > 10 or not all(0 <= amount < 1e12 for amount in found.values()):
         raise ValueError("CPU seconds are finite and at least 0")
     return found
+
+
+def paths(value: Any) -> list[str]:
+    """Names of files that it read; ValueError for anything but a few texts."""
+    if not isinstance(value, list) or len(value) > PATHS or not all(isinstance(path, str) for path in value):
+        raise ValueError(f"files that it read are at most {PATHS} names")
+    return [text(path)[-PATH:] for path in value]
 
 
 def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.contract import Unavailable
 from bench.outcome import SETTLED, Outcome, plain
-from bench.running import message_checks, sandbox
+from bench.running import message_checks, reads, sandbox
 from bench.running.entry_process import entry_process
 from bench.running.entry_watch import Ended, Guard, kill_descendants
 from bench.running.frames import send_frame, take_frame
@@ -59,14 +59,15 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
             return message
 
 
-def prepare_process(conn: socket.socket) -> None:
-    """Make or find a task's data, tell the parent how that ended."""
+def prepare_process(conn: socket.socket, grants: sandbox.Grants) -> None:
+    """Make or find a task's data, tell the parent how that ended. grants: what every process of a cell may read."""
     from bench import execute
 
     _lead(conn)
-    message = _read_job(conn)
+    job = execute.Job(**_read_job(conn)["job"])
     _redirect()
-    _send(conn, _prepare(execute.Job(**message["job"])))
+    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
+    _send(conn, _prepare(job))
 
 
 def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
@@ -88,6 +89,7 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
     sandbox.close_memory()
     message = _read_job(conn)
     job = execute.Job(**message["job"])
+    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
     private = tempfile.mkdtemp(prefix="cell-")
     outcome = _score(execute, job, ours, entry, private)
     kill_descendants(entry)
@@ -125,6 +127,7 @@ def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
     seeds = Seeds(job.seed, task.name, ENTRY_AXES)
     told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
     files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
+    told["reads"] = reads.with_bytecode(path for path in job.reads if os.path.realpath(path) not in files)
     return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
@@ -167,7 +170,8 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
             raise guard.ended
         guard.send(["close"])
         kind, *rest = guard.recv()
-        outcome.costs.cpu = message_checks.seconds(rest[0])
+        outcome.costs.cpu = message_checks.seconds(rest[0]["cpu"])
+        outcome.unkeyed_reads = message_checks.paths(rest[0]["unkeyed_reads"])
         guard.close()
     except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
