@@ -63,7 +63,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
                 break
             log.paused_until_now()
             with log.phase("predict"):
-                serve(link, solution.predict, rest[0])
+                serve(link, solution.predict, rest[0], log)
         code = 0
     except EOFError:
         code = 0  # the scorer is gone, and with it the cell
@@ -102,13 +102,14 @@ def _limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any]) -> None:
+def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any], log: Any = None) -> None:
+    """Answer with what `predict` gives, and with what `log` has counted by then."""
     from bench import wire
 
     try:
         if predict is None:
             raise BenchError("the solution has no predict")
-        frame = wire.encode(["output", predict(*inputs)])
+        frame = wire.encode(["output", predict(*inputs), dict(log.counts) if log is not None else {}])
     except Exception as error:  # told to the scorer, which makes it the cell's failure
         frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
     link.sock.sendall(frame)
@@ -120,8 +121,8 @@ class _PipeChannel:
     def __init__(self, link: Any) -> None:
         self.link = link
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        self.link.send(["evaluate", step])
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        self.link.send(["evaluate", step, spent])
         while True:
             kind, *rest = self.link.recv()
             if kind == "scores":

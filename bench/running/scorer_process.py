@@ -15,6 +15,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
         guard.send(_start_of(scorer.task, job, private))
         guard.send(dict(scorer.problem.public))
         report = _watched(scorer, guard)
-        outcome = scorer.finish(report, guard.predict if report["predicts"] else None)
+        outcome = scorer.finish(report, _counted(scorer, guard) if report["predicts"] else None)
         if guard.ended is not None:  # while it was scored
             raise guard.ended
         guard.send(["close"])
@@ -183,9 +184,20 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
     return outcome
 
 
+def _counted(scorer: Any, guard: Guard) -> Callable[..., Any]:
+    """The final `predict`, of which the entry counts what it spends."""
+
+    def predict(*inputs: Any) -> Any:
+        outputs = guard.predict(*inputs)
+        scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
+        return outputs
+
+    return predict
+
+
 def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
     """Evaluate as the entry asks, until it reports; the report, screened."""
-    budget, last = scorer.task.budget, 0
+    budget, last, paid = scorer.task.budget, 0, 0
     while True:
         kind, *rest = guard.recv()
         if kind == "done":
@@ -194,12 +206,14 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
             return message_checks.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
             raise Ended("failed", f"it sent an unknown message {kind[: message_checks.NAME]!r}")
-        step = message_checks.whole(rest[0])
+        step, spent = map(message_checks.whole, rest)
         guard.evaluations += 1
-        if step < last:
+        if step < last or spent < paid:
             raise Ended("failed", f"it evaluated at step {step} after step {last}")
-        if budget.unit == "steps" and (step > budget.limit or guard.evaluations > budget.limit + 2):
+        if budget.unit == "steps" and spent != step:
+            raise Ended("failed", f"it evaluated at step {step}, having spent {spent} steps")
+        if spent > budget.limit or guard.evaluations > budget.limit + 2:
             told = f"evaluation {guard.evaluations}, at step {step}"
-            raise Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
-        last = step
-        guard.send(["scores", *scorer.evaluate(step, guard.predict)])
+            raise Ended("failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each")
+        last, paid = step, spent
+        guard.send(["scores", *scorer.evaluate(step, spent, guard.predict)])
