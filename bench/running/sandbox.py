@@ -173,7 +173,8 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     names = [name for name in os.environ if not name.startswith(KEPT)]
     for name in names:
         del os.environ[name]
-    os.environ |= {"HOME": str(private), "TMPDIR": str(private), "USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
+    places = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), str(private))
+    os.environ |= places | {"USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
     tempfile.tempdir = str(private)
     os.chdir(private)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
