@@ -47,6 +47,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         seeds: Any = AxisSeeds(start["seeds"])
         public = link.recv()
         report, solution, log = execute.run_entry(job, public, _PipeChannel(link), seeds)
+        report["reason"] = reads.advised(report["reason"])
         try:
             link.send(["done", execute.report_of(report, solution, log)])
         except TypeError as error:  # an object that is no plain value

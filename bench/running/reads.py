@@ -85,11 +85,9 @@ def watch(allowed: Covered, refuse: bool, folder: str | None = None) -> list[str
             return
         name = os.fsdecode(path)
         whole = os.path.abspath(name)
-        if whole in allowed or os.path.realpath(whole) in allowed:
-            return
         if folder is not None and not os.path.isabs(name) and not os.path.exists(whole):
             whole = os.path.join(folder, name)
-        if not _regular(whole):
+        if whole in allowed or os.path.realpath(whole) in allowed or not _regular(whole):
             return
         if refuse:
             error = PermissionError(f"{whole} is not covered by the cell's key, so that the cell may not read it; {ADVICE}")
@@ -112,7 +110,7 @@ def _regular(path: str) -> bool:
 def advised(reason: str) -> str:
     """`reason`, with the next step where a library met the sandbox and could only say that it was refused."""
     refused = os.strerror(errno.EACCES) in reason and ADVICE not in reason
-    return f"{reason}; a cell may read only what its key covers: {ADVICE}" if refused else reason
+    return f"{reason}; the cell may read only what its key covers: {ADVICE}" if refused else reason
 
 
 def grants_of(files: Iterable[str]) -> sandbox.Grants:
