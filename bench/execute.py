@@ -17,18 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench import wire
+from bench import chance, wire
 from bench.contract import BenchError, Diverged, Exhausted, Problem, Seeds, Solution, Task, Unavailable
 from bench.outcome import Costs, Outcome
 from bench.parts import build, locate
 
 ENTRY_AXES = ("init", "order", "noise")
-DENSE = 10  # the first points of a tracked curve are all kept, then about 200 over the run
+DENSE, SPARSE = 10, 200  # the first points of a tracked curve are all kept, then about so many over the run
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a cell's process needs to know: plain values only."""
+    """What a cell's process needs to know: plain values only.
+
+    reads: files that its processes may read beside installed packages: the code and data files that the cell's key covers.
+    """
 
     target: str  # dotted path of the Task class
     params: Mapping[str, Any]
@@ -38,6 +41,7 @@ class Job:
     probes: bool = True
     seconds: float = 600.0
     memory_mb: int = 4000
+    reads: tuple[str, ...] = ()
 
     def task(self) -> Task:
         """The task with its parameters."""
@@ -47,9 +51,9 @@ class Job:
 
 
 class Channel(Protocol):
-    """How the entry's side reaches the scorer."""
+    """How the entry's side reaches the scorer. spent: of the budget, by which targets are dated."""
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]: ...
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]: ...
 
 
 class RunLog:
@@ -65,6 +69,9 @@ class RunLog:
         self._channel = channel
         self._probe_seed = seeds("noise") ^ 0x5EED
         self._probes = {name: locate(path) for name, path in task.probes.items()} if probes else {}
+        self.notes: list[str] = []  # what went wrong without ending the run
+        self._uncharged = False
+        self._kept: dict[str, int] = {}  # curve -> stretch of the budget that its latest point stands for
         self._phase = "setup"
         self._since = time.process_time()
 
@@ -76,11 +83,14 @@ class RunLog:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Work in here is charged to nobody."""
+        """Work in here is charged to nobody, and leaves the generators as they were."""
         self.book()
+        before, self._uncharged = self._uncharged, True
         try:
-            yield
+            with chance.kept():
+                yield
         finally:
+            self._uncharged = before
             self.paused_until_now()
 
     def paused_until_now(self) -> None:
@@ -98,45 +108,44 @@ class RunLog:
             self._phase = before
 
     def count(self, **amounts: int) -> None:
+        if self._uncharged:
+            return
         unit, limit = self._budget.unit, self._budget.limit
         if self.counts[unit] + amounts.get(unit, 0) > limit:
-            raise Exhausted(f"{unit}: {limit}")
+            raise Exhausted(f"the budget of {limit} {unit} is spent")
         for name, amount in amounts.items():
             self.counts[name] += amount
 
     def track(self, step: int, **values: float) -> None:
-        every = max(1, self._budget.limit // 200) if self._budget.unit == "steps" else 1
-        if step <= DENSE or step % every == 0:
-            for name, value in values.items():
+        stretch = self._spent(step) // max(1, self._budget.limit // SPARSE)
+        for name, value in values.items():
+            if step <= DENSE or stretch != self._kept.get(name):
                 self.curves[name].append((step, float(value)))
+            self._kept[name] = stretch
 
     def evaluate(self, step: int, predict: Callable[..., Any]) -> Mapping[str, float]:
-        import torch
-
-        with self.paused(), torch.random.fork_rng(devices=[]):
-            scores, self.stop = self._channel.evaluate(step, predict)
+        with self.paused():
+            scores, self.stop = self._channel.evaluate(step, self._spent(step), predict)
         return scores
+
+    def _spent(self, step: int) -> int:
+        """How far `step` of the run is, in the budget's unit."""
+        return step if self._budget.unit == "steps" else self.counts[self._budget.unit]
 
     def probe(self, step: int, **state: Any) -> None:
         if not self._probes:
             return
-        import torch
-
-        with self.paused(), torch.random.fork_rng(devices=[]):
-            for probe in self._probes.values():
-                seed_torch(self._probe_seed)
-                for name, value in probe(**state).items():
-                    self.curves[name].append((step, float(value)))
-
-
-def seed_torch(number: int) -> None:
-    """`torch.manual_seed`, which formats a stack for each accelerator that is absent: 3 ms of a fresh process."""
-    import torch
-
-    if torch.cuda.is_available() or torch.backends.mps.is_available():
-        torch.manual_seed(number)
-    else:
-        torch.default_generator.manual_seed(number)
+        with self.paused():
+            for name, probe in list(self._probes.items()):
+                chance.seed(self._probe_seed)
+                try:
+                    points = {curve: float(value) for curve, value in probe(**state).items()}
+                except Exception as error:  # a probe only looks on: its curve ends, the run does not
+                    del self._probes[name]
+                    self.notes.append(f"probe {name} ended at step {step}: {type(error).__name__}: {error}")
+                    continue
+                for curve, value in points.items():
+                    self.curves[curve].append((step, value))
 
 
 def run_entry(
@@ -151,7 +160,7 @@ def run_entry(
     try:
         task = job.task()
         log = RunLog(task, channel, seeds, job.probes)
-        seed_torch(seeds("init"))
+        chance.seed(seeds("init"))
         parts = build(task.slots, job.parts)
         procedure = parts.get("procedure")
         try:
@@ -164,7 +173,7 @@ def run_entry(
             solution = log.incumbent
         if not isinstance(solution, Solution):
             raise BenchError("the run ended without a Solution; return one, or keep `log.incumbent` up to date")
-        report: dict[str, Any] = {"status": "ok"}
+        report: dict[str, Any] = {"status": "ok", "reason": "; ".join(log.notes)}
     except Diverged as error:
         report = {"status": "diverged", "reason": str(error)}
     except Unavailable as error:
@@ -207,8 +216,8 @@ class Scorer:
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         return self.curves.get(name, ([], []))
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        """Monitored metrics at `step`, and whether every target is reached."""
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        """Monitored metrics at `step`, and whether every target is reached; `spent` of the budget dates those that are."""
         scores = {name: float(value) for name, value in self.task.monitor(self.problem, predict).items()}
         for name, value in scores.items():
             steps, values = self.curves.setdefault(name, ([], []))
@@ -218,7 +227,7 @@ class Scorer:
         for metric in targets:
             assert metric.target is not None
             if metric.name not in self.reached and scores.get(metric.target.curve, -math.inf) >= metric.target.value:
-                self.reached[metric.name] = step
+                self.reached[metric.name] = spent
         return scores, bool(targets) and len(self.reached) == len(targets)
 
     def finish(self, report: Mapping[str, Any], predict: Callable[..., Any] | None) -> Outcome:
@@ -230,7 +239,7 @@ class Scorer:
             status=report["status"],
             reason=report.get("reason", ""),
             traceback=report.get("traceback", ""),
-            costs=Costs(cpu=dict(report.get("cpu", {})), counts=self.counts),
+            costs=Costs(cpu=dict(report.get("cpu", {}))),
             origin=self.problem.origin,
         )
         if outcome.status == "ok":
@@ -239,6 +248,7 @@ class Scorer:
             _, values = self.curve(metric.name)
             if metric.diverged == "first" and values and math.isfinite(values[0]):
                 outcome.metrics[f"initial_{metric.name}"] = values[0]
+        outcome.costs.counts = dict(self.counts)  # those of the final `predict` too
         outcome.curves = {name: ([float(s) for s in steps], values) for name, (steps, values) in self.curves.items()}
         return outcome
 
@@ -278,21 +288,28 @@ class _Direct:
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        return self.scorer.evaluate(step, crossing(predict))
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        return self.scorer.evaluate(step, spent, crossing(predict))
+
+    def predict(self, predict: Callable[..., Any], log: RunLog) -> Callable[..., Any]:
+        """The final `predict`, whose time and counts are booked on `log`'s predict phase."""
+        crossed = crossing(predict)
+
+        def served(*inputs: Any) -> Any:
+            log.paused_until_now()
+            with log.phase("predict"):
+                outputs = crossed(*inputs)
+            self.scorer.counts = dict(log.counts)
+            return outputs
+
+        return served
 
 
-def crossing(predict: Callable[..., Any], log: RunLog | None = None) -> Callable[..., Any]:
-    """`predict` as the scorer sees it: arguments and results as copies; its time is booked on `log`'s predict phase."""
+def crossing(predict: Callable[..., Any]) -> Callable[..., Any]:
+    """`predict` as the scorer sees it: arguments and results as copies."""
 
     def served(*inputs: Any) -> Any:
-        copies = wire.roundtrip(list(inputs))
-        if log is None:
-            return wire.roundtrip(predict(*copies))
-        log.paused_until_now()
-        with log.phase("predict"):
-            outputs = predict(*copies)
-        return wire.roundtrip(outputs)
+        return wire.roundtrip(predict(*wire.roundtrip(list(inputs))))
 
     return served
 
@@ -306,9 +323,10 @@ def call(job: Job) -> Outcome:
     else:
         public = wire.roundtrip(dict(scorer.problem.public))
         seeds = Seeds(job.seed, scorer.task.name, ENTRY_AXES)
-        report, solution, log = run_entry(job, public, _Direct(scorer), seeds)
+        direct = _Direct(scorer)
+        report, solution, log = run_entry(job, public, direct, seeds)
         crossed = wire.roundtrip(report_of(report, solution, log))
-        outcome = scorer.finish(crossed, crossing(solution.predict, log) if solution.predict else None)
+        outcome = scorer.finish(crossed, direct.predict(solution.predict, log) if solution.predict and log else None)
         outcome.costs.cpu = dict(log.cpu) if log else {}
     outcome.costs.cpu_total, outcome.costs.wall = time.process_time() - start_cpu, time.monotonic() - start
     return outcome

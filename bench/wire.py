@@ -1,5 +1,8 @@
 """What crosses between the scorer and the entry's process: JSON with tensors as raw bytes beside it.
 
+Tensors keep their type, but for the half-precision ones, of which numpy has no bfloat16: those arrive as float32, which holds
+each of their values (public data and predictions alike), and complex halves as complex64.
+
 Nothing is unpickled, so an entry cannot run code in the scorer. A message is a list of plain values; a frame is
 [8 bytes header length][8 bytes body length][JSON header][tensor bytes].
 """
@@ -12,13 +15,18 @@ import socket
 import struct
 from typing import Any
 
+_WIDENED = {"bfloat16": "float32", "float16": "float32", "complex32": "complex64"}
+_CROSSING = (
+    "bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64",
+    "float32", "float64", "complex64", "complex128",
+)  # fmt: skip
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def encode(value: Any) -> bytes:
     """A frame for `value`: None, bool, int, float, str, tensors, and lists, tuples and dicts (string keys) of them.
 
-    Raises TypeError for anything else, naming the type.
+    Raises TypeError for anything else, naming the type: quantized, sparse and 8-bit floating tensors too.
     """
     import torch
 
@@ -26,9 +34,9 @@ def encode(value: Any) -> bytes:
 
     def plain(x: Any) -> Any:
         if isinstance(x, torch.Tensor):
-            array = x.detach().cpu().contiguous().numpy()
-            buffers.append(array.tobytes())
-            return {"@": [str(x.dtype).removeprefix("torch."), list(x.shape), len(buffers[-1])]}
+            dense = _dense(x)
+            buffers.append(dense.numpy().tobytes())
+            return {"@": [str(dense.dtype).removeprefix("torch."), list(x.shape), len(buffers[-1])]}
         if x is None or isinstance(x, (bool, int, str)):
             return x
         if isinstance(x, float):
@@ -44,6 +52,18 @@ def encode(value: Any) -> bytes:
     header = json.dumps(plain(value)).encode()
     body = b"".join(buffers)
     return struct.pack("<QQ", len(header), len(body)) + header + body
+
+
+def _dense(tensor: Any) -> Any:
+    """A tensor as numpy can hold it: on the processor, contiguous, of a type that crosses."""
+    import torch
+
+    name = str(tensor.dtype).removeprefix("torch.")
+    kind = _WIDENED.get(name, name)
+    if kind not in _CROSSING or tensor.layout != torch.strided or tensor.is_quantized:
+        what = name if kind not in _CROSSING or tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
+        raise TypeError(f"a tensor of type {what} cannot cross to another process; give a dense one of torch.float32")
+    return tensor.detach().cpu().to(getattr(torch, kind)).resolve_conj().resolve_neg().contiguous()
 
 
 def decode(header: bytes, body: bytes) -> Any:

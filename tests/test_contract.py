@@ -70,14 +70,20 @@ def pool() -> Iterator[Pool]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def second() -> Iterator[Pool]:
+    with Pool(1) as running:
+        yield running
+
+
 @pytest.mark.parametrize(("task", "entry"), PAIRS, ids=lambda x: x)
-def test_a_cell_keeps_the_contract(pool, task, entry):
+def test_a_cell_keeps_the_contract(pool, second, task, entry):
     if reason := data_there(task):
         pytest.skip(reason.splitlines()[0])
     if absent := absent_of(config.entry(entry).needs):
         pytest.skip(f"{entry} needs {', '.join(absent)}, which is not installed")
     cls, one = config.task_spec(task).cls, contract_suite.smoke_job(task, entry)
-    piped, wrong = contract_suite.check(pool, task, entry)
+    piped, wrong = contract_suite.check(pool, second, task, entry)
     assert not wrong, "\n".join([*wrong, piped.get("traceback") or ""])
     called = execute.call(replace(one, probes=False))
     assert scores(cls, called) == scores(cls, piped), "pipe and call must agree bit for bit"

@@ -353,3 +353,44 @@ def test_burgers_on_the_wrong_interval_is_recognised(tmp_path):
     reaction = replace(old, attributes={"Nu": 1.0, "rho": 1.0})
     writing.write(tmp_path / "a", reaction, [reaction], "scalar")
     assert pdebench.quirks(tmp_path / "a") == []
+
+
+def elsewhere(path: Path, family: str, how: str) -> None:
+    """Move a part of `path` into another file, and let HDF5 find it there."""
+    name = {"scalar": "tensor", "darcy": "nu", "cfd": "Vx", "seeds": "0001/data"}[family]
+    other = path.with_name("other.hdf5")
+    with h5py.File(path, "a") as file:
+        data = file[name][:]
+        with h5py.File(other, "w") as source:
+            source["moved"] = data
+        group, last = name.rpartition("/")[::2]
+        if how == "a group's link":
+            group, last, name = "", group or last, group or name
+        parent = file[group or "/"]
+        del parent[last]
+        if how == "virtual":
+            layout = h5py.VirtualLayout(data.shape, data.dtype)
+            layout[...] = h5py.VirtualSource(other, "moved", shape=data.shape)
+            parent.create_virtual_dataset(last, layout)
+        elif how == "stored outside":
+            raw = path.with_name("raw.bin")
+            data.tofile(raw)
+            parent.create_dataset(last, data.shape, data.dtype, external=[(str(raw), 0, h5py.h5f.UNLIMITED)])
+        elif how == "a soft link":
+            file["out"] = h5py.ExternalLink(other, "/")
+            parent[last] = h5py.SoftLink("/out/moved")
+        else:
+            parent[last] = h5py.ExternalLink(other, "/moved")
+
+
+@pytest.mark.parametrize("how", ["virtual", "stored outside", "a link", "a soft link", "a group's link"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_data_that_lie_in_another_file_are_refused(tmp_path, family, how):
+    """The digest covers one file; and a virtual data set whose source is gone would be read as zeros."""
+    path = written(tmp_path, family)
+    elsewhere(path, family, how)
+    for _ in ("there", "gone"):
+        with pytest.raises(pdebench.Foreign, match="another file; copy the data into one file") as error:
+            pdebench.read(path)
+        assert str(path) in str(error.value) and how.removeprefix("a soft ").removeprefix("a group's ") in str(error.value)
+        path.with_name("other.hdf5").unlink(missing_ok=True)

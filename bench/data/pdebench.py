@@ -79,8 +79,27 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise Foreign(path, "file", f"cannot be read as HDF5 ({error})", AGAIN) from error
 
 
+def _own(path: Path, parent: h5py.Group, name: str) -> Any:
+    """What `name` is in `parent`, None if there is nothing; Foreign if it is, or holds, what lies in another file.
+
+    The digest of a data set covers one file. HDF5 follows links and references to others by itself, and serves zeros where
+    one of them is gone.
+    """
+    link = parent.get(name, getlink=True)
+    if link is None:
+        return None
+    found = parent.get(name) if isinstance(link, h5py.HardLink) else None
+    elsewhere = isinstance(found, h5py.Dataset) and (found.is_virtual or found.external)
+    if found is None or elsewhere:
+        where = f"{parent.name.rstrip('/')}/{name}"
+        kind = "a link" if found is None else "virtual" if found.is_virtual else "stored outside"
+        step = "copy the data into one file, for instance with h5repack or h5py"
+        raise Foreign(path, where, f"{where} is {kind}, so that its data may lie in another file", step)
+    return found
+
+
 def _dataset(path: Path, parent: h5py.Group, name: str) -> h5py.Dataset:
-    found = parent.get(name)
+    found = _own(path, parent, name)
     if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
         what = f"{found.dtype}, not of floats" if isinstance(found, h5py.Dataset) else "missing"
         held = ", ".join(list(parent)[:8]) or "nothing"
@@ -164,8 +183,8 @@ def _layout(path: Path, file: h5py.File) -> Layout:
 
 
 def _seeds(path: Path, file: h5py.File, groups: tuple[str, ...]) -> Layout:
-    first = file[groups[0]]
-    if not isinstance(first, h5py.Group) or not isinstance(first.get("grid"), h5py.Group):
+    first = _own(path, file, groups[0])
+    if not isinstance(first, h5py.Group) or not isinstance(_own(path, first, "grid"), h5py.Group):
         raise Foreign(path, f"{first.name}/grid", f"{first.name} has no group grid", "a PDEBench file is wanted")
     data = _dataset(path, first, "data")
     if data.ndim not in (3, 4, 5):
@@ -211,7 +230,7 @@ def _fields(path: Path, file: h5py.File, layout: Layout, chosen: range, stride: 
     constants = {name: np.empty((len(chosen), *grid), np.float32) for name in layout.constants}
     for row, sample in enumerate(chosen):
         if layout.family == "seeds":
-            source = _dataset(path, file[layout.groups[sample]], "data")
+            source = _dataset(path, _own(path, file, layout.groups[sample]), "data")
             if source.shape != (layout.frames, *layout.shape, len(layout.names)):
                 raise Foreign(path, source.name, f"{source.name} has shape {source.shape}, unlike the first", AGAIN)
             _copy(values[row], source, (), stride, stride_t, len(grid))
@@ -250,10 +269,11 @@ def odd_groups(path: Path) -> list[int]:
         wanted = [np.asarray(axis, np.float32) for axis in (*layout.axes, layout.t)]
 
         def fits(group: h5py.Group) -> bool:
-            held = [_dataset(path, group["grid"], name)[:] for name in names]
+            held = [_dataset(path, _own(path, group, "grid"), name)[:] for name in names]
             return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-5) for a, b in zip(held, wanted, strict=True))
 
-        return [number for number, name in enumerate(layout.groups) if "grid" not in file[name] or not fits(file[name])]
+        groups = [_own(path, file, name) for name in layout.groups]
+        return [number for number, group in enumerate(groups) if "grid" not in group or not fits(group)]
 
 
 def quirks(path: Path) -> list[str]:

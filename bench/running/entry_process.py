@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.running import sandbox
+from bench.running import linux_sandbox, reads, sandbox
 from bench.running.linux_sandbox import PDEATHSIG, prctl
 
 
@@ -42,11 +42,12 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         link = wire.Connection(sock)
         start = link.recv()
         _limit_memory(start["job"]["memory_mb"])
-        sandbox.confine(Path(start["private"]), [Path(path) for path in start["withheld"]], grants)
+        unkeyed = _shut_in(start, grants)
         job = execute.Job(**start["job"], seed=0, cache=os.devnull)
         seeds: Any = AxisSeeds(start["seeds"])
         public = link.recv()
         report, solution, log = execute.run_entry(job, public, _PipeChannel(link), seeds)
+        report["reason"] = reads.advised(report["reason"])
         try:
             link.send(["done", execute.report_of(report, solution, log)])
         except TypeError as error:  # an object that is no plain value
@@ -57,13 +58,13 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
             if kind == "close":
                 if log is not None:
                     log.book()
-                link.send(["cpu", dict(log.cpu) if log is not None else {}])
+                link.send(["closed", {"cpu": dict(log.cpu) if log is not None else {}, "unkeyed_reads": unkeyed}])
                 break
             if log is None:
                 break
             log.paused_until_now()
             with log.phase("predict"):
-                serve(link, solution.predict, rest[0])
+                serve(link, solution.predict, rest[0], log)
         code = 0
     except EOFError:
         code = 0  # the scorer is gone, and with it the cell
@@ -72,6 +73,14 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _shut_in(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
+    """Confine this process to what `start` tells; the list of reads that could only be seen, where there is no Landlock."""
+    folder, private = os.getcwd(), start["private"]
+    files, withheld = start["job"]["reads"], [Path(path) for path in start["withheld"]]
+    sandbox.confine(Path(private), withheld, (*grants, *reads.grants_of(files)))
+    return reads.watch(reads.covered(grants, files, private), refuse=linux_sandbox.landlock_abi() > 0, folder=folder)
 
 
 def _close_all_but(kept: int) -> None:
@@ -94,13 +103,14 @@ def _limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any]) -> None:
+def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any], log: Any = None) -> None:
+    """Answer with what `predict` gives, and with what `log` has counted by then."""
     from bench import wire
 
     try:
         if predict is None:
             raise BenchError("the solution has no predict")
-        frame = wire.encode(["output", predict(*inputs)])
+        frame = wire.encode(["output", predict(*inputs), dict(log.counts) if log is not None else {}])
     except Exception as error:  # told to the scorer, which makes it the cell's failure
         frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
     link.sock.sendall(frame)
@@ -112,8 +122,8 @@ class _PipeChannel:
     def __init__(self, link: Any) -> None:
         self.link = link
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        self.link.send(["evaluate", step])
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+        self.link.send(["evaluate", step, spent])
         while True:
             kind, *rest = self.link.recv()
             if kind == "scores":

@@ -32,6 +32,7 @@ class Guard:
     deadline: float
     job: Any
     evaluations: int = 0
+    counts: Any = None
     ended: Ended | None = None
     checked: float = field(default_factory=time.monotonic)
 
@@ -89,10 +90,12 @@ class Guard:
         return self.ended
 
     def predict(self, *inputs: Any) -> Any:
+        """What the entry predicts; `counts` is then what it says it has spent."""
         self.send(["predict", list(inputs)])
         kind, *rest = self.recv()
         if kind != "output":
             raise RuntimeError(message_checks.text(rest[0]))
+        self.counts = rest[1]
         return rest[0]
 
 

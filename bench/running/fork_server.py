@@ -64,7 +64,7 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
             try:
                 conn = socket.socket(fileno=fds[0])
                 if message == b"p":
-                    prepare_process(conn)
+                    prepare_process(conn, grants)
                 else:
                     scorer_process(conn, grants)
                 code = 0

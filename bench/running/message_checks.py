@@ -20,10 +20,11 @@ from bench.contract import Budget
 HEADER_BYTES, BODY_BYTES = 2**26, 2**32
 DEPTH, ITEMS, TEXT = 64, 5_000_000, 20_000  # nesting, values and characters of one message
 NAME, CURVES = 100, 1000  # characters of a name, curves of a report
+PATHS, PATH = 100, 4096  # files that a cell read beside those of its key, characters of a path
 TAKEN = ("file", "allow_pickle")  # names that `numpy.savez` has for itself
 ITEMSIZE = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint16": 2, "uint32": 4, "uint64": 8,
-    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
+    "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
 }  # fmt: skip
 OURS = {"cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations"}  # costs that the scorer measures
 ENDS = ("ok", "diverged", "failed", "oom", "unavailable")  # how a report may say that its run ended
@@ -136,6 +137,23 @@ def seconds(value: Any) -> dict[str, float]:
     return found
 
 
+def paths(value: Any) -> list[str]:
+    """Names of files that it read; ValueError for anything but a few texts."""
+    if not isinstance(value, list) or len(value) > PATHS or not all(isinstance(path, str) for path in value):
+        raise ValueError(f"files that it read are at most {PATHS} names")
+    return [text(path)[-PATH:] for path in value]
+
+
+def counts(value: Any, budget: Budget) -> dict[str, int]:
+    """What it has spent, by unit; ValueError for what no honest run could have."""
+    found = {name(unit): whole(amount) for unit, amount in value.items()}
+    if len(found) > 100 or OURS & set(found):
+        raise ValueError(f"it counts {', '.join(sorted(OURS & set(found))) or 'too many things'}")
+    if found.get(budget.unit, 0) > budget.limit:
+        raise ValueError(f"it counts {found[budget.unit]} {budget.unit}, the budget is {budget.limit}")
+    return found
+
+
 def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, Any]:
     """The report of an entry's process with plain, bounded values; ValueError says what is wrong with it.
 
@@ -143,11 +161,6 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
     """
     if not isinstance(value, Mapping) or value.get("status") not in ENDS:
         raise ValueError("its report has no known status")
-    counts = {name(unit): whole(amount) for unit, amount in value["counts"].items()}
-    if len(counts) > 100 or OURS & set(counts):
-        raise ValueError(f"its report counts {', '.join(sorted(OURS & set(counts))) or 'too many things'}")
-    if counts.get(budget.unit, 0) > budget.limit:
-        raise ValueError(f"its report counts {counts[budget.unit]} {budget.unit}, the budget is {budget.limit}")
     curves: dict[str, tuple[list[int], list[float]]] = {}
     if len(value["curves"]) > CURVES:
         raise ValueError(f"its report has more than {CURVES} curves")
@@ -164,7 +177,7 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
         "traceback": text(value.get("traceback", "")),
         "tensors": value["tensors"],
         "predicts": bool(value["predicts"]),
-        "counts": counts,
+        "counts": counts(value["counts"], budget),
         "cpu": seconds(value["cpu"]),
         "curves": curves,
     }

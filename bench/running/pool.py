@@ -30,6 +30,8 @@ from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
 GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps in
+# Of the fork server, and so of every cell: the order of sets, and no helpers of torch.compile that would outlive a fork.
+FIXED = {"PYTHONHASHSEED": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 KINDS = {"prepare": b"p", "cell": b"c"}  # what a job's process does, as the fork server is told
 
 
@@ -85,7 +87,7 @@ class Pool:
         code += f"serve({theirs.fileno()}, {self.withheld!r})"
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         environment = sandbox.environment() | threads
-        environment["TMPDIR"] = self._folder.name
+        environment |= {"TMPDIR": self._folder.name, **FIXED}
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
         )

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+import bench
 from bench.running import linux_sandbox
 
 FILE_BYTES = 2**30  # the largest file that an entry may write
@@ -26,7 +27,7 @@ SYSTEM = (
     "/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/sys",
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/passwd", "/etc/group",
     "/etc/nsswitch.conf", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg",
-    "/proc/driver", "/proc/sys/vm", "/proc/sys/kernel",
+    "/proc/driver", "/proc/sys/vm", "/proc/sys/kernel", "/System", "/Library",
 )  # fmt: skip
 DEVICES = ("null", "zero", "full", "random", "urandom", "nvidia*", "kfd", "dri")
 # Variables an entry's process keeps: how to run, nothing about the user.
@@ -68,26 +69,6 @@ def of(transport: str) -> dict[str, str]:
 # ---------------------------------------------------------------- what may be read
 
 
-def _holds_python(folder: Path) -> bool:
-    """Whether a folder, or one directly in it, has a Python module or extension."""
-
-    def modules(where: str | Path) -> Iterator[bool]:
-        try:
-            with os.scandir(where) as found:
-                yield from (one.name.endswith((".py", ".so")) for one in found if one.is_file())
-        except OSError:
-            return
-
-    def inner() -> Iterator[str]:
-        try:
-            with os.scandir(folder) as found:
-                yield from (one.path for one in found if one.is_dir() and not one.name.startswith("."))
-        except OSError:
-            return
-
-    return any(modules(folder)) or any(any(modules(path)) for path in inner())
-
-
 def _installed() -> set[Path]:
     """Folders of the interpreter and of installed packages: readable whole."""
     names = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()]
@@ -97,40 +78,21 @@ def _installed() -> set[Path]:
     return {Path(name).resolve() for name in names}
 
 
-def _editable() -> Iterator[Path]:
-    """Packages of editable installations, which setuptools finds by a table and not by `sys.path`."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("__editable__"):
-            yield from (Path(path) for path in getattr(module, "MAPPING", {}).values())
-
-
 def readable() -> Grants:
-    """Paths and rights that every entry's process gets, beside its own folder.
+    """Paths and rights that every entry's process gets, beside its own folder and the files that its cell's key covers.
 
-    Of a folder on `sys.path` that holds a user's things (the current one, a checkout) only code is readable: modules, and
-    folders with modules in them. So results, data and whatever else lies there stay closed, their names excepted.
+    Of a folder on `sys.path` that holds a user's things (the current one, a checkout) only names are readable, since the import
+    system asks for them: results, data and code outside of the key stay closed.
     """
     whole = _installed()
-    paths = [*(Path(name) for name in SYSTEM if name != "/proc/self"), *whole, *_editable()]
-    listed: list[Path] = []
-    for name in sys.path:
-        folder = Path(name or ".").resolve()
-        if not folder.exists() or any(folder == one or one in folder.parents for one in whole):
-            continue
-        if folder.is_file():  # a zip of modules
-            paths.append(folder)
-            continue
-        listed.append(folder)
-        for child in folder.iterdir():
-            code = child.name.endswith((".py", ".so", ".dist-info", ".egg-info"))
-            if not child.name.startswith(".") and (code or child.is_dir() and _holds_python(child)):
-                paths.append(child)
-    real = {path.resolve() for path in paths if path.exists()}
+    listed = {folder for name in sys.path if (folder := Path(name or ".").resolve()).is_dir()}
+    harness = Path(bench.__file__).resolve().parent
+    real = {path.resolve() for path in (*map(Path, SYSTEM), *whole, harness) if path.exists()}
     outermost = sorted(path for path in real if not real & set(path.parents))
     devices = [device for pattern in DEVICES for device in Path("/dev").glob(pattern)]
     return (
         *((path, READ_ONLY) for path in outermost),
-        *((path, linux_sandbox.LIST) for path in listed),
+        *((path, linux_sandbox.LIST) for path in sorted(listed) if not whole & {path, *path.parents}),
         *((path, linux_sandbox.READ | linux_sandbox.WRITE | linux_sandbox.DEVICE) for path in devices),
     )
 
@@ -211,7 +173,8 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     names = [name for name in os.environ if not name.startswith(KEPT)]
     for name in names:
         del os.environ[name]
-    os.environ |= {"HOME": str(private), "TMPDIR": str(private), "USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
+    places = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), str(private))
+    os.environ |= places | {"USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
     tempfile.tempdir = str(private)
     os.chdir(private)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

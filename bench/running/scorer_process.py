@@ -15,12 +15,13 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.contract import Unavailable
 from bench.outcome import SETTLED, Outcome, plain
-from bench.running import message_checks, sandbox
+from bench.running import message_checks, reads, sandbox
 from bench.running.entry_process import entry_process
 from bench.running.entry_watch import Ended, Guard, kill_descendants
 from bench.running.frames import send_frame, take_frame
@@ -59,14 +60,15 @@ def _read_job(conn: socket.socket) -> dict[str, Any]:
             return message
 
 
-def prepare_process(conn: socket.socket) -> None:
-    """Make or find a task's data, tell the parent how that ended."""
+def prepare_process(conn: socket.socket, grants: sandbox.Grants) -> None:
+    """Make or find a task's data, tell the parent how that ended. grants: what every process of a cell may read."""
     from bench import execute
 
     _lead(conn)
-    message = _read_job(conn)
+    job = execute.Job(**_read_job(conn)["job"])
     _redirect()
-    _send(conn, _prepare(execute.Job(**message["job"])))
+    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
+    _send(conn, _prepare(job))
 
 
 def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
@@ -88,6 +90,7 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
     sandbox.close_memory()
     message = _read_job(conn)
     job = execute.Job(**message["job"])
+    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
     private = tempfile.mkdtemp(prefix="cell-")
     outcome = _score(execute, job, ours, entry, private)
     kill_descendants(entry)
@@ -125,6 +128,7 @@ def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
     seeds = Seeds(job.seed, task.name, ENTRY_AXES)
     told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
     files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
+    told["reads"] = reads.with_bytecode(path for path in job.reads if os.path.realpath(path) not in files)
     return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
@@ -162,12 +166,13 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
         guard.send(_start_of(scorer.task, job, private))
         guard.send(dict(scorer.problem.public))
         report = _watched(scorer, guard)
-        outcome = scorer.finish(report, guard.predict if report["predicts"] else None)
+        outcome = scorer.finish(report, _counted(scorer, guard) if report["predicts"] else None)
         if guard.ended is not None:  # while it was scored
             raise guard.ended
         guard.send(["close"])
         kind, *rest = guard.recv()
-        outcome.costs.cpu = message_checks.seconds(rest[0])
+        outcome.costs.cpu = message_checks.seconds(rest[0]["cpu"])
+        outcome.unkeyed_reads = message_checks.paths(rest[0]["unkeyed_reads"])
         guard.close()
     except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
@@ -179,9 +184,20 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
     return outcome
 
 
+def _counted(scorer: Any, guard: Guard) -> Callable[..., Any]:
+    """The final `predict`, of which the entry counts what it spends."""
+
+    def predict(*inputs: Any) -> Any:
+        outputs = guard.predict(*inputs)
+        scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
+        return outputs
+
+    return predict
+
+
 def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
     """Evaluate as the entry asks, until it reports; the report, screened."""
-    budget, last = scorer.task.budget, 0
+    budget, last, paid = scorer.task.budget, 0, 0
     while True:
         kind, *rest = guard.recv()
         if kind == "done":
@@ -190,12 +206,14 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
             return message_checks.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
             raise Ended("failed", f"it sent an unknown message {kind[: message_checks.NAME]!r}")
-        step = message_checks.whole(rest[0])
+        step, spent = map(message_checks.whole, rest)
         guard.evaluations += 1
-        if step < last:
+        if step < last or spent < paid:
             raise Ended("failed", f"it evaluated at step {step} after step {last}")
-        if budget.unit == "steps" and (step > budget.limit or guard.evaluations > budget.limit + 2):
+        if budget.unit == "steps" and spent != step:
+            raise Ended("failed", f"it evaluated at step {step}, having spent {spent} steps")
+        if spent > budget.limit or guard.evaluations > budget.limit + 2:
             told = f"evaluation {guard.evaluations}, at step {step}"
-            raise Ended("failed", f"{told}: the budget is {budget.limit} steps, with a score at most after each")
-        last = step
-        guard.send(["scores", *scorer.evaluate(step, guard.predict)])
+            raise Ended("failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each")
+        last, paid = step, spent
+        guard.send(["scores", *scorer.evaluate(step, spent, guard.predict)])

@@ -202,9 +202,10 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     name = about["entry"]
     found: list[str] = []
     blocks: list[str] = []
-    with Pool(1, [ledger.parent, folder / "results", cache_dir()]) as pool:
+    withheld = [ledger.parent, folder / "results", cache_dir()]
+    with Pool(1, withheld) as pool, Pool(1, withheld) as second:
         for task in sorted({row["task"] for row in about["rows"]}):
-            found += contract_suite.check(pool, task, name)[1]
+            found += contract_suite.check(pool, second, task, name)[1]
     if not found:
         with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
             lines: list[Verification] = []

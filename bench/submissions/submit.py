@@ -174,9 +174,10 @@ def _contract(name: str, store: Store, outcome: Submission) -> None:
     if absent:
         outcome.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
         return
-    with Pool(1, [store.root, cache_dir()]) as pool:
+    withheld = [store.root, cache_dir()]
+    with Pool(1, withheld) as pool, Pool(1, withheld) as second:
         for task in outcome.tasks:
-            cell, wrong = contract_suite.check(pool, task, name)
+            cell, wrong = contract_suite.check(pool, second, task, name)
             outcome.problems += wrong
             if cell.status == "unavailable":
                 outcome.problems.append(f"{task}: {cell.reason}")
