@@ -44,7 +44,7 @@ def _lines() -> list[dict[str, Any]]:
 
 def synthetic(count: int, indent: int | None, curves: bool) -> Iterator[tuple[str, str, str]]:
     """(key, ledger file, JSON) of `count` records like those of the ledger, under keys and seeds of their own."""
-    from bench.records.identity import blake
+    from bench.records.spelling import blake
 
     templates = []
     for line in _lines():

@@ -12,6 +12,7 @@ import pytest
 
 from bench.contract import BenchError
 from bench.records import identity, modules, syntax
+from bench.records.spelling import blake
 
 
 def meant(source: str | bytes) -> str:
@@ -78,12 +79,12 @@ def test_a_source_is_read_in_its_own_encoding():
     ids=["syntax", "no utf-8", "no such encoding", "zero byte", "signs", "sum"],
 )  # fmt: skip
 def test_what_python_cannot_follow_counts_by_its_content(source):
-    assert syntax.meaning(source, "m", False) == (identity.blake(source), [])
+    assert syntax.meaning(source, "m", False) == (blake(source), [])
 
 
 def test_a_deep_expression_and_a_huge_number_are_no_trouble():
     deep = "x = " + "1 + " * 900 + "1"
-    assert meant(deep) != meant(deep + "0") != identity.blake(deep)
+    assert meant(deep) != meant(deep + "0") != blake(deep)
     assert meant("x = 0x" + "f" * 10_000) != meant("x = 0x" + "f" * 10_001)
 
 
@@ -308,4 +309,4 @@ def test_a_compiled_module_counts_by_its_content(project):
     compiled = project / f"fast{importlib.machinery.EXTENSION_SUFFIXES[0]}"
     compiled.write_bytes(b"machine code")
     (project / "part.py").write_text("import fast\n")
-    assert identity.Digests().closure(["part.build"])["fast"] == identity.blake(b"machine code")
+    assert identity.Digests().closure(["part.build"])["fast"] == blake(b"machine code")

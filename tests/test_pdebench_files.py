@@ -392,5 +392,7 @@ def test_data_that_lie_in_another_file_are_refused(tmp_path, family, how):
     for _ in ("there", "gone"):
         with pytest.raises(pdebench.Foreign, match="another file; copy the data into one file") as error:
             pdebench.read(path)
-        assert str(path) in str(error.value) and how.removeprefix("a soft ").removeprefix("a group's ") in str(error.value)
+        assert str(path) in str(error.value) and how.removeprefix("a soft ").removeprefix("a group's ") in str(
+            error.value
+        )
         path.with_name("other.hdf5").unlink(missing_ok=True)

@@ -68,7 +68,9 @@ def refused(folder, toy) -> dict[str, Record]:
     """Records of all entries that read what their keys do not cover, from one command."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(toy)])}
     words = ["run", "task=toy/line", f"entry={','.join(UNCOVERED)}", "preset=smoke"]
-    done = subprocess.run([sys.executable, "-P", "-m", "bench", *words], cwd=folder, env=environment, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench", *words], cwd=folder, env=environment, capture_output=True
+    )
     assert done.returncode == 1, done.stderr
     return records(folder)
 
@@ -84,7 +86,8 @@ def test_a_read_that_the_key_does_not_cover_fails_and_names_the_file(refused, na
 
 def test_what_the_key_covers_is_read(bench, tmp_path):
     """A table in a package folder, a helper imported by name, and the entry's own folder."""
-    line = "from entries.whole import helper; assert (float(read(Path(__file__).with_name('rates.json'))), helper.RATE) == (0.5, 2)"
+    line = "from entries.whole import helper; rate = float(read(Path(__file__).with_name('rates.json')))"
+    line += "; assert (rate, helper.RATE) == (0.5, 2)"
     line += "; Path('own').write_text('x'); assert read('own') == 'x' and read(Path.home() / 'own') == 'x'"
     entry(tmp_path, "whole", line, "entries/whole/part.py")
     for name, text in {"__init__.py": "", "helper.py": "RATE = 2", "rates.json": "0.5"}.items():
@@ -95,8 +98,8 @@ def test_what_the_key_covers_is_read(bench, tmp_path):
 
 def test_an_absent_file_is_absent(bench, tmp_path):
     """A library that looks for a file of its user's and goes on without one is left in peace."""
-    entry(tmp_path, "looks", "assert not Path('none').exists(); os.path.exists(ROOT / 'results')\n    try:\n        read('none')\n"
-          "    except FileNotFoundError:\n        pass")  # fmt: skip
+    line = "assert not Path('none').exists(); os.path.exists(ROOT / 'results')"
+    entry(tmp_path, "looks", f"{line}\n    try:\n        read('none')\n    except FileNotFoundError:\n        pass")
     assert bench("run", "task=toy/line", "entry=looks", "preset=smoke").returncode == 0
 
 
@@ -157,7 +160,11 @@ def test_compiled_code_of_another_source_is_left_out(tmp_path):
     module = tmp_path / "module.py"
     module.write_text("RATE = 1\n")
     compiled = py_compile.compile(str(module))
-    assert reads.with_bytecode([str(module), str(tmp_path / "t.json")]) == [str(module), compiled, str(tmp_path / "t.json")]
+    assert reads.with_bytecode([str(module), str(tmp_path / "t.json")]) == [
+        str(module),
+        compiled,
+        str(tmp_path / "t.json"),
+    ]
     stamp = module.stat()
     module.write_text("RATE = 2\n")
     os.utime(module, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
@@ -188,7 +195,9 @@ for way in ways:
     seen.append(bool(found))
 print(json.dumps(seen))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
     assert json.loads(done.stdout) == [False, False, True, True, True, True, False, False, False, False], done.stderr
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.records.identity import SHOWN, blake, canonical_json
+from bench.records.spelling import SHOWN, blake, canonical_json
 
 if TYPE_CHECKING:
     from bench.tables.table import Table

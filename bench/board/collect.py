@@ -19,8 +19,8 @@ from bench.figures import gallery
 from bench.planning import config, plan
 from bench.planning.plan import Plan
 from bench.records import standing
-from bench.records.identity import canonical_json
 from bench.records.ledger import thin
+from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import join, trial_words
 from bench.tuning import trials as tuning

@@ -18,8 +18,8 @@ import msgspec
 from bench.board import comparing
 from bench.contract import Datasheet, Task
 from bench.records import standing
-from bench.records.identity import SHOWN
 from bench.records.record import Record
+from bench.records.spelling import SHOWN
 from bench.records.standing import Verification
 from bench.tables import printers
 from bench.tables.join import Joined

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
-from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.record import Record
+from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
 from bench.tables.statistics import MIN_SEEDS
 
@@ -35,7 +35,7 @@ class Claim:
 def digest_of(row: plan.Row) -> str:
     """Of task, version, parameters, parts, data, code and packages of a row: all its results depend on but the seed."""
     cells = next(iter(row.planned.values()))
-    return identity.blake(identity.canonical_json([cell.identity for cell in cells]))
+    return blake(canonical_json([cell.identity for cell in cells]))
 
 
 def claims(store: Store, name: str, request: config.Request, seeds_below: int = TUNING_FROM) -> list[Claim]:
@@ -48,7 +48,7 @@ def claims(store: Store, name: str, request: config.Request, seeds_below: int = 
     for record in store.of_entry(name, str(request.settings.preset)):
         if record.seed < seeds_below and (not request.tasks or record.task in request.tasks):
             params = _shared_params(record)
-            groups.setdefault((record.task, identity.canonical_json(params)), {}).setdefault(record.key, record)
+            groups.setdefault((record.task, canonical_json(params)), {}).setdefault(record.key, record)
     planner = plan.Planner(Store(Path(str(request.settings.results))), request.settings)  # `store` is only read
     found = []
     for (task, shared), records in sorted(groups.items()):

@@ -22,9 +22,9 @@ from bench.checking.published_rows import digest_of
 from bench.contract import BenchError, Metric, Task
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
-from bench.records import identity
 from bench.records.files import write_atomically
 from bench.records.record import Record
+from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
 By = Literal["steps", "cpu"]
@@ -181,7 +181,7 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
             spec = config.task_spec(record.task)
             usual = config.parameters(spec, preset, {})
             if record.version == spec.cls.version and record.params == usual:
-                group = (record.task, record.entry, identity.canonical_json(record.config))
+                group = (record.task, record.entry, canonical_json(record.config))
                 groups.setdefault(group, []).append(record)
     found = []
     for name, metric in metrics.items():

@@ -20,8 +20,9 @@ from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds,
 from bench.checking.published_rows import Claim, reseeded, settings_of
 from bench.contract import BenchError, Metric
 from bench.planning import config, plan
-from bench.records import identity, standing
+from bench.records import standing
 from bench.records.record import Record
+from bench.records.spelling import blake
 from bench.records.standing import Claimed, Fresh, Verification
 from bench.records.store import Store
 
@@ -52,7 +53,7 @@ def verify(
         seeds = fresh_seeds(claim.digest, number, count)
         claim.fresh = reseeded(planner, claim.row, seeds)
         reported = sorted(claim.records)
-        claim.replay_seed = reported[int(identity.blake(f"{claim.digest}/{number}/replay"), 16) % len(reported)]
+        claim.replay_seed = reported[int(blake(f"{claim.digest}/{number}/replay"), 16) % len(reported)]
         rows += [claim.fresh, reseeded(planner, claim.row, [claim.replay_seed])]
     with tempfile.TemporaryDirectory(prefix="sweepstakes-verify-") as folder:
         scratch = Store(Path(folder))

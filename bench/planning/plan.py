@@ -15,6 +15,7 @@ from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.ledger import Published
 from bench.records.record import Components, Record
+from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
 
@@ -39,7 +40,7 @@ class Row:
     @property
     def table(self) -> tuple[str, str, str]:
         """Rows of one table share this."""
-        return (self.task, self.preset, identity.canonical_json(dict(self.params)))
+        return (self.task, self.preset, canonical_json(dict(self.params)))
 
 
 @dataclass

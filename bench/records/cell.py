@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from bench.records.identity import SHOWN, row_of, same_of
 from bench.records.record import Components
+from bench.records.spelling import SHOWN, row_of, same_of
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from typing import Any
 
 from bench.contract import BenchError
 from bench.records.modules import first_party, module_files, package_files
-from bench.records.spelling import blake, canonical_json
+from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.syntax import DOTTED, FORM, meaning
 
 HARNESS = ("bench.execute",)  # the scorer itself: what it imports decides every result
-SHOWN = 12  # characters of a key that are shown
 CONTENT = "content:"  # how a parameter that is a file is named: by what it holds, wherever it lies
 TICK = 20_000_000  # ns; a file system's clock may stand still so long, so a younger file may change without a trace
 
@@ -227,20 +226,6 @@ def key_maker(found: Mapping[str, Any]) -> Callable[[int], str]:
     """seed -> key. found: task, version, params, parts, and `components`. They are spelled once; only the seed differs."""
     head, tail = canonical_json({**found, "seed": "@seed@"}).split('"@seed@"')
     return lambda seed: blake(f"{head}{seed}{tail}")
-
-
-def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
-    """What makes two published records the same row of a table, as 63 bits; equal bits are looked at again."""
-    return _short([task, version, params, config, seed])
-
-
-def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
-    """What stays the same of a cell when code, data or tuning change, as 63 bits."""
-    return _short([task, preset, entry, seed, params])
-
-
-def _short(value: Any) -> int:
-    return int(blake(canonical_json(value))[:16], 16) >> 1
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records.identity import row_of, same_of
 from bench.records.record import Record, decode
+from bench.records.spelling import row_of, same_of
 
 SCHEMA = 2  # raised when the columns change: an older file is made anew
 WORTH = 500  # records to read; with fewer, writing the index costs more than it saves

@@ -14,8 +14,8 @@ from filelock import FileLock
 from bench.contract import BenchError
 from bench.records import certificates
 from bench.records.files import write_atomically
-from bench.records.identity import SHOWN, blake, canonical_json
 from bench.records.record import Components, Record, decode, encode
+from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 
 if TYPE_CHECKING:

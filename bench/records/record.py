@@ -14,7 +14,6 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.outcome import FAILED, SETTLED, Costs, Exhibit, Status
-from bench.records.identity import key_maker
 from bench.records.moves import moved
 
 FORMAT = 2
@@ -167,11 +166,6 @@ def migrate(content: Any) -> Record:
         return msgspec.convert(record, Record)
     except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"its fields are not those of a record: {error}") from error
-
-
-def key_of(record: Record) -> str:
-    """The key that a record's own fields give."""
-    return key_maker(record.identity)(record.seed)
 
 
 def schema() -> dict[str, Any]:

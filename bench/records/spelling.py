@@ -7,6 +7,8 @@ import json
 import re
 from typing import Any
 
+SHOWN = 12  # characters of a key that are shown
+
 EXACT = 2**53  # below it, every whole number is a float without rounding
 WHOLE_FLOATS = re.compile(r"\d\.0(?!\d)")  # with an exponent, whole numbers start above EXACT
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
@@ -32,3 +34,17 @@ def whole(value: Any) -> Any:
 def blake(text: str | bytes) -> str:
     """32 hexadecimal characters of BLAKE2b."""
     return hashlib.blake2b(text.encode() if isinstance(text, str) else text, digest_size=16).hexdigest()
+
+
+def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
+    """What makes two published records the same row of a table, as 63 bits; equal bits are looked at again."""
+    return _short([task, version, params, config, seed])
+
+
+def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
+    """What stays the same of a cell when code, data or tuning change, as 63 bits."""
+    return _short([task, preset, entry, seed, params])
+
+
+def _short(value: Any) -> int:
+    return int(blake(canonical_json(value))[:16], 16) >> 1

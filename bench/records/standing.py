@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.records.identity import canonical_json
+from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
 Verdict = Literal["verified", "disputed", "not comparable"]

@@ -23,8 +23,8 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.records.files import write_atomically
-from bench.records.identity import row_of, same_of
 from bench.records.record import Record, decode, encode
+from bench.records.spelling import row_of, same_of
 
 if TYPE_CHECKING:
     from bench.records.index import Index, Place
@@ -148,7 +148,7 @@ class Store:
         return {record.key: record for record in self._lines(lambda: self.index.of_keys(wanted))}
 
     def like(self, rows: Iterable[int]) -> dict[int, list[Record]]:
-        """row (`identity.row_of`) -> the published records that may be it, whatever code and data they are of."""
+        """row (`spelling.row_of`) -> the published records that may be it, whatever code and data they are of."""
         wanted = set(rows)
         found: dict[int, list[Record]] = defaultdict(list)
         for record in self._lines(lambda: self.index.of_rows(wanted)):
@@ -156,7 +156,7 @@ class Store:
         return found
 
     def older(self, cells: Iterable[int]) -> dict[int, Record]:
-        """cell (`identity.same_of`) -> this machine's record of it that ended last, whatever code and data it is of."""
+        """cell (`spelling.same_of`) -> this machine's record of it that ended last, whatever code and data it is of."""
         found = {}
         for place in self.index.of_cells(cells):
             if place.local and (record := self._read(self._file(place))) is not None:

@@ -90,7 +90,9 @@ def watch(allowed: Covered, refuse: bool, folder: str | None = None) -> list[str
         if whole in allowed or os.path.realpath(whole) in allowed or not _regular(whole):
             return
         if refuse:
-            error = PermissionError(f"{whole} is not covered by the cell's key, so that the cell may not read it; {ADVICE}")
+            error = PermissionError(
+                f"{whole} is not covered by the cell's key, so that the cell may not read it; {ADVICE}"
+            )
             error.errno = errno.EACCES
             raise error
         if whole not in found and len(found) < message_checks.PATHS:

@@ -214,6 +214,8 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
             raise Ended("failed", f"it evaluated at step {step}, having spent {spent} steps")
         if spent > budget.limit or guard.evaluations > budget.limit + 2:
             told = f"evaluation {guard.evaluations}, at step {step}"
-            raise Ended("failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each")
+            raise Ended(
+                "failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each"
+            )
         last, paid = step, spent
         guard.send(["scores", *scorer.evaluate(step, spent, guard.predict)])

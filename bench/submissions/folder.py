@@ -16,6 +16,7 @@ from bench.records import identity
 from bench.records.record import decode
 from bench.contract import BenchError
 from bench.submissions.package import Package, enter, problems, read
+from bench.records.spelling import SHOWN, blake, canonical_json
 
 NAMESPACE = "sweepstakes"  # of signatures
 LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
@@ -28,7 +29,7 @@ TUNED: dict[str, type] = {
 
 def digest(files: Mapping[str, bytes]) -> str:
     """One digest of a submission's files, by their paths inside it."""
-    return identity.blake(identity.canonical_json({path: identity.blake(data) for path, data in sorted(files.items())}))
+    return blake(canonical_json({path: blake(data) for path, data in sorted(files.items())}))
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def folder_problems(folder: Path) -> list[str]:
         return [*found, f"manifest.json: `rows` must list rows of {', '.join(ROW)}; run `bench submit` again"]
     if name != package.name or name != folder.name:
         found.append(f"manifest.json is of entry {name!r}, the folder of {folder.name!r}, the YAML of {package.name!r}")
-    listed = {path: identity.blake(data) for path, data in files.items()}
+    listed = {path: blake(data) for path, data in files.items()}
     if listed != about["files"] or digest(files) != about.get("digest"):
         differ = sorted(p for p in {*listed, *about["files"]} if listed.get(p) != about["files"].get(p))
         found.append(f"files differ from the manifest: {', '.join(differ) or 'digest'}; run `bench submit` again")
@@ -146,7 +147,7 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
         if record.entry != name or path != f"results/ledger/{record.task}/{name}.jsonl":
             found.append(f"{where}: a record of {record.entry} on {record.task} does not belong here")
         if record.key in seen:
-            found.append(f"{where}: a second record of key {record.key[: identity.SHOWN]}")
+            found.append(f"{where}: a second record of key {record.key[: SHOWN]}")
         seen.add(record.key)
         origin = record.provenance
         if lacking := [name for name in ("cpu", "packages", "started", "transport") if not getattr(origin, name)]:

@@ -25,9 +25,11 @@ from bench.submissions import folder as submitted
 from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.records.cell import Cell
-from bench.records.record import Record, key_of
+from bench.records.identity import key_maker
+from bench.records.record import Record
 from bench.records.standing import Verification
 from bench.records.store import Store
+from bench.records.spelling import SHOWN
 
 ROOT = "submissions/"
 KINDS = {
@@ -113,8 +115,8 @@ def records_hold(folder: Path) -> list[str]:
     about, found = submitted.manifest(folder), []
     records = list(Store(folder / "results").published())
     for record in records:
-        if record.key != key_of(record):
-            found.append(f"record {record.key[: key.SHOWN]}: its key is not that of what it says; submit again")
+        if record.key != key_maker(record.identity)(record.seed):
+            found.append(f"record {record.key[: SHOWN]}: its key is not that of what it says; submit again")
     seen = set()
     for row in about["rows"]:
         task, name = row["task"], about["entry"]

@@ -31,6 +31,7 @@ from bench.records.provenance import here
 from bench.records.record import decode
 from bench.records.files import write_atomically
 from bench.records.store import Store
+from bench.records.spelling import blake
 
 SEEDS = 5
 BAD = ("failed", "timeout", "oom", "crashed")
@@ -274,7 +275,7 @@ def _write(
         "entry": package.name,
         **{name: content.get(name) for name in ("doc", "authors", "licence", "paper", "declared_trials")},
         "digest": submitted.digest(files),
-        "files": {path: identity.blake(data) for path, data in files.items()},
+        "files": {path: blake(data) for path, data in files.items()},
         "suite": request.suite,
         "rows": [
             {"task": row.task, "version": config.task_spec(row.task).cls.version, "preset": row.preset,

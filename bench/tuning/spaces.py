@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.contract import BenchError
 from bench.planning import config
-from bench.records import identity
+from bench.records.spelling import blake
 
 Setting = dict[str, Any]
 
@@ -57,7 +57,7 @@ def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
 
 def _generator(task: str, entry: str) -> random.Random:
     """The same draws for a task and an entry everywhere; `random()` alone is the same in every Python."""
-    return random.Random(int(identity.blake(f"{task} {entry}")[:16], 16))
+    return random.Random(int(blake(f"{task} {entry}")[:16], 16))
 
 
 def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:

@@ -19,9 +19,9 @@ from filelock import FileLock
 from bench.contract import BenchError
 from bench.planning import config
 from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
-from bench.records.identity import canonical_json
 from bench.records.ledger import comparable, write_lines
 from bench.records.record import Components, Record, decode
+from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import comparisons
 from bench.tables.trial_words import declared, trials_text

@@ -23,10 +23,10 @@ from typing import Any
 from bench.planning.plan import Plan
 from bench.records.cell import Cell
 from bench.records.certificates import Certificate, append
-from bench.records.identity import SHOWN
 from bench.records.ledger import Published, code_digest, differences, locked
 from bench.records.provenance import here
 from bench.records.record import Record
+from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.running import sweep
 from bench.upkeep.golden import TOLERANCE
