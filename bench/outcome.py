@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["ok", "diverged", "failed", "timeout", "oom", "crashed", "unavailable"]
+EXHIBIT = "exhibit/"  # how names of exhibits' arrays start, beside those of curves: exhibit/<exhibit>/<array>
 Curve = tuple[list[float], list[float]]  # steps and values
 SETTLED = ("ok", "diverged")  # statuses that are results: such a cell is not run again
 FAILED = ("diverged", "failed", "timeout", "oom", "crashed")  # statuses of a cell whose metrics count as its penalty
@@ -47,7 +48,7 @@ class Costs(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
 class Exhibit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a picture of a cell is drawn from, beside its arrays (see `bench.contract.Exhibit`).
 
-    arrays: name -> shape; the numbers lie beside the record under `<exhibit>/<array>`.
+    arrays: name -> shape; the numbers lie beside the record's curves.
     """
 
     kind: str

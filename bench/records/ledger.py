@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from bench.records.cell import Cell
 
 POINTS = 60  # of a curve kept in the ledger
+SHOWN_SEED = 0  # whose exhibits a row keeps: one seed is a picture, all would be the ledger's bulk
 
 
 def thin(points: Any, count: int = POINTS) -> list[list[float]]:
@@ -114,7 +117,21 @@ def _line(store: Store, record: Record, old: Record | None) -> Record | None:
         )
         return None
     curves = {name: kept for name, points in store.curves(record).items() if (kept := thin(points))[0]}
-    return msgspec.structs.replace(record, curves=curves)
+    if record.seed == SHOWN_SEED:
+        return msgspec.structs.replace(record, curves=curves, exhibited=_packed(store, record))
+    return msgspec.structs.replace(record, curves=curves, exhibits={})
+
+
+def _packed(store: Store, record: Record) -> str:
+    """The arrays of a record's exhibits as text; empty if it has none."""
+    import numpy as np
+
+    arrays = {f"{one}/{name}": array for one, parts in store.exhibits(record).items() for name, array in parts.items()}
+    if not arrays:
+        return ""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def publish(store: Store, records: Iterable[Record]) -> int:

@@ -69,7 +69,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
 
     params: the task's, a file by its content. config: slot -> resolved part. trials: of the tuning that chose the
     configuration; 0 where there is nothing to tune, None if it was not tuned. absent: what the entry needed and was not there.
-    curves: thinned, in the ledger only; a local record's lie in its .npz. exhibits: what that file holds beside them.
+    curves: thinned, in the ledger only; a local record's lie in its .npz. exhibits: what that file holds beside them;
+    exhibited: their arrays in the ledger, an .npz file in base64, for one seed a row.
     """
 
     format: int
@@ -97,6 +98,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
     attempt: int = 1
     exhibits: dict[str, Exhibit] = {}
     curves: dict[str, list[list[float]]] = {}
+    exhibited: str = ""
 
     @property
     def settled(self) -> bool:

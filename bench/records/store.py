@@ -1,6 +1,6 @@
 """Records on disk.
 
-    results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records and curves, one pair an attempt
+    results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records; curves and exhibits beside each
     results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
 
 A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
@@ -10,6 +10,8 @@ once (`latest`, `by_key`, `like`, `older`, `costs`) read only what they return, 
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import socket
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.contract import BenchError
+from bench.outcome import EXHIBIT
 from bench.records.files import write_atomically
 from bench.records.record import Record, decode, encode
 from bench.records.spelling import row_of, same_of
@@ -99,15 +102,36 @@ class Store:
         write_atomically(path, msgspec.json.format(text, indent=1))
         return path
 
+    def _arrays(self, record: Record) -> dict[str, Any]:
+        """name -> array of what lies beside a local record; {} if nothing does."""
+        import numpy as np
+
+        path = self.local / record.key[:2] / f"{record.key}.{record.attempt}.npz"
+        if not path.is_file():
+            return {}
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
     def curves(self, record: Record) -> dict[str, Any]:
         """name -> array (2, n) of steps and values; those thinned into a ledger line otherwise; {} if none."""
         import numpy as np
 
-        path = self.local / record.key[:2] / f"{record.key}.{record.attempt}.npz"
-        if path.is_file():
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
-        return {name: np.asarray(points) for name, points in record.curves.items()}
+        found = {name: array for name, array in self._arrays(record).items() if not name.startswith(EXHIBIT)}
+        return found or {name: np.asarray(points) for name, points in record.curves.items()}
+
+    def exhibits(self, record: Record) -> dict[str, dict[str, Any]]:
+        """exhibit -> its arrays by name (`record.exhibits` describes them); those in a ledger line otherwise; {} if none."""
+        import numpy as np
+
+        arrays = {n.removeprefix(EXHIBIT): a for n, a in self._arrays(record).items() if n.startswith(EXHIBIT)}
+        if not arrays and record.exhibited:
+            with np.load(io.BytesIO(base64.b64decode(record.exhibited)), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        found: dict[str, dict[str, Any]] = {}
+        for name, array in arrays.items():
+            exhibit, _, part = name.partition("/")
+            found.setdefault(exhibit, {})[part] = array
+        return found
 
     def records(self) -> Iterator[Record]:
         """The latest record of every key of this machine."""
