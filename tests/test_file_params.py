@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.identity import CONTENT, Digests, blake
+from tests.conftest import ROOT
 
 TASK = """
 from dataclasses import dataclass
@@ -38,7 +39,9 @@ class Read(task.Line):
 def words(tmp_path: Path) -> list[str]:
     """What plans a cell of a task with a file, of which the test's folder holds `here.txt`."""
     (tmp_path / "configs" / "task" / "toy").mkdir(parents=True)
-    (tmp_path / "configs" / "task" / "toy" / "read.yaml").write_text("_target_: read_task.Read\n")
+    like = (ROOT / "tests/toy/toy_package/configs/task/toy/line.yaml").read_text()
+    own = like.replace("toy_package.task.Line", "read_task.Read")
+    (tmp_path / "configs" / "task" / "toy" / "read.yaml").write_text(own)
     (tmp_path / "read_task.py").write_text(TASK)
     (tmp_path / "here.txt").write_text("data")
     return ["task=toy/read", "entry=line_sgd", "preset=smoke"]
