@@ -13,7 +13,8 @@ from bench.data import cache_dir
 from bench.execute import Job
 from bench.outcome import SETTLED, Outcome
 from bench.planning import config
-from bench.planning.plan import axis_of
+from bench.planning.plan import axis_of, reads_of
+from bench.records import identity
 from bench.records.record import Record
 from bench.running.pool import Pool
 from bench.running.reads import ADVICE
@@ -27,7 +28,11 @@ def smoke_job(task: str, entry: str, seed: int = 0, seconds: float = 60.0) -> Jo
     if derived is not None:
         params[derived.axis] = derived.grid["smoke"][0]
     parts = config.resolve_parts(spec, config.entry(entry), {})
-    return Job(spec.target, params, parts, seed, str(cache_dir()), seconds=seconds)
+    cache = cache_dir()
+    digests = identity.Digests(cache / "digests.json")
+    reads = reads_of(digests, spec.target, parts, spec.cls(spec.cls.Params(**params)).data_files(cache))
+    digests.save()
+    return Job(spec.target, params, parts, seed, str(cache), seconds=seconds, reads=reads)
 
 
 def scores(task: type[Task], outcome: Outcome) -> dict[str, float]:

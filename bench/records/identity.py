@@ -236,15 +236,3 @@ def difference(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]
             rows += difference(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))
         return rows
     return [] if old == new else [(path, old, new)]
-
-
-def files_of(roots: Iterable[str]) -> tuple[str, ...]:
-    """TEMP: the files behind a closure."""
-    found = []
-    for name in Digests().closure(roots):
-        if "/" in name:
-            module, _, beside = name.partition("/")
-            found.append(str(module_files(module)[-1][1].parent / beside))
-        else:
-            found.append(str(dict(module_files(name))[name]))
-    return tuple(found)

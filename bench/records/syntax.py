@@ -62,6 +62,8 @@ def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
             return [keyword for keyword in value if keyword.arg != "doc"]
         plain = not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1])
         return value[:METRIC_DOC] + value[METRIC_DOC + 1 :] if declared == "Metric" and plain else value
+    if isinstance(node, ast.JoinedStr):  # 3.12.1 ends some with an empty string
+        return [item for item in value if not (isinstance(item, ast.Constant) and item.value == "")]
     return [item for item in value if not _is_prose(item)]
 
 

@@ -36,23 +36,8 @@ def job_of(cell: Cell, settings: Any) -> Any:
         probes=bool(settings.probes),
         seconds=float(settings.limits.seconds),
         memory_mb=int(settings.limits.memory_mb),
-        reads=_reads(cell),
+        reads=cell.reads,
     )
-
-
-_known: dict = {}
-
-
-def _reads(cell):  # TEMP
-    from bench.planning import config
-    from bench.records import identity
-
-    cls = config.task_spec(cell.task).cls
-    files = cls(cls.Params(**cell.params)).data_files(cache_dir())
-    roots = (*identity.HARNESS, cell.target, *identity.targets(cell.parts))
-    if roots not in _known:
-        _known[roots] = identity.files_of(roots)
-    return tuple([*_known[roots], *(str(p.resolve()) for p in files.values())])
 
 
 def record_of(cell: Cell, outcome: Outcome, settings: Any, started: str) -> Record:
