@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 ROOMS = (  # from top to bottom; the modules that tasks and entries are written against lie on the ground, "."
-    "verbs", "submissions", "board", "checking", "figures", "claims", "upkeep", "tuning", "tables", "running", "planning",
+    "verbs", "submissions", "board", "checking", "upkeep", "figures", "claims", "tuning", "tables", "running", "planning",
     "records", "data", "metrics", ".",
 )  # fmt: skip
 DOOR = "bench.__main__"  # stands outside of the rooms

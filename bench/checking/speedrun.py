@@ -26,12 +26,9 @@ from bench.records.files import write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+from bench.tables.table import CPU_ENTRY
 
 By = Literal["steps", "cpu"]
-CPU_ENTRY = (
-    "CPU seconds are those of the entry’s whole process, from fork to exit; where a record is older than their measuring, "
-    "those of the phases that the entry’s clock booked"
-)
 
 
 @dataclass(frozen=True)

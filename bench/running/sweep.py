@@ -14,7 +14,8 @@ import msgspec
 from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
-from bench.planning.plan import Plan, expected, states
+from bench.planning.plan import Plan
+from bench.planning.states import expected, states
 from bench.records.cell import Cell
 from bench.records.provenance import here
 from bench.records.record import FORMAT, Limits, Record

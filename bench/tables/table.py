@@ -23,6 +23,10 @@ from bench.tables.seed_values import NAN, EntrySeeds, Group, Planned, Reader, St
 GROUPS: tuple[Group, ...] = ("closed", "solver", "procedure")
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
 COUNTED = ("steps", "samples", "evals", "matvecs", "parameters")
+CPU_ENTRY = (
+    "CPU seconds are those of the entry’s whole process, from fork to exit; where a record is older than their measuring, "
+    "those of the phases that the entry’s clock booked"
+)
 PROVISIONAL = 5  # with fewer seeds a rank is provisional
 
 

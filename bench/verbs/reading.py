@@ -118,7 +118,7 @@ def do_show(options: argparse.Namespace) -> int:
 def do_why(options: argparse.Namespace) -> int:
     """Fresh, stale or missing, and which component changed, with old and new value."""
     from bench.board import record_page
-    from bench.planning import plan
+    from bench.planning import states
     from bench.records.store import Store
 
     if len(options.overrides) == 1 and "=" not in options.overrides[0]:
@@ -131,11 +131,11 @@ def do_why(options: argparse.Namespace) -> int:
             )
         options.overrides = words
     request, store, made = asked([*options.overrides])
-    found = plan.states(made, store, request.settings, look_for_stale=True)
+    found = states.states(made, store, request.settings, look_for_stale=True)
     rows = []
     for cell in made.cells():
         now = found[cell.key]
-        changes = plan.changes(cell, now.record) if now.word == "stale" and now.record is not None else []
+        changes = states.changes(cell, now.record) if now.word == "stale" and now.record is not None else []
         rows.append({"key": cell.key, "cell": cell.name, "state": now.word, "runs": now.rerun,
                      "changed": [{"component": c, "old": a, "new": b} for c, a, b in changes]})  # fmt: skip
         if options.format != "json":

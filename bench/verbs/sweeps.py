@@ -14,11 +14,11 @@ from bench.verbs import asked, say, verb
 
 def do_plan(options: argparse.Namespace) -> int:
     """What a run would do: cells by state, and what it should cost."""
-    from bench.planning import plan
+    from bench.planning import states
 
     request, store, made = asked(options.overrides)
-    found = plan.states(made, store, request.settings, look_for_stale=True)
-    cost, unknown = plan.estimate(made, found, store)
+    found = states.states(made, store, request.settings, look_for_stale=True)
+    cost, unknown = states.estimate(made, found, store)
     cells = list(made.cells())
     if options.format == "json":
         rows = [
@@ -109,7 +109,7 @@ def do_publish(options: argparse.Namespace) -> int:
     `--recertify` publishes nothing new: it runs a random sample of the plan's rows of older code again, and marks all of them
     as being of this code if every bit agrees.
     """
-    from bench.planning import plan
+    from bench.planning import states
     from bench.records import ledger
 
     request, store, made = asked(options.overrides)
@@ -120,7 +120,7 @@ def do_publish(options: argparse.Namespace) -> int:
         print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.tell(outcome)))
         say(store)
         return 130 if outcome.interrupted else 1 if outcome.reasons else 0
-    found = plan.states(made, store, request.settings)
+    found = states.states(made, store, request.settings)
     there = [s.record for s in found.values() if s.record is not None]
     records = [r for r in there if r.provenance.transport != "call"]
     dirty = sum(bool(r.provenance.dirty) for r in records)
