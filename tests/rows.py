@@ -107,8 +107,11 @@ def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> P
     for seed, values in enumerate(table):
         cells[seed] = None if values is None else []
         for lr, value in zip(GRID, values or (), strict=False):
+            if value is None:
+                cells[seed].append(None)
+                continue
             status, loss = (value, {}) if isinstance(value, str) else ("ok", {"loss": value})
             one = record(entry, seed, status, key=f"{entry}{seed}{lr}", params={"width": 8, "lr": lr}, metrics=loss)
             one.metrics = loss | {"initial_loss": 8.0}
-            cells[seed].append(None if value is None else one)
+            cells[seed].append(one)
     return Plan(entry, cells)

@@ -150,4 +150,4 @@ def test_cells_are_unavailable_until_the_data_appear(bench, tmp_path):
     assert again["statuses"] == {"ok": 1}
     (key,) = again["keys"]
     record = json.loads(bench("show", key, "--format", "json").stdout)
-    assert record.provenance.origin == "unverified" and set(record.components["data"]) == set(MD5)
+    assert record["provenance"]["origin"] == "unverified" and set(record["components"]["data"]) == set(MD5)

@@ -19,22 +19,23 @@ from bench.claims import report as shown
 from bench.claims.claim import Claim, Predicate, Setting
 from bench.contract import BenchError
 from bench.planning import config
+from bench.records.record import Provenance, Record, number
+from tests import rows
 
 ABOVE, BELOW, BETWEEN = Predicate("above", 0, math.inf), Predicate("below", -math.inf, 0), Predicate("between", -1, 1)
 NUMBERS = st.floats(-5, 5)
 ORDER = ["not reproduced", "inconclusive", "reproduced"]
 
 
-def record(entry: str = "a", seed: int = 0, status: str = "ok", key: str = "", **metrics: float) -> dict[str, Any]:
-    return {
-        "key": key or f"{entry}{seed}", "task": "toy/line", "entry": entry, "seed": seed, "status": status, "params": {},
-        "config": {}, "metrics": metrics, "costs": {"cpu_total": 2.0}, "provenance": {},
-    }  # fmt: skip
+def record(entry: str = "a", seed: int = 0, status: str = "ok", key: str = "", **metrics: float) -> Record:
+    made = rows.record(entry, seed, status, task="toy/line", params={}, metrics=metrics, costs={"cpu_total": 2.0})
+    made.key = key or made.key
+    return made
 
 
 def claim(predicate: Predicate = ABOVE, **changes: Any) -> Claim:
     def gap(records):
-        return claims.number(records["a"][0], "x", diverged=-9.0) - claims.number(records["b"][0], "x")
+        return number(records["a"][0], "x", diverged=-9.0) - number(records["b"][0], "x")
 
     made = Claim(
         id="toy/gap", paper="Somebody 2020, On gaps", arxiv="2001.00001", statement="a | b: a has more.",
@@ -327,7 +328,8 @@ def test_the_history_of_a_predicate(tmp_path):
     [("before", "before"), ("after", "after (declared before)"), ("unchecked: why", "before (unchecked: why)")],
 )
 def test_a_declared_before_is_checked_and_an_after_is_believed(monkeypatch, told, shown_as):
-    made = {**record(), "provenance": {"commit": "c", "started": LATE}}
+    made = record()
+    made.provenance = Provenance(commit="c", started=LATE)
     outcome = replace(judged(0.1), records=(made,))
     monkeypatch.setattr(preregistration, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
     assert verdicts.threshold(claim(threshold="before"), [outcome]) == shown_as

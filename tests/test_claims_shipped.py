@@ -11,17 +11,20 @@ import pytest
 
 from bench.claims import claim, verdicts
 from bench.contract import BenchError
+from bench.outcome import Costs
 from bench.planning import config
+from bench.records.record import Record
 from tests.conftest import ROOT
 from tests.test_claims import record
 
 
-def made_up(cell: Any) -> dict[str, Any]:
+def made_up(cell: Any) -> Record:
     cls = config.task_spec(cell.task).cls
     metrics = {metric.name: 0.5 + 0.01 * cell.seed for metric in cls.metrics}
     made = record(cell.entry, cell.seed, key=cell.key, **metrics, initial_val_loss=4.0)
-    costs = {"cpu": {"setup": 0.1, "train": 1.0, "predict": 0.1 + 0.01 * len(cell.entry)}}
-    return {**made, "task": cell.task, "params": cell.params, "config": cell.parts, "costs": costs}
+    made.task, made.params, made.config = cell.task, dict(cell.params), dict(cell.parts)
+    made.costs = Costs(cpu={"setup": 0.1, "train": 1.0, "predict": 0.1 + 0.01 * len(cell.entry)})
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +47,13 @@ def test_shipped_claims_resolve_and_measure(survey):
 def test_sensitivities_count_divergence_and_refuse_unknown_losses():
     from tasks.instability.claims import sensitivity_drop
 
-    def rows(entry: str, *losses: float | None) -> list[dict[str, Any]]:
+    def rows(entry: str, *losses: float | None) -> list[Record]:
         base = {"bar": 1.5, "initial_val_loss": 4.0}
         found = []
         for lr, loss in zip((0.01, 0.1), losses, strict=True):
             one = record(entry, status="ok" if loss is not None else "diverged", **base)
-            found.append(
-                {**one, "params": {"lr": lr}, "metrics": base | ({"final_loss": loss} if loss is not None else {})}
-            )
+            one.params, one.metrics = {"lr": lr}, base | ({"final_loss": loss} if loss is not None else {})
+            found.append(one)
         return found
 
     records = {"steady": rows("steady", 1.0, 1.2), "wild": rows("wild", 1.0, None)}

@@ -11,10 +11,12 @@ from baselines.learners import linear as learners
 from bench.contract import BenchError, Seeds, Solution
 from bench.execute import Job, call
 from bench.planning import config
+from bench.records.record import Record
 from tasks.generalization import claims, linear, network
 from tasks.generalization.base import checkpoints
 from tasks.generalization.teacher_student import TeacherStudent
 from tasks.generalization.wide_student import WideStudent
+from tests import rows
 
 TEACHER, DESCENT, WIDE = (f"generalization/{name}" for name in ("teacher_student", "double_descent", "wide_student"))
 
@@ -236,15 +238,15 @@ def test_a_negative_deviation_is_named():
         linear.gaussian(2, 3, -1.0)
 
 
-def record(value: float, **params: float) -> dict:
-    return {"task": "t", "entry": "e", "seed": 0, "status": "ok", "params": params, "metrics": {"gen_error": value}}
+def record(value: float, **params: float) -> Record:
+    return rows.record("e", 0, params=params, metrics={"gen_error": value})
 
 
 def test_measures_of_claims():
-    rows = {"e": [record(v, ratio=r, width=w) for v, r, w in ((2.0, 0.5, 5), (9.0, 1.0, 50), (3.0, 2.0, 500))]}
-    assert claims.peak(rows, entry="e", metric="gen_error", axis="ratio", at=1) == 3.0
-    assert claims.largest(rows, entry="e", metric="gen_error") == 9.0
-    assert claims.widest(rows, entry="e") == 1.5 and claims.widest(rows, entry="e", over=50) == pytest.approx(1 / 3)
+    found = {"e": [record(v, ratio=r, width=w) for v, r, w in ((2.0, 0.5, 5), (9.0, 1.0, 50), (3.0, 2.0, 500))]}
+    assert claims.peak(found, entry="e", metric="gen_error", axis="ratio", at=1) == 3.0
+    assert claims.largest(found, entry="e", metric="gen_error") == 9.0
+    assert claims.widest(found, entry="e") == 1.5 and claims.widest(found, entry="e", over=50) == pytest.approx(1 / 3)
     two = {"a": [record(1.4, ratio=0.6)], "b": [record(1.0, ratio=0.6)]}
     assert claims.ratio(two, of="a", over="b", metric="gen_error") == 1.4
     assert claims.frozen_share(two, kept="a", projected="b", start=2.0) == pytest.approx(0.5)
@@ -254,7 +256,7 @@ def test_measures_of_claims():
     }
     assert claims.norm_formula(grid, entry="e") == pytest.approx(0.1)
     with pytest.raises(BenchError, match="no cell with width=7"):
-        claims.widest(rows, entry="e", over=7)
+        claims.widest(found, entry="e", over=7)
     with pytest.raises(BenchError, match="nothing is frozen"):
         claims.frozen_share(
             {"a": [record(1.0, ratio=1.0)], "b": [record(1.0, ratio=1.0)]}, kept="a", projected="b", start=1.0

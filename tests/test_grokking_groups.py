@@ -11,6 +11,7 @@ from baselines.networks.layers import ridge
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
 from bench.planning import config
+from bench.records.record import Record
 from tasks.grokking import groups_claims
 from tasks.grokking.arithmetic import centred_mse, one_hot
 from tasks.grokking.energy import LEAST, Energy, centred, energies
@@ -20,6 +21,7 @@ from tasks.grokking.groups import from_table, group
 from tasks.grokking.groups_network import TwoLayer, exact, probe, progress, square
 from tasks.grokking.network import exact as exact_cyclic
 from tasks.grokking.network import fourier_purity
+from tests import rows
 
 TASK = "grokking/group_arithmetic"
 # name: order, the degrees of the complex irreducible representations, and the kinds of the real ones but the trivial one
@@ -224,13 +226,13 @@ def test_a_solved_top_layer_fits_at_once_and_is_not_trained():
     assert found.costs.counts["parameters"] == TwoLayer(13, 128, square).hidden.weight.numel()
 
 
-def runs(**accuracy: float) -> list[dict]:
+def runs(**accuracy: float) -> list[Record]:
     """Records over ratios; the keywords read r2_5=0.9."""
+    ratios = {float(key[1:].replace("_", ".")): value for key, value in accuracy.items()}
     return [
-        {"task": "t", "entry": "e", "seed": 0, "status": "ok", "metrics": {"monitor_acc": value},
-         "params": {"ratio": float(key[1:].replace("_", ".")), "group": "symmetric:4"}}
-        for key, value in accuracy.items()
-    ]  # fmt: skip
+        rows.record("e", 0, metrics={"monitor_acc": value}, params={"ratio": ratio, "group": "symmetric:4"})
+        for ratio, value in ratios.items()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from baselines.optimizers.grokfast import grokfast
 from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config
+from bench.records.record import Record
 from tasks.grokking import groups_claims
+from tests import rows
 
 
 def cell(entry: str, task: str = "grokking/group_arithmetic", **params) -> dict:
@@ -111,10 +113,10 @@ def test_a_constrained_run_keeps_its_norm():
     assert norms == pytest.approx([norms[0]] * len(norms), rel=1e-4)
 
 
-def record(steps: float, alpha: float = 1.0, status: str = "ok") -> dict:
+def record(steps: float, alpha: float = 1.0, status: str = "ok") -> Record:
     metrics = {"steps_to_monitor": steps} if status == "ok" else {}
-    return {"task": "t", "entry": "e", "seed": 0, "status": status, "metrics": metrics, "params": {"steps": 600},
-            "config": {"weights": {"alpha": alpha}}}  # fmt: skip
+    config = {"weights": {"alpha": alpha}}
+    return rows.record("e", 0, status, metrics=metrics, params={"steps": 600}, config=config)
 
 
 def test_a_speed_up_takes_the_best_rate_of_each_and_counts_divergence_as_the_budget():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,8 +11,9 @@ import time
 import pytest
 
 from bench.records import index as indexing
-from bench.records.index import row_of, same_of
 from bench.records.ledger import publish
+from bench.records.record import encode
+from bench.records.spelling import row_of, same_of
 from bench.records.store import Store
 from tests.test_store import record
 
@@ -56,10 +56,10 @@ def test_queries_find_what_is_there_and_nothing_else(tmp_path):
     }
     assert {k: r.seed for k, r in store.by_key([key(1), key(101), key(99)]).items()} == {key(101): 101}
     one = record(seed=102)
-    row = row_of(one["task"], one["version"], one["params"], one["config"], one["seed"])
+    row = row_of(one.task, one.version, one.params, one.config, one.seed)
     assert [r.key for r in store.like([row, 5])[row]] == [key(102)]
-    same = same_of(one["task"], one["preset"], one["entry"], 3, one["params"])
-    assert store.older([same])[same]["key"] == key(3)
+    same = same_of(one.task, one.preset, one.entry, 3, one.params)
+    assert [r.key for r in store.older([same]).values()] == [key(3)]
     assert store.costs(["toy/line"]) == {
         ("toy/line", "small", "line_sgd"): pytest.approx((1 + 2 + 3 + 4 + 4 * 1.0) / 8)
     }
@@ -75,7 +75,7 @@ def test_a_process_that_only_reads_uses_the_file_and_reads_no_record_again(tmp_p
     rows(filled(tmp_path))
     assert (tmp_path / ".cache" / "index.sqlite").is_file()
     monkeypatch.setattr(Store, "_read", lambda self, path: pytest.fail(f"{path} was read to index it"))
-    monkeypatch.setattr("bench.records.store._parse", lambda line: pytest.fail("a line was read to index it"))
+    monkeypatch.setattr(indexing, "decode", lambda line: pytest.fail("a line was read to index it"))
     assert len(rows(Store(tmp_path))) == 8
 
 
@@ -86,7 +86,7 @@ def test_changes_by_others_are_seen_at_the_next_query(tmp_path, kind):
     path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
     if kind == "added":
         theirs.put(record(key(9), seed=9))
-        assert mine.latest([key(9)])[key(9)]["seed"] == 9
+        assert mine.latest([key(9)])[key(9)].seed == 9
     elif kind == "removed":
         theirs.attempts(key(1))[0].unlink()
         assert not mine.latest([key(1)])
@@ -175,7 +175,7 @@ def test_another_ledger_is_another_index(tmp_path):
 def test_damaged_records_are_set_aside_once_and_bad_lines_told(tmp_path):
     store = filled(tmp_path)
     store.attempts(key(1))[0].write_text("{")
-    store.attempts(key(2))[0].write_text(json.dumps(record(key(3))))
+    store.attempts(key(2))[0].write_bytes(encode(record(key(3))))
     path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
     path.write_text(path.read_text() + "{broken\n" + path.read_text().splitlines()[0].replace(key(100), key(99)) + "\n")
     assert set(store.latest(map(key, range(9)))) == {key(0), key(3)}
@@ -191,7 +191,7 @@ def test_damaged_records_are_set_aside_once_and_bad_lines_told(tmp_path):
 BUILD = """
 import sys
 from pathlib import Path
-from bench import index
+from bench.records import index
 from bench.records.store import Store
 index.WORTH = 1
 for _ in range(int(sys.argv[2])):

@@ -7,10 +7,17 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 
-from bench.records.ledger import code_digest, current, publish
+from bench.outcome import Costs
+from bench.records import certificates
+from bench.records.ledger import Published, code_digest, publish
+from bench.records.record import Components, Provenance, Record
+from bench.records.spelling import row_of
 from bench.records.store import Store
 from bench.upkeep import recertify
 from tests.conftest import ROOT
@@ -74,10 +81,10 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert done.returncode == 0, done.stderr
     assert (told["older"], told["marked"], len(told["sample"])) == (10, 10, 3)
     after = lines(tmp_path)
-    assert [{k: v for k, v in line.items() if k != "recertified"} for line in after] == before, "no result was edited"
-    assert all(line.recertified["sample"] == told["sample"] for line in after)
-    assert all(line.recertified["cells"] == 10 and line.recertified["when"] for line in after)
-    assert {line.recertified["drawn"] for line in after} == {told["drawn"]}
+    assert after == before, "no row was edited"
+    (certificate,) = certificates.read(Store(tmp_path / "results"))
+    assert (certificate.kind, certificate.sample, certificate.drawn) == ("recertified", told["sample"], told["drawn"])
+    assert sorted(key for keys in certificate.rows.values() for key in keys) == sorted(line["key"] for line in before)
     ran = {json.loads(path.read_text())["key"] for path in (tmp_path / "results" / "local").glob("*/*.json")}
     assert ran == set(told["sample"])
     assert "older code" not in notes(refactored, *WORDS)
@@ -85,8 +92,10 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert "nothing to recertify" in refactored("publish", "--recertify", *WORDS).stdout
     assert refactored("run", *WORDS).returncode == 0
     rows = json.loads(refactored("table", *WORDS, "--format", "json").stdout)
-    assert {key for row in rows for key in row["published"]} == {line.key for line in before}
-    assert not {key for row in rows for key in row["keys"]} & {line.key for line in before}, "its own records are shown"
+    assert {key for row in rows for key in row["published"]} == {line["key"] for line in before}
+    assert not {key for row in rows for key in row["keys"]} & {line["key"] for line in before}, (
+        "its own records are shown"
+    )
     again = edited("y = 2 * x +", "y = x * 2 +")
     assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"
 
@@ -119,31 +128,42 @@ def test_another_machine_is_told_from_another_result():
     class Cell:
         name = "cell"
 
-    old = {**record(), "provenance": {"cpu": "a", "packages": {"torch": "1"}}}
-    near = {**old, "metrics": {"error": 0.5 + 1e-6}, "provenance": {"cpu": "b", "packages": {"torch": "1"}}}
+    def other(**changes: Any) -> Record:
+        return msgspec.structs.replace(old, **changes)
+
+    old = record(provenance={"cpu": "a", "packages": {"torch": "1"}})
+    near = other(metrics={"error": 0.5 + 1e-6}, provenance=Provenance(cpu="b", packages={"torch": "1"}))
     assert recertify.reason(Cell, old, old) == ""
     assert "cpu differ" in (text := recertify.reason(Cell, old, near)) and "difference 1e-06" in text
-    assert "cpu" not in recertify.reason(Cell, old, {**near, "metrics": {"error": 0.6}}), "too far for a machine"
-    assert "cpu" not in recertify.reason(Cell, old, {**near, "provenance": old.provenance})
-    assert recertify.reason(Cell, old, {**near, "metrics": old.metrics}) == "", "bits that agree need no excuse"
-    assert "status was ok, is diverged" in recertify.reason(Cell, old, {**old, "status": "diverged"})
-    assert "steps was 7, is 8" in recertify.reason(
-        Cell, {**old, "costs": {"steps": 7}}, {**old, "costs": {"steps": 8, "cpu_total": 99.0}}
-    )
+    far = other(metrics={"error": 0.6}, provenance=near.provenance)
+    assert "cpu" not in recertify.reason(Cell, old, far), "too far for a machine"
+    assert "cpu" not in recertify.reason(Cell, old, other(metrics=near.metrics))
+    assert recertify.reason(Cell, old, other(provenance=near.provenance)) == "", "bits that agree need no excuse"
+    assert "status was ok, is diverged" in recertify.reason(Cell, old, other(status="diverged"))
+    counted = [other(costs=Costs(counts={"steps": n}, cpu_total=99.0 * n)) for n in (7, 8)]
+    assert "steps was 7, is 8" in recertify.reason(Cell, *counted)
     assert "no record" in recertify.reason(Cell, old, None)
 
 
 def test_a_certificate_counts_for_its_code_only_and_survives_publishing_the_same_record(tmp_path):
     store = Store(tmp_path)
-    old, new, other = ({"code": {"module": digest}, "data": {}} for digest in "abc")
-    one = record(components=old)
+    one = record(components={"code": {"module": "a"}})
+    row = row_of(one.task, one.version, one.params, one.config, one.seed)
+
+    def older(digest: str) -> bool:
+        """Whether the published row is of older code for a cell of the code `digest`."""
+        components = Components(code={"module": digest})
+        cell = SimpleNamespace(key="another", like=row, components=components)
+        return Published(store, [cell]).get(cell)[1]  # type: ignore[list-item, arg-type]
+
     publish(store, [one])
-    path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
-    path.write_text(
-        json.dumps({**json.loads(path.read_text()), "recertified": {"code": [code_digest(new)]}}, sort_keys=True) + "\n"
-    )
+    assert (older("a"), older("b")) == (False, True)
+    rows = {code_digest(Components(code={"module": "b"})): [one.key]}
+    about = {"when": "2030-01-01", "commit": "c", "dirty": False, "sample": [one.key], "drawn": 1}
+    certificates.append(store, certificates.Certificate(kind="recertified", rows=rows, **about))
     publish(store, [one])
-    line = json.loads(path.read_text())
-    assert current(line, old) and current(line, new) and not current(line, other)
-    publish(store, [record("c" * 32, components=other)])
-    assert "recertified" not in json.loads(path.read_text())
+    assert (older("a"), older("b"), older("c")) == (False, False, True)
+    publish(store, [record("c" * 32, components={"code": {"module": "c"}})])
+    assert (older("c"), older("b")) == (False, True), "a certificate is of a row, not of its place"
+    certificates.path_of(store).write_text("{broken\n")
+    assert older("b") and "certificates.jsonl:1 cannot be read" in store.reports[-1]

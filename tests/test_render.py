@@ -65,20 +65,20 @@ def test_markdown_keeps_its_columns(everything):
 
 def test_csv_parses_back(everything):
     lines = list(csv.DictReader(io.StringIO(printers.csv(everything))))
-    assert [line.entry for line in lines] == [row.entry for row in everything.rows]
+    assert [line["entry"] for line in lines] == [row.entry for row in everything.rows]
     for line, row in zip(lines, everything.rows, strict=True):
-        assert line["scope"] == SCOPE and json.loads(line.params) == {"width": 8} and line.preset == "small"
+        assert line["scope"] == SCOPE and json.loads(line["params"]) == {"width": 8} and line["preset"] == "small"
         assert (float(line["value"]) if line["value"] else math.nan) == pytest.approx(row.value, nan_ok=True)
         assert (json.loads(line["rank"]) if line["rank"] else None) == (list(row.rank) if row.rank else None)
         assert float(line["costs.train"]) == row.costs.train
-    assert next(line for line in lines if line.entry == "mine")["failures.diverged"] == "1"
+    assert next(line for line in lines if line["entry"] == "mine")["failures.diverged"] == "1"
 
 
 def test_json_parses_back(everything):
     objects = json.loads(printers.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
     for item, row in zip(objects, everything.rows, strict=True):
         assert item["entry"] == row.entry and item["scope"] == SCOPE and item["params"] == {"width": 8}
-        assert item.costs.counts["train"] == row.costs.train and item["failures"] == row.failures
+        assert item["costs"]["train"] == row.costs.train and item["failures"] == row.failures
         assert item["value"] == (None if math.isnan(row.value) else row.value)
 
 

@@ -15,6 +15,7 @@ from bench.execute import Job, call
 from bench.metrics.kernels import alignment, gram, ntk
 from bench.metrics.spectra import effective_rank
 from bench.planning import config
+from bench.records.record import Record
 from tasks.rich_lazy import (
     base,
     claims,
@@ -26,6 +27,7 @@ from tasks.rich_lazy import (
     two_alternative_choice,
     two_layers,
 )
+from tests import rows
 
 TASKS = ("rich_lazy/two_alternative_choice", "rich_lazy/delayed_match", "rich_lazy/linear")
 ENTRIES = ("full_rank_init", "half_gain_init", "rank_1_init", "low_rank_init", "soft_low_rank_init", "dale_init")
@@ -279,8 +281,8 @@ def test_an_aligned_start_needs_a_task_that_knows_the_direction():
 
 
 def test_measures_compare_two_entries_and_refuse_what_is_missing():
-    def record(entry: str, **metrics: float) -> dict:
-        return {"task": "t", "entry": entry, "seed": 0, "status": "ok", "metrics": metrics}
+    def record(entry: str, **metrics: float) -> Record:
+        return rows.record(entry, 0, metrics=metrics)
 
     records = {"a": [record("a", kernel_alignment=0.9)], "b": [record("b", kernel_alignment=0.6)]}
     options = {"metric": "kernel_alignment", "of": "a", "over": "b"}

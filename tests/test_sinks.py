@@ -11,6 +11,7 @@ import pytest
 from bench.contract import BenchError
 from bench.records.store import Store
 from bench.running.sinks import wandb_sink
+from tests import rows
 
 
 def test_an_absent_package_is_told(monkeypatch, tmp_path):
@@ -41,11 +42,7 @@ def test_a_record_becomes_a_run(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
     store = Store(tmp_path)
     monkeypatch.setattr(store, "curves", lambda record: {"loss": np.array([[0, 1], [2.0, 1.0]])})
-    record = {
-        "key": "k", "task": "toy/line", "version": 1, "preset": "small", "entry": "e", "seed": 3, "params": {},
-        "config": {}, "status": "ok", "metrics": {"error": 0.5},
-    }  # fmt: skip
-    wandb_sink("offline", store)(record)
+    wandb_sink("offline", store)(rows.record("e", 3, task="toy/line", metrics={"error": 0.5}))
     assert told["settings"]["mode"] == "offline" and told["settings"]["config"]["seed"] == 3
     assert told["logged"] == [{"step/loss": 0, "loss": 2.0}, {"step/loss": 1, "loss": 1.0}]
     assert told["summary"] == {"status": "ok", "error": 0.5} and told["finished"]

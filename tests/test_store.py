@@ -12,16 +12,17 @@ import pytest
 
 from bench.contract import BenchError
 from bench.records.ledger import publish, thin
+from bench.records.record import Record, migrate
 from bench.records.store import Store
 
 
-def record(key: str = "ab" * 16, **changes) -> dict:
+def record(key: str = "ab" * 16, **changes) -> Record:
     base = {
         "key": key, "task": "toy/line", "version": 1, "params": {"steps": 20}, "preset": "small", "entry": "line_sgd",
         "config": {"optimizer": {"lr": 0.1}}, "seed": 0, "status": "ok", "metrics": {"error": 0.5}, "censored": [],
         "costs": {"cpu_total": 1.0}, "provenance": {}, "components": {"data": {}},
     }  # fmt: skip
-    return {**base, **changes}
+    return migrate({**base, **changes})
 
 
 def test_the_latest_attempt_counts(tmp_path):
@@ -29,7 +30,7 @@ def test_the_latest_attempt_counts(tmp_path):
     for value in range(12):
         store.put(record(metrics={"error": float(value)}))
     found = store.get("ab" * 16)
-    assert found is not None and found.metrics["error"] == 11.0 and found["attempt"] == 12
+    assert found is not None and found.metrics["error"] == 11.0 and found.attempt == 12
     assert [r.metrics["error"] for r in store.records()] == [11.0]
 
 
@@ -45,7 +46,7 @@ def test_a_damaged_record_is_set_aside_and_the_rest_loads(tmp_path, damage):
 
 
 def test_nan_cannot_be_stored_as_a_metric(tmp_path):
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ValueError, match="error is not finite"):
         Store(tmp_path).put(record(metrics={"error": float("nan")}))
     assert not list(tmp_path.rglob("*.json"))
 
@@ -54,7 +55,7 @@ def test_find_wants_one_match(tmp_path):
     store = Store(tmp_path)
     store.put(record("ab12" + "0" * 28))
     store.put(record("ab13" + "0" * 28))
-    assert store.find("ab12")["key"].startswith("ab12")
+    assert store.find("ab12").key.startswith("ab12")
     with pytest.raises(BenchError, match="2 records"):
         store.find("ab1")
     with pytest.raises(BenchError, match="no record"):

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from bench.contract import BenchError
+from bench.records.ledger import publish
 from bench.records.store import Store
 from bench.submissions import folder as submitted
 from bench.submissions import package as submission
 from bench.submissions import submit
+from tests import rows
 
 GOOD = """doc: momentum by its sign
 authors: [Ada Lovelace]
@@ -157,10 +159,7 @@ def test_the_same_entry_by_any_of_its_paths(tmp_path):
 def test_a_name_in_the_ledger_is_taken(tmp_path):
     package, store = write(tmp_path), Store(tmp_path / "results")
     assert submit.taken(package, store, tmp_path / "submissions") == []
-    line = dict.fromkeys(("task", "version", "params", "preset", "config", "status", "metrics", "costs", "key"), "")
-    path = store.ledger / "a" / "b" / "mine.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(line | {"entry": "mine", "seed": 0, "metrics": {}, "costs": {}}) + "\n")
+    publish(store, [rows.record("mine", 0)])
     assert "taken" in submit.taken(package, store, tmp_path / "submissions")[0]
 
 

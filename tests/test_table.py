@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -169,7 +170,7 @@ def test_conflicting_records_are_reported():
     rows = anchors()
     stored = [cells[0] for row in rows for cells in row.cells.values()]
     assert build(task(ERROR), rows, [*stored, *stored]).notes == ()
-    other = stored[0] | {"metrics": {"nrmse": 0.7}}
+    other = msgspec.structs.replace(stored[0], metrics={"nrmse": 0.7})
     assert build(task(ERROR), rows, [*stored, other]).notes == ("conflict: records disagree for floor0",)
 
 

@@ -13,7 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from bench.contract import BenchError
-from bench.tuning.search import FIRST_SEED
+from bench.planning.seeds import TUNING_FROM
 from bench.tuning.spaces import drawn, given, grid
 
 RATES = "optimizer: {lr: 0.1}\nsearch: {optimizer.lr: {values: [1.0e-5, 0.2, 1.0e+9]}}\n"
@@ -102,7 +102,7 @@ def test_tuning_chooses_by_validation_on_its_own_seeds(bench, tmp_path, entries)
     assert done.returncode == 0, done.stderr
     chosen = tuned(tmp_path)
     assert chosen["values"]["optimizer.lr"] == 0.2 and chosen["trials"] == 3 and chosen["objective"] == "val_error"
-    assert min(chosen["seeds"]) == FIRST_SEED
+    assert min(chosen["seeds"]) == TUNING_FROM
     told = bench("plan", "task=toy/line", "entry=mine")
     assert "untuned" not in told.stdout
     assert "untuned" in bench("plan", "task=toy/line", "entry=mine", "entry.optimizer.lr=0.3").stdout

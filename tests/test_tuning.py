@@ -6,22 +6,23 @@ import json
 import math
 
 import pytest
+from msgspec.structs import replace
 from omegaconf import OmegaConf
 
 from bench.contract import BenchError
 from bench.planning import config
+from bench.records.ledger import comparable
+from bench.records.record import Provenance, Record, decode, encode
+from bench.tables import trial_words
 from bench.tuning import trials as tuning
 from tests.test_tune import BOUNDS, RATES, entries
 
 __all__ = ["entries"]
 
-FIELDS = {"key", "task", "version", "preset", "params", "entry", "config", "seed", "status", "metrics", "censored", "costs",
-          "provenance"}  # fmt: skip
 
-
-def lines(folder, entry: str = "mine") -> list[dict]:
+def lines(folder, entry: str = "mine") -> list[Record]:
     path = folder / "results" / "trials" / "toy" / "line" / f"{entry}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [decode(line) for line in path.read_bytes().splitlines()]
 
 
 @pytest.fixture
@@ -43,13 +44,13 @@ def test_every_trial_is_published_once_thin_and_sorted(bench, trials):
     assert {record.seed for record in found} == {1000, 1001} and not (
         trials / "results/trials/toy/line/other.jsonl"
     ).exists()
-    assert all(FIELDS <= set(record) <= FIELDS | {"reason"} for record in found)
+    assert not any(record.components.code or record.curves or record.traceback for record in found)
     assert sorted(record.status for record in found) == ["diverged"] * 2 + ["ok"] * 4  # a failure is a row
     text = (trials / "results/trials/toy/line/mine.jsonl").read_text()
     assert "6 trials, 0 lines new or changed" in bench(*words, "--trials").stdout
     assert (trials / "results/trials/toy/line/mine.jsonl").read_text() == text
     assert not list((trials / "results" / "trials").rglob(".*"))  # no temporary file is left
-    order = [(json.dumps(r.params, sort_keys=True), json.dumps(r.config, sort_keys=True), r.seed) for r in found]
+    order = [comparable(r) for r in found]
     assert order == sorted(order)
 
 
@@ -58,11 +59,11 @@ def test_other_machines_trials_stay_and_older_ones_give_way(bench, trials):
     bench(*words)
     path = trials / "results/trials/toy/line/mine.jsonl"
     mine = lines(trials)
-    elsewhere = {**mine[0], "config": {"optimizer": {"lr": 7.0}}, "key": "elsewhere"}
-    stale = {**mine[1], "key": "stale", "provenance": {"ended": "2001-01-01T00:00:00+00:00"}}
-    newer = {**mine[2], "key": "newer", "provenance": {"ended": "2999-01-01T00:00:00+00:00"}}
-    gone = {**mine[3], "version": 0, "config": {"optimizer": {"lr": 8.0}}, "key": "gone"}
-    path.write_text("".join(json.dumps(one) + "\n" for one in (elsewhere, stale, newer, gone)))
+    elsewhere = replace(mine[0], config={"optimizer": {"lr": 7.0}}, key="elsewhere")
+    stale = replace(mine[1], key="stale", provenance=Provenance(ended="2001-01-01T00:00:00+00:00"))
+    newer = replace(mine[2], key="newer", provenance=Provenance(ended="2999-01-01T00:00:00+00:00"))
+    gone = replace(mine[3], version=0, config={"optimizer": {"lr": 8.0}}, key="gone")
+    path.write_bytes(b"".join(encode(one) + b"\n" for one in (elsewhere, stale, newer, gone)))
     assert bench(*words).returncode == 0
     keys = {record.key for record in lines(trials)}
     assert keys == {"elsewhere", "newer", *(record.key for record in mine if record is not mine[2])}
@@ -129,8 +130,15 @@ def test_declared_trials(monkeypatch):
     files = {"a": {"declared_trials": 20}, "b": {}, "c": {"declared_trials": 0}, "bad": {"declared_trials": "many"}}
     monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(files, "file"))
     monkeypatch.setattr(config, "load", lambda group, name: files[name])
-    assert [tuning.declared(name) for name in ("a", "b", "c", "a+b", "a+c", "elsewhere")] == [20, None, 0, 20, 20, None]
+    assert [trial_words.declared(name) for name in ("a", "b", "c", "a+b", "a+c", "elsewhere")] == [
+        20,
+        None,
+        0,
+        20,
+        20,
+        None,
+    ]
     with pytest.raises(BenchError, match="whole number"):
-        tuning.declared("bad")
-    texts = [tuning.trials_text(*pair) for pair in ((7, None), (None, None), (1000, 20), (None, 5))]
+        trial_words.declared("bad")
+    texts = [trial_words.trials_text(*pair) for pair in ((7, None), (None, None), (1000, 20), (None, 5))]
     assert texts == ["7", "—", "here 1,000 / declared 20", "here — / declared 5"]

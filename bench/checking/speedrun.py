@@ -76,15 +76,10 @@ def target_metric(task: type[Task]) -> Metric | None:
     return next((metric for metric in timed if metric.name == task.rank), timed[0] if timed else None)
 
 
-def cpu_entry(record: Record) -> float:
-    """CPU seconds that an entry is ranked by, as `CPU_ENTRY` says: work beside its clock is its own as well."""
-    return record.costs.own
-
-
 def cpu_of(record: Record) -> float | None:
-    """CPU seconds of the entry times the machine's score; None on a machine without one."""
+    """CPU seconds of the entry, as `CPU_ENTRY` says, times the machine's score; None on a machine without one."""
     score = record.provenance.calibration
-    return None if score is None else cpu_entry(record) * float(score)
+    return None if score is None else record.costs.own * score
 
 
 def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["published", "fresh"]) -> Run | None:
