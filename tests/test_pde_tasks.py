@@ -292,7 +292,7 @@ class Silent:
 
     def track(self, step: int, **values: float) -> None: ...
 
-    def evaluate(self, step: int, predict: object) -> dict[str, float]:
+    def evaluate(self, step: int, predict: object, stage: str = "") -> dict[str, float]:
         return {}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
-from tasks.deep_linear.base import INIT, above, at_least
+from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +69,7 @@ class Modes(Task):
     )  # fmt: skip
     rank = "trajectory_error"
     objective = "mean_error"
+    positive = ("hidden", "lr", "time")
     probes = {"strengths": "tasks.deep_linear.modes.strengths"}
     slots = (INIT, Slot("mode_aligned_init", mode_aligned_init, excludes=("deep_linear_init",)))
     floors = ("init_gaussian",)
@@ -78,7 +79,6 @@ class Modes(Task):
     @property
     def budget(self) -> Budget:
         p = self.params
-        above(p, "lr", "time")
         return Budget("steps", max(1, round(p.time / p.lr)))
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
@@ -87,7 +87,9 @@ class Modes(Task):
         from tasks.deep_linear.network import haar
 
         p = self.params
-        at_least(p, size=len(SPECTRUM), hidden=1, layers=2, checkpoints=10)
+        for name, least in (("size", len(SPECTRUM)), ("layers", 2), ("checkpoints", 10)):
+            if getattr(p, name) < least:
+                raise BenchError(f"task.{name}={getattr(p, name)}: it is at least {least}")
         if p.target == "tree":
             target = tree()
             u, s, vh = torch.linalg.svd(target, full_matrices=False)

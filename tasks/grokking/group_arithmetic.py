@@ -87,6 +87,7 @@ class GroupArithmetic(ModularAddition):
         Slot("top", top, None),
     )
     probes = {"network": "tasks.grokking.groups_network.probe"}
+    positive = ("ratio", "width", "steps", "eval_every")
     floors = ("untrained",)
 
     @property
@@ -118,7 +119,7 @@ class GroupArithmetic(ModularAddition):
 
         import torch
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.grokking.arithmetic import centred_mse, one_hot
         from tasks.grokking.groups import group
         from tasks.grokking.groups_network import TwoLayer, centred_one_hot
@@ -132,7 +133,6 @@ class GroupArithmetic(ModularAddition):
             inputs, targets = one_hot(pairs, size), centred_one_hot(labels, size)
             network.output.weight.requires_grad_(parts["top"] is None)
             optimizer = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             seen = torch.zeros(size, size, dtype=torch.bool)
             seen[pairs[:, 0], pairs[:, 1]] = True
 
@@ -149,16 +149,13 @@ class GroupArithmetic(ModularAddition):
             solve_top()
             return network(one_hot(asked, size))
 
-        predict = served(network, optimizer, forward)
-        loop = Loop(
-            network, loss, optimizer, p.steps, log,
-            schedule=parts["schedule"], predict=predict, eval_every=p.eval_every,
+        return fit(
+            network, optimizer, loss, itertools.repeat((inputs, labels)), p.steps, log, forward,
+            schedule=parts["schedule"], eval_every=p.eval_every,
             probe_state={
                 "network": network, "group": structure, "inputs": inputs, "labels": labels, "unseen": (~seen).nonzero(),
             },
         )  # fmt: skip
-        loop.run(itertools.repeat((inputs, labels)), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         scores = super().score(problem, solution, log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
 from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Target, Task
@@ -71,6 +71,7 @@ class ModularAddition(Task):
     )  # fmt: skip
     rank = "steps_to_monitor"
     objective = "steps_to_val"
+    positive: ClassVar[tuple[str, ...]] = ("train", "width", "steps", "eval_every")
     slots = (
         Slot(
             "optimizer",
@@ -98,7 +99,7 @@ class ModularAddition(Task):
         p = self.params
         pairs, labels = table(p.op, p.p)
         left = len(labels) - p.train
-        if p.train < 1 or left < 2:
+        if left < 2:
             raise BenchError(
                 f"task.train={p.train}: the table of {p.op} mod {p.p} has {len(labels)} pairs; leave two or more"
             )
@@ -120,23 +121,20 @@ class ModularAddition(Task):
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
         import itertools
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.grokking.arithmetic import centred_mse, one_hot
 
         p = self.params
         with log.phase("setup"):
             network = parts["model"](symbols=public["p"], classes=public["p"], width=p.width)
             optimizer = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             inputs = one_hot(public["pairs"], public["p"])
-        predict = served(network, optimizer, lambda pairs: network(one_hot(pairs, public["p"])))
-        loop = Loop(
-            network, lambda batch: centred_mse(network(batch[0]), batch[1]), optimizer, p.steps, log,
-            schedule=parts["schedule"], predict=predict, eval_every=p.eval_every,
-            probe_state={"network": network, "symbols": public["p"]},
+        return fit(
+            network, optimizer, lambda batch: centred_mse(network(batch[0]), batch[1]),
+            itertools.repeat((inputs, public["labels"])), p.steps, log,
+            forward=lambda pairs: network(one_hot(pairs, public["p"])), schedule=parts["schedule"],
+            eval_every=p.eval_every, probe_state={"network": network, "symbols": public["p"]},
         )  # fmt: skip
-        loop.run(itertools.repeat((inputs, public["labels"])), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         level = 0.99

@@ -134,6 +134,10 @@ class Evolution(Task):
     rank = "nrmse"
     objective = "val_nrmse"
     file_params = ("file",)
+    positive = (
+        "points", "frames", "final_time", "reduced_resolution", "reduced_resolution_t", "initial_step", "train", "valid", "test",
+        "steps", "batch", "unroll",
+    )  # fmt: skip
     equation: ClassVar[str]
     attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
     channels: ClassVar[tuple[str, ...]] = ("u",)
@@ -267,15 +271,14 @@ class Evolution(Task):
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from bench.metrics import pde
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        pair, rest = self._predicted(problem.hidden["test"], solution.predict), problem.hidden["rest"]
+        predict = solution.require_predict()
+        pair, rest = self._predicted(problem.hidden["test"], predict), problem.hidden["rest"]
         errors = pde.relative_errors(*pair, cap=WORST, epsilon=rest)
         horizon, by_channel = errors.mean(dim=(0, 2)), errors.mean(dim=(0, 1))
         last = len(horizon) - 1
         found: dict[str, float | None] = {
             "nrmse": float(errors.mean()),
-            **self.monitor(problem, solution.predict),
+            **self.monitor(problem, predict),
             **{f"nrmse_t{part}": float(horizon[round(last * part / 100)]) for part in (25, 50, 100)},
             "vrmse": pde.vrmse(*pair, cap=WORST),
             "correlation_time": pde.correlation_time(*pair),

@@ -170,14 +170,13 @@ class Inverse(base.Evolution):
         from bench.metrics import pde
         from tasks.pde import inverse
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        pair = self._found(problem, "test", solution.predict)
+        predict = solution.require_predict()
+        pair = self._found(problem, "test", predict)
         p, late = self.params, problem.hidden["test"][..., 1:, :]
         reached = inverse.reached(pair[0][..., 0, 0], p.final_time, p.equation, **self.physics)[..., None, None]
         return {
             "nrmse": pde.nrmse(*pair, cap=base.WORST),
-            **self.monitor(problem, solution.predict),
+            **self.monitor(problem, predict),
             "nrmse_reached": pde.nrmse(reached, late, cap=base.WORST),
             "rmse": pde.rmse(*pair),
             **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
