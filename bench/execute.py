@@ -53,7 +53,9 @@ class Job:
 class Channel(Protocol):
     """How the entry's side reaches the scorer. spent: of the budget, by which targets are dated."""
 
-    def evaluate(self, step: int, spent: int, predict: Callable[..., Any], stage: str) -> tuple[dict[str, float], bool]: ...
+    def evaluate(
+        self, step: int, spent: int, predict: Callable[..., Any], stage: str
+    ) -> tuple[dict[str, float], bool]: ...
 
 
 class RunLog:

@@ -386,7 +386,7 @@ def test_an_exploded_rollout_counts_as_the_worst_and_a_nan_as_diverged():
 
 def test_planning_imports_no_torch():
     code = (
-        "import sys; from bench import config\n"
+        "import sys; from bench.planning import config\n"
         "for name in ('pde/advection_1d', 'pde/burgers_1d'):\n"
         "    spec = config.task_spec(name)\n"
         "    for preset in spec.cls.presets:\n"

@@ -87,7 +87,7 @@ class GroupArithmetic(ModularAddition):
         Slot("top", top, None),
     )
     probes = {"network": "tasks.grokking.groups_network.probe"}
-    positive = ("ratio", "width", "steps", "eval_every")
+    positive = ("width", "steps", "eval_every")
     floors = ("untrained",)
 
     @property
