@@ -152,8 +152,8 @@ class Exhibit:
     """Small arrays of a finished cell that are worth a picture. It never ranks.
 
     kind: "field", values on a grid; "series", values along one axis; "points", rows of coordinates; "matrix", rows against
-    columns; "images", pictures one after another. axes: what the arrays' dimensions are, which all arrays share. unit: of
-    the values.
+    columns; "images", pictures one after another. arrays: tensors or arrays, all with the dimensions `axes`; one named as an
+    axis holds that axis's coordinates. unit: of the values.
     """
 
     kind: Literal["field", "series", "points", "matrix", "images"]

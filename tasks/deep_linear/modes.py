@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SPECTRUM = (5.0, 3.0, 1.5, 0.7)
+SHOWN = 200  # points in time of the exhibit
 FAR = 0.9  # share of a mode's strength at which its delay ends
 
 
@@ -140,6 +141,21 @@ class Modes(Task):
         from tasks.deep_linear.trajectories import judged
 
         return judged(solution.tensors, problem.hidden, self.params.layers)
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        import torch
+
+        from tasks.deep_linear.trajectories import expected, projected
+
+        tensors = solution.tensors
+        found = projected(tensors, problem.hidden).diagonal(dim1=1, dim2=2)
+        theory = torch.from_numpy(expected(tensors, problem.hidden, self.params.layers))
+        every = -(-len(found) // SHOWN)
+        series = {"network": found, "theory": theory, "time": tensors["times"]}
+        arrays = {name: values[::every].float() for name, values in series.items()}
+        return {
+            "modes": Exhibit("series", arrays, ("time", "mode"), "1", "strength of each mode, and the closed form's")
+        }
 
 
 def tree() -> Tensor:

@@ -94,6 +94,11 @@ class GroupArithmetic(ModularAddition):
     def budget(self) -> Budget:
         return Budget("steps", self.params.steps)
 
+    def table(self) -> tuple[Tensor, Tensor]:
+        from tasks.grokking.groups import group
+
+        return group(self.params.group).products()
+
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch
 
@@ -108,7 +113,7 @@ class GroupArithmetic(ModularAddition):
                 f"task.ratio={p.ratio}: {train} training pairs of the {size * size} of {p.group}; give a ratio from "
                 f"{1 / (size * math.log(size)):.2g} to {(size * size - 2) / (size * math.log(size)):.3g}"
             )
-        pairs, labels = found.products()
+        pairs, labels = self.table()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
         cuts = dict(zip(("train", "val", "monitor"), order.split([train, left // 2, left - left // 2]), strict=True))
         public = {"pairs": pairs[cuts["train"]], "labels": labels[cuts["train"]]}

@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import (
+    BenchError,
+    Budget,
+    Curves,
+    Exhibit,
+    Figure,
+    Log,
+    Metric,
+    Problem,
+    Seeds,
+    Slot,
+    Solution,
+    Task,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -292,6 +305,13 @@ class Evolution(Task):
             names = self.channels[self.constants :]
             found |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
         return found
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        from tasks.pde import exhibits
+
+        pred, target = self._predicted(problem.hidden["test"][:1], solution.require_predict())
+        late = problem.public["t"][self.params.initial_step :]
+        return {"sample": exhibits.field(pred[0], target[0], problem.public["axes"], late)}
 
     def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Curves, Log, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Curves, Exhibit, Log, Problem, Seeds, Slot, Solution
 from tasks.pde import base
 
 if TYPE_CHECKING:
@@ -151,9 +151,11 @@ class Inverse(base.Evolution):
 
         return inverse.run(self.params, public, parts, log, seeds)
 
-    def _found(self, problem: Problem, split: str, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
-        """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them."""
-        observed, true = problem.hidden[f"observed_{split}"], problem.hidden[split][..., :1, :]
+    def _found(
+        self, problem: Problem, split: str, predict: Callable[..., Any], most: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them; of the first `most` samples."""
+        observed, true = problem.hidden[f"observed_{split}"][:most], problem.hidden[split][:most, ..., :1, :]
         found = predict(observed)
         if found.shape != observed.shape:
             raise BenchError(
@@ -181,3 +183,9 @@ class Inverse(base.Evolution):
             "rmse": pde.rmse(*pair),
             **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
         }
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        from tasks.pde import exhibits
+
+        found, true = self._found(problem, "test", solution.require_predict(), most=1)
+        return {"sample": exhibits.field(found[0], true[0], problem.public["axes"], problem.public["t"][:1])}
