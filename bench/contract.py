@@ -101,9 +101,12 @@ class Slot:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend, counted and never timed, so that the same cell gives the same bits."""
+    """What a run may spend, counted and never timed, so that the same cell gives the same bits.
 
-    unit: Literal["steps", "samples", "evals", "matvecs"]
+    unit: what is counted under this name by `Log.count`: steps, samples, evals, matvecs, or another that the task makes sense of.
+    """
+
+    unit: str
     limit: int
 
 
@@ -133,6 +136,31 @@ class Solution:
 
     predict: Callable[..., Any] | None = None
     tensors: dict[str, Any] = field(default_factory=dict)
+
+    def require_predict(self) -> Callable[..., Any]:
+        """`predict`; BenchError if there is none."""
+        if self.predict is None:
+            raise BenchError("the task scores predictions, and the solution has no `predict`; return Solution(predict)")
+        return self.predict
+
+
+EXHIBIT_BYTES = 65536  # the most that all exhibits of a record hold
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """Small arrays of a finished cell that are worth a picture. It never ranks.
+
+    kind: "field", values on a grid; "series", values along one axis; "points", rows of coordinates; "matrix", rows against
+    columns; "images", pictures one after another. arrays: tensors or arrays, all with the dimensions `axes`; one named as an
+    axis holds that axis's coordinates. unit: of the values.
+    """
+
+    kind: Literal["field", "series", "points", "matrix", "images"]
+    arrays: Mapping[str, Any]
+    axes: tuple[str, ...]
+    unit: str
+    doc: str
 
 
 @dataclass(frozen=True)
@@ -186,8 +214,11 @@ class Log(Protocol):
     def track(self, step: int, **values: float) -> None:
         """Keep points of training curves (the loss of a step, the current learning rate)."""
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> Mapping[str, float]:
-        """Monitored metrics now; targets stay with the harness. Uncharged."""
+    def evaluate(self, step: int, predict: Callable[..., Any], stage: str = "") -> Mapping[str, float]:
+        """Monitored metrics now; targets stay with the harness. Uncharged.
+
+        stage: a name under which the curves are kept once more, as `stage/metric`, with the points of this stage only.
+        """
 
     def probe(self, step: int, **state: Any) -> None:
         """Run the task's probes on `state`: own random stream, clock paused; scores do not depend on it."""
@@ -222,6 +253,7 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     derived: ClassVar[tuple[Derived, ...]] = ()
     rank: ClassVar[str]  # the metric, or derived metric, that ranks
+    positive: ClassVar[tuple[str, ...]] = ()  # parameters that have to be above 0
     objective: ClassVar[str]  # the metric, on validation data, that tuning minimises or maximises
     slots: ClassVar[tuple[Slot, ...]]
     probes: ClassVar[Mapping[str, str]] = {}  # name -> dotted path of f(**state) -> {curve: float}
@@ -231,6 +263,11 @@ class Task(ABC):
     margin: ClassVar[float]  # the reference's skill minus the floor's is 1; this is the least gap, on the rank's scale
 
     def __init__(self, params: Any) -> None:
+        for name in self.positive:
+            if not getattr(params, name) > 0:
+                raise BenchError(
+                    f"task.{name}={getattr(params, name)}: it has to be above 0; {self.name} needs a larger one"
+                )
         self.params = params
 
     @property
@@ -264,6 +301,10 @@ class Task(ABC):
     @abstractmethod
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         """Final metrics, on the harness side; None where a metric is undefined for this entry."""
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        """What is worth a picture, on the harness side; at most EXHIBIT_BYTES in all."""
+        return {}
 
 
 @dataclass(frozen=True)

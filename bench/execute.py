@@ -53,7 +53,9 @@ class Job:
 class Channel(Protocol):
     """How the entry's side reaches the scorer. spent: of the budget, by which targets are dated."""
 
-    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]: ...
+    def evaluate(
+        self, step: int, spent: int, predict: Callable[..., Any], stage: str
+    ) -> tuple[dict[str, float], bool]: ...
 
 
 class RunLog:
@@ -123,9 +125,9 @@ class RunLog:
                 self.curves[name].append((step, float(value)))
             self._kept[name] = stretch
 
-    def evaluate(self, step: int, predict: Callable[..., Any]) -> Mapping[str, float]:
+    def evaluate(self, step: int, predict: Callable[..., Any], stage: str = "") -> Mapping[str, float]:
         with self.paused():
-            scores, self.stop = self._channel.evaluate(step, self._spent(step), predict)
+            scores, self.stop = self._channel.evaluate(step, self._spent(step), predict, stage)
         return scores
 
     def _spent(self, step: int) -> int:
@@ -216,10 +218,13 @@ class Scorer:
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         return self.curves.get(name, ([], []))
 
-    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
+    def evaluate(
+        self, step: int, spent: int, predict: Callable[..., Any], stage: str = ""
+    ) -> tuple[dict[str, float], bool]:
         """Monitored metrics at `step`, and whether every target is reached; `spent` of the budget dates those that are."""
         scores = {name: float(value) for name, value in self.task.monitor(self.problem, predict).items()}
-        for name, value in scores.items():
+        staged = {f"{stage}/{name}": value for name, value in scores.items()} if stage else {}
+        for name, value in {**scores, **staged}.items():
             steps, values = self.curves.setdefault(name, ([], []))
             steps.append(step)
             values.append(value)
@@ -288,8 +293,8 @@ class _Direct:
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
 
-    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        return self.scorer.evaluate(step, spent, crossing(predict))
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any], stage: str) -> tuple[dict[str, float], bool]:
+        return self.scorer.evaluate(step, spent, crossing(predict), stage)
 
     def predict(self, predict: Callable[..., Any], log: RunLog) -> Callable[..., Any]:
         """The final `predict`, whose time and counts are booked on `log`'s predict phase."""

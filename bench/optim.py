@@ -203,6 +203,6 @@ def named(model: nn.Module, steps: int, name: str, lr: float | None = None, **ar
         optimizer.eval = lambda: evaluate() if optimizer.state else None
     if low in PRIMED:
         optimizer.step = _primed(optimizer)
-    optimizer.wants_closure = low in CLOSURE
-    optimizer.wants_graph = low in CREATE_GRAPH
+    for mark, marked in (("wants_closure", CLOSURE), ("wants_graph", CREATE_GRAPH)):
+        setattr(optimizer, mark, getattr(optimizer, mark, low in marked))  # a class of one's own may say so itself
     return optimizer  # type: ignore[no-any-return]

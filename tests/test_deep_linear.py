@@ -243,11 +243,11 @@ def test_crossings_are_interpolated():
         ("modes", {"target": "forest"}, "there are spectrum and tree"),
         ("modes", {"layers": 1}, "task.layers=1: it is at least 2"),
         ("modes", {"size": 3}, "task.size=3: it is at least 4"),
-        ("modes", {"lr": 0.0}, "task.lr=0.0: it is above 0"),
+        ("modes", {"lr": 0.0}, "task.lr=0.0: it has to be above 0"),
         ("modes", {"hidden": 3}, "4 modes do not pass through a layer of 3"),
-        ("depth", {"depth": 0}, "task.depth=0: it is at least 1"),
-        ("depth", {"lr": -1.0}, "task.lr=-1.0: it is above 0"),
-        ("isometry", {"size": 0}, "task.size=0: it is at least 1"),
+        ("depth", {"depth": 0}, "task.depth=0: it has to be above 0"),
+        ("depth", {"lr": -1.0}, "task.lr=-1.0: it has to be above 0"),
+        ("isometry", {"size": 0}, "task.size=0: it has to be above 0"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(task, given, reason):

@@ -82,7 +82,7 @@ def test_more_digits_than_there_are():
 
 @pytest.mark.parametrize("name", ["train", "val", "test", "batch", "epochs", "evaluations"])
 def test_sizes_are_positive(name):
-    with pytest.raises(BenchError, match=f"large_batch/digits: {name}=0"):
+    with pytest.raises(BenchError, match=f"task.{name}=0: it has to be above 0"):
         Digits(Params(**{name: 0}))
 
 

@@ -45,7 +45,7 @@ class Silent:
     def track(self, step: int, **values: float) -> None:
         pass
 
-    def evaluate(self, step: int, predict) -> dict[str, float]:
+    def evaluate(self, step: int, predict, stage: str = "") -> dict[str, float]:
         predict()
         return {}
 
@@ -128,6 +128,21 @@ def test_a_wrapper_is_refused_with_the_way_out():
 def test_an_unknown_argument_lists_those_there_are(name):
     with pytest.raises(BenchError, match=r"takes no 'weight_decy'; it takes lr, .*weight_decay"):
         optim.named(small(), 1, name, weight_decy=0.1)
+
+
+class Wanting(torch.optim.SGD):
+    """An optimizer of one's own that says what it wants."""
+
+    wants_closure = True
+    wants_graph = True
+
+
+def test_what_a_class_says_that_it_wants_is_kept():
+    found = optim.named(small(), 1, f"{__name__}.Wanting", lr=0.1)
+    assert found.wants_closure and found.wants_graph
+    plain = optim.named(small(), 1, "SGD", lr=0.1)
+    assert not plain.wants_closure and not plain.wants_graph
+    assert optim.named(small(), 1, "lbfgs").wants_closure
 
 
 def test_a_value_that_the_class_refuses_is_an_error_of_the_configuration():

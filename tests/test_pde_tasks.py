@@ -292,7 +292,7 @@ class Silent:
 
     def track(self, step: int, **values: float) -> None: ...
 
-    def evaluate(self, step: int, predict: object) -> dict[str, float]:
+    def evaluate(self, step: int, predict: object, stage: str = "") -> dict[str, float]:
         return {}
 
 
@@ -386,7 +386,7 @@ def test_an_exploded_rollout_counts_as_the_worst_and_a_nan_as_diverged():
 
 def test_planning_imports_no_torch():
     code = (
-        "import sys; from bench import config\n"
+        "import sys; from bench.planning import config\n"
         "for name in ('pde/advection_1d', 'pde/burgers_1d'):\n"
         "    spec = config.task_spec(name)\n"
         "    for preset in spec.cls.presets:\n"

@@ -250,9 +250,9 @@ def test_a_linear_network_finds_the_least_squares_solution_and_the_exception_hol
         (lambda: two_alternative_choice.Params(stimulus=0), "task.stimulus=0"),
         (lambda: two_alternative_choice.Params(leak=1.5), "task.leak=1.5"),
         (lambda: delayed_match.Params(delay=-1), "task.delay=-1"),
-        (lambda: delayed_match.Params(watched=0), "task.watched=0"),
+        (lambda: delayed_match.DelayedMatch(delayed_match.Params(watched=0)), "task.watched=0"),
         (lambda: linear.Params(samples=10), "task.samples=10"),
-        (lambda: linear.Params(hidden=0), "task.hidden=0"),
+        (lambda: linear.Linear(linear.Params(hidden=0)), "task.hidden=0"),
         (lambda: linear.Params(readout=-0.1), "task.readout=-0.1"),
     ],
 )

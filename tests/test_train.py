@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 import torch
 from torch import nn
 
-from bench.contract import Diverged, Exhausted, Solution
+from bench.contract import BenchError, Diverged, Exhausted, Solution
+from bench.optim import named
 from bench.schedules import constant, cosine, drops
-from bench.train import Loop, evaluation, parameter_count, served
+from bench.train import Loop, Stage, evaluation, fit, parameter_count, run_stages, served
 
 CURVATURE = 0.8
 
@@ -24,8 +26,9 @@ class Recorder:
         self.losses: dict[int, float] = {}
         self.evaluated: list[int] = []
         self.scores: list[float] = []
+        self.stages: list[str] = []
         self.probed: list[tuple[int, dict]] = []
-        self.counts = {"steps": 0, "samples": 0}
+        self.counts = Counter({"steps": 0, "samples": 0})
         self.stop_after, self.limit = stop_after, limit
 
     def count(self, **amounts: int) -> None:
@@ -37,8 +40,9 @@ class Recorder:
     def track(self, step: int, **values: float) -> None:
         self.losses[step] = values["loss"]
 
-    def evaluate(self, step: int, predict) -> dict[str, float]:
+    def evaluate(self, step: int, predict, stage: str = "") -> dict[str, float]:
         self.evaluated.append(step)
+        self.stages.append(stage)
         self.scores.append(predict())
         self.stop = len(self.evaluated) >= self.stop_after
         return {}
@@ -221,3 +225,149 @@ def test_schedules_at_their_corners():
     assert warm[10] == 1.0 and warm[55] == pytest.approx(0.5) and warm[10:] == sorted(warm[10:], reverse=True)
     assert cosine(0, 100, warmup=0.0) == 1.0 and cosine(100, 100, final=0.1) == pytest.approx(0.1)
     assert [drops(s, 100) for s in (0, 49, 50, 75)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def falling(step: int, steps: int) -> float:
+    """From 1 to 1 / steps."""
+    return 1 - step / steps
+
+
+def test_two_stages_are_one_run_with_one_count_of_steps_and_a_schedule_each():
+    model, log, ended = scalar(), Recorder(), []
+
+    class Part:
+        def stage_end(self, model, data):
+            ended.append((data, float(model.weight.detach()), log.counts["steps"]))
+
+    lr, steps = 0.5, 4
+    loop = quadratic(model, log, lr=lr, eval_every=2, schedule=falling)
+    stages = [Stage(name, steps, [[0, 0]] * steps, data=name.upper()) for name in ("first", "second")]
+    assert run_stages(loop, stages, [object(), Part()]) == 8
+    factors = [1 - lr * CURVATURE * falling(step, steps) for step in range(steps)] * 2
+    weights = [math.prod(factors[:t]) for t in range(9)]
+    assert float(model.weight) == pytest.approx(weights[8], rel=1e-14), (
+        "the second stage starts from the base rate again"
+    )
+    assert log.losses == pytest.approx({t + 1: 0.5 * CURVATURE * weights[t] ** 2 for t in range(8)}, rel=1e-14)
+    assert log.evaluated == [0, 2, 4, 6, 8] and log.stages == ["first"] * 3 + ["second"] * 2
+    assert ended == [("FIRST", pytest.approx(weights[4]), 4), ("SECOND", pytest.approx(weights[8]), 8)]
+    assert log.counts["steps"] == 8 and log.counts["samples"] == 16
+    assert loop.optimizer.param_groups[0]["lr"] == lr
+
+
+def test_stages_end_with_the_budget_and_with_the_targets():
+    stages = [Stage(name, 4, [[0]] * 4) for name in ("first", "second")]
+    log = Recorder(limit=6)
+    with pytest.raises(Exhausted):
+        run_stages(quadratic(scalar(), log, eval_every=2), stages)
+    assert log.counts["steps"] == 6 and log.incumbent is not None
+    log, part = Recorder(stop_after=2), Recorder()
+    part.stage_end = lambda model, data: pytest.fail("no stage was finished")  # type: ignore[attr-defined]
+    assert run_stages(quadratic(scalar(), log, eval_every=2), stages, [part]) == 2 and log.stages == ["first", "first"]
+
+
+def test_a_loop_that_starts_late_numbers_its_steps_on():
+    log, seen = Recorder(), []
+    end = quadratic(scalar(), log, steps=5, start=7, eval_every=2, at_step=seen.append).run([[0]] * 5)
+    assert end == 12 and seen == list(log.losses) == [8, 9, 10, 11, 12] and log.evaluated == [9, 11, 12]
+
+
+def test_what_is_done_after_a_step_is_seen_by_the_evaluation_and_not_after_a_divergence():
+    model, log = scalar(), Recorder()
+
+    def reset(step: int) -> None:
+        with torch.no_grad():
+            model.weight.fill_(step)
+
+    quadratic(model, log, steps=3, eval_every=1, at_step=reset).run([[0]] * 3)
+    assert log.scores == [1.0, 1.0, 2.0, 3.0]
+    nan = quadratic(scalar(math.nan), Recorder(), at_step=lambda step: pytest.fail("it has diverged"))
+    with pytest.raises(Diverged):
+        nan.run([[0]])
+
+
+def test_fit_counts_trains_and_serves():
+    torch.manual_seed(0)
+    model, log = nn.Linear(2, 1, bias=False).double(), Recorder()
+    log.evaluate = lambda step, predict, stage="": log.evaluated.append(step) or {}  # type: ignore[method-assign]
+    x = torch.eye(2, dtype=torch.float64)
+    y = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    solution = fit(
+        model, optimizer, lambda batch: 0.5 * (model(batch[0]) - batch[1]).square().sum(), [(x, y)] * 3, 3, log,
+        forward=lambda inputs: 10 * model(inputs), eval_every=2,
+    )  # fmt: skip
+    torch.testing.assert_close(solution.require_predict()(x), 10 * y)
+    assert log.counts == {"steps": 3, "samples": 6, "parameters": 2} and log.evaluated == [0, 2, 3]
+    assert not solution.require_predict()(x).requires_grad
+
+
+class Spectral(nn.Module):
+    """A bfloat16 layer and a complex one: what mixed precision and spectral models hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4).to(torch.bfloat16)
+        self.waves = nn.Parameter(torch.randn(3, dtype=torch.complex64))
+
+    def forward(self, x):
+        return torch.fft.irfft(torch.fft.rfft(self.layer(x).float()) * self.waves, n=4)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "schedulefree.AdamWScheduleFree"])
+@pytest.mark.parametrize("in_half", [False, True])
+def test_models_with_bfloat16_and_complex_parameters_train(name, in_half):
+    torch.manual_seed(0)
+    model, log = Spectral(), Recorder()
+    log.evaluate = lambda step, predict, stage="": {}  # type: ignore[method-assign]
+    x = torch.randn(16, 4).to(torch.bfloat16)
+    before = [p.detach().clone() for p in model.parameters()]
+
+    def loss(batch):
+        found = (model(batch) - batch.float()).square().mean()
+        return found.to(torch.bfloat16) if in_half else found
+
+    fit(model, named(model, 20, name, lr=0.05), loss, [x] * 20, 20, log, clip=0.5, eval_every=10)
+    assert parameter_count(model) == 20 + 6 and log.counts["parameters"] == 26
+    assert log.losses[20] < 0.9 * log.losses[1]
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_clipping_bounds_the_norm_of_complex_gradients_too():
+    model = nn.Module()
+    model.waves = nn.Parameter(torch.tensor([3.0 + 4.0j, 0.0]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    loop = Loop(
+        model, lambda _: (model.waves * torch.tensor([6.0 - 8.0j, 0])).real.sum(), optimizer, 1, Recorder(), clip=1.0
+    )
+    loop.run([[0]])
+    torch.testing.assert_close(
+        model.waves.detach(), torch.tensor([3.0 + 4.0j - (0.6 + 0.8j), 0.0]), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("name", "least"), [("SGD", 1), ("lbfgs", 2)])
+def test_a_budget_in_another_unit_is_counted_by_the_loss(name, least):
+    """Ten evaluations: ten steps of gradient descent, fewer of an optimizer that asks for several a step."""
+    model, log = scalar(), Recorder()
+
+    def count(**amounts: int) -> None:
+        if log.counts["evals"] + amounts.get("evals", 0) > 10:
+            raise Exhausted("evals")
+        log.counts.update(amounts)
+
+    log.count = count  # type: ignore[method-assign]
+
+    def loss(batch) -> torch.Tensor:
+        log.count(evals=1)
+        return model.weight.square().sum() + model.weight.cos().sum()
+
+    loop = Loop(model, loss, named(model, 99, name, lr=0.01), 99, log, predict=lambda: 0.0, eval_every=1)
+    with pytest.raises(Exhausted, match="evals"):
+        loop.run([[0]] * 99)
+    assert log.counts["evals"] == 10 and log.counts["steps"] <= 11 // least and log.incumbent is not None
+
+
+def test_a_solution_without_predict_says_so():
+    with pytest.raises(BenchError, match="has no `predict`"):
+        Solution().require_predict()

@@ -122,8 +122,8 @@ class _PipeChannel:
     def __init__(self, link: Any) -> None:
         self.link = link
 
-    def evaluate(self, step: int, spent: int, predict: Callable[..., Any]) -> tuple[dict[str, float], bool]:
-        self.link.send(["evaluate", step, spent])
+    def evaluate(self, step: int, spent: int, predict: Callable[..., Any], stage: str) -> tuple[dict[str, float], bool]:
+        self.link.send(["evaluate", step, spent, stage])
         while True:
             kind, *rest = self.link.recv()
             if kind == "scores":

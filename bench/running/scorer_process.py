@@ -206,7 +206,8 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
             return message_checks.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
             raise Ended("failed", f"it sent an unknown message {kind[: message_checks.NAME]!r}")
-        step, spent = map(message_checks.whole, rest)
+        step, spent = map(message_checks.whole, rest[:2])
+        stage = message_checks.name(rest[2]) if rest[2] else ""
         guard.evaluations += 1
         if step < last or spent < paid:
             raise Ended("failed", f"it evaluated at step {step} after step {last}")
@@ -218,4 +219,4 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
                 "failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each"
             )
         last, paid = step, spent
-        guard.send(["scores", *scorer.evaluate(step, spent, guard.predict)])
+        guard.send(["scores", *scorer.evaluate(step, spent, guard.predict, stage)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import Budget, Curves, Derived, Diverged, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
-from tasks.deep_linear.base import INIT, above, at_least
+from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +73,7 @@ class Depth(Task):
     )
     rank = "best_learning_steps"
     objective = "best_early_steps"
+    positive = ("size", "depth", "steps", "lr")
     slots = (
         INIT,
         Slot("optimizer", optimizer, {"_target_": "bench.optim.named", "name": "SGD"}),
@@ -84,7 +85,6 @@ class Depth(Task):
 
     @property
     def budget(self) -> Budget:
-        at_least(self.params, steps=1)
         return Budget("steps", self.params.steps)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
@@ -93,8 +93,6 @@ class Depth(Task):
         from tasks.deep_linear.network import haar
 
         p = self.params
-        at_least(p, size=1, depth=1)
-        above(p, "lr")
         generator = torch.Generator().manual_seed(seeds("data"))
         u, v = (haar(p.size, p.size, generator) for _ in range(2))
         low, high = RANGE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Solution, Task
-from tasks.deep_linear.base import INIT, at_least
+from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +45,7 @@ class Isometry(Task):
     )  # fmt: skip
     rank = "rms_exponent"
     objective = "gradient_exponent"
+    positive = ("size", "depth")
     probes = {"spread": "tasks.deep_linear.isometry.spread"}
     slots = (INIT,)
     floors = ("init_gaussian",)
@@ -54,7 +55,6 @@ class Isometry(Task):
     @property
     def budget(self) -> Budget:
         """A step is a layer."""
-        at_least(self.params, size=1, depth=1)
         return Budget("steps", self.params.depth)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
-from tasks.deep_linear.base import INIT, above, at_least
+from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 SPECTRUM = (5.0, 3.0, 1.5, 0.7)
+SHOWN = 200  # points in time of the exhibit
 FAR = 0.9  # share of a mode's strength at which its delay ends
 
 
@@ -69,6 +70,7 @@ class Modes(Task):
     )  # fmt: skip
     rank = "trajectory_error"
     objective = "mean_error"
+    positive = ("hidden", "lr", "time")
     probes = {"strengths": "tasks.deep_linear.modes.strengths"}
     slots = (INIT, Slot("mode_aligned_init", mode_aligned_init, excludes=("deep_linear_init",)))
     floors = ("init_gaussian",)
@@ -78,7 +80,6 @@ class Modes(Task):
     @property
     def budget(self) -> Budget:
         p = self.params
-        above(p, "lr", "time")
         return Budget("steps", max(1, round(p.time / p.lr)))
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
@@ -87,7 +88,9 @@ class Modes(Task):
         from tasks.deep_linear.network import haar
 
         p = self.params
-        at_least(p, size=len(SPECTRUM), hidden=1, layers=2, checkpoints=10)
+        for name, least in (("size", len(SPECTRUM)), ("layers", 2), ("checkpoints", 10)):
+            if getattr(p, name) < least:
+                raise BenchError(f"task.{name}={getattr(p, name)}: it is at least {least}")
         if p.target == "tree":
             target = tree()
             u, s, vh = torch.linalg.svd(target, full_matrices=False)
@@ -138,6 +141,21 @@ class Modes(Task):
         from tasks.deep_linear.trajectories import judged
 
         return judged(solution.tensors, problem.hidden, self.params.layers)
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        import torch
+
+        from tasks.deep_linear.trajectories import expected, projected
+
+        tensors = solution.tensors
+        found = projected(tensors, problem.hidden).diagonal(dim1=1, dim2=2)
+        theory = torch.from_numpy(expected(tensors, problem.hidden, self.params.layers))
+        every = -(-len(found) // SHOWN)
+        series = {"network": found, "theory": theory, "time": tensors["times"]}
+        arrays = {name: values[::every].float() for name, values in series.items()}
+        return {
+            "modes": Exhibit("series", arrays, ("time", "mode"), "1", "strength of each mode, and the closed form's")
+        }
 
 
 def tree() -> Tensor:

@@ -23,10 +23,8 @@ def judged(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any], layers: int
     """
     target, s = hidden["target"], hidden["s"].numpy()
     times, start = tensors["times"].numpy(), tensors["start"].clamp_min(TINY).numpy()
-    inside = hidden["u"].T @ tensors["maps"] @ hidden["v"]  # (k, modes, modes)
-    found = inside.diagonal(dim1=1, dim2=2).numpy()
-    clock = times * 2 / layers  # in steps x rate, which is the theory's
-    theory = np.stack([saxe.deep_mode(clock, layers, *pair) for pair in zip(s, start, strict=True)], axis=1)
+    inside = projected(tensors, hidden)
+    found, theory = inside.diagonal(dim1=1, dim2=2).numpy(), expected(tensors, hidden, layers)
     errors = np.abs(found - theory) / s
     lazy = (found[0] >= s / 2) | (found[-1] < s / 2)
     errors = np.where(lazy, np.maximum(errors, 1.0), errors)
@@ -42,6 +40,19 @@ def judged(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any], layers: int
         "conserved_drift": float(tensors["drift"]) / float(s[0]),
         "final_loss": float(network.loss(target, tensors["maps"][-1])) / zero,
     }
+
+
+def projected(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any]) -> Tensor:
+    """The maps in the target's modes, (k, modes, modes)."""
+    inside: Tensor = hidden["u"].T @ tensors["maps"] @ hidden["v"]
+    return inside
+
+
+def expected(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any], layers: int) -> np.ndarray:
+    """The theory's strengths, (k, modes), from those at the start."""
+    clock = tensors["times"].numpy() * 2 / layers  # in steps x rate, which is the theory's
+    pairs = zip(hidden["s"].numpy(), tensors["start"].clamp_min(TINY).numpy(), strict=True)
+    return np.stack([saxe.deep_mode(clock, layers, *pair) for pair in pairs], axis=1)
 
 
 def crossing(times: np.ndarray, values: np.ndarray, level: float) -> float | None:

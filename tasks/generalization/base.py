@@ -71,6 +71,7 @@ class Linear(Task):
 
     Params: ClassVar[type] = Params
     objective = "val_error"
+    positive = ("dimension", "draws", "val", "evaluations", "ratio", "snr", "time", "rate")
     metrics = (
         Metric("gen_error", "1", "min", "squared error of a new target, its noise included; the population's mean, exact "
                "given the weights, and the mean over draws", scale="log", diverged=WORST),

@@ -14,12 +14,6 @@ from tasks.generalization import theory
 
 def problem(p: Any, steps: int, seeds: Seeds) -> Problem:
     """x (draws, P, N), y (draws, P) for training; teachers (draws, N) and validation samples stay hidden. float64."""
-    for name, value in (("dimension", p.dimension), ("draws", p.draws), ("val", p.val), ("evaluations", p.evaluations)):
-        if value < 1:
-            raise BenchError(f"task.{name}={value}: it has to be at least 1")
-    for name, value in (("ratio", p.ratio), ("snr", p.snr), ("time", p.time), ("rate", p.rate)):
-        if not value > 0:
-            raise BenchError(f"task.{name}={value}: it has to be above 0")
     samples = round(p.ratio * p.dimension)
     if samples < 1:
         raise BenchError(f"task.ratio={p.ratio}: of {p.dimension} dimensions that is no sample; raise one of them")

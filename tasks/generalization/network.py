@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,11 +42,6 @@ def problem(p: Any, seeds: Seeds) -> Problem:
     """Inputs N(0, I); targets of a ReLU teacher, scaled to unit mean square over the test inputs, plus noise of variance
     1/snr. Test targets carry no noise; its variance is added to the error instead.
     """
-    for name in ("dimension", "samples", "val", "test", "width", "teacher", "steps", "evaluations"):
-        if getattr(p, name) < 1:
-            raise BenchError(f"task.{name}={getattr(p, name)}: it has to be at least 1")
-    if not p.snr > 0:
-        raise BenchError(f"task.snr={p.snr}: it has to be above 0")
     generator = torch.Generator().manual_seed(seeds("data"))
     hidden = torch.randn(p.teacher, p.dimension, generator=generator) / p.dimension**0.5
     readout = torch.randn(p.teacher, generator=generator)
@@ -56,26 +52,6 @@ def problem(p: Any, seeds: Seeds) -> Problem:
     y, val_y, clean = (target / unit for target in targets)
     y, val_y = (target + p.snr**-0.5 * torch.randn(len(target), generator=generator) for target in (y, val_y))
     return Problem({"x": x, "y": y, "budget": p.steps}, {"val": (val, val_y), "test": (test, clean), "train": (x, y)})
-
-
-class StoppedLoop(Loop):
-    """The shared loop, evaluated at given steps, with a copy of the model as it was when `stopping` last said so."""
-
-    def choose(self, places: Collection[int], stopping: Callable[..., bool]) -> StoppedLoop:
-        """Evaluate at `places`, and keep what `stopping` chooses in `kept`."""
-        self.places, self.stopping, self.eval_every = places, stopping, 1
-        self.errors: list[float] = []
-        self.kept: nn.Module | None = None
-        return self
-
-    def _observe(self, step: int) -> None:
-        if step not in self.places:
-            return
-        with evaluation(self.model, self.optimizer):
-            self.errors.append(self.log.evaluate(step, self.model)["val_error"])
-            if self.stopping(errors=list(self.errors)):
-                self.kept = copy.deepcopy(self.model).eval()
-                self.log.incumbent = Solution(served(self.kept))
 
 
 def served(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -90,18 +66,31 @@ def served(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log) -> Solution:
-    """Full-batch training for the whole budget; the answer is what `stopping` kept."""
+    """Full-batch training for the whole budget; the answer is the student as it was when `stopping` last said so."""
     x, y = public["x"], public["y"]
     with log.phase("setup"):
         model = parts["student"](inputs=x.shape[1], width=p.width)
         optimizer = parts["optimizer"](model=model, steps=p.steps)
         log.count(parameters=parameter_count(model))
-    loop = StoppedLoop(model, lambda batch: (model(batch[0]) - batch[1]).square().mean(), optimizer, p.steps, log)
-    loop.choose(frozenset(checkpoints(p.steps, p.evaluations)), parts["stopping"])
-    loop.run(((x, y) for _ in range(p.steps)), samples=lambda batch: len(batch[1]))
-    if loop.kept is None:
+    places = frozenset(checkpoints(p.steps, p.evaluations))
+    errors: list[float] = []
+
+    def look(step: int) -> None:
+        if step not in places:
+            return
+        with evaluation(model, optimizer):
+            errors.append(log.evaluate(step, model)["val_error"])
+            if parts["stopping"](errors=list(errors)):
+                log.incumbent = Solution(served(copy.deepcopy(model).eval()))
+
+    look(0)
+    loop = Loop(
+        model, lambda batch: (model(batch[0]) - batch[1]).square().mean(), optimizer, p.steps, log, at_step=look
+    )
+    loop.run(itertools.repeat((x, y)))
+    if log.incumbent is None:
         raise BenchError("no student was kept: `stopping` was never True")
-    return Solution(served(loop.kept))
+    return log.incumbent
 
 
 def error(predict: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:

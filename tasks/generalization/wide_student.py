@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench import slots
 from bench.contract import (
-    BenchError,
     Budget,
     Curves,
     Derived,
@@ -79,6 +78,7 @@ class WideStudent(Task):
     }
     rank = "mean_error"
     objective = "mean_val_error"
+    positive = ("dimension", "samples", "val", "test", "width", "teacher", "steps", "evaluations", "snr")
     metrics = (
         Metric("gen_error", "1", "min", "squared error of a new target, its noise included: mean over test inputs of the squared "
                "distance to the teacher, plus 1/snr", scale="log", diverged=WORST),
@@ -129,9 +129,8 @@ class WideStudent(Task):
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from tasks.generalization import network
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        test, val, train = (network.error(solution.predict, *problem.hidden[name]) for name in ("test", "val", "train"))
+        predict = solution.require_predict()
+        test, val, train = (network.error(predict, *problem.hidden[name]) for name in ("test", "val", "train"))
         return {
             "gen_error": test + 1 / self.params.snr,
             "val_error": val,

@@ -54,6 +54,7 @@ class Energy(Task):
         Metric("level_gap", "1", "min", "mean of |1 - E / level| at the strongest irrep's level; x², whole table", "log"),
     )  # fmt: skip
     rank = "irreps_covered"
+    positive = ("width", "steps", "eval_every")
     objective = "impurity"  # tuning sees how pure the features are, not how many differ
     slots = (
         Slot(
@@ -96,7 +97,7 @@ class Energy(Task):
 
         from torch import nn
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.grokking.arithmetic import one_hot
         from tasks.grokking.groups import group
 
@@ -105,7 +106,6 @@ class Energy(Task):
             size = group(p.group).order
             units = nn.Linear(2 * size, p.width, bias=False).double()
             optimizer = parts["optimizer"](model=units, steps=p.steps)
-            log.count(parameters=parameter_count(units))
             inputs = one_hot(public["pairs"], size).double()
             labels = centred(public["labels"], size)
 
@@ -116,12 +116,10 @@ class Energy(Task):
             """Less the sum over units, in units of M/4, the height of a cyclic group's features."""
             return -energies(directions(), inputs, labels, parts["activation"]).sum() * 4 / size
 
-        predict = served(units, optimizer, directions)
-        loop = Loop(
-            units, loss, optimizer, p.steps, log, schedule=parts["schedule"], predict=predict, eval_every=p.eval_every
-        )
-        loop.run(itertools.repeat(None), samples=lambda _: len(labels))
-        return Solution(predict)
+        return fit(
+            units, optimizer, loss, itertools.repeat(None), p.steps, log, directions, lambda _: len(labels),
+            schedule=parts["schedule"], eval_every=p.eval_every,
+        )  # fmt: skip
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         from tasks.grokking.groups import group
@@ -142,16 +140,14 @@ class Energy(Task):
         from tasks.grokking.groups import group
         from tasks.grokking.groups_network import square
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores the directions that `predict` returns; the solution has none")
-        structure = group(self.params.group)
-        found = solution.predict()
+        predict, structure = solution.require_predict(), group(self.params.group)
+        found = predict()
         inputs = one_hot(problem.public["pairs"], structure.order).double()
         height = energies(found, inputs, centred(problem.public["labels"], structure.order), square)
         strongest = structure.shares(found).argmax(1)
         levels = torch.tensor([structure.level(c) for c in structure.components], dtype=torch.float64)[strongest]
         gap = (1 - height / levels).abs().clamp_min(LEAST).mean()
-        scores: dict[str, float | None] = {**self.monitor(problem, solution.predict), "energy": float(height.mean())}
+        scores: dict[str, float | None] = {**self.monitor(problem, predict), "energy": float(height.mean())}
         scores["level_gap"] = None if self.params.ratio else float(gap)
         return scores
 

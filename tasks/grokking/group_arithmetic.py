@@ -87,11 +87,17 @@ class GroupArithmetic(ModularAddition):
         Slot("top", top, None),
     )
     probes = {"network": "tasks.grokking.groups_network.probe"}
+    positive = ("width", "steps", "eval_every")
     floors = ("untrained",)
 
     @property
     def budget(self) -> Budget:
         return Budget("steps", self.params.steps)
+
+    def table(self) -> tuple[Tensor, Tensor]:
+        from tasks.grokking.groups import group
+
+        return group(self.params.group).products()
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch
@@ -107,7 +113,7 @@ class GroupArithmetic(ModularAddition):
                 f"task.ratio={p.ratio}: {train} training pairs of the {size * size} of {p.group}; give a ratio from "
                 f"{1 / (size * math.log(size)):.2g} to {(size * size - 2) / (size * math.log(size)):.3g}"
             )
-        pairs, labels = found.products()
+        pairs, labels = self.table()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
         cuts = dict(zip(("train", "val", "monitor"), order.split([train, left // 2, left - left // 2]), strict=True))
         public = {"pairs": pairs[cuts["train"]], "labels": labels[cuts["train"]]}
@@ -118,7 +124,7 @@ class GroupArithmetic(ModularAddition):
 
         import torch
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.grokking.arithmetic import centred_mse, one_hot
         from tasks.grokking.groups import group
         from tasks.grokking.groups_network import TwoLayer, centred_one_hot
@@ -132,7 +138,6 @@ class GroupArithmetic(ModularAddition):
             inputs, targets = one_hot(pairs, size), centred_one_hot(labels, size)
             network.output.weight.requires_grad_(parts["top"] is None)
             optimizer = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             seen = torch.zeros(size, size, dtype=torch.bool)
             seen[pairs[:, 0], pairs[:, 1]] = True
 
@@ -149,16 +154,13 @@ class GroupArithmetic(ModularAddition):
             solve_top()
             return network(one_hot(asked, size))
 
-        predict = served(network, optimizer, forward)
-        loop = Loop(
-            network, loss, optimizer, p.steps, log,
-            schedule=parts["schedule"], predict=predict, eval_every=p.eval_every,
+        return fit(
+            network, optimizer, loss, itertools.repeat((inputs, labels)), p.steps, log, forward,
+            schedule=parts["schedule"], eval_every=p.eval_every,
             probe_state={
                 "network": network, "group": structure, "inputs": inputs, "labels": labels, "unseen": (~seen).nonzero(),
             },
         )  # fmt: skip
-        loop.run(itertools.repeat((inputs, labels)), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         scores = super().score(problem, solution, log)

@@ -6,15 +6,30 @@ takes to reach 99 % on the *monitor* pairs; tuning sees the *validation* pairs; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Target, Task
+from bench.contract import (
+    BenchError,
+    Budget,
+    Curves,
+    Exhibit,
+    Figure,
+    Log,
+    Metric,
+    Problem,
+    Seeds,
+    Slot,
+    Solution,
+    Target,
+    Task,
+)
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass
@@ -36,6 +51,9 @@ class Params:
 def model(*, symbols: int, classes: int, width: int) -> nn.Module:
     """Maps one-hot pairs (batch, 2 x symbols) to logits (batch, classes)."""
     raise NotImplementedError
+
+
+SHOWN = 160  # operands in each direction of the exhibit
 
 
 class ModularAddition(Task):
@@ -71,6 +89,7 @@ class ModularAddition(Task):
     )  # fmt: skip
     rank = "steps_to_monitor"
     objective = "steps_to_val"
+    positive: ClassVar[tuple[str, ...]] = ("train", "width", "steps", "eval_every")
     slots = (
         Slot(
             "optimizer",
@@ -90,15 +109,19 @@ class ModularAddition(Task):
     def budget(self) -> Budget:
         return Budget("steps", self.params.steps)
 
+    def table(self) -> tuple[Tensor, Tensor]:
+        """Every pair of operands (n², 2), the first operand's pairs together, and the results (n²,)."""
+        from tasks.grokking.arithmetic import table
+
+        return table(self.params.op, self.params.p)
+
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch
 
-        from tasks.grokking.arithmetic import table
-
         p = self.params
-        pairs, labels = table(p.op, p.p)
+        pairs, labels = self.table()
         left = len(labels) - p.train
-        if p.train < 1 or left < 2:
+        if left < 2:
             raise BenchError(
                 f"task.train={p.train}: the table of {p.op} mod {p.p} has {len(labels)} pairs; leave two or more"
             )
@@ -120,23 +143,20 @@ class ModularAddition(Task):
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
         import itertools
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.grokking.arithmetic import centred_mse, one_hot
 
         p = self.params
         with log.phase("setup"):
             network = parts["model"](symbols=public["p"], classes=public["p"], width=p.width)
             optimizer = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             inputs = one_hot(public["pairs"], public["p"])
-        predict = served(network, optimizer, lambda pairs: network(one_hot(pairs, public["p"])))
-        loop = Loop(
-            network, lambda batch: centred_mse(network(batch[0]), batch[1]), optimizer, p.steps, log,
-            schedule=parts["schedule"], predict=predict, eval_every=p.eval_every,
-            probe_state={"network": network, "symbols": public["p"]},
+        return fit(
+            network, optimizer, lambda batch: centred_mse(network(batch[0]), batch[1]),
+            itertools.repeat((inputs, public["labels"])), p.steps, log,
+            forward=lambda pairs: network(one_hot(pairs, public["p"])), schedule=parts["schedule"],
+            eval_every=p.eval_every, probe_state={"network": network, "symbols": public["p"]},
         )  # fmt: skip
-        loop.run(itertools.repeat((inputs, public["labels"])), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         level = 0.99
@@ -152,3 +172,20 @@ class ModularAddition(Task):
             values = log.curve(name)[1]
             scores[name] = values[-1] if values else None
         return scores
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        """Which products are right, over the first operands in each direction, and which of them were trained on."""
+        import torch
+
+        pairs, labels = self.table()
+        size = math.isqrt(len(labels))
+        pairs, labels = (one.unflatten(0, (size, size))[:SHOWN, :SHOWN] for one in (pairs, labels))
+        right = solution.require_predict()(pairs.flatten(0, 1)).argmax(-1).unflatten(0, labels.shape) == labels
+        operands = pairs[:, 0, 0]
+        trained = torch.zeros(size, size, dtype=torch.uint8)
+        first, second = (problem.hidden["train"][0] - operands[0]).T
+        trained[first, second] = 1
+        arrays = {"right": right.to(torch.uint8), "trained": trained[:SHOWN, :SHOWN], "a": operands, "b": operands}
+        return {
+            "table": Exhibit("matrix", arrays, ("a", "b"), "1", "1 where the answer is right; where it was trained on")
+        }

@@ -111,6 +111,20 @@ class LanguageModel(Task):
 
     rank = "lr_sensitivity"
     objective = "val_lr_sensitivity"
+    positive = (
+        "vocab",
+        "rows",
+        "row",
+        "length",
+        "held_out",
+        "width",
+        "heads",
+        "layers",
+        "batch",
+        "steps",
+        "lr",
+        "evaluations",
+    )
     metrics = (
         Metric("final_loss", "nats", "min", "test loss after training", diverged=math.inf),
         Metric("val_loss", "nats", "min", "validation loss after training", diverged="first"),
@@ -181,10 +195,8 @@ class LanguageModel(Task):
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from tasks.instability import training
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
         contexts, law = problem.hidden["test"]
-        logits = training.next_logits(solution.predict, contexts, law.shape[1])
+        logits = training.next_logits(solution.require_predict(), contexts, law.shape[1])
         loss = training.cross_entropy(logits, law)
         curves = {name: log.curve(name)[1] for name in ("val_loss", "max_attention_logit", "weight_norm")}
         return {

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.contract import BenchError, Log, Problem, Seeds, Solution
-from bench.train import Loop, parameter_count, served
+from bench.train import fit
 from tasks.instability import chain
 from tasks.instability.transformer import Size, Transformer
 
@@ -88,7 +88,6 @@ def run(
     train, vocab = public["train"], int(public["vocab"])
     size = Size(vocab, p.length, p.width, p.heads, p.layers)
     model = build(size, parts["attention"], generator=torch.Generator().manual_seed(seeds("init")))
-    log.count(parameters=parameter_count(model))
     optimizer = parts["optimizer"](model=model, steps=p.steps, lr=p.lr)
     draws = batches(train, p.batch, p.length, torch.Generator().manual_seed(seeds("order")))
     watched = next(batches(train, 4 * p.batch, p.length, torch.Generator().manual_seed(seeds("noise"))))[:, :-1]
@@ -98,14 +97,12 @@ def run(
         total = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         return sum((term(logits=logits, targets=targets) for term in parts["regularizer"]), start=total)
 
-    predict = served(model, optimizer, lambda contexts: torch.cat([model(c)[:, -1] for c in contexts.split(CHUNK)]))
-    loop = Loop(
-        model, loss, optimizer, p.steps, log,
-        schedule=parts["schedule"], clip=p.clip, predict=predict, eval_every=max(1, p.steps // p.evaluations),
+    return fit(
+        model, optimizer, loss, draws, p.steps, log,
+        forward=lambda contexts: torch.cat([model(c)[:, -1] for c in contexts.split(CHUNK)]),
+        schedule=parts["schedule"], clip=p.clip, eval_every=max(1, p.steps // p.evaluations),
         probe_state={"model": model, "tokens": watched, "optimizer": optimizer},
     )  # fmt: skip
-    loop.run(draws)
-    return Solution(predict)
 
 
 def next_logits(predict: Callable[..., Any], contexts: Tensor, vocab: int) -> Tensor:

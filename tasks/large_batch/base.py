@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.large_batch.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class LargeBatch(Task):
     )
     rank = "test_accuracy"
     objective = "val_accuracy"
+    positive = ("train", "val", "test", "batch", "epochs", "evaluations")
     probes = {"distance": "tasks.large_batch.networks.distance"}
     floors = ("chance",)
     reference = "small_batch"
@@ -93,7 +94,7 @@ class LargeBatch(Task):
         from torch.nn import functional
 
         from bench.schedules import drops
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.large_batch.ghost import with_ghosts
         from tasks.large_batch.networks import batches, copies
 
@@ -105,21 +106,17 @@ class LargeBatch(Task):
             if recipe.ghost:
                 with_ghosts(network, recipe.ghost)
             stepper = parts["optimizer"](model=network, steps=steps, lr=recipe.lr)
-            log.count(parameters=parameter_count(network))
-        predict = served(network, stepper, network)
-        loop = Loop(
-            network, lambda batch: functional.cross_entropy(network(batch[0]), batch[1]), stepper, steps, log,
-            schedule=lambda step, steps: drops(step, steps, recipe.drops), clip=recipe.clip or None, predict=predict,
+        order = torch.Generator().manual_seed(seeds("order"))
+        return fit(
+            network, stepper, lambda batch: functional.cross_entropy(network(batch[0]), batch[1]),
+            batches(x, y, recipe.batch, order), steps, log,
+            schedule=lambda step, steps: drops(step, steps, recipe.drops), clip=recipe.clip or None,
             eval_every=max(1, steps // p.evaluations), probe_state={"model": network, "start": copies(network)},
         )  # fmt: skip
-        order = torch.Generator().manual_seed(seeds("order"))
-        loop.run(batches(x, y, recipe.batch, order), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        test, val, train = (accuracy(solution.predict, *problem.hidden[name]) for name in ("test", "val", "train"))
+        predict = solution.require_predict()
+        test, val, train = (accuracy(predict, *problem.hidden[name]) for name in ("test", "val", "train"))
         moved = log.curve("weight_distance")[1]
         return {
             "test_accuracy": test,

@@ -9,17 +9,9 @@ from bench.contract import BenchError, Log, Seeds, Solution
 from tasks.large_batch.base import LargeBatch
 from tasks.large_batch.recipe import Recipe
 
-COUNTED = ("train", "val", "test", "batch", "epochs", "evaluations")
-
 
 class Fitting(LargeBatch):
-    """The family's run, with parameters and recipe checked first. Subclasses may adapt the recipe that a regime returns."""
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params)
-        for name in COUNTED:
-            if getattr(params, name) < 1:
-                raise BenchError(f"{self.name}: {name}={getattr(params, name)}; it is a number from 1 up")
+    """The family's run, with the recipe checked first. Subclasses may adapt the recipe that a regime returns."""
 
     def adapted(self, recipe: Recipe, samples: int) -> Recipe:
         """The recipe as it is run on `samples` training samples."""

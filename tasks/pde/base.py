@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import (
+    BenchError,
+    Budget,
+    Curves,
+    Exhibit,
+    Figure,
+    Log,
+    Metric,
+    Problem,
+    Seeds,
+    Slot,
+    Solution,
+    Task,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -134,6 +147,10 @@ class Evolution(Task):
     rank = "nrmse"
     objective = "val_nrmse"
     file_params = ("file",)
+    positive = (
+        "points", "frames", "final_time", "reduced_resolution", "reduced_resolution_t", "initial_step", "train", "valid", "test",
+        "steps", "batch", "unroll",
+    )  # fmt: skip
     equation: ClassVar[str]
     attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
     channels: ClassVar[tuple[str, ...]] = ("u",)
@@ -267,15 +284,14 @@ class Evolution(Task):
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from bench.metrics import pde
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        pair, rest = self._predicted(problem.hidden["test"], solution.predict), problem.hidden["rest"]
+        predict = solution.require_predict()
+        pair, rest = self._predicted(problem.hidden["test"], predict), problem.hidden["rest"]
         errors = pde.relative_errors(*pair, cap=WORST, epsilon=rest)
         horizon, by_channel = errors.mean(dim=(0, 2)), errors.mean(dim=(0, 1))
         last = len(horizon) - 1
         found: dict[str, float | None] = {
             "nrmse": float(errors.mean()),
-            **self.monitor(problem, solution.predict),
+            **self.monitor(problem, predict),
             **{f"nrmse_t{part}": float(horizon[round(last * part / 100)]) for part in (25, 50, 100)},
             "vrmse": pde.vrmse(*pair, cap=WORST),
             "correlation_time": pde.correlation_time(*pair),
@@ -289,6 +305,13 @@ class Evolution(Task):
             names = self.channels[self.constants :]
             found |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
         return found
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        from tasks.pde import exhibits
+
+        pred, target = self._predicted(problem.hidden["test"][:1], solution.require_predict())
+        late = problem.public["t"][self.params.initial_step :]
+        return {"sample": exhibits.field(pred[0], target[0], problem.public["axes"], late)}
 
     def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Curves, Log, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Curves, Exhibit, Log, Problem, Seeds, Slot, Solution
 from tasks.pde import base
 
 if TYPE_CHECKING:
@@ -151,9 +151,11 @@ class Inverse(base.Evolution):
 
         return inverse.run(self.params, public, parts, log, seeds)
 
-    def _found(self, problem: Problem, split: str, predict: Callable[..., Any]) -> tuple[Tensor, Tensor]:
-        """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them."""
-        observed, true = problem.hidden[f"observed_{split}"], problem.hidden[split][..., :1, :]
+    def _found(
+        self, problem: Problem, split: str, predict: Callable[..., Any], most: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them; of the first `most` samples."""
+        observed, true = problem.hidden[f"observed_{split}"][:most], problem.hidden[split][:most, ..., :1, :]
         found = predict(observed)
         if found.shape != observed.shape:
             raise BenchError(
@@ -170,15 +172,20 @@ class Inverse(base.Evolution):
         from bench.metrics import pde
         from tasks.pde import inverse
 
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
-        pair = self._found(problem, "test", solution.predict)
+        predict = solution.require_predict()
+        pair = self._found(problem, "test", predict)
         p, late = self.params, problem.hidden["test"][..., 1:, :]
         reached = inverse.reached(pair[0][..., 0, 0], p.final_time, p.equation, **self.physics)[..., None, None]
         return {
             "nrmse": pde.nrmse(*pair, cap=base.WORST),
-            **self.monitor(problem, solution.predict),
+            **self.monitor(problem, predict),
             "nrmse_reached": pde.nrmse(reached, late, cap=base.WORST),
             "rmse": pde.rmse(*pair),
             **{f"fourier_{band}": value for band, value in pde.fourier_bands(*pair).items()},
         }
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        from tasks.pde import exhibits
+
+        found, true = self._found(problem, "test", solution.require_predict(), most=1)
+        return {"sample": exhibits.field(found[0], true[0], problem.public["axes"], problem.public["t"][:1])}

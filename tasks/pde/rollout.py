@@ -152,20 +152,18 @@ def fit(
     log: Log,
 ) -> Solution:
     """Train `model` on the `loss` of each batch, by the entry's optimizer and schedule; `forward` is then what it predicts."""
-    optimizer = parts["optimizer"](model=model, steps=params.steps)
-    log.count(parameters=train.parameter_count(model))
-    predict = train.served(model, optimizer, forward)
-    train.Loop(
-        model=model,
-        loss=loss,
-        optimizer=optimizer,
-        steps=params.steps,
-        log=log,
+    optimizer, every = parts["optimizer"](model=model, steps=params.steps), params.steps // max(1, params.evaluations)
+    return train.fit(
+        model,
+        optimizer,
+        loss,
+        batches,
+        params.steps,
+        log,
+        forward,
         schedule=parts["schedule"],
-        predict=predict,
-        eval_every=max(1, params.steps // max(1, params.evaluations)),
-    ).run(batches)
-    return Solution(predict)
+        eval_every=max(1, every),
+    )
 
 
 def solved(

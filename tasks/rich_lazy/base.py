@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,9 +38,6 @@ class Params:
     evaluations: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "steps", "batch", "val", "test", "watched", "evaluations"):
-            if getattr(self, name) < 1:
-                raise BenchError(f"task.{name}={getattr(self, name)}: there has to be at least one")
         if not 0 < self.leak <= 1:
             raise BenchError(f"task.leak={self.leak}: a step is a share of the time constant, above 0 and at most 1")
 
@@ -57,6 +54,7 @@ class Recurrent(Task):
     )
     rank = "test_loss"
     objective = "val_loss"
+    positive = ("hidden", "steps", "batch", "val", "test", "watched", "evaluations")
     probes = {"changes": "tasks.rich_lazy.network.probe"}
     floors = ("untrained",)
     reference = "full_rank_init"
@@ -86,7 +84,7 @@ class Recurrent(Task):
         import torch
         from torch.nn import functional
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.rich_lazy.network import RateNetwork
 
         p, x, y = self.params, public["x"], public["y"]
@@ -96,31 +94,24 @@ class Recurrent(Task):
                 INPUTS, OUTPUTS, initial(parts["rank_init"], p.hidden, p.hidden, p.gain, generator), p.leak
             )
             stepper = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             start = {name: value.clone() for name, value in network.state_dict().items()}
 
         def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
             return functional.cross_entropy(network(batch[0]).flatten(0, 1), batch[1].flatten())
 
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            yield from zip(x.split(p.batch), y.split(p.batch), strict=True)
-
-        predict = served(network, stepper, lambda inputs: network(inputs)[:, -1])
-        loop = Loop(
-            network, loss, stepper, p.steps, log, predict=predict, eval_every=max(1, p.steps // p.evaluations),
+        return fit(
+            network, stepper, loss, zip(x.split(p.batch), y.split(p.batch), strict=True), p.steps, log,
+            forward=lambda inputs: network(inputs)[:, -1], eval_every=max(1, p.steps // p.evaluations),
             probe_state={"model": network, "start": start, "trials": public["watched"]},
         )  # fmt: skip
-        loop.run(batches(), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {"val_loss": decision(predict, *problem.hidden["val"])[0]}
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores choices; the solution has no `predict`")
-        test, accuracy = decision(solution.predict, *problem.hidden["test"])
-        val = decision(solution.predict, *problem.hidden["val"])[0]
+        predict = solution.require_predict()
+        test, accuracy = decision(predict, *problem.hidden["test"])
+        val = decision(predict, *problem.hidden["val"])[0]
         return {"test_loss": test, "val_loss": val, "test_accuracy": accuracy, **changes(log)}
 
 

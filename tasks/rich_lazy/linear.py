@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,9 +32,6 @@ class Params:
     evaluations: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "hidden", "steps", "val", "test", "evaluations"):
-            if getattr(self, name) < 1:
-                raise BenchError(f"task.{name}={getattr(self, name)}: there has to be at least one")
         if self.samples < self.inputs:
             raise BenchError(
                 f"task.samples={self.samples}: fewer than task.inputs={self.inputs} do not determine the solution; take more"
@@ -72,6 +69,7 @@ class Linear(Task):
     )
     rank = "test_loss"
     objective = "val_loss"
+    positive = ("inputs", "hidden", "steps", "val", "test", "evaluations")
     slots = shared_slots(0.02, 0.0, Slot("orientation", orientation, {"_target_": "tasks.rich_lazy.draws.as_drawn"}))
     probes = {"changes": "tasks.rich_lazy.two_layers.probe"}
     floors = ("untrained",)
@@ -102,9 +100,11 @@ class Linear(Task):
         return Problem({"x": x, "y": y, "budget": self.budget.limit}, hidden)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+        import itertools
+
         import torch
 
-        from bench.train import Loop, parameter_count, served
+        from bench.train import fit
         from tasks.rich_lazy.two_layers import TwoLayers
 
         p, x, y = self.params, public["x"], public["y"]
@@ -117,33 +117,23 @@ class Linear(Task):
             second = p.readout * torch.randn(p.hidden, generator=generator, dtype=torch.float64)
             network = TwoLayers(first, second)
             stepper = parts["optimizer"](model=network, steps=p.steps)
-            log.count(parameters=parameter_count(network))
             start = (first.clone(), second.clone())
 
         def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
             return (network(batch[0]) - batch[1]).square().mean() / 2
 
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            while True:
-                yield x, y
-
-        predict = served(network, stepper, network)
-        loop = Loop(
-            network, loss, stepper, p.steps, log, predict=predict, eval_every=max(1, p.steps // p.evaluations),
-            probe_state={"model": network, "start": start, "inputs": x},
+        return fit(
+            network, stepper, loss, itertools.repeat((x, y)), p.steps, log,
+            eval_every=max(1, p.steps // p.evaluations), probe_state={"model": network, "start": start, "inputs": x},
         )  # fmt: skip
-        loop.run(batches(), samples=lambda batch: len(batch[1]))
-        return Solution(predict)
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {f"{name}_loss": squared_error(predict, *problem.hidden[name]) for name in ("val", "test")}
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        if solution.predict is None:
-            raise BenchError(f"{self.name} scores predictions; the solution has no `predict`")
         drifts = log.curve("balance_drift")[1]
         return {
-            **self.monitor(problem, solution.predict),
+            **self.monitor(problem, solution.require_predict()),
             **changes(log),
             "balance_drift": drifts[-1] if drifts else None,
         }

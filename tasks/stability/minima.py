@@ -51,18 +51,7 @@ def shared_metrics(zero: float, norm: str) -> tuple[Metric, ...]:
 
 
 class LeastSquares(Task):
-    """Least squares with more parameters than samples. Subclasses make the data and the model.
-
-    BenchError unless each parameter named in `positive` is positive.
-    """
-
-    positive: ClassVar[tuple[str, ...]]
-
-    def __init__(self, params: Any) -> None:
-        super().__init__(params)
-        for name in self.positive:
-            if not getattr(params, name) > 0:
-                raise BenchError(f"task.{name}={getattr(params, name)}: give a positive number")
+    """Least squares with more parameters than samples. Subclasses make the data and the model."""
 
     @abstractmethod
     def model(self) -> Model:
