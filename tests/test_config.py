@@ -167,3 +167,31 @@ def test_whole_numbers_run_alike_however_they_are_spelled():
         found = build_one(slot, target, [slot])(model=None, steps=1)
         assert [type(value) for value in found] == [float, float, float, int, type(None), bool]
     assert build_one(slot, {"_target_": f"{__name__}.part", "lr": 1, "plain": 1}, [slot])(model=None, steps=1)[4] == 1
+
+
+OLD, NEW = "baselines.tops.ridge.Ridge", "baselines.networks.layers.Ridge"
+
+
+def test_names_that_moved_are_read_as_the_new_ones_and_the_user_is_told_once(capsys):
+    node = {"head": {"_target_": OLD, "sizes": [1, OLD], "name": "ridge"}}
+    for _ in range(2):
+        assert values.current(node, "mine.yaml") == {"head": {"_target_": NEW, "sizes": [1, NEW], "name": "ridge"}}
+    assert capsys.readouterr().err == f"note: mine.yaml: {OLD} is now {NEW}; write the new names\n"
+    assert values.current({"sizes": (1, 2)}, "other.yaml") == {"sizes": [1, 2]} and not capsys.readouterr().err
+
+
+def test_old_names_in_files_and_overrides_are_read(bench, tmp_path):
+    (tmp_path / "configs" / "entry").mkdir(parents=True)
+    mine = tmp_path / "configs" / "entry" / "mine.yaml"
+    keys = set()
+    mine.write_text(f"optimizer: {{_target_: bench.optim.named, name: SGD, lr: 0.1, x: {NEW}}}\n")
+    words = ["plan", "task=toy/line", "entry=mine", "preset=smoke", "--format", "json"]
+    keys.add(json.loads(bench(*words).stdout)["cells"][0]["key"])
+    mine.write_text(f"optimizer: {{_target_: bench.optim.named, name: SGD, lr: 0.1, x: {OLD}}}\n")
+    done = bench(*words)
+    keys.add(json.loads(done.stdout)["cells"][0]["key"])
+    assert f"mine.yaml: {OLD} is now {NEW}" in done.stderr
+    done = bench(*words, f"entry.optimizer.x={OLD}")
+    keys.add(json.loads(done.stdout)["cells"][0]["key"])
+    assert f"{OLD} is now {NEW}" in done.stderr
+    assert len(keys) == 1

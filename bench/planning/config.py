@@ -207,7 +207,7 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         node = parts[slot_name] = _copy(parts[slot_name])
         for key in rest[:-1]:
             node = node.setdefault(key, {})
-        node[rest[-1]] = value
+        node[rest[-1]] = values.current(value, f"entry.{path}={value!r}")
     for slot_name, part in parts.items():
         values.finite(part, f"entry.{slot_name}")
     return parts

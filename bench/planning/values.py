@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, get_type_hints
 
 import msgspec
 
 from bench.contract import BenchError
+from bench.records.moves import moved
 from bench.records.spelling import whole
 
 
@@ -57,3 +59,27 @@ def finite(value: Any, where: str) -> None:
         raise BenchError(
             f"{where}={value!r} is not a finite number; give one, or leave it out where it may be left out"
         )
+
+
+def current(node: Any, where: str) -> Any:
+    """`node` with the dotted names that moved in their new spelling; the user is told, once a place, to write those."""
+    found = moved(node)
+    if renames := dict(_renames(node, found)):
+        _tell(f"{where}: {', '.join(f'{old} is now {new}' for old, new in renames.items())}; write the new names")
+    return found
+
+
+def _renames(old: Any, new: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(old, str) and old != new:
+        yield old, new
+    elif isinstance(old, Mapping):
+        for name, item in old.items():
+            yield from _renames(item, new[name])
+    elif isinstance(old, list | tuple):
+        for item, other in zip(old, new, strict=True):
+            yield from _renames(item, other)
+
+
+@cache
+def _tell(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
