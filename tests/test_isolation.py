@@ -61,6 +61,26 @@ def test_of_a_users_folder_only_names_may_be_read(tmp_path, monkeypatch):
     }
 
 
+def test_what_was_installed_into_a_folder_of_ones_own_is_read_whole(tmp_path, monkeypatch):
+    """`pip install --target`, and a cluster's site folders on PYTHONPATH."""
+    for name in (
+        "own/lib.py",
+        "own/lib.libs/a.so",
+        "own/lib-1.0.dist-info/RECORD",
+        "own/mine.py",
+        "site-packages/other/a.py",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(
+            "lib.py,,\nlib.libs/a.so,,\nlib-1.0.dist-info/RECORD,,\n" if "RECORD" in name else ""
+        )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "own"), str(tmp_path / "site-packages")])
+    whole = {
+        path.name for path, rights in sandbox.readable() if tmp_path in path.parents and rights == sandbox.READ_ONLY
+    }
+    assert whole == {"lib.py", "lib.libs", "lib-1.0.dist-info", "site-packages"}
+
+
 def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
     for name in ("site/pandas/a.py", "site/sklearn/data/digits.csv", "site/sklearn/data/iris.csv", "site/sklearn/b.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
