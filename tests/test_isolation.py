@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from bench import wire
 from bench.checking import oddities
 from bench.contract import Budget
-from bench.running import linux_sandbox, message_checks, sandbox
+from bench.records.record import decode
+from bench.running import linux_sandbox, message_checks, reads, sandbox
+from tests.rows import record
 
 NAMES = {"network", "files", "memory", "signals", "tmp", "limits"}
 
@@ -34,23 +36,49 @@ def test_a_record_says_what_held():
 def test_every_new_record_carries_it(bench, tmp_path):
     assert bench("run", "task=toy/line", "entry=line_sgd", "preset=smoke").returncode == 0
     (path,) = (tmp_path / "results" / "local").glob("*/*.json")
-    record = json.loads(path.read_text())
-    assert record.provenance.isolation == sandbox.of("pipe")
-    assert 0 < record.costs.cpu_entry <= record.costs.cpu_total and record.costs.evaluations > 0
+    made = decode(path.read_bytes())
+    assert made.provenance.isolation == sandbox.of("pipe")
+    assert 0 < made.costs.cpu_entry <= made.costs.cpu_total and made.costs.evaluations > 0
 
 
 # ---------------------------------------------------------------- what may be read
 
 
-def test_only_code_of_a_users_folder_may_be_read(tmp_path, monkeypatch):
-    for name in ("package/part.py", "module.py", "results/local/r.json", ".hidden/x.py", "data/a.h5", "src/deep/m.py"):
+def test_of_a_users_folder_only_names_may_be_read(tmp_path, monkeypatch):
+    """Files in it that a cell may read are those of its key."""
+    for name in ("package/part.py", "module.py", "results/local/r.json", ".hidden/x.py", "data/a.h5"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     grants = sandbox.readable()
-    here = {str(path.relative_to(tmp_path)): rights for path, rights in grants if tmp_path in (path, *path.parents)}
-    assert here == dict.fromkeys(("package", "module.py", "src"), sandbox.READ_ONLY) | {".": linux_sandbox.LIST}
+    assert [rights for path, rights in grants if tmp_path in (path, *path.parents)] == [linux_sandbox.LIST]
     assert not {Path.home(), Path("/"), Path("/tmp"), Path("/proc"), Path("/etc")} & {path for path, _ in grants}
+    given = dict(reads.grants_of([str(tmp_path / "package" / "part.py"), str(tmp_path / "data" / "a.h5")]))
+    assert given == {
+        tmp_path / "package": linux_sandbox.LIST,
+        tmp_path / "package" / "part.py": linux_sandbox.READ,
+        tmp_path / "data" / "a.h5": linux_sandbox.READ,
+    }
+
+
+def test_what_was_installed_into_a_folder_of_ones_own_is_read_whole(tmp_path, monkeypatch):
+    """`pip install --target`, and a cluster's site folders on PYTHONPATH."""
+    for name in (
+        "own/lib.py",
+        "own/lib.libs/a.so",
+        "own/lib-1.0.dist-info/RECORD",
+        "own/mine.py",
+        "site-packages/other/a.py",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(
+            "lib.py,,\nlib.libs/a.so,,\nlib-1.0.dist-info/RECORD,,\n" if "RECORD" in name else ""
+        )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "own"), str(tmp_path / "site-packages")])
+    whole = {
+        path.name for path, rights in sandbox.readable() if tmp_path in path.parents and rights == sandbox.READ_ONLY
+    }
+    assert whole == {"lib.py", "lib.libs", "lib-1.0.dist-info", "site-packages"}
 
 
 def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
@@ -69,9 +97,9 @@ def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
 CONFINED = """
 import os, sys, socket, subprocess, tempfile
 from pathlib import Path
-from bench import isolation
+from bench.running import sandbox
 private, secret, withheld = map(Path, sys.argv[1:])
-isolation.confine(private, [withheld], isolation.readable())
+sandbox.confine(private, [withheld], sandbox.readable())
 def refused(call):
     try:
         call()
@@ -83,7 +111,7 @@ assert refused(withheld.read_text), "a withheld file among the packages"
 assert refused(lambda: secret.with_name("new").write_text("x"))
 assert refused(socket.socket)
 assert refused(lambda: os.listdir("/proc")) and os.listdir("/proc/self/fd")
-assert refused(lambda: os.kill(os.getppid(), 0)) or isolation.available()["signals"] != "on"
+assert refused(lambda: os.kill(os.getppid(), 0)) or sandbox.available()["signals"] != "on"
 assert Path(tempfile.mkdtemp()).parent == private == Path.cwd() == Path.home()
 assert "SECRET_TOKEN" not in os.environ
 import h5py, numpy, pytorch_optimizer, schedulefree, scipy.sparse.linalg, torch
@@ -207,8 +235,8 @@ def good():
 
 def test_a_report_keeps_what_an_honest_run_says():
     kept = message_checks.report(good(), Budget("steps", 5), {"val_error"})
-    assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept.curves) == ["loss"]
-    assert kept.curves["loss"][0] == [1, 2] and kept.reason == ""
+    assert kept["counts"] == {"steps": 5, "samples": 320} and list(kept["curves"]) == ["loss"]
+    assert kept["curves"]["loss"][0] == [1, 2] and kept["reason"] == ""
 
 
 @pytest.mark.parametrize(
@@ -230,16 +258,19 @@ def test_a_long_reason_is_cut_and_printable():
     kept = message_checks.report(
         good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set()
     )
-    assert len(kept.reason) == message_checks.TEXT and kept.reason.endswith("x?")
+    assert len(kept["reason"]) == message_checks.TEXT and kept["reason"].endswith("x?")
 
 
 def test_suspicions_of_a_record():
-    quiet = {"costs": {"cpu": {"train": 10.0}, "cpu_entry": 21.0, "evaluations": 20}, "metrics": {"steps_to_val": 3.0}}
-    assert oddities.of(quiet) == []
-    assert oddities.of({"costs": {"cpu": {}}, "metrics": {}}) == [], "older records lack what they did not measure"
-    loud = {
-        "costs": {"cpu": {"train": 1.0}, "cpu_entry": 5.0, "evaluations": 2000},
-        "metrics": {"steps_to_val": 0.0},
-        "provenance": {"isolation": {"files": "no Landlock", "network": "on"}},
-    }
-    assert [line.split()[0] for line in oddities.of(loud)] == ["4.0", "it", "it", "not"]
+    costs = {"cpu": {"train": 10.0}, "cpu_entry": 21.0, "evaluations": 20}
+    assert oddities.of(record("quiet", 0, costs=costs, metrics={"steps_to_val": 3.0})) == []
+    older = record("older", 0, costs={"cpu": {}})
+    assert oddities.of(older) == [], "older records lack what they did not measure"
+    loud = record(
+        "loud", 0,
+        costs={"cpu": {"train": 1.0}, "cpu_entry": 5.0, "evaluations": 2000},
+        metrics={"steps_to_val": 0.0},
+        provenance={"isolation": {"files": "no Landlock", "network": "on"}},
+    )  # fmt: skip
+    loud.unkeyed_reads = ["/x"]
+    assert [line.split()[0] for line in oddities.of(loud)] == ["4.0", "it", "it", "not", "it"]

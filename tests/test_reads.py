@@ -138,6 +138,13 @@ class Peeking(Line):
 """
 
 
+YAML = """
+_target_: peeking.task.Peeking
+doc: a task that reads a file which it does not declare
+datasheet: {paper: none, data_source: none, data_licence: none, intended_use: none, known_limits: none, reference_error: none}
+"""
+
+
 @pytest.mark.parametrize("where", ["prepare", "problem"])
 def test_the_tasks_side_is_held_to_the_same_rule(bench, tmp_path, where):
     held = tmp_path / "noise.json"
@@ -147,8 +154,9 @@ def test_the_tasks_side_is_held_to_the_same_rule(bench, tmp_path, where):
     (tmp_path / "peeking" / "__init__.py").write_text("")
     (tmp_path / "peeking" / "task.py").write_text(TASK.format(**lines))
     (tmp_path / "configs" / "task" / "toy").mkdir(parents=True)
-    (tmp_path / "configs" / "task" / "toy" / "peeking.yaml").write_text("_target_: peeking.task.Peeking\n")
-    bench("run", "task=toy/peeking", "entry=line_sgd", "preset=smoke")
+    (tmp_path / "configs" / "task" / "toy" / "peeking.yaml").write_text(YAML)
+    done = bench("run", "task=toy/peeking", "entry=line_sgd", "preset=smoke")
+    assert done.returncode == 1, done.stderr
     (found,) = records(tmp_path).values()
     assert found.status == "failed" and f"{held} is not covered by the cell's key" in found.reason
 

@@ -83,6 +83,14 @@ def _provided(folder: str) -> frozenset[str]:
     return frozenset(name.partition("/")[0].split(".")[0] for name in files)
 
 
+def installed_in(folder: Path) -> list[Path]:
+    """What of a folder on `sys.path` is installed and no plugin: all of it, or files and folders in it."""
+    if INSTALLED & {*folder.parts, *folder.resolve().parts}:
+        return [folder]
+    names = _provided(str(folder)) - {name.split(".")[0] for name in plugins()}
+    return [child for child in folder.iterdir() if child.name.split(".")[0] in names]
+
+
 def forget() -> None:
     """Look everything up anew, after `sys.path` or the current folder changed."""
     for remembered in (plugins, _installed_roots, _top, first_party, _provided):

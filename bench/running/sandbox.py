@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import bench
+from bench.records.modules import installed_in
 from bench.running import linux_sandbox
 
 FILE_BYTES = 2**30  # the largest file that an entry may write
@@ -86,13 +87,15 @@ def readable() -> Grants:
     """
     whole = _installed()
     listed = {folder for name in sys.path if (folder := Path(name or ".").resolve()).is_dir()}
+    listed = {folder for folder in listed if not whole & {folder, *folder.parents}}
+    elsewhere = [path for folder in listed for path in installed_in(folder)]  # PYTHONPATH, `pip install --target`
     harness = Path(bench.__file__).resolve().parent
-    real = {path.resolve() for path in (*map(Path, SYSTEM), *whole, harness) if path.exists()}
+    real = {path.resolve() for path in (*map(Path, SYSTEM), *whole, *elsewhere, harness) if path.exists()}
     outermost = sorted(path for path in real if not real & set(path.parents))
     devices = [device for pattern in DEVICES for device in Path("/dev").glob(pattern)]
     return (
         *((path, READ_ONLY) for path in outermost),
-        *((path, linux_sandbox.LIST) for path in sorted(listed) if not whole & {path, *path.parents}),
+        *((path, linux_sandbox.LIST) for path in sorted(listed)),
         *((path, linux_sandbox.READ | linux_sandbox.WRITE | linux_sandbox.DEVICE) for path in devices),
     )
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -20,8 +21,12 @@ from bench.checking import oddities
 from bench.contract import Entry, Misfit, Seeds
 from bench.execute import ENTRY_AXES, Job
 from bench.planning import config
+from bench.planning.plan import reads_of
+from bench.records.identity import Digests
+from bench.records.record import Provenance
 from bench.running import sandbox
 from bench.running.pool import Pool
+from tests.rows import record
 
 TOY = Path(__file__).resolve().parent.parent / "toy"
 FRESH = (1 << 51) + 123_456_789  # as `bench verify` draws them
@@ -56,8 +61,13 @@ def pool(folder) -> Iterator[Pool]:
         sys.path.remove(str(TOY))
 
 
+@pytest.fixture(scope="module")
+def digests() -> Digests:
+    return Digests()
+
+
 @pytest.fixture
-def cell(pool, folder):
+def cell(pool, folder, digests):
     """cell("cheat", …arguments of the cheat) -> the outcome, shaped as the record that it becomes."""
 
     def run(cheat: str, slot="procedure", seed=PUBLIC, seconds=60.0, memory_mb=4000, **arguments: Any):
@@ -65,9 +75,12 @@ def cell(pool, folder):
         trained = {"optimizer": {"_target_": "bench.optim.named", "name": "SGD", "lr": 0.1}} if slot == "extra" else {}
         params = {"steps": 20, "noise": 0.1, "nap": 0.0}
         limits = {"seconds": seconds, "memory_mb": memory_mb}
-        job = Job("toy_package.task.Line", params, trained | {slot: part}, seed, str(folder / "data"), **limits)
+        target, parts = "toy_package.task.Line", trained | {slot: part}
+        reads = reads_of(digests, target, parts, {})
+        job = Job(target, params, parts, seed, str(folder / "data"), reads=reads, **limits)
         ((_, outcome, _),) = list(pool.run([("cell", "cell", job)]))
-        return outcome | {"provenance": {"isolation": dict(HERE)}}
+        about = {name: getattr(outcome, name) for name in outcome.__struct_fields__}
+        return SimpleNamespace(**about, provenance=Provenance(isolation=dict(HERE)))
 
     return run
 
@@ -79,7 +92,7 @@ def server(cell, pool) -> int:
     return pool.server_pid()
 
 
-def reached(outcome: dict[str, Any]) -> str:
+def reached(outcome: Any) -> str:
     """What a looking cheat got."""
     assert outcome.status == "failed" and "reached: " in outcome.reason, outcome
     return outcome.reason.split("reached: ")[1]
@@ -166,8 +179,8 @@ def test_a_task_whose_answer_is_a_formula_takes_no_procedure(task):
 
 def test_arithmetic_written_into_a_model_is_there_before_its_first_step():
     """Detected by suspicions; a reader's eye decides."""
-    record = {"costs": {"cpu": {}}, "metrics": {"steps_to_monitor": 0.0, "val_loss": 0.0}}
-    assert oddities.of(record) == ["it was there before its first step: steps_to_monitor"]
+    made = record("formula", 0, metrics={"steps_to_monitor": 0.0, "val_loss": 0.0})
+    assert oddities.of(made) == ["it was there before its first step: steps_to_monitor"]
 
 
 # ---------------------------------------------------------------- measurements
