@@ -167,11 +167,9 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
 
     tasks: only these. Parameters are the preset's own; older versions of a task do not count.
     """
-    metrics = {}
-    for name in tasks or config.names("task"):
-        metric = target_metric(config.task_spec(name).cls)
-        if metric is not None:
-            metrics[name] = metric
+    specs, wrong = config.sound("task", config.task_spec, tasks or None)
+    store.reports += wrong.values()
+    metrics = {name: metric for name, spec in specs.items() if (metric := target_metric(spec.cls)) is not None}
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in store.published(metrics):
         if record.preset == preset:

@@ -124,27 +124,27 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
     cls = config.task_spec(task).cls
     metric = objective(cls)
     worst = math.inf if metric.better == "min" else -math.inf
-    values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned["table"]]
-    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned["preset"], cls.version)]
+    values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned.table]
+    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned.preset, cls.version)]
     settings = {canonical_json(record.config) for record in published}
     costs = [
         sum(record.costs.cpu_total for record in published) if published else math.nan,
-        sum(row.get("cpu_seconds", math.nan) for row in tuned["table"]),  # NaN in files that have none
+        sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
     ]
     return Tuning(
         task=task,
         entry=name,
-        preset=tuned["preset"],
-        space=tuned.get("space", "lattice"),
-        seeds=tuple(tuned["seeds"]),
+        preset=tuned.preset,
+        space=tuned.space,
+        seeds=tuned.seeds,
         trials=len(values),
         tried=max(len(values), len(settings)),
         declared=declared(name),
         objective=metric.name,
         better=metric.better,
-        value=worst if tuned["value"] == DIVERGED else float(tuned["value"]),
-        values=tuned["values"],
-        at_the_edge=tuple(tuned["at_the_edge"]),
+        value=worst if tuned.value == DIVERGED else float(tuned.value),
+        values=tuned.values,
+        at_the_edge=tuned.at_the_edge,
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
@@ -154,13 +154,8 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
 def everywhere() -> list[tuple[str, str]]:
     """(task, entry) of every tuned file."""
     entries = {name.replace("/", "_"): name for name in config.names("entry")}
-    return sorted(
-        {
-            (path.parent.relative_to(folder / "tuned").as_posix(), entries.get(path.stem, path.stem))
-            for folder in config.folders()
-            for path in (folder / "tuned").rglob("*.yaml")
-        }
-    )
+    pairs = [name.rsplit("/", 1) for name in config.names("tuned")]
+    return sorted((task, entries.get(stem, stem)) for task, stem in pairs)
 
 
 def _finite(value: Any) -> Any:

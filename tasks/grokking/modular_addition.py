@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Target, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Target, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,7 +81,6 @@ class ModularAddition(Task):
         Slot("model", model, {"_target_": "tasks.grokking.network.Quadratic"}),
     )
     probes = {"network": "tasks.grokking.network.probe"}
-    figures = (Figure("delay", ("train_acc", "monitor_acc"), "fitted early, understood late"),)
     floors = ("chance",)
     reference = "adam"
     margin = 1.0  # natural log of the ratio of steps: a factor of 2.7

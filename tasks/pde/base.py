@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -154,7 +154,6 @@ class Evolution(Task):
         Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss", "unrolling")),
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
-    figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
 
     params: Any
 
