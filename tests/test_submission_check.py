@@ -131,7 +131,11 @@ def line(**changes) -> str:
         (LEDGER, line(costs={"cpu": {"train": "none"}}), "costs must be numbers"),
         (LEDGER, line(provenance={"cpu": "any"}), "provenance lacks packages"),
         (LEDGER, line(recertified={"code": ["any"]}), "no field of a record that a sweep makes: recertified"),
-        ("configs/tuned/toy/line/mine.yaml", "trials: 7\n", "mine.yaml lacks `preset`; run `bench tune` for mine again"),
+        (
+            "configs/tuned/toy/line/mine.yaml",
+            "trials: 7\n",
+            "mine.yaml lacks `preset`; run `bench tune` for mine again",
+        ),
         ("configs/tuned/toy/line/mine.yaml", TUNED.replace("trials: 1", "trials: 7"), "7 trials and a table of 1"),
         ("configs/tuned/toy/line/mine.yaml", TUNED, "sets optimizer.lr to what `search` does not hold"),
         ("entries/__pycache__/mine.cpython-311.pyc", "x", "mine.cpython-311.pyc: not a file of entry mine"),

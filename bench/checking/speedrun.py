@@ -26,6 +26,7 @@ from bench.records.files import write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+from bench.tables import grid
 from bench.tables.table import CPU_ENTRY
 
 By = Literal["steps", "cpu"]
@@ -321,11 +322,9 @@ def render(found: Sequence[Table], form: str) -> str:
                 (run.date[:10], run.entry, f"{run.steps:.4g}", cpu, str(len(run.values)), p, run.against, run.how)
             )
         if form == "markdown":
-            lines = [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in [rows[0], (":--",) * 8, *rows[1:]])]
+            lines = [f"### {title}", "", grid.markdown(rows)]
         else:
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-            lines = [title, *("  ".join(row).rstrip() for row in cells)]
+            lines = [title, grid.text(rows)]
         if table.by == "cpu":
             lines += ["", f"{CPU_ENTRY}."]
         blocks.append("\n".join(lines))

@@ -23,7 +23,7 @@ from bench.records.ledger import comparable, write_lines
 from bench.records.record import Components, Record, decode
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
-from bench.tables import comparisons
+from bench.tables import comparisons, grid
 from bench.tables.trial_words import declared, trials_text
 from bench.tuning.objective import DIVERGED, objective
 
@@ -182,25 +182,17 @@ def _table(rows: list[Tuning]) -> str:
     equal, first = min(row.trials for row in rows), rows[0]
     half = max(1, equal // 2)
     sign = 1 if first.better == "min" else -1
-    grid = [["entry", "trials", f"best of {half}", f"best of {equal}", "best", "within 5 %", "CPU s", "remark"]]
+    lines = [["entry", "trials", f"best of {half}", f"best of {equal}", "best", "within 5 %", "CPU s", "remark"]]
     for row in sorted(rows, key=lambda row: sign * row.best_of[equal - 1]):
         remarks = [f"{row.tried} settings tried in all"] if row.tried > row.trials else []
         remarks += [f"best at the edge of {', '.join(row.at_the_edge)}"] if row.at_the_edge else []
-        grid.append([
+        lines.append([
             row.entry, trials_text(row.trials, row.declared), _number(row.best_of[half - 1]), _number(row.best_of[equal - 1]),
             _number(row.value), "—" if math.isnan(row.sensitivity) else f"{100 * row.sensitivity:.0f} %",
             "—" if math.isnan(row.cpu_seconds) else f"{row.cpu_seconds:.0f}", "; ".join(remarks),
         ])  # fmt: skip
-    widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
-    right = range(2, len(widths) - 1)
-    text = [
-        "  ".join(
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in grid
-    ]
     head = f"{first.task} · {first.preset} · {first.objective} ({first.better}), expected best of k trials"
-    return "\n".join([head, *(line.rstrip() for line in text)])
+    return f"{head}\n{grid.text(lines, right=range(2, len(lines[0]) - 1))}"
 
 
 def _number(value: float) -> str:
