@@ -52,7 +52,7 @@ def test_every_shipped_file_is_of_its_model(group):
         (EntryFile, "optimizer:\n\tlr: 1", "some.yaml, line 2: a tab; YAML is indented with spaces"),
         (EntryFile, "optimizer: {lr: 1", "some.yaml, line"),
         (EntryFile, "optimizer: {path: '${oc.env:HOME}'}", "`optimizer.path: ${oc.env:HOME}` reads other settings"),
-        (TaskFile, "nu: 1", "some.yaml lacks `_target_`: the dotted path of the Task class, as in `_target_: tasks."),
+        (TaskFile, "nu: 1", "some.yaml: lacks `_target_`: expected the dotted path of the Task class, as in `_target_: tasks."),
         (SuiteFile, SUITE.replace("3", "0", 1), "`seeds: 0`: expected the number of seeds, as in `seeds: 5`"),
         (SuiteFile, SUITE.replace("[zero]", "zero"), "Expected `array`, got `str` at pairs[0].entries"),
         (SuiteFile, SUITE.replace("seeds", "seds"), "no field 'seds'; did you mean seeds?"),
@@ -146,14 +146,14 @@ def test_a_plan_is_not_hurt_by_files_it_does_not_need(bench, tmp_path):
 def test_claims_figures_and_tuning_show_the_rest_too(bench, tmp_path):
     put(tmp_path, "claim/toy/bad.yaml", "paper: 3\n")
     claims = bench("claims", "toy", "deep_linear/saxe_orthogonal_isometry")
-    assert claims.returncode == 1 and "bad.yaml lacks" not in claims.stdout
+    assert claims.returncode == 1 and "bad.yaml" not in claims.stdout
     assert "claim/toy/bad.yaml: `paper: 3`" in claims.stderr and "claims: " in claims.stdout
     put(tmp_path, "figure/toy/bad.yaml", "title: 3\n")
     figures = json.loads(bench("figures", "toy", "pde/ladder_burgers", "--format", "json").stdout)
     assert [(one["id"], one["state"]) for one in figures] == [("pde/ladder_burgers", "missing"), ("toy/bad", "error")]
     put(tmp_path, "tuned/toy/line/bad.yaml", "trials: 3\n")
     tuned = bench("tune", "--show")
-    assert tuned.returncode == 1 and "best of" in tuned.stdout and "bad.yaml lacks `preset`" in tuned.stderr
+    assert tuned.returncode == 1 and "best of" in tuned.stdout and "bad.yaml: lacks `preset`" in tuned.stderr
 
 
 def test_hidden_files_and_backups_are_no_entries(tmp_path, monkeypatch):

@@ -40,7 +40,11 @@ def test_a_line_of_format_1_is_migrated():
     assert (one.format, one.seed, one.metrics, one.censored, one.trials) == (FORMAT, 3, {"loss": 0.5}, ["steps"], 7)
     assert one.costs.counts == {"steps": 100, "parameters": 12}
     assert (one.costs.cpu, one.costs.cpu_total, one.costs.booked) == ({"train": 1.5}, 2.0, 1.5)
-    assert (one.components.data, one.components.code, one.components.distributions) == ({"f": "d"}, {"m": "c"}, ["torch 2"])
+    assert (one.components.data, one.components.code, one.components.distributions) == (
+        {"f": "d"},
+        {"m": "c"},
+        ["torch 2"],
+    )
     assert one.provenance.commit == "abc" and one.curves == {"loss": [[0.0, 1.0], [2.0, 0.5]]}
 
 

@@ -134,7 +134,7 @@ def line(**changes) -> str:
         (
             "configs/tuned/toy/line/mine.yaml",
             "trials: 7\n",
-            "mine.yaml lacks `preset`; run `bench tune` for mine again",
+            "mine.yaml: lacks `preset`; run `bench tune` for mine again",
         ),
         ("configs/tuned/toy/line/mine.yaml", TUNED.replace("trials: 1", "trials: 7"), "7 trials and a table of 1"),
         ("configs/tuned/toy/line/mine.yaml", TUNED, "sets optimizer.lr to what `search` does not hold"),

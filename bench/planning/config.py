@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list

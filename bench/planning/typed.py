@@ -94,7 +94,7 @@ def _told(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:
     named, known = NAMED.fullmatch(what), model.__struct_encode_fields__
     if named and not place and named["how"] == "missing required":
         wanted = _wanted(model, named["name"])
-        return f" lacks `{named['name']}`" + (f": {wanted}" if wanted else "")
+        return f": lacks `{named['name']}`" + (f": expected {wanted}" if wanted else "")
     if named and not place:
         near = difflib.get_close_matches(named["name"], known, n=1)
         return f": no field {named['name']!r}; " + (
