@@ -15,24 +15,20 @@ from msgspec import Meta, Struct
 from bench.contract import Datasheet, Text
 from bench.planning.yaml_file import shown
 
-Positive = Annotated[int, Meta(ge=1)]
-
 CELLS = ("task", "entry", "seed", "preset", "tuned")  # the words that say which cells a plan has
 
+
+def _is(what: str, *examples: Any, **limits: Any) -> Meta:
+    return Meta(description=what, examples=[*examples], **limits)
+
+
+Positive = Annotated[int, Meta(ge=1)]
 Words = Annotated[tuple[str, ...], Meta(min_length=1)]
-Plan = Annotated[
-    Words,
-    Meta(
-        description="a list of words that say which cells it has",
-        examples=[["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]],
-    ),
+WORDS = ["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]
+Function = Annotated[
+    str | dict[str, Any],
+    _is("a dotted path, or {_target_: path, argument: value}", "tasks.grokking.claims.decay_gain"),
 ]
-
-
-def _cells(plan: tuple[str, ...]) -> None:
-    for word in plan:
-        if word.split("=")[0].split(".")[0] not in CELLS:
-            raise ValueError(f"{word!r} says nothing of cells; a plan has {', '.join(CELLS)}")
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,11 +39,9 @@ class Values(Struct, frozen=True, forbid_unknown_fields=True):
 
 Search = Annotated[
     dict[str, tuple[float, float] | Values],
-    Meta(
-        description="a mapping of arguments to two bounds, or to {values: list}",
-        examples=[{"optimizer.lr": [0.0001, 0.03], "optimizer.name": {"values": ["adam", "lion"]}}],
-    ),
-]
+    _is("a mapping of arguments to two bounds, or to {values: list}",
+        {"optimizer.lr": [0.0001, 0.03], "optimizer.name": {"values": ["adam", "lion"]}}),
+]  # fmt: skip
 
 
 class EntryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,17 +49,13 @@ class EntryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     FREE: ClassVar[str] = "slots"
 
-    doc: Annotated[str, Meta(description="a text", examples=["steps by the sign of the momentum"])] = ""
-    paper: Annotated[str, Meta(description="a text", examples=["Chen et al. 2023 (arXiv 2302.06675)"])] = ""
+    doc: Annotated[str, _is("a text", "steps by the sign of the momentum")] = ""
+    paper: Annotated[str, _is("a text", "Chen et al. 2023 (arXiv 2302.06675)")] = ""
     search: Search = {}
-    needs: Annotated[
-        tuple[str, ...], Meta(description="a list of packages, or cuda", examples=[["einops", "cuda"]])
-    ] = ()
-    authors: Annotated[tuple[str, ...], Meta(description="a list of names", examples=[["Ada Lovelace"]])] = ()
-    licence: Annotated[str, Meta(description="an SPDX identifier", examples=["Apache-2.0"])] = ""
-    declared_trials: (
-        Annotated[int, Meta(ge=0, description="a whole number from 0 up: trials made elsewhere", examples=[20])] | None
-    ) = None
+    needs: Annotated[tuple[str, ...], _is("a list of packages, or cuda", ["einops", "cuda"])] = ()
+    authors: Annotated[tuple[str, ...], _is("a list of names", ["Ada Lovelace"])] = ()
+    licence: Annotated[str, _is("an SPDX identifier", "Apache-2.0")] = ""
+    declared_trials: Annotated[int, _is("a whole number from 0 up: trials made elsewhere", 20, ge=0)] | None = None
     slots: dict[str, dict[str, Any]] = {}
 
 
@@ -75,17 +65,10 @@ class TaskFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     FREE: ClassVar[str] = "parameters"
 
     target: Annotated[
-        str,
-        Meta(
-            pattern=r"\.",
-            description="the dotted path of the Task class",
-            examples=["tasks.grokking.modular_addition.ModularAddition"],
-        ),
+        str, _is("the dotted path of the Task class", "tasks.grokking.modular_addition.ModularAddition", pattern=r"\.")
     ] = msgspec.field(name="_target_")
-    doc: Annotated[Text, Meta(description="a line about the task", examples=["Addition modulo a prime."])]
-    datasheet: Annotated[
-        Datasheet, Meta(description=f"a mapping of the texts {', '.join(Datasheet.__struct_fields__)}")
-    ]
+    doc: Annotated[Text, _is("a line about the task", "Addition modulo a prime.")]
+    datasheet: Annotated[Datasheet, _is(f"a mapping of the texts {', '.join(Datasheet.__struct_fields__)}")]
     parameters: dict[str, Any] = {}
 
 
@@ -101,17 +84,13 @@ class Pair(Struct, frozen=True, forbid_unknown_fields=True):
 class SuiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`configs/suite/<name>.yaml`."""
 
-    seeds: Annotated[Positive, Meta(description="the number of seeds", examples=[5])]
+    seeds: Annotated[Positive, _is("the number of seeds", 5)]
     pairs: Annotated[
         tuple[Pair, ...],
-        Meta(
-            min_length=1,
-            description="a list of tasks with their entries",
-            examples=[[{"task": "pde/burgers_1d", "entries": ["fno", "unet"]}]],
-        ),
+        _is("a list of tasks with their entries", [{"task": "pde/burgers_1d", "entries": ["fno"]}], min_length=1),
     ]
-    doc: Annotated[str, Meta(description="a text", examples=["what `make bench` runs"])] = ""
-    preset: Annotated[str, Meta(description="a preset's name", examples=["small"])] = "small"
+    doc: Annotated[str, _is("a text", "what `make bench` runs")] = ""
+    preset: Annotated[str, _is("a preset's name", "small")] = "small"
 
     @property
     def tasks(self) -> set[str]:
@@ -119,14 +98,20 @@ class SuiteFile(Struct, frozen=True, forbid_unknown_fields=True):
         return {pair.task for pair in self.pairs}
 
 
+def _check_cells(plan: tuple[str, ...]) -> None:
+    for word in plan:
+        if word.split("=")[0].split(".")[0] not in CELLS:
+            raise ValueError(f"{word!r} says nothing of cells; a plan has {', '.join(CELLS)}")
+
+
 class Setting(Struct, frozen=True, forbid_unknown_fields=True):
     """One place where a claim is measured; plan: words of a sweep, such as `task=…`, `entry=a,b`, `seed=range(5)`."""
 
     name: Text
-    plan: Plan
+    plan: Words
 
     def __post_init__(self) -> None:
-        _cells(self.plan)
+        _check_cells(self.plan)
 
 
 class Tried(Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,53 +121,31 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
     seeds: str | int
 
 
-Limit = Annotated[float, Meta(description="a finite number", examples=[0.5])]
-Function = Annotated[
-    str | dict[str, Any],
-    Meta(
-        description="a dotted path, or {_target_: path, argument: value}",
-        examples=["tasks.grokking.claims.decay_gain"],
-    ),
-]
+Limit = Annotated[float, _is("a finite number", 0.5)]
+NUMBERED = r"^(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?$"
 
 
 class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`configs/claim/<family>/<id>.yaml`."""
 
     paper: Text
-    arxiv: Annotated[
-        str,
-        Meta(
-            pattern=r"^(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?$",
-            description='a number in quotes, or ""',
-            examples=["1705.08741"],
-        ),
-    ]
+    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=NUMBERED)]
     statement: Text
     settings: Annotated[
-        tuple[Setting, ...],
-        Meta(
-            min_length=1,
-            description="a list of names with plans",
-            examples=[[{"name": "one", "plan": ["task=grokking/modular_addition", "entry=adam", "seed=range(5)"]}]],
-        ),
+        tuple[Setting, ...], _is("a list of names with plans", [{"name": "one", "plan": WORDS}], min_length=1)
     ]
     measure: Function
     unit: Text
     threshold: Annotated[
-        Literal["before", "after"],
-        Meta(description="`before` or `after`: fixed before or after data were seen", examples=["before"]),
+        Literal["before", "after"], _is("`before` or `after`: fixed before or after data were seen", "before")
     ]
-    tried: Annotated[
-        Tried,
-        Meta(description="the settings tried and their seeds", examples=[{"settings": 3, "seeds": "0-4"}]),
-    ]
+    tried: Annotated[Tried, _is("the settings tried and their seeds", {"settings": 3, "seeds": "0-4"})]
     above: Limit | None = None
     below: Limit | None = None
-    between: Annotated[tuple[float, float], Meta(description="[low, high]", examples=[[0.5, 2.0]])] | None = None
-    scale: Annotated[Literal["linear", "log"], Meta(description="`linear` or `log`", examples=["log"])] = "linear"
-    exact: Annotated[bool, Meta(description="`true` or `false`", examples=[True])] = False
-    note: Annotated[str, Meta(description="a text")] = ""
+    between: Annotated[tuple[float, float], _is("[low, high]", [0.5, 2.0])] | None = None
+    scale: Annotated[Literal["linear", "log"], _is("`linear` or `log`", "log")] = "linear"
+    exact: Annotated[bool, _is("`true` or `false`", True)] = False
+    note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
 
     def __post_init__(self) -> None:
         given = {name: limit for name in ("above", "below", "between") if (limit := getattr(self, name)) is not None}
@@ -198,12 +161,7 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError(f"two settings are named {twice!r}")
 
 
-def _choice(*options: str) -> Meta:
-    return Meta(description=f"one of {', '.join(options)}", examples=[options[-1]])
-
-
-Scale = Annotated[Literal["linear", "log"], _choice("linear", "log")]
-Names = str | tuple[str, ...]
+Scale = Annotated[Literal["linear", "log"], _is("one of linear, log", "log")]
 
 
 class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -213,31 +171,24 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     caption: Text
     plan: Annotated[
         Words | Annotated[dict[str, Words], Meta(min_length=1)],
-        Meta(
-            description="a list of words, or a mapping of labels to such lists",
-            examples=[["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]],
-        ),
+        _is("a list of words, or a mapping of labels to such lists", WORDS),
     ]
     x: Text
     y: Annotated[
-        Annotated[str, Meta(pattern=r"\S")] | Words | dict[str, Any],
-        Meta(description="a name, a list of names, or a measure", examples=[["train_acc", "monitor_acc"]]),
+        Text | Words | dict[str, Any], _is("a name, a list of names, or a measure", ["train_acc", "monitor_acc"])
     ]
-    series: Annotated[
-        str | Words,
-        Meta(description="`entry`, `plan`, a path in the record, or a list of these", examples=["entry"]),
-    ] = "entry"
+    series: Annotated[str | Words, _is("`entry`, `plan`, a path in the record, or a list of these", "plan")] = "entry"
     x_label: Text | None = None
     y_label: Text | None = None
     theory: Annotated[
         str | dict[str, Any] | tuple[str | dict[str, Any], ...],
-        Meta(description="a dotted path of a function of x, or a list of such", examples=["math.sqrt"]),
+        _is("a dotted path of a function of x, or a list of such", "math.sqrt"),
     ] = ()
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"
-    centre: Annotated[Literal["median", "mean"], _choice("median", "mean")] = "median"
-    band: Annotated[Literal["range", "interval", "none"], _choice("range", "interval", "none")] = "range"
-    draw: Annotated[Literal["line", "points"], _choice("line", "points")] = "line"
+    centre: Annotated[Literal["median", "mean"], _is("one of median, mean", "mean")] = "median"
+    band: Annotated[Literal["range", "interval", "none"], _is("one of range, interval, none", "none")] = "range"
+    draw: Annotated[Literal["line", "points"], _is("one of line, points", "points")] = "line"
 
     @property
     def plans(self) -> dict[str, tuple[str, ...]]:
@@ -251,7 +202,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for words in self.plans.values():
-            _cells(words)
+            _check_cells(words)
         if isinstance(self.y, dict) and self.y_label is None:
             raise ValueError("`y_label`: a measure has no name of its own: say what it is, with its unit")
         if isinstance(self.y, dict) and self.x == "step":
@@ -302,7 +253,7 @@ class ManifestFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     entry: str
     files: dict[str, str]
     digest: str
-    rows: Annotated[tuple[ManifestRow, ...], Meta(min_length=1, description="a list of at least one row")]
+    rows: Annotated[tuple[ManifestRow, ...], _is("a list of at least one row", min_length=1)]
     doc: str = ""
     authors: tuple[str, ...] = ()
     licence: str = ""
@@ -318,11 +269,6 @@ class ManifestFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 MODELS: dict[str, type[Struct]] = {
-    "entry": EntryFile,
-    "task": TaskFile,
-    "suite": SuiteFile,
-    "claim": ClaimFile,
-    "figure": FigureFile,
-    "tuned": TunedFile,
-    "manifest": ManifestFile,
-}
+    "entry": EntryFile, "task": TaskFile, "suite": SuiteFile, "claim": ClaimFile, "figure": FigureFile,
+    "tuned": TunedFile, "manifest": ManifestFile,
+}  # fmt: skip
