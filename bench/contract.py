@@ -111,17 +111,6 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure of a task's records. kind "delay": curves (training, held back) against steps; "ladder": one metric against
-    CPU seconds; "sensitivity": one metric against the derived axis; "horizon": one curve against rollout time.
-    """
-
-    kind: Literal["delay", "ladder", "sensitivity", "horizon"]
-    names: tuple[str, ...]
-    title: str
-
-
-@dataclass(frozen=True)
 class Problem:
     """public: plain tensors and numbers, crosses to the entry once. hidden: never crosses. origin: of the data."""
 
@@ -257,7 +246,6 @@ class Task(ABC):
     objective: ClassVar[str]  # the metric, on validation data, that tuning minimises or maximises
     slots: ClassVar[tuple[Slot, ...]]
     probes: ClassVar[Mapping[str, str]] = {}  # name -> dotted path of f(**state) -> {curve: float}
-    figures: ClassVar[tuple[Figure, ...]] = ()
     floors: ClassVar[tuple[str, ...]]  # names of entries that a useful entry beats; the first anchors skill at 0
     reference: ClassVar[str]  # name of the entry that anchors skill at 1
     margin: ClassVar[float]  # the reference's skill minus the floor's is 1; this is the least gap, on the rank's scale

@@ -7,6 +7,7 @@ import math
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -219,16 +220,16 @@ def test_a_whole_claim_loads(tmp_path, monkeypatch):
         ({"treshold": "after"}, "did you mean threshold"),
         ({"threshold": "later"}, "`before` or `after`"),
         ({"arxiv": 1705.0874}, "in quotes"),
-        ({"paper": 3}, "it is a text"),
+        ({"paper": 3}, "`paper: 3`: expected a text"),
         ({"above": ...}, "one of above, below, between is needed, not none"),
         ({"below": 1}, "not above and below"),
         ({"above": "much"}, "a finite number"),
-        ({"above": ..., "between": [2, 1]}, r"it is \[low, high\]"),
+        ({"above": ..., "between": [2, 1]}, r"expected \[low, high\]"),
         ({"tried": 3}, "settings: 3, seeds"),
         ({"scale": "logit"}, "`linear` or `log`"),
         ({"exact": "yes"}, "`true` or `false`"),
-        ({"settings": []}, "settings are a list"),
-        ({"settings": [{"name": "one"}]}, "settings are a list"),
+        ({"settings": []}, "expected a list of names with plans"),
+        ({"settings": [{"name": "one"}]}, "missing required field `plan` at"),
         ({"settings": [{"name": "one", "plan": ["workers=2"]}]}, "says nothing of cells"),
         ({"settings": GOOD["settings"] * 2}, "two settings are named 'one'"),
         ({"measure": "delay"}, "a dotted path"),
@@ -249,10 +250,17 @@ def test_what_is_wrong_is_told(tmp_path, monkeypatch, change, says):
 def test_patterns(monkeypatch):
     names = ["pde/a", "pde/b", "grokking/a"]
     monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(names, Path()))
-    monkeypatch.setattr(config, "load", lambda group, name: {"arxiv": "2001.00001" if name == "pde/b" else ""})
+    arxiv = {"pde/b": "2001.00001"}
+    monkeypatch.setattr(config, "load", lambda group, name, model: SimpleNamespace(arxiv=arxiv.get(name, "")))
     monkeypatch.setattr(claims, "load", lambda name: name)
-    assert claims.select([]) == names and claims.select(["pde", "pde/a"]) == ["pde/a", "pde/b"]
-    assert claims.select(["*/a"]) == ["pde/a", "grokking/a"] and claims.select(["2001.00001"]) == ["pde/b"]
+
+    def chosen(*patterns: str) -> list[str]:
+        found, wrong = claims.select(patterns)
+        assert not wrong
+        return [*found]
+
+    assert chosen() == names and chosen("pde", "pde/a") == ["pde/a", "pde/b"]
+    assert chosen("*/a") == ["pde/a", "grokking/a"] and chosen("2001.00001") == ["pde/b"]
     with pytest.raises(BenchError, match="did you mean pde/a"):
         claims.select(["pde/aa"])
 

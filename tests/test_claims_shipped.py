@@ -29,7 +29,7 @@ def made_up(cell: Any) -> Record:
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> verdicts.Survey:
-    return verdicts.Survey(claim.select([]), [f"results={tmp_path_factory.mktemp('results')}"])
+    return verdicts.Survey([*claim.select([])[0].values()], [f"results={tmp_path_factory.mktemp('results')}"])
 
 
 def test_shipped_claims_resolve_and_measure(survey):
@@ -64,7 +64,7 @@ def test_sensitivities_count_divergence_and_refuse_unknown_losses():
 
 
 def test_importing_claims_is_light():
-    measures = {one.measure.func.__module__ for one in claim.select([])}
+    measures = {one.measure.func.__module__ for one in claim.select([])[0].values()}
     modules = ", ".join(sorted({"bench.claims.claim", "bench.claims.verdicts", "bench.claims.report", *measures}))
     code = f"import sys, {modules}; print({{'torch', 'pandas'}} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -112,9 +112,12 @@ def test_what_is_not_finite_in_a_file_is_named(bench, tmp_path):
     folder = tmp_path / "configs" / "tuned" / "toy" / "line"
     folder.mkdir(parents=True)
     (tmp_path / "configs" / "entry" / "mine.yaml").write_text(
-        "optimizer: {_target_: bench.optim.named, name: SGD}\nsearch: {optimizer.lr: [1e-3, 1e-1]}\n"
+        "optimizer: {_target_: bench.optim.named, name: SGD}\nsearch: {optimizer.lr: [1.0e-3, 1.0e-1]}\n"
     )
-    (folder / "mine.yaml").write_text("preset: small\ntrials: 4\nvalues: {optimizer.lr: .nan}\n")
+    (folder / "mine.yaml").write_text(
+        "preset: small\ntrials: 1\nseeds: [1000]\nobjective: error\nvalue: 1\nvalues: {optimizer.lr: .nan}\n"
+        "at_the_edge: []\ntable: [{objective: 1}]\n"
+    )
     done = bench("plan", "task=toy/line", "entry=mine")
     assert done.returncode == 2 and "entry.optimizer.lr=nan is not a finite number" in done.stderr
 

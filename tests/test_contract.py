@@ -31,9 +31,7 @@ TASKS = sorted(config.names("task"))
 
 def core_pairs() -> list[tuple[str, str]]:
     """Every (task, entry) of the suites, and every other entry once, on the first task that it fits."""
-    pairs = {
-        (p["task"], e) for s in config.names("suite") for p in config.load("suite", s)["pairs"] for e in p["entries"]
-    }
+    pairs = {(p.task, e) for s in config.names("suite") for p in config.suite(s).pairs for e in p.entries}
     seen = {part for _, entry in pairs for part in entry.split("+")}
     for name in config.names("entry"):
         if name not in seen:
@@ -163,17 +161,15 @@ def test_the_entrys_side_cannot_derive_the_data_seed(task):
 def test_every_core_entry_was_tuned_here_at_equal_trials():
     trials: dict[str, set[int]] = {}
     for suite in config.names("suite"):
-        for pair in config.load("suite", suite)["pairs"]:
-            for entry in pair["entries"]:
+        for pair in config.suite(suite).pairs:
+            for entry in pair.entries:
                 if config.entry(entry).search:
-                    found = config.tuned(pair["task"], config.canonical(entry))
-                    assert found is not None, (
-                        f"suite {suite}: {entry} on {pair['task']} was never tuned; run `make tune`"
-                    )
-                    assert found["preset"] == config.load("suite", suite).get("preset", "small")
-                    assert found["objective"] == config.task_spec(pair["task"]).cls.objective
-                    assert min(found["seeds"]) >= 1000
-                    trials.setdefault(pair["task"], set()).add(int(found["trials"]))
+                    found = config.tuned(pair.task, config.canonical(entry))
+                    assert found is not None, f"suite {suite}: {entry} on {pair.task} was never tuned; run `make tune`"
+                    assert found.preset == config.suite(suite).preset
+                    assert found.objective == config.task_spec(pair.task).cls.objective
+                    assert min(found.seeds) >= 1000
+                    trials.setdefault(pair.task, set()).add(found.trials)
     assert trials and all(len(counts) == 1 for counts in trials.values()), trials
 
 

@@ -34,9 +34,9 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 @given(st.floats(0.1, 10), st.floats(1e-6, 0.4), st.floats(0.5, 0.99))
 @settings(deadline=None, max_examples=30)
-def test_mode_and_mode_time_are_inverse_and_solve_the_equation(s, low, high):
+def test_a_mode_takes_the_time_of_two_layers_and_solves_the_equation(s, low, high):
     u0, uf = low * s, high * s
-    t = saxe.mode_time(s, u0, uf)
+    t = math.log(uf * (s - u0) / (u0 * (s - uf))) / (2 * s)
     assert float(saxe.mode([t], s, u0)[0]) == pytest.approx(uf, rel=1e-9)
     assert saxe.deep_mode_time(2, s, u0, uf) == pytest.approx(t, rel=1e-7)
     h = 1e-5 * t
@@ -79,7 +79,7 @@ def test_the_sampling_error_of_exponents_is_that_of_chi_variables():
     "ask",
     [
         lambda: saxe.mode([1.0], 1.0, 0.0),
-        lambda: saxe.mode_time(1.0, 0.5, 1.0),
+        lambda: saxe.deep_mode_time(2, 1.0, 0.5, 1.0),
         lambda: saxe.infinite_depth_time(1.0, 0.9, 0.5),
         lambda: saxe.gaussian_exponents(0),
     ],

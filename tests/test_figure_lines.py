@@ -13,13 +13,13 @@ from tasks.stability import threshold
 
 
 def test_a_mode_by_steps_reaches_what_its_time_says():
-    steps = saxe.mode_time(3.0, 0.01, 1.5) / 0.001
+    steps = saxe.deep_mode_time(2, 3.0, 0.01, 1.5) / 0.001
     assert deep_linear.strength(steps, s=3.0, u0=0.01, rate=0.001) == pytest.approx(1.5, rel=1e-9)
     assert deep_linear.strength(0, s=3.0, u0=0.01, rate=0.001) == pytest.approx(0.01)
 
 
 def test_the_delay_is_that_of_two_layers_and_grows_to_its_limit():
-    two = 2 * saxe.mode_time(5.0, 0.05, 4.5) / saxe.infinite_depth_time(5.0, 0.05, 4.5)
+    two = 2 * saxe.deep_mode_time(2, 5.0, 0.05, 4.5) / saxe.infinite_depth_time(5.0, 0.05, 4.5)
     found = [deep_linear.delay(layers, s=5.0, u0=0.05, share=0.9) for layers in (2, 2.5, 8, 64, 1e6)]
     assert found[0] == pytest.approx(two, rel=1e-8)
     assert found == sorted(found) and found[-1] == pytest.approx(1, abs=1e-4)

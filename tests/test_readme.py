@@ -40,7 +40,7 @@ def test_the_ledger_holds_every_cell_of_the_suite(suite):
 
 
 def test_the_core_suite_is_as_large_as_promised():
-    suite = config.load("suite", "core")
-    assert len({pair["task"].split("/")[0] for pair in suite["pairs"]}) >= 4
-    assert len({entry for pair in suite["pairs"] for entry in pair["entries"]}) >= 12
-    assert suite["seeds"] == 5
+    suite = config.suite("core")
+    assert len({task.split("/")[0] for task in suite.tasks}) >= 4
+    assert len({entry for pair in suite.pairs for entry in pair.entries}) >= 12
+    assert suite.seeds == 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,11 +51,9 @@ def test_a_good_entry_has_no_problems(tmp_path):
         ("authors: [Ada Lovelace]", "authors: []", "`authors`"),
         ("licence: Apache-2.0", "licence: my own", "SPDX"),
         ("licence: Apache-2.0\n", "", "SPDX"),
-        ("declared_trials: 3", "declared_trials: many", "`declared_trials`"),
-        ("declared_trials: 3", "declared_trials: true", "`declared_trials`"),
+        ("declared_trials: 3\n", "", "`declared_trials`"),
         ("bench.optim.named", "tasks.grokking.network.Quadratic", "belongs to a task"),
         ("bench.optim.named", "unheard_of.Thing", "needs: [unheard_of]"),
-        ("lr: 0.05", 'lr: "${oc.env:HOME}"', "reads other settings"),
     ],
 )
 def test_a_configuration_is_refused_for(tmp_path, old, new, said):
@@ -84,10 +81,11 @@ def test_code_is_refused_for(tmp_path, line, said):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("needs: unheard_of", "`needs` is 'unheard_of'; write it as in `needs: [einops]`"),
-        ("search: [0.1, 1.0]", "`search` is [0.1, 1.0]; write it as in `search: {"),
-        ("paper: {arXiv: 1}", "`paper` is {'arXiv': 1}; write it as in"),
-        ("a: [b", "is not YAML, mend it"),
+        ("needs: unheard_of", "`needs: unheard_of`: expected a list of packages, or cuda, as in `needs: [einops"),
+        ("search: [0.1, 1.0]", "`search: [0.1, 1.0]`: expected a mapping of arguments to two bounds"),
+        ("paper: {arXiv: 1}", "`paper: {arXiv: 1}`: expected a text, as in"),
+        ("a: [b", "mine.yaml, line 7: did not find expected"),
+        ('model: {path: "${oc.env:HOME}"}', "`model.path: ${oc.env:HOME}` reads other settings"),
     ],
 )
 def test_a_configuration_that_cannot_be_loaded_says_how_it_can(tmp_path, line, said):
@@ -111,7 +109,7 @@ def test_declared_needs_and_own_modules_may_be_imported(tmp_path):
 
 
 def test_all_reasons_are_told_at_once(tmp_path):
-    yaml = GOOD.replace("licence: Apache-2.0\n", "").replace("[Ada Lovelace]", "nobody")
+    yaml = GOOD.replace("licence: Apache-2.0\n", "").replace("[Ada Lovelace]", "[]")
     package = write(tmp_path, yaml, CODE + f"import unheard_of\nX = {'y' * 1_100_000!r}\n")
     found = "\n".join(submission.problems(package))
     for said in ("SPDX", "`authors`", "unheard_of", "at most 1,000,000", "characters"):
@@ -175,8 +173,8 @@ def test_from_submission_to_acceptance(bench, environment, tmp_path):
     assert "untuned" in told["notes"][0] and "bench tune task=toy/line entry=mine" in told["notes"][0]
     folder = tmp_path / "submissions" / "mine"
     about = submitted.manifest(folder)
-    assert about["licence"] == "Apache-2.0" and about["declared_trials"] == 3 and about["records"] == 5
-    assert about["rows"][0]["seeds"] == [0, 1, 2, 3, 4] and about["rows"][0]["trials"] is None
+    assert about.licence == "Apache-2.0" and about.declared_trials == 3 and about.records == 5
+    assert about.rows[0].seeds == (0, 1, 2, 3, 4) and about.rows[0].trials is None
     lines = (folder / "results" / "ledger" / "toy" / "line" / "mine.jsonl").read_text().splitlines()
     assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 3, 4] and json.loads(lines[0]).curves
 
@@ -243,15 +241,3 @@ def test_files_an_entry_leaves_behind_are_seen(tmp_path):
     assert submit._listing(tmp_path, (tmp_path / "results",)) == before
     (tmp_path / "left.txt").write_text("c")
     assert set(submit._listing(tmp_path, (tmp_path / "results",))) - set(before) == {Path("left.txt")}
-
-
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
-def test_a_signature_holds_until_the_manifest_changes(tmp_path):
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    (tmp_path / "manifest.json").write_text("{}")
-    submitted.sign(tmp_path, key)
-    assert "Good" in submitted.signature(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"licence": "MIT"}')
-    with pytest.raises(BenchError, match="does not hold"):
-        submitted.signature(tmp_path)

@@ -118,13 +118,14 @@ class Citation:
 def cite(tables: Sequence[Table], command: str) -> Citation:
     """The citation of tables: their tasks' papers, then their entries', in order of the tables."""
     from bench.planning import config
+    from bench.planning.files import EntryFile
     from bench.records.provenance import here
 
     found: list[Paper] = []
     for one in tables:
         found += papers(config.task_spec(one.task).sheet.paper, one.task)
     for name in dict.fromkeys(part for one in tables for row in one.rows for part in row.entry.split("+")):
-        found += papers(str(config.load("entry", name).get("paper") or ""), name)
+        found += papers(config.load("entry", name, EntryFile).paper or "", name)
     origin = here()
     return Citation(
         version=__version__,

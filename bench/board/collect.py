@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
 import yaml
 
-from bench.board import drawn
 from bench.board.model import Built, Known
 from bench.board.site import Content
 from bench.checking import speedrun
@@ -17,6 +17,7 @@ from bench.claims import claim, verdicts
 from bench.claims import report as claims_shown
 from bench.figures import gallery
 from bench.planning import config, plan
+from bench.planning.files import EntryFile
 from bench.planning.plan import Plan
 from bench.records import standing
 from bench.records.ledger import thin
@@ -30,9 +31,14 @@ SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 
 
 def of_suites(store: Store) -> list[Plan]:
-    """The plans of all suites there are, the one that `make bench` runs first."""
+    """The plans of all suites there are, the one that `make bench` runs first. What is wrong with one is a report of the
+    store and leaves the others alone."""
     names = sorted(config.names("suite"), key=lambda name: (name != FIRST, name))
-    return [plan.make(config.parse([f"suite={name}", f"results={store.root}"]), store) for name in names]
+    made, wrong = config.sound(
+        "suite", lambda name: plan.make(config.parse([f"suite={name}", f"results={store.root}"]), store), names
+    )
+    store.reports += wrong.values()
+    return [*made.values()]
 
 
 def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
@@ -82,7 +88,6 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         },
         baselines=frozenset(name for name in names if _own(name)),
         drawings=_drawings(families, store),
-        own_figures=lambda one: _task_figures(one, store),
         claims=[claims_shown.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
         speedruns=_speedruns(families, store),
@@ -91,7 +96,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
 
 
 def _doc(suite: str) -> str:
-    return str(config.load("suite", suite).get("doc", "")) if suite in config.names("suite") else "what was asked for"
+    return config.suite(suite).doc if suite in config.names("suite") else "what was asked for"
 
 
 def _files(name: str) -> list[str]:
@@ -106,23 +111,22 @@ def _own(name: str) -> bool:
 
 def about(name: str) -> dict[str, Any]:
     """What an entry's files say: doc, paper, authors, licence, search space, and the rest as it stands."""
-    loaded = [config.load("entry", one) for one in _files(name)]
+    loaded = [config.load("entry", one, EntryFile) for one in _files(name)]
 
     def words(key: str) -> str:
-        return "; ".join(dict.fromkeys(str(one[key]).strip() for one in loaded if one.get(key)))
+        return "; ".join(dict.fromkeys(text for one in loaded if (text := getattr(one, key).strip())))
 
-    search = {path: space for one in loaded for path, space in (one.get("search") or {}).items()}
-    parts = [{key: value for key, value in one.items() if key not in config.RESERVED} for one in loaded]
-    shown = "\n".join(yaml.safe_dump(one, sort_keys=False).strip() for one in parts if one)
-    authors = [str(author) for one in loaded for author in one.get("authors") or []]
+    search = {path: space for one in loaded for path, space in msgspec.to_builtins(one.search).items()}
+    shown = "\n".join(yaml.safe_dump(one.slots, sort_keys=False).strip() for one in loaded if one.slots)
+    authors = [author for one in loaded for author in one.authors]
     return {"doc": words("doc"), "paper": words("paper"), "licence": words("licence"), "authors": authors, "search": search,
             "config": shown}  # fmt: skip
 
 
 def _tuned(task: str, entry: str, one: tuning.Tuning) -> dict[str, Any]:
     """The tuning of a row: what was tried, and what it says."""
-    file = config.tuned(task, entry) or {}
-    trials = [{k: v for k, v in row.items() if k != "seeds"} for row in file.get("table", [])]
+    file = config.tuned(task, entry)
+    trials = [{k: v for k, v in row.items() if k != "seeds"} for row in (file.table if file else ())]
     told = ("trials", "tried", "declared", "best_of", "space", "sensitivity", "objective", "at_the_edge", "values")
     return {name: getattr(one, name) for name in told} | {"table": trials}
 
@@ -145,25 +149,18 @@ def _drawings(families: set[str] | None, store: Store) -> dict[str, list[dict[st
     return found
 
 
-def _task_figures(one: Built, store: Store) -> list[dict[str, Any]]:
-    """Those the task names; a ladder is the page's own chart of cost against quality."""
-    figures_ = [figure for figure in one.task.figures if figure.kind != "ladder"]
-    made = [(figure.title, drawn.draw(figure, one.rows, one.task, store)) for figure in figures_]
-    return [{"title": title, "svg": svg} for title, svg in made if svg]
-
-
 def _findings(families: set[str] | None, store: Store) -> list[verdicts.Finding]:
     """Of the families' claims."""
     names = [name for name in config.names("claim") if families is None or name.split("/")[0] in families]
-    if not names:
-        return []
-    return verdicts.Survey([claim.load(name) for name in names], [f"results={store.root}"]).evaluate()
+    claims, wrong = config.sound("claim", claim.load, names)
+    store.reports += wrong.values()
+    return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate() if claims else []
 
 
 def _speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:
     """Tables with a record, as values; a row's seeds are in its records."""
-    names = [name for name in config.names("task") if families is None or name.split("/")[0] in families]
-    found = speedrun.tables(store, names) if names else []
+    found = speedrun.tables(store)
+    found = [one for one in found if families is None or one.task.split("/")[0] in families]
     return [asdict(one) for one in found]
 
 

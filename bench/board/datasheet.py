@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from bench.planning import config
+from bench.tables import grid
 
 GOLDEN = config.PROJECT / "tests" / "golden"
 
@@ -58,9 +59,7 @@ def fields(task: str) -> dict[str, Any]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in cells)])
+    return grid.markdown([head, *([str(cell) for cell in row] for row in rows)])
 
 
 def _sizes(one: Mapping[str, Any]) -> str:

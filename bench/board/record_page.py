@@ -50,7 +50,7 @@ def _parts(task: str, entry: str, preset: str) -> tuple[dict[str, Any] | None, d
         spec, chosen = config.task_spec(task), config.entry(entry)
         plain = config.resolve_parts(spec, chosen, {})
         found = config.tuned(task, entry) if chosen.search else None
-        values = found["values"] if found is not None and found["preset"] == preset else {}
+        values = found.values if found is not None and found.preset == preset else {}
         return config.resolve_parts(spec, chosen, values), plain
     except BenchError:
         return None, None

@@ -50,7 +50,6 @@ class Content:
     entries: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
     baselines: frozenset[str] = frozenset()
     drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    own_figures: Callable[[Built], Sequence[Mapping[str, Any]]] = lambda built: ()
     claims: Sequence[Mapping[str, Any]] = ()
     behind: Sequence[Record] = ()
     speedruns: Sequence[Mapping[str, Any]] = ()
@@ -132,9 +131,7 @@ def _tables(folder: _Folder, content: Content, tables: Sequence[Built]) -> list[
     found = []
     for place, one in enumerate(tables):
         suites = [name for name, _, built in content.suites if any(b is one for b in built)]
-        folder.put(
-            f"table-{place}", model.table_model(one, suites, content.known) | {"figures": content.own_figures(one)}
-        )
+        folder.put(f"table-{place}", model.table_model(one, suites, content.known))
         order = {row.entry: i for i, row in enumerate(one.table.rows)}
         axis = one.task.derived[0].axis if one.task.derived else None
         drawn = curves.of_table(one.rows, order, axis, content.curves)

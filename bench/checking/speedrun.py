@@ -26,6 +26,7 @@ from bench.records.files import write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+from bench.tables import grid
 from bench.tables.table import CPU_ENTRY
 
 By = Literal["steps", "cpu"]
@@ -162,11 +163,9 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
 
     tasks: only these. Parameters are the preset's own; older versions of a task do not count.
     """
-    metrics = {}
-    for name in tasks or config.names("task"):
-        metric = target_metric(config.task_spec(name).cls)
-        if metric is not None:
-            metrics[name] = metric
+    specs, wrong = config.sound("task", config.task_spec, tasks or None)
+    store.reports += wrong.values()
+    metrics = {name: metric for name, spec in specs.items() if (metric := target_metric(spec.cls)) is not None}
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in store.published(metrics):
         if record.preset == preset:
@@ -318,11 +317,9 @@ def render(found: Sequence[Table], form: str) -> str:
                 (run.date[:10], run.entry, f"{run.steps:.4g}", cpu, str(len(run.values)), p, run.against, run.how)
             )
         if form == "markdown":
-            lines = [f"### {title}", "", *(f"| {' | '.join(row)} |" for row in [rows[0], (":--",) * 8, *rows[1:]])]
+            lines = [f"### {title}", "", grid.markdown(rows)]
         else:
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-            lines = [title, *("  ".join(row).rstrip() for row in cells)]
+            lines = [title, grid.text(rows)]
         if table.by == "cpu":
             lines += ["", f"{CPU_ENTRY}."]
         blocks.append("\n".join(lines))

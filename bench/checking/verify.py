@@ -25,6 +25,7 @@ from bench.records.record import Record
 from bench.records.spelling import blake
 from bench.records.standing import Claimed, Fresh, Verification
 from bench.records.store import Store
+from bench.tables import grid
 
 
 def verify(
@@ -173,13 +174,7 @@ def table(found: Sequence[Verification], form: str = "text") -> str:
             line.task, line.entry, line.verdict, f"{_short(claimed.mean)} (n {len(claimed.seeds)})",
             f"{_short(fresh.mean)} (n {len(fresh.seeds)})" if fresh else "", _short(line.p), said, line.reason,
         ))  # fmt: skip
-    if form == "markdown":
-        body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
-        return "\n".join(f"| {row} |" for row in [body[0], " | ".join([":--"] * len(rows[0])), *body[1:]])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return (grid.markdown if form == "markdown" else grid.text)(rows)
 
 
 def _short(value: float | None) -> str:

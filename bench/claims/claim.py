@@ -17,21 +17,27 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from bench.contract import BenchError
 from bench.planning import config
+from bench.planning.files import ClaimFile, Setting
 from bench.records.record import Record
 
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 Bound = Literal["above", "below", "between"]
 
-NEEDED = ("paper", "arxiv", "statement", "settings", "measure", "unit", "threshold", "tried")
-BOUNDS = get_args(Bound)
-OPTIONAL = (*BOUNDS, "scale", "exact", "note")
-FIXING = ("settings", "measure", *BOUNDS, "scale", "exact")  # what has to stand before data are seen
-ARXIV = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?")
+FIXING = (
+    "settings",
+    "measure",
+    "above",
+    "below",
+    "between",
+    "scale",
+    "exact",
+)  # what has to stand before data are seen
+ARXIV = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}")
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,6 @@ class Predicate:
         else:
             inside, outside = lo > self.low and hi < self.high, hi <= self.low or lo >= self.high
         return "reproduced" if inside else "not reproduced" if outside else "inconclusive"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One place where the statement is measured; plan: words of a sweep, such as `task=…`, `entry=a,b`, `seed=range(5)`."""
-
-    name: str
-    plan: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -98,69 +96,22 @@ class Claim:
 
 def load(name: str) -> Claim:
     """The claim of `configs/claim/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
-    content, source = config.load("claim", name), config.names("claim").get(name, Path())
-    for key in content:
-        if key not in (*NEEDED, *OPTIONAL):
-            raise config.unknown(f"field of a claim ({source})", key, (*NEEDED, *OPTIONAL))
-    for key in NEEDED:
-        if key not in content:
-            raise BenchError(f"{source} lacks `{key}`; a claim has {', '.join(NEEDED)} and one of {', '.join(BOUNDS)}")
-
-    def need(holds: bool, key: str, wants: str) -> None:
-        if not holds:
-            raise BenchError(f"{source}: `{key}: {content.get(key)!r}`; {wants}")
-
-    for key in ("paper", "statement", "unit"):
-        need(isinstance(content[key], str) and content[key].strip() != "", key, "it is a text")
-    need(isinstance(content.get("note", ""), str), "note", "it is a text")
-    arxiv = content["arxiv"]
-    need(isinstance(arxiv, str) and bool(ARXIV.fullmatch(arxiv)), "arxiv", 'a number in quotes, "1705.08741", or ""')
-    need(content["threshold"] in ("before", "after"), "threshold", "it was fixed `before` or `after` seeing data")
-    need(content.get("scale", "linear") in ("linear", "log"), "scale", "it is `linear` or `log`")
-    need(isinstance(content.get("exact", False), bool), "exact", "it is `true` or `false`")
-    tried = content["tried"]
-    right = isinstance(tried, dict) and set(tried) == {"settings", "seeds"} and isinstance(tried["settings"], int)
-    need(right and tried["settings"] >= 1, "tried", "it reads {settings: 3, seeds: 0-4}, the declared ones included")
+    file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
     return Claim(
-        id=name, paper=content["paper"], arxiv=arxiv, statement=" ".join(content["statement"].split()),
-        settings=_settings(source, content["settings"]), measure=_measure(source, content["measure"]),
-        predicate=_predicate(source, content), unit=content["unit"], threshold=content["threshold"],
-        tried={"settings": tried["settings"], "seeds": str(tried["seeds"])}, source=source,
-        scale=content.get("scale", "linear"), exact=content.get("exact", False), note=content.get("note", ""),
+        id=name, paper=file.paper, arxiv=file.arxiv, statement=" ".join(file.statement.split()), settings=file.settings,
+        measure=_measure(source, file.measure), predicate=_predicate(file), unit=file.unit, threshold=file.threshold,
+        tried={"settings": file.tried.settings, "seeds": str(file.tried.seeds)}, source=source, scale=file.scale,
+        exact=file.exact, note=file.note,
     )  # fmt: skip
 
 
-def _settings(source: Path, found: Any) -> tuple[Setting, ...]:
-    form = "settings are a list of {name: …, plan: [task=…, 'entry=a,b', seed=range(5)]}"
-    if not isinstance(found, list) or not found:
-        raise BenchError(f"{source}: {form}")
-    settings: list[Setting] = []
-    for one in found:
-        words = one.get("plan") if isinstance(one, dict) and set(one) == {"name", "plan"} else None
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise BenchError(f"{source}: {one!r}; {form}")
-        for word in words:
-            if word.split("=")[0].split(".")[0] not in config.CELL_WORDS:
-                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(config.CELL_WORDS)}")
-        if one["name"] in {setting.name for setting in settings}:
-            raise BenchError(f"{source}: two settings are named {one['name']!r}")
-        settings.append(Setting(str(one["name"]), tuple(words)))
-    return tuple(settings)
-
-
-def _predicate(source: Path, content: Mapping[str, Any]) -> Predicate:
-    given = [bound for bound in BOUNDS if bound in content]
-    if len(given) != 1:
-        raise BenchError(f"{source}: one of {', '.join(BOUNDS)} is needed, not {' and '.join(given) or 'none'}")
-    bound, limits = given[0], content[given[0]]
-    numbers = limits if bound == "between" and isinstance(limits, list) else [limits]
-    good = all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
-    if not good or len(numbers) != (2 if bound == "between" else 1) or sorted(numbers) != numbers:
-        raise BenchError(
-            f"{source}: `{bound}: {limits}`; it is {'[low, high]' if bound == 'between' else 'a finite number'}"
-        )
-    low = -math.inf if bound == "below" else float(numbers[0])
-    return Predicate(bound, low, math.inf if bound == "above" else float(numbers[-1]))
+def _predicate(file: ClaimFile) -> Predicate:
+    if file.above is not None:
+        return Predicate("above", file.above, math.inf)
+    if file.below is not None:
+        return Predicate("below", -math.inf, file.below)
+    assert file.between is not None  # the file has one of the three
+    return Predicate("between", *file.between)
 
 
 def _measure(source: Path, found: Any) -> Measure:
@@ -207,20 +158,22 @@ def _names(module: str) -> list[str]:
     return below + [name for name, one in own if one.__module__ == module and not name.startswith("_")]
 
 
-def select(patterns: Iterable[str]) -> list[Claim]:
-    """Claims whose id matches a shell pattern, lies below one (`pde`), or whose arXiv number is one; all without patterns."""
-    names, wanted = config.names("claim"), list(patterns)
-    if not wanted:
-        return [load(name) for name in names]
-    loaded: dict[str, Claim] = {}
-    for pattern in wanted:
+def select(patterns: Iterable[str]) -> tuple[dict[str, Claim], dict[str, str]]:
+    """The claims whose id matches a shell pattern, lies below one (`pde`), or whose arXiv number is one; all without patterns.
+
+    Beside them, name -> what is wrong with the file of each that was selected and cannot be read.
+    """
+    names = config.names("claim")
+    wanted: dict[str, None] = {}
+    for pattern in patterns:
         if pattern in names:
             found = [pattern]
         elif ARXIV.fullmatch(pattern):
-            found = [name for name in names if config.load("claim", name).get("arxiv") == pattern]
+            files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
+            found = [name for name, file in files.items() if file.arxiv == pattern]
         else:
             found = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
         if not found:
             raise config.unknown("claim", pattern, names, " (`bench claims` shows every one)")
-        loaded.update({name: loaded.get(name) or load(name) for name in found})
-    return list(loaded.values())
+        wanted |= dict.fromkeys(found)
+    return config.sound("claim", load, wanted or names)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.claims.verdicts import Finding, Outcome
+from bench.tables import grid
 
 WIDTH = 120
 
@@ -73,22 +74,19 @@ def text(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, _summary(findings)])
 
 
-def _cell(content: str) -> str:
-    return content.replace("|", "\\|").replace("\n", " ")
-
-
 def markdown(findings: Sequence[Finding]) -> str:
     """A table with a row for every setting; the claim itself is named in its first."""
-    lines = ["| claim | statement | wanted | setting | measured | verdict |", "|---|---|---|---|---|---|"]
+    rows = [("claim", "statement", "wanted", "setting", "measured", "verdict")]
     for finding in findings:
-        for place, outcome in enumerate(finding.outcomes):
-            about = ["", "", ""]
-            if place == 0:
-                statement = f"{finding.claim.statement} *{_source(finding)}*"
-                about = [f"`{finding.claim.id}`: **{finding.verdict}**", statement, _wanted(finding)]
-            row = [*about, outcome.setting.name, _measured(outcome), outcome.verdict]
-            lines.append("| " + " | ".join(map(_cell, row)) + " |")
-    return "\n".join([*lines, "", _summary(findings)])
+        about = (
+            f"`{finding.claim.id}`: **{finding.verdict}**",
+            f"{finding.claim.statement} *{_source(finding)}*",
+            _wanted(finding),
+        )
+        for outcome in finding.outcomes:
+            rows.append((*about, outcome.setting.name, _measured(outcome), outcome.verdict))
+            about = ("", "", "")
+    return f"{grid.markdown(rows)}\n\n{_summary(findings)}"
 
 
 def _finite(value: float) -> float | None:

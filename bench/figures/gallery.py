@@ -20,20 +20,10 @@ from bench.figures.points import ROOTS, Rows
 from bench.outcome import FAILED
 from bench.parts import locate
 from bench.planning import config, plan
+from bench.planning.files import FigureFile
 from bench.planning.plan import Plan
 from bench.records.store import Store
 from bench.tables.join import join
-
-NEEDED = ("title", "caption", "plan", "x", "y")
-CHOICES: dict[str, tuple[str, ...]] = {
-    "x_scale": ("linear", "log"),
-    "y_scale": ("linear", "log"),
-    "centre": ("median", "mean"),
-    "band": ("range", "interval", "none"),
-    "draw": ("line", "points"),
-}
-OPTIONAL = ("series", "x_label", "y_label", "theory", *CHOICES)
-PLAN = "a plan is a list of words, [task=…, 'entry=a,b', 'seed=range(5)'], or a mapping of labels to such lists"
 
 
 @dataclass(frozen=True)
@@ -79,70 +69,16 @@ class FigureSpec:
 
 def load(name: str) -> FigureSpec:
     """The figure of `configs/figure/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
-    content, source = config.load("figure", name), config.names("figure").get(name, Path())
-    for key in content:
-        if key not in (*NEEDED, *OPTIONAL):
-            raise config.unknown(f"field of a figure ({source})", key, (*NEEDED, *OPTIONAL))
-    for key in NEEDED:
-        if key not in content:
-            raise BenchError(
-                f"{source} lacks `{key}`; a figure has {', '.join(NEEDED)}, and may have {', '.join(OPTIONAL)}"
-            )
-
-    def need(holds: bool, key: str, wants: str) -> None:
-        if not holds:
-            raise BenchError(f"{source}: `{key}: {content.get(key)!r}`; {wants}")
-
-    for key in ("title", "caption", "x"):
-        need(_text(content[key]), key, "it is a text")
-    for key in ("x_label", "y_label"):
-        need(_text(content.get(key, "x")), key, "it is a text")
-    for key, options in CHOICES.items():
-        need(content.get(key, options[0]) in options, key, f"it is one of {', '.join(options)}")
-    y, measure = content["y"], None
-    if isinstance(y, dict):
-        measure = _function(source, "y", y, {})
-        need("y_label" in content, "y_label", "a measure has no name of its own: say what it is, with its unit")
-        need(content["x"] != "step", "x", "a measure is one number a record; name what of the record is x")
-    names = () if measure else tuple(y) if isinstance(y, list) else (y,)
-    need(
-        all(map(_text, names)) and (measure is not None or len(names) > 0),
-        "y",
-        "it is a name, a list of names, or a measure",
-    )
-    series = content.get("series", "entry")
-    lines = tuple(series) if isinstance(series, list) else (series,)
-    need(all(map(_text, lines)), "series", "it is `entry`, `plan`, a path in the record, or a list of these")
-    need(content.get("draw") != "points" or content["x"] != "step", "draw", "curves are lines")
-    plans = _plans(source, content["plan"])
-    need(
-        "plan" not in lines or "" not in plans, "series", "`plan` is a mapping of labels to words, which name the lines"
-    )
+    file, source = config.load("figure", name, FigureFile), config.names("figure")[name]
+    measure = _function(source, "y", file.y, {}) if isinstance(file.y, dict) else None
+    names = () if isinstance(file.y, dict) else (file.y,) if isinstance(file.y, str) else file.y
     return FigureSpec(
-        id=name, title=" ".join(content["title"].split()), caption=" ".join(content["caption"].split()),
-        plans=plans, x=content["x"], y=names, measure=measure, series=lines,
-        x_label=content.get("x_label", content["x"].rpartition(".")[2]),
-        y_label=content.get("y_label", ", ".join(name.rpartition(".")[2] for name in names)),
-        theory=_theories(source, content.get("theory", [])), source=source,
-        **{key: content[key] for key in CHOICES if key in content},
+        id=name, title=" ".join(file.title.split()), caption=" ".join(file.caption.split()), plans=file.plans, x=file.x,
+        y=names, measure=measure, series=file.lines, x_label=file.x_label or file.x.rpartition(".")[2],
+        y_label=file.y_label or ", ".join(name.rpartition(".")[2] for name in names),
+        theory=_theories(source, file.theory), source=source, x_scale=file.x_scale, y_scale=file.y_scale,
+        centre=file.centre, band=file.band, draw=file.draw,
     )  # fmt: skip
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and value.strip() != ""
-
-
-def _plans(source: Path, found: Any) -> dict[str, tuple[str, ...]]:
-    given = found if isinstance(found, dict) else {"": found}
-    for words in given.values():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise BenchError(f"{source}: `plan: {found!r}`; {PLAN}")
-        for word in words:
-            if word.split("=")[0].split(".")[0] not in config.CELL_WORDS:
-                raise BenchError(f"{source}: {word!r} says nothing of cells; a plan has {', '.join(config.CELL_WORDS)}")
-    if not given:
-        raise BenchError(f"{source}: `plan` is empty; {PLAN}")
-    return {str(label): tuple(words) for label, words in given.items()}
 
 
 def _function(source: Path, field: str, found: Any, *first: Any) -> Callable[..., float]:
@@ -150,7 +86,9 @@ def _function(source: Path, field: str, found: Any, *first: Any) -> Callable[...
     options = dict(found) if isinstance(found, dict) else {"_target_": found}
     target = options.pop("_target_", None)
     if not isinstance(target, str) or "." not in target:
-        raise BenchError(f"{source}: `{field}: {found!r}`; a dotted path, or {{_target_: path, argument: value}}")
+        raise BenchError(
+            f"{source}: `{field}: {found}`: expected a dotted path, or {{_target_: path, argument: value}}"
+        )
     try:
         function = locate(target)
         inspect.signature(function).bind(*first, **options)
@@ -163,22 +101,11 @@ def _function(source: Path, field: str, found: Any, *first: Any) -> Callable[...
 
 def _theories(source: Path, found: Any) -> tuple[Theory, ...]:
     theories = []
-    for one in found if isinstance(found, list) else [found]:
+    for one in found if isinstance(found, tuple) else [found]:
         options = dict(one) if isinstance(one, dict) else {"_target_": one}
         label = str(options.pop("label", "theory"))
         theories.append(Theory(label, _function(source, "theory", options, 1.0)))
     return tuple(theories)
-
-
-def select(patterns: Iterable[str]) -> list[FigureSpec]:
-    """Figures whose id matches a shell pattern or lies below one (`pde`); all without patterns."""
-    names, found = config.names("figure"), []
-    for pattern in patterns:
-        chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
-        if not chosen:
-            raise config.unknown("figure", pattern, names, " (`bench figures` shows every one)")
-        found += chosen
-    return [load(name) for name in dict.fromkeys(found or names)]
 
 
 @dataclass(frozen=True)
@@ -256,16 +183,28 @@ class Gallery:
         return drawings
 
 
+def select(patterns: Iterable[str]) -> list[str]:
+    """Ids that match a shell pattern or lie below one (`pde`); all without patterns."""
+    names, found = config.names("figure"), []
+    for pattern in patterns:
+        chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
+        if not chosen:
+            raise config.unknown("figure", pattern, names, " (`bench figures` shows every one)")
+        found += chosen
+    return [*dict.fromkeys(found or names)]
+
+
+def of_ids(ids: Iterable[str]) -> tuple[list[FigureSpec], list[Drawing]]:
+    """The figures, and for each file that cannot be read a drawing that says why."""
+    specs, wrong = config.sound("figure", load, ids)
+    return [*specs.values()], [Drawing(name, name, error=error) for name, error in wrong.items()]
+
+
 def of_families(families: Iterable[str], words: Iterable[str]) -> list[Drawing]:
     """The figures of the families that have some, for the page; a file that does not load is an error beside the others."""
-    wanted, specs, broken = set(families), [], []
-    for name in config.names("figure"):
-        if name.split("/")[0] in wanted:
-            try:
-                specs.append(load(name))
-            except BenchError as error:
-                broken.append(Drawing(name, name, error=str(error)))
-    return [*Gallery(specs, words).draw(), *broken] if specs else broken
+    wanted = set(families)
+    specs, wrong = of_ids(name for name in config.names("figure") if name.split("/")[0] in wanted)
+    return [*Gallery(specs, words).draw(), *wrong] if specs else wrong
 
 
 # --- what a figure may name

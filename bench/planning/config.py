@@ -2,8 +2,7 @@
 
 Hydra's parser reads every override; the base is loaded once and the task's and the entry's own files are merged per pair,
 since a whole Hydra composition for every cell would cost more than many a cell (`bench.verbs.hydra_door` is Hydra's own door).
-Search order: the project's `configs/`, installed packages that announce a folder under the entry-point group
-`sweepstakes.configs`, then `configs/` of the current folder.
+Where files are found: bench.planning.folders; what may stand in them: bench.planning.files.
 """
 
 from __future__ import annotations
@@ -11,81 +10,60 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from bench.contract import BenchError, Datasheet, Entry, Misfit, Task, Text
+from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
-from bench.planning import values
-from bench.records.modules import plugins
+from bench.planning import typed, values
+from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
+from bench.planning.folders import PROJECT, folders, names, places, unknown
+from bench.planning.typed import Model
 
-RESERVED = ("doc", "paper", "search", "needs", "authors", "licence", "declared_trials")
-CELL_WORDS = ("task", "entry", "seed", "preset", "tuned")  # overrides that say which cells a plan has
-RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # and those that change no cell
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-@cache
-def folders() -> tuple[Path, ...]:
-    """Every folder of configurations, in search order."""
-    found = [PROJECT / "configs"]
-    for folder, package in plugins().items():
-        spec = find_spec(folder)
-        if spec is None or not spec.submodule_search_locations:
-            raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
-        found.append(Path(next(iter(spec.submodule_search_locations))))
-    own = Path.cwd() / "configs"
-    if own.resolve() != found[0] and own.is_dir():
-        found.append(own)
-    return tuple(found)
+RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # overrides that change no cell
+Read = TypeVar("Read")
 
 
-@cache
-def names(group: str) -> dict[str, Path]:
-    """name -> file for `task`, `entry` or `suite`. Two files of one name are an error."""
-    found: dict[str, Path] = {}
-    for folder in folders():
-        for path in sorted((folder / group).rglob("*.yaml")):
-            name = path.relative_to(folder / group).with_suffix("").as_posix()
-            if name in found:
-                raise BenchError(f"{group} {name!r} is defined twice: {found[name]} and {path}; rename one")
-            found[name] = path
-    return found
-
-
-def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> BenchError:
-    """The error for a name that does not exist, with the nearest that do."""
-    options = sorted(known)
-    tails = {option.rsplit("/", 1)[-1]: option for option in options}
-    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
-    near += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3) if tails[t] not in near]
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(options) or 'none'}"
-    return BenchError(f"no {kind} {name!r}; {hint}{more}")
-
-
-def load(group: str, name: str) -> dict[str, Any]:
-    """The plain contents of one configuration file."""
+def load(group: str, name: str, model: type[Model]) -> Model:
+    """One configuration file as its model. BenchError if there is none of that name, or two, or it does not hold."""
     known = names(group)
     if name not in known:
         more = "" if group == "suite" else f" (`bench list` shows every {group})"
         raise unknown(group, name, known, more)
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(known[name]), resolve=True)
-    except (OmegaConfBaseException, ValueError, OSError) as error:
-        raise BenchError(f"{known[name]}: {error}") from error
-    except Exception as error:  # the YAML library's own errors have no common public base here
-        raise BenchError(f"{known[name]} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise BenchError(f"{known[name]} must hold a mapping")
-    return {str(key): value for key, value in content.items()}
+    if twice := places(group).get(name, ())[1:]:
+        raise BenchError(f"{group} {name!r} is defined twice: {known[name]} and {twice[0]}; rename one")
+    return typed.load(known[name], model)
+
+
+def suite(name: str) -> SuiteFile:
+    """The suite `name`."""
+    return load("suite", name, SuiteFile)
+
+
+def sound(
+    group: str, read: Callable[[str], Read], chosen: Iterable[str] | None = None
+) -> tuple[dict[str, Read], dict[str, str]]:
+    """What `read` makes of the chosen names of a group, or of all, and what is wrong with the others: one bad file costs
+    only itself."""
+    good: dict[str, Read] = {}
+    wrong: dict[str, str] = {}
+    for name in names(group) if chosen is None else chosen:
+        try:
+            good[name] = read(name)
+        except BenchError as error:
+            wrong[name] = str(error)
+    return good, wrong
+
+
+def forget() -> None:
+    """Read every folder and file anew, after the current folder has changed."""
+    for remembered in (folders, places, names, task_spec, entry, tuned):
+        remembered.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -103,27 +81,14 @@ class TaskSpec:
 @cache
 def task_spec(name: str) -> TaskSpec:
     """The task `name`; imports its (light) module."""
-    content, path = load("task", name), names("task")[name]
-    target = content.pop("_target_", None)
-    if not target:
-        raise BenchError(f"{path} lacks `_target_`, the dotted path of the Task class")
-    cls = locate(target)
-    if not (isinstance(cls, type) and issubclass(cls, Task)):
-        raise BenchError(f"{target} is not a subclass of bench.contract.Task")
-    doc = _prose(path, "doc", content.pop("doc", None), Text)
-    sheet = _prose(path, "datasheet", content.pop("datasheet", {}), Datasheet)
-    return TaskSpec(name, target, cls, content, doc, sheet)
-
-
-def _prose(path: Path, key: str, value: Any, kind: Any) -> Any:
-    """`value` of `key` in a task's file as `kind`; BenchError that names the file and the field unless it is that."""
+    file = load("task", name, TaskFile)
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise BenchError(
-            f"{path}: {key}: {error}; a task needs a `doc` of one line and a `datasheet` of the texts "
-            f"{', '.join(Datasheet.__struct_fields__)}"
-        ) from error
+        cls = locate(file.target)
+    except BenchError as error:
+        raise BenchError(f"{names('task')[name]}: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Task)):
+        raise BenchError(f"{file.target} is not a subclass of bench.contract.Task")
+    return TaskSpec(name, file.target, cls, file.parameters, file.doc, file.datasheet)
 
 
 def canonical(name: str) -> str:
@@ -136,22 +101,19 @@ def entry(name: str) -> Entry:
     """The entry `name`, or the composition `a+b`: entries that fill different slots (or add to a `many` slot)."""
     merged = Entry(name=canonical(name), parts={})
     for one in merged.name.split("+"):
-        content = load("entry", one)
-        doc = {key: content.pop(key, None) for key in RESERVED}
+        file = load("entry", one, EntryFile)
         parts = dict(merged.parts)
-        for slot, part in content.items():
-            if not isinstance(part, dict):
-                raise BenchError(f"{names('entry')[one]}: {slot} must be a mapping of arguments, not {part!r}")
+        for slot, part in file.slots.items():
             if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
                 raise Misfit(f"entry {name!r}: two of its parts fill slot {slot!r}; compose entries of different slots")
             parts[slot] = {**parts.get(slot, {}), **part}
         merged = Entry(
             name=merged.name,
             parts=parts,
-            search={**merged.search, **(doc["search"] or {})},
-            needs=(*merged.needs, *(doc["needs"] or ())),
-            doc=" + ".join(filter(None, (merged.doc, doc["doc"]))),
-            paper=", ".join(filter(None, (merged.paper, doc["paper"]))),
+            search={**merged.search, **msgspec.to_builtins(file.search)},
+            needs=(*merged.needs, *file.needs),
+            doc=" + ".join(filter(None, (merged.doc, file.doc))),
+            paper=", ".join(filter(None, (merged.paper, file.paper))),
         )
     return merged
 
@@ -218,12 +180,12 @@ def _copy(node: Any) -> Any:
 
 
 @cache
-def tuned(task: str, name: str) -> dict[str, Any] | None:
-    """What `bench tune` chose for this pair: preset, trials, values, …; None if it was never tuned here."""
+def tuned(task: str, name: str) -> TunedFile | None:
+    """What `bench tune` chose for this pair; None if it was never tuned here."""
     for folder in folders():
         path = folder / "tuned" / task / f"{name.replace('/', '_')}.yaml"
         if path.is_file():
-            return dict(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]
+            return typed.load(path, TunedFile)
     return None
 
 
@@ -302,7 +264,7 @@ def parse(arguments: Iterable[str]) -> Request:
             {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(map(str, chosen))
         elif key == "suite":
             request.suite = str(override.value())
-            load("suite", request.suite)
+            suite(request.suite)
         elif key.startswith("task."):
             request.task_overrides[key[5:]] = _listed(override, None)
         elif key.startswith("entry."):

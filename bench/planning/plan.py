@@ -140,9 +140,9 @@ class Planner:
         if not chosen.search:
             return {}, 0 if not entry_set else None
         found = config.tuned(task, chosen.name) if self.settings.tuned else None
-        if found is None or found["preset"] != preset or task_set:
+        if found is None or found.preset != preset or task_set:
             return {}, None
-        return dict(found["values"]), None if entry_set else int(found["trials"])
+        return dict(found.values), None if entry_set else found.trials
 
 
 def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:
@@ -156,20 +156,20 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
         seeds = request.seeds or [int(request.settings.seed)]
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
-    suite = config.load("suite", request.suite)
+    suite = config.suite(request.suite)
     for task in request.tasks:
-        if task not in {pair["task"] for pair in suite["pairs"]}:
-            raise config.unknown(f"task in suite {request.suite}", task, {pair["task"] for pair in suite["pairs"]})
+        if task not in suite.tasks:
+            raise config.unknown(f"task in suite {request.suite}", task, suite.tasks)
     wanted = {config.canonical(entry) for entry in request.entries}
-    for pair in suite["pairs"]:
-        if request.tasks and pair["task"] not in request.tasks:
+    for pair in suite.pairs:
+        if request.tasks and pair.task not in request.tasks:
             continue
-        slots = {slot.name for slot in config.task_spec(pair["task"]).cls.slots}
+        slots = {slot.name for slot in config.task_spec(pair.task).cls.slots}
         fitting = [e for e in request.extra if request.tasks or set(config.entry(e).parts) <= slots]
-        own = [entry for entry in pair["entries"] if not wanted or config.canonical(entry) in wanted]
+        own = [entry for entry in pair.entries if not wanted or config.canonical(entry) in wanted]
         for entry in [*own, *(e for e in fitting if e not in own)]:
-            seeds = request.seeds or list(range(int(pair.get("seeds", suite["seeds"]))))
-            yield pair["task"], entry, seeds, dict(pair.get("params", {}))
+            seeds = request.seeds or list(range(pair.seeds or suite.seeds))
+            yield pair.task, entry, seeds, dict(pair.params)
 
 
 def make(request: config.Request, store: Store) -> Plan:

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.planning import config
 from bench.records import modules, syntax
 from bench.contract import BenchError
+from bench.planning import config, typed
+from bench.planning.files import EntryFile
+from bench.records import identity
 from bench.submissions.new import NOT_YET
 
 LIMIT = 1_000_000  # bytes of code and configuration
@@ -42,14 +44,6 @@ PROVIDED = {
 }  # fmt: skip
 
 
-KINDS: tuple[tuple[str, type, str], ...] = (  # what the fields beside the slots must be, for an entry to load at all
-    ("doc", str, "`doc: steps by the sign of the momentum`"),
-    ("paper", str, "`paper: arXiv:2302.06675`"),
-    ("needs", list, "`needs: [einops]`"),
-    ("search", dict, "`search: {optimizer.lr: [1.0e-4, 3.0e-2]}`"),
-)
-
-
 @dataclass(frozen=True)
 class Package:
     """An entry's files. home: the folder that holds `configs/` and the code. code: Python files, in order."""
@@ -64,20 +58,9 @@ class Package:
         """The configuration and the code."""
         return (self.yaml, *self.code)
 
-    def content(self) -> dict[str, Any]:
-        """The configuration's mapping, read without the registry. BenchError if it cannot be read as an entry."""
-        import yaml
-
-        try:
-            found = yaml.safe_load(self.yaml.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise BenchError(f"{self.yaml} is not YAML, mend it: {error}") from error
-        if not isinstance(found, dict):
-            raise BenchError(f"{self.yaml} must hold a mapping of slots; `bench new entry NAME` writes one")
-        for name, kind, example in KINDS:
-            if found.get(name) is not None and not isinstance(found[name], kind):
-                raise BenchError(f"{self.yaml}: `{name}` is {found[name]!r}; write it as in {example}")
-        return found
+    def content(self) -> EntryFile:
+        """The configuration, read without the registry. BenchError if it cannot be read as an entry."""
+        return typed.load(self.yaml, EntryFile)
 
 
 def _home(path: Path) -> Path:
@@ -93,7 +76,7 @@ def _home(path: Path) -> Path:
 def _dotted(node: Any) -> list[str]:
     """Every dotted name in a configuration: targets, optimizers by name, callables given as arguments."""
     if isinstance(node, Mapping):
-        return [name for field, value in node.items() if field not in config.RESERVED for name in _dotted(value)]
+        return [name for value in node.values() for name in _dotted(value)]
     if isinstance(node, list):
         return [name for value in node for name in _dotted(value)]
     return [node] if isinstance(node, str) and syntax.DOTTED.fullmatch(node) else []
@@ -107,10 +90,10 @@ def _targets(node: Any) -> list[str]:
     return [target for value in node for target in _targets(value)] if isinstance(node, list) else []
 
 
-def _modules(content: Mapping[str, Any], home: Path) -> list[Path]:
-    """The files under `home` that a configuration's dotted names reach, directly or through imports of each other."""
+def _modules(slots: Mapping[str, Any], home: Path) -> list[Path]:
+    """The files under `home` that the slots' dotted names reach, directly or through imports of each other."""
     found: dict[Path, None] = {}
-    waiting = _dotted(content)
+    waiting = _dotted(slots)
     while waiting:
         for path in _located(waiting.pop(0).split("."), home):
             if path not in found:
@@ -160,7 +143,7 @@ def read(path: Path) -> Package:
     found = []
     for one in entries:
         package = Package(one.stem, home, one, ())
-        code = tuple(_modules(package.content(), home))
+        code = tuple(_modules(package.content().slots, home))
         reached = path in (home, one) or path in code or any(path in file.parents for file in code)
         if reached:
             found.append(Package(one.stem, home, one, code))
@@ -182,28 +165,28 @@ def _form(package: Package) -> list[str]:
     found = []
     if not NAME.fullmatch(package.name):
         found.append(f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
-    doc = content.get("doc")
-    if not isinstance(doc, str) or len(doc) < 8 or doc.strip() == NOT_YET:
+    if len(content.doc) < 8 or content.doc.strip() == NOT_YET:
         found.append(f"{where}: `doc` must say in one line what is new about the entry")
-    authors = content.get("authors")
-    if not isinstance(authors, list) or not authors or not all(isinstance(a, str) and a.strip() for a in authors):
+    if not content.authors or not all(author.strip() for author in content.authors):
         found.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
-    if content.get("licence") not in LICENCES:
-        found.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.get('licence')!r}")
-    trials = content.get("declared_trials")
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 0:
+    if content.licence not in LICENCES:
+        found.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.licence!r}")
+    if content.declared_trials is None:
         found.append(f"{where}: `declared_trials` must count the settings tried before, anywhere; 0 is an answer")
-    if not [name for name in content if name not in config.RESERVED]:
+    if not content.slots:
         found.append(f"{where}: it fills no slot; `bench list` shows every task's slots")
-    if "${" in package.yaml.read_text(encoding="utf-8"):
-        found.append(f"{where}: `${{` reads other settings; write the value itself")
-    for target in _dotted(content):
+    for target in _dotted(content.slots):
         if target.split(".")[0] in ("tasks", "tests"):
             found.append(f"{where}: {target} belongs to a task; an entry brings its own code")
-    needs = {str(need).split(".")[0] for need in content.get("needs") or ()}
-    for top in sorted({target.split(".")[0] for target in _targets(content)} - PROVIDED - needs - {"entries", "tasks"}):
+    tops = {target.split(".")[0] for target in _targets(content.slots)}
+    for top in sorted(tops - PROVIDED - _needed(content) - {"entries", "tasks"}):
         found.append(f"{where}: it uses {top}; {why(top)}")
     return found
+
+
+def _needed(content: EntryFile) -> set[str]:
+    """Top-level names of the packages that an entry says it needs."""
+    return {need.split(".")[0] for need in content.needs}
 
 
 def _files(package: Package) -> list[str]:
@@ -239,8 +222,7 @@ def _code(package: Package) -> list[str]:
     """Syntax, imports and large literals of the Python files."""
     found = []
     own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
-    needs = {str(need).split(".")[0] for need in package.content().get("needs") or ()}
-    allowed = sys.stdlib_module_names | PROVIDED | own | needs
+    allowed = sys.stdlib_module_names | PROVIDED | own | _needed(package.content())
     for path in package.code:
         if path.suffix != ".py":
             continue
@@ -296,6 +278,5 @@ def enter(home: Path) -> None:
         return
     os.chdir(home)
     sys.path[:] = python_path()
-    for remembered in (config.folders, config.names, config.entry, config.tuned, config.task_spec):
-        remembered.cache_clear()
+    config.forget()
     modules.forget()

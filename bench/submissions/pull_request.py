@@ -118,24 +118,22 @@ def records_hold(folder: Path) -> list[str]:
         if record.key != key_maker(record.identity)(record.seed):
             found.append(f"record {record.key[: SHOWN]}: its key is not that of what it says; submit again")
     seen = set()
-    for row in about["rows"]:
-        task, name = row["task"], about["entry"]
+    for row in about.rows:
+        task, name = row.task, about.entry
         if task not in config.names("task"):
             found.append(f"{task}: there is no such task")
             continue
         cls = config.task_spec(task).cls
-        if row["version"] != cls.version:
-            found.append(
-                f"{task}: made with version {row['version']}, here is {cls.version}; update, then submit again"
-            )
+        if row.version != cls.version:
+            found.append(f"{task}: made with version {row.version}, here is {cls.version}; update, then submit again")
             continue
-        if row["seeds"] != list(range(len(row["seeds"]))) or len(row["seeds"]) < 3:
-            found.append(f"{task}: seeds {row['seeds']}; the suite's are 0, 1, 2, … and at least 3")
-        settings = config.parse([f"preset={row['preset']}"]).settings
-        usual = config.parameters(config.task_spec(task), row["preset"], {})
-        given = {n: v for n, v in row["params"].items() if usual.get(n) != v}
+        if row.seeds != tuple(range(len(row.seeds))) or len(row.seeds) < 3:
+            found.append(f"{task}: seeds {[*row.seeds]}; the suite's are 0, 1, 2, … and at least 3")
+        settings = config.parse([f"preset={row.preset}"]).settings
+        usual = config.parameters(config.task_spec(task), row.preset, {})
+        given = {n: v for n, v in row.params.items() if usual.get(n) != v}
         planner = plan.Planner(Store(Path(str(settings.results))), settings)  # the folder itself is only read
-        planned = planner.row(task, name, row["seeds"], given, {})
+        planned = planner.row(task, name, row.seeds, given, {})
         for cell in (cell for cells in planned.planned.values() for cell in cells):
             like = [r for r in records if r.seed == cell.seed and _same(r, cell)]
             if not like:
@@ -169,17 +167,16 @@ def table_difference(folder: Path, ledger: Path) -> str:
     about, blocks = submitted.manifest(folder), []
     with tempfile.TemporaryDirectory(prefix="sweepstakes-both-") as both:
         root = Path(both) / "ledger"
-        for row in about["rows"]:
-            _copy(ledger / row["task"], root / row["task"])
+        for row in about.rows:
+            _copy(ledger / row.task, root / row.task)
         _copy(folder / "results" / "ledger", root)
         store = Store(root.parent)
-        for row in about["rows"]:
-            suites = [s for s in config.names("suite")
-                      if row["task"] in {pair["task"] for pair in config.load("suite", s)["pairs"]}]  # fmt: skip
-            suite = about["suite"] if about.get("suite") in suites else next(iter(sorted(suites)), None)
-            words = [f"task={row['task']}", f"preset={row['preset']}", f"results={store.root}"]
-            words += [f"suite={suite}", f"extra={about['entry']}"] if suite else [f"entry={about['entry']}"]
-            words += [f"seed=range({len(row['seeds'])})"]
+        for row in about.rows:
+            suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
+            suite = about.suite if about.suite in suites else next(iter(sorted(suites)), None)
+            words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}"]
+            words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
+            words += [f"seed=range({len(row.seeds)})"]
             request = config.parse(words)
             for made in join.build_all(plan.make(request, store), store):
                 blocks.append(printers.markdown(made).strip())
@@ -201,17 +198,17 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     from bench.running.pool import Pool
 
     about = submitted.manifest(folder)
-    name = about["entry"]
+    name = about.entry
     found: list[str] = []
     blocks: list[str] = []
     withheld = [ledger.parent, folder / "results", cache_dir()]
     with Pool(1, withheld) as pool, Pool(1, withheld) as second:
-        for task in sorted({row["task"] for row in about["rows"]}):
+        for task in sorted({row.task for row in about.rows}):
             found += contract_suite.check(pool, second, task, name)[1]
     if not found:
         with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
             lines: list[Verification] = []
-            for preset in sorted({row["preset"] for row in about["rows"]}):
+            for preset in sorted({row.preset for row in about.rows}):
                 request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
                 rows = published_rows.claims(Store(folder / "results"), name, request)
                 say = lambda line: print(line, file=sys.stderr)  # noqa: E731
@@ -238,7 +235,7 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
                 continue
             here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
             try:
-                submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+                submitted.open_folder(folder)
                 found += records_hold(folder)
                 if execute and not found:
                     found, blocks = run(folder, ledger, seeds)

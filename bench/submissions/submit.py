@@ -15,23 +15,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.checking import published_rows
-from bench.planning import config
-from bench.records import identity
-from bench.records.modules import module_files
-from bench.planning import plan
-from bench.checking import speedrun
-from bench.submissions import package as submission
-from bench.submissions import folder as submitted
+import msgspec
+
+from bench.checking import published_rows, speedrun
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
 from bench.outcome import plain
+from bench.planning import config, plan
+from bench.planning.files import ManifestFile, ManifestRow
 from bench.records import standing
+from bench.records.files import write_atomically
+from bench.records.modules import module_files
 from bench.records.provenance import here
 from bench.records.record import decode
-from bench.records.files import write_atomically
-from bench.records.store import Store
 from bench.records.spelling import blake
+from bench.records.store import Store
+from bench.submissions import folder as submitted
+from bench.submissions import package as submission
 
 SEEDS = 5
 BAD = ("failed", "timeout", "oom", "crashed")
@@ -55,7 +55,6 @@ def submit(
     store: Store,
     out: Path,
     smoke_only: bool = False,
-    key_file: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Submission:
     """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter)."""
@@ -84,8 +83,6 @@ def submit(
     _run(made, request, store, outcome)
     if not outcome.problems:
         outcome.folder = _write(package, made, request, store, out, outcome)
-        if key_file is not None:
-            submitted.sign(outcome.folder, key_file)
         outcome.problems = submitted.folder_problems(outcome.folder)
     return outcome
 
@@ -106,8 +103,7 @@ def _request(request: config.Request, name: str) -> config.Request:
         return request
     request.suite = request.suite or "core"
     request.extra = [name]
-    suite = config.load("suite", request.suite)
-    fits = set(fitting(name)) & {pair["task"] for pair in suite["pairs"]}
+    fits = set(fitting(name)) & config.suite(request.suite).tasks
     if not fits:
         raise BenchError(f"{name} fits no task of suite {request.suite}; name others with task=… or suite=…")
     return request
@@ -116,7 +112,8 @@ def _request(request: config.Request, name: str) -> config.Request:
 def fitting(name: str) -> list[str]:
     """The tasks that have every slot the entry fills."""
     parts = set(config.entry(name).parts)
-    return [t for t in config.names("task") if parts <= {slot.name for slot in config.task_spec(t).cls.slots}]
+    specs, _ = config.sound("task", config.task_spec)
+    return [task for task, spec in specs.items() if parts <= {slot.name for slot in spec.cls.slots}]
 
 
 def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
@@ -130,11 +127,11 @@ def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
         where = "the ledger"
     elif _git("cat-file", "-e", f"{_upstream()}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{_upstream()}, the published branch"
-    theirs = out / name / "manifest.json"
+    theirs = out / name / submitted.MANIFEST
     if not where and theirs.is_file():
-        authors = submitted.manifest(theirs.parent).get("authors")
-        if authors != package.content().get("authors"):
-            where = f"{theirs.parent}, by {', '.join(map(str, authors or ['somebody else']))}"
+        authors = submitted.manifest(theirs.parent).authors
+        if authors != package.content().authors:
+            where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
     return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
 
 
@@ -270,27 +267,29 @@ def _write(
     files = submitted.contents(folder)
     content = package.content()
     about = plain(here())
-    manifest = {
-        "format": 1,
-        "entry": package.name,
-        **{name: content.get(name) for name in ("doc", "authors", "licence", "paper", "declared_trials")},
-        "digest": submitted.digest(files),
-        "files": {path: blake(data) for path, data in files.items()},
-        "suite": request.suite,
-        "rows": [
-            {"task": row.task, "version": config.task_spec(row.task).cls.version, "preset": row.preset,
-             "params": dict(row.params), "seeds": sorted(row.planned), "trials": row.trials,
-             "entry_digest": published_rows.digest_of(row)}
+    manifest = ManifestFile(
+        format=1,
+        entry=package.name,
+        **{field: getattr(content, field) for field in submitted.SAID},
+        digest=submitted.digest(files),
+        files={path: blake(data) for path, data in files.items()},
+        suite=request.suite,
+        rows=tuple(
+            ManifestRow(
+                task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset, params=dict(row.params),
+                seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=published_rows.digest_of(row),
+            )
             for row in made.rows
-        ],
-        "records": len(records),
-        "cpu_seconds": round(sum(record.costs.cpu_total for record in records), 1),
-        "notes": outcome.notes,
-        "environment": {name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
-        "commit": about["commit"],
-        "command": " ".join(["bench", *sys.argv[1:]]),
-    }  # fmt: skip
-    write_atomically(folder / "manifest.json", (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+        ),
+        records=len(records),
+        cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
+        notes=tuple(outcome.notes),
+        environment={name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
+        commit=about["commit"],
+        command=" ".join(["bench", *sys.argv[1:]]),
+    )  # fmt: skip
+    text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
+    write_atomically(folder / submitted.MANIFEST, text + b"\n")
     return folder
 
 
@@ -317,7 +316,7 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
         if target.is_file() and target.read_bytes() != data:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
-        submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+        submitted.open_folder(folder)
         reasons = pull_request.records_hold(folder)
     if reasons:
         raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from bench.contract import BenchError
 from bench.planning import config
+from bench.planning.files import EntryFile
 
 
 @cache
 def declared(entry: str) -> int | None:
     """Trials that the entry's authors say they made elsewhere (`declared_trials`), summed over a composition's parts.
 
-    None if none says so, or the entry's file is not here. BenchError for what is no whole number from 0 up.
+    None if none says so, or the entry's file is not here.
     """
     known = config.names("entry")
-    found = {one: config.load("entry", one).get("declared_trials") for one in entry.split("+") if one in known}
-    for one, number in found.items():
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-            raise BenchError(f"{known[one]}: declared_trials: {number!r} must be a whole number from 0 up")
+    found = {one: config.load("entry", one, EntryFile).declared_trials for one in entry.split("+") if one in known}
     numbers = [number for number in found.values() if number is not None]
     return sum(numbers) if numbers else None
 

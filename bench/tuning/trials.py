@@ -23,7 +23,7 @@ from bench.records.ledger import comparable, write_lines
 from bench.records.record import Components, Record, decode
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
-from bench.tables import comparisons
+from bench.tables import comparisons, grid
 from bench.tables.trial_words import declared, trials_text
 from bench.tuning.objective import DIVERGED, objective
 
@@ -124,27 +124,27 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
     cls = config.task_spec(task).cls
     metric = objective(cls)
     worst = math.inf if metric.better == "min" else -math.inf
-    values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned["table"]]
-    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned["preset"], cls.version)]
+    values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned.table]
+    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned.preset, cls.version)]
     settings = {canonical_json(record.config) for record in published}
     costs = [
         sum(record.costs.cpu_total for record in published) if published else math.nan,
-        sum(row.get("cpu_seconds", math.nan) for row in tuned["table"]),  # NaN in files that have none
+        sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
     ]
     return Tuning(
         task=task,
         entry=name,
-        preset=tuned["preset"],
-        space=tuned.get("space", "lattice"),
-        seeds=tuple(tuned["seeds"]),
+        preset=tuned.preset,
+        space=tuned.space,
+        seeds=tuned.seeds,
         trials=len(values),
         tried=max(len(values), len(settings)),
         declared=declared(name),
         objective=metric.name,
         better=metric.better,
-        value=worst if tuned["value"] == DIVERGED else float(tuned["value"]),
-        values=tuned["values"],
-        at_the_edge=tuple(tuned["at_the_edge"]),
+        value=worst if tuned.value == DIVERGED else float(tuned.value),
+        values=tuned.values,
+        at_the_edge=tuned.at_the_edge,
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
@@ -154,13 +154,8 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
 def everywhere() -> list[tuple[str, str]]:
     """(task, entry) of every tuned file."""
     entries = {name.replace("/", "_"): name for name in config.names("entry")}
-    return sorted(
-        {
-            (path.parent.relative_to(folder / "tuned").as_posix(), entries.get(path.stem, path.stem))
-            for folder in config.folders()
-            for path in (folder / "tuned").rglob("*.yaml")
-        }
-    )
+    pairs = [name.rsplit("/", 1) for name in config.names("tuned")]
+    return sorted((task, entries.get(stem, stem)) for task, stem in pairs)
 
 
 def _finite(value: Any) -> Any:
@@ -187,25 +182,17 @@ def _table(rows: list[Tuning]) -> str:
     equal, first = min(row.trials for row in rows), rows[0]
     half = max(1, equal // 2)
     sign = 1 if first.better == "min" else -1
-    grid = [["entry", "trials", f"best of {half}", f"best of {equal}", "best", "within 5 %", "CPU s", "remark"]]
+    lines = [["entry", "trials", f"best of {half}", f"best of {equal}", "best", "within 5 %", "CPU s", "remark"]]
     for row in sorted(rows, key=lambda row: sign * row.best_of[equal - 1]):
         remarks = [f"{row.tried} settings tried in all"] if row.tried > row.trials else []
         remarks += [f"best at the edge of {', '.join(row.at_the_edge)}"] if row.at_the_edge else []
-        grid.append([
+        lines.append([
             row.entry, trials_text(row.trials, row.declared), _number(row.best_of[half - 1]), _number(row.best_of[equal - 1]),
             _number(row.value), "—" if math.isnan(row.sensitivity) else f"{100 * row.sensitivity:.0f} %",
             "—" if math.isnan(row.cpu_seconds) else f"{row.cpu_seconds:.0f}", "; ".join(remarks),
         ])  # fmt: skip
-    widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
-    right = range(2, len(widths) - 1)
-    text = [
-        "  ".join(
-            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in grid
-    ]
     head = f"{first.task} · {first.preset} · {first.objective} ({first.better}), expected best of k trials"
-    return "\n".join([head, *(line.rstrip() for line in text)])
+    return f"{head}\n{grid.text(lines, right=range(2, len(lines[0]) - 1))}"
 
 
 def _number(value: float) -> str:

@@ -107,7 +107,8 @@ def everything(store: Store) -> list[Plan]:
 
     words = [f"results={store.root}"]
     plans = [plan.make(config.parse([f"suite={name}", *words]), store) for name in config.names("suite")]
-    return [*plans, verdicts.Survey(claim.select([]), words).merged, gallery.Gallery(gallery.select([]), words).merged]
+    claims, figures = [*claim.select([])[0].values()], gallery.of_ids(gallery.select([]))[0]
+    return [*plans, verdicts.Survey(claims, words).merged, gallery.Gallery(figures, words).merged]
 
 
 def main() -> int:

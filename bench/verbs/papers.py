@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ def do_claims(options: argparse.Namespace) -> int:
     from bench.claims import report as shown
 
     patterns = [word for word in options.words if "=" not in word]
-    survey = verdicts.Survey(claim.select(patterns), [word for word in options.words if "=" in word])
+    claims, wrong = claim.select(patterns)
+    survey = verdicts.Survey([*claims.values()], [word for word in options.words if "=" in word])
     summary = survey.run() if options.run else None
     findings = survey.evaluate()
     print(shown.RENDERERS[options.format](findings))
     say(survey.store)
+    for line in wrong.values():
+        print(f"bench: {line}", file=sys.stderr)
     if summary is not None and summary.interrupted:
         return 130
     failed = summary is not None and not summary.ok
-    return 1 if failed or any(finding.verdict == "error" for finding in findings) else 0
+    return 1 if wrong or failed or any(finding.verdict == "error" for finding in findings) else 0
 
 
 def do_figures(options: argparse.Namespace) -> int:
@@ -34,10 +38,11 @@ def do_figures(options: argparse.Namespace) -> int:
     from bench.records.files import write_atomically
 
     patterns = [word for word in options.words if "=" not in word]
-    gallery = figures.Gallery(figures.select(patterns), [word for word in options.words if "=" in word])
+    specs, wrong = figures.of_ids(figures.select(patterns))
+    gallery = figures.Gallery(specs, [word for word in options.words if "=" in word])
     summary = gallery.run() if options.run else None
     found = []
-    for one in gallery.draw():
+    for one in sorted([*gallery.draw(), *wrong], key=lambda one: one.id):
         path = Path(options.out) / f"{one.id.replace('/', '-')}.svg"
         if one.svg:
             write_atomically(path, (alone(one.svg) + "\n").encode())

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,44 @@ OLDER = " (a record of an older format, whose code digests cannot be compared wi
 
 
 def do_list(options: argparse.Namespace) -> int:
-    """Tasks, entries with the slots they fill, suites, claims and figures."""
-    from bench.planning import config
+    """Tasks, entries with the slots they fill, suites, claims and figures.
 
-    found: dict[str, list[dict[str, Any]]] = {"tasks": [], "entries": [], "suites": [], "claims": [], "figures": []}
-    for name in config.names("task"):
-        spec = config.task_spec(name)
-        slots = [slot.name for slot in spec.cls.slots]
-        found["tasks"].append({"name": name, "slots": slots, "ranks": spec.cls.rank, "presets": list(spec.cls.presets)})
-    for name in config.names("entry"):
-        entry = config.entry(name)
-        fits = [t["name"] for t in found["tasks"] if set(entry.parts) <= set(t["slots"])]
-        found["entries"].append({"name": name, "slots": sorted(entry.parts), "doc": entry.doc, "tasks": fits})
-    for name in config.names("suite"):
-        found["suites"].append({"name": name, "doc": config.load("suite", name).get("doc", "")})
-    for name in config.names("claim"):
-        claim = config.load("claim", name)
-        found["claims"].append({"name": name, "arxiv": claim.get("arxiv"), "doc": " ".join(claim["statement"].split())})
-    for name in config.names("figure"):
-        found["figures"].append({"name": name, "doc": config.load("figure", name).get("title", "")})
+    A file that cannot be read costs only itself: the rest is listed, what is wrong stands at the end, and the exit code is 1.
+    """
+    from bench.planning import config
+    from bench.planning.files import ClaimFile, FigureFile
+
+    wrong: dict[str, str] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def read(group: str, one: Callable[[str], Any]) -> dict[str, Any]:
+        good, bad = config.sound(group, one)
+        wrong.update({f"{group} {name}": error for name, error in bad.items()})
+        return good
+
+    found["tasks"] = [
+        {"name": name, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
+         "presets": list(spec.cls.presets)}
+        for name, spec in read("task", config.task_spec).items()
+    ]  # fmt: skip
+    found["entries"] = [
+        {"name": name, "slots": sorted(entry.parts), "doc": entry.doc,
+         "tasks": [task["name"] for task in found["tasks"] if set(entry.parts) <= set(task["slots"])]}
+        for name, entry in read("entry", config.entry).items()
+    ]  # fmt: skip
+    found["suites"] = [{"name": name, "doc": suite.doc} for name, suite in read("suite", config.suite).items()]
+    found["claims"] = [
+        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())}
+        for name, claim in read("claim", lambda name: config.load("claim", name, ClaimFile)).items()
+    ]
+    found["figures"] = [
+        {"name": name, "doc": figure.title}
+        for name, figure in read("figure", lambda name: config.load("figure", name, FigureFile)).items()
+    ]
     if options.format == "json":
-        print(json.dumps(found, indent=1))
-        return 0
+        errors = [{"file": name, "error": error} for name, error in wrong.items()]
+        print(json.dumps(found | {"wrong": errors}, indent=1))
+        return int(bool(wrong))
     for task in found["tasks"]:
         print(f"task   {task['name']:30} ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
     for one in found["entries"]:
@@ -46,7 +63,9 @@ def do_list(options: argparse.Namespace) -> int:
     for kind in ("suite", "claim", "figure"):
         for one in found[f"{kind}s"]:
             print(f"{kind:6} {one['name']:36} {one['doc']}")
-    return 0
+    for name, error in wrong.items():
+        print(f"bench: {name} is left out: {error}", file=sys.stderr)
+    return int(bool(wrong))
 
 
 def do_table(options: argparse.Namespace) -> int:

@@ -50,7 +50,7 @@ def do_verify(options: argparse.Namespace) -> int:
         from bench.submissions import folder as submitted
 
         folder = Path(name).resolve()
-        name = submitted.open_folder(folder, lambda line: print(line, file=sys.stderr))
+        name = submitted.open_folder(folder)
         source = Store(folder / "results")
     name = config.entry(name).name
     found = published_rows.claims(source, name, request)
@@ -103,11 +103,8 @@ def do_submit(options: argparse.Namespace) -> int:
         )
         return 0
     package = submission.read(Path(words[0]).absolute())
-    key_file = Path(options.sign).expanduser().absolute() if options.sign else None
-    if key_file is not None and not key_file.is_file():
-        raise BenchError(f"--sign {key_file}: there is no such file; give the private key, as in ~/.ssh/id_ed25519")
     submission.enter(package.home)
-    found = submit.submit(package, request, store, out, options.smoke_only, key_file, _tell)
+    found = submit.submit(package, request, store, out, options.smoke_only, _tell)
     if options.format == "json":
         print(json.dumps({"entry": found.entry, "tasks": found.tasks, "problems": found.problems, "notes": found.notes,
                           "folder": found.folder and str(found.folder)}, indent=1))  # fmt: skip
@@ -182,7 +179,6 @@ def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
     )
     submit.add_argument("--out", default="submissions", help="where the folder goes (default submissions)")
     submit.add_argument("--smoke-only", action="store_true", help="check and run smoke cells; write nothing")
-    submit.add_argument("--sign", metavar="KEYFILE", help="sign the manifest with this SSH key")
     submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
     verify = verb("verify", do_verify, "markdown")
     verify.add_argument("words", nargs="*", metavar="ENTRY|FOLDER|key=value",

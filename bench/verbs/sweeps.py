@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bench.contract import BenchError
 from bench.verbs import asked, say, verb
 
 
@@ -82,9 +83,17 @@ def do_tune(options: argparse.Namespace) -> int:
 
         asked = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
         pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if asked else tuning.everywhere()
-        found = [one for pair in dict.fromkeys(pairs) if (one := tuning.summary(*pair, store.root)) is not None]
+        found, wrong = [], []
+        for pair in dict.fromkeys(pairs):
+            try:
+                if (one := tuning.summary(*pair, store.root)) is not None:
+                    found.append(one)
+            except BenchError as error:
+                wrong.append(str(error))
         print((tuning.as_json if options.format == "json" else tuning.as_text)(found))
-        return 0
+        for line in wrong:
+            print(f"bench: {line}", file=sys.stderr)
+        return int(bool(wrong))
     done = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
     paths = [str(p.relative_to(Path.cwd()) if p.is_relative_to(Path.cwd()) else p) for p in done.paths]
     if options.format == "json":

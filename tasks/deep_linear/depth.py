@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import Budget, Curves, Derived, Diverged, Figure, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import Budget, Curves, Derived, Diverged, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ class Depth(Task):
         INIT,
         Slot("optimizer", optimizer, {"_target_": "bench.optim.named", "name": "SGD"}),
     )
-    figures = (Figure("sensitivity", ("learning_steps",), "steps to 5 % of the loss against the learning rate"),)
     floors = ("init_gaussian",)
     reference = "init_orthogonal"
     margin = 1.0

@@ -27,12 +27,6 @@ def mode(t: Sequence[float] | Array, s: float, u0: float) -> Array:
     return s / (1 + (s / u0 - 1) * np.exp(-2 * s * np.asarray(t, dtype=float)))
 
 
-def mode_time(s: float, u0: float, uf: float) -> float:
-    """Time in which `mode` grows from u0 to uf: ln[uf (s - u0) / (u0 (s - uf))] / (2 s)."""
-    _ordered(s, u0, uf)
-    return math.log(uf * (s - u0) / (u0 * (s - uf))) / (2 * s)
-
-
 def deep_mode(t: Sequence[float] | Array, layers: int, s: float, u0: float) -> Array:
     """u at times t >= 0, ascending, of `layers` matrices that start balanced and aligned: du/dt = D u^{2 - 2/D} (s - u).
 

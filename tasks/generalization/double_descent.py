@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.contract import Derived, Figure, Metric
+from bench.contract import Derived, Metric
 from tasks.generalization.base import WORST, Linear
 
 GRID = {
@@ -51,5 +51,4 @@ class DoubleDescent(Linear):
         Derived(Metric("peak_height", "1", "min", "largest gen_error of the grid over the larger of those at its ends",
                        scale="log"), "ratio", GRID, peak_height),
     )  # fmt: skip
-    figures = (Figure("sensitivity", ("gen_error",), "generalisation error against samples per weight"),)
     margin = 0.4

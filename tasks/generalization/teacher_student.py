@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.contract import Figure
 from tasks.generalization.base import Linear
 
 
@@ -17,5 +16,4 @@ class TeacherStudent(Linear):
         "paper": {"dimension": 1000, "draws": 20, "time": 10000.0},
     }
     rank = "gen_error"
-    figures = (Figure("delay", ("loss", "val_error"), "training and validation error against steps"),)
     margin = 0.4

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 Array = NDArray[np.float64]
 NODES = 20000  # of the quadrature: resolves decays up to time 1e5, where lambda ~ 1/time is 0.003 rad from the edge
@@ -58,17 +57,6 @@ def gradient_descent(alpha: float, snr: float, time: float, start: float = 0.0, 
         return (1 + start) * decay**2 + noise / snr
 
     return expectation(error, alpha) + 1 / snr
-
-
-def best_stopping(alpha: float, snr: float) -> tuple[float, float]:
-    """(time, error) where the gradient flow from zero weights generalises best."""
-    found = minimize_scalar(
-        lambda log: gradient_descent(alpha, snr, math.exp(log)),
-        bounds=(-7, 9),
-        method="bounded",
-        options={"xatol": 1e-5},
-    )
-    return math.exp(found.x), float(found.fun)
 
 
 def ridge(alpha: float, snr: float, penalty: float | None = None) -> float:

@@ -12,7 +12,6 @@ from bench.contract import (
     Budget,
     Curves,
     Derived,
-    Figure,
     Log,
     Metric,
     Problem,
@@ -102,7 +101,6 @@ class WideStudent(Task):
         STOPPING,
         Slot("procedure", slots.procedure, excludes=("student", "optimizer", "stopping")),
     )
-    figures = (Figure("sensitivity", ("gen_error",), "generalisation error against the student's width"),)
     floors = ("constant_student",)
     reference = "gd_early_stopping"
     margin = 0.5

@@ -17,7 +17,6 @@ from bench.contract import (
     Budget,
     Curves,
     Exhibit,
-    Figure,
     Log,
     Metric,
     Problem,
@@ -100,7 +99,6 @@ class ModularAddition(Task):
         Slot("model", model, {"_target_": "tasks.grokking.network.Quadratic"}),
     )
     probes = {"network": "tasks.grokking.network.probe"}
-    figures = (Figure("delay", ("train_acc", "monitor_acc"), "fitted early, understood late"),)
     floors = ("chance",)
     reference = "adam"
     margin = 1.0  # natural log of the ratio of steps: a factor of 2.7

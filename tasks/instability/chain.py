@@ -34,11 +34,6 @@ def entropy(law: Tensor) -> Tensor:
     return torch.special.entr(law).sum(dim=-1)
 
 
-def entropy_rate(matrix: Tensor) -> float:
-    """Entropy rate in nats of the pure chain (copy = 0): sum_i pi_i H(P_i)."""
-    return float(stationary(matrix) @ entropy(matrix))
-
-
 def next_law(matrix: Tensor, tokens: Tensor, copy: float, back: int) -> Tensor:
     """The exact law of the token after each row of `tokens` (n, length >= back): (n, vocab)."""
     law = (1 - copy) * matrix[tokens[:, -1]]

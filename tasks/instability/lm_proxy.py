@@ -14,7 +14,6 @@ from bench.contract import (
     Budget,
     Curves,
     Derived,
-    Figure,
     Log,
     Metric,
     Problem,
@@ -151,7 +150,6 @@ class LanguageModel(Task):
         _sensitivity("val_lr_sensitivity", "val_loss", "validation"),
     )
     probes = {"transformer": "tasks.instability.transformer.probe"}
-    figures = (Figure("sensitivity", ("final_loss",), "test loss against peak learning rate"),)
     floors = ("plain_attention",)
     reference = "qk_layernorm"
     margin = 0.05

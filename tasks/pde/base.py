@@ -16,7 +16,6 @@ from bench.contract import (
     Budget,
     Curves,
     Exhibit,
-    Figure,
     Log,
     Metric,
     Problem,
@@ -171,7 +170,6 @@ class Evolution(Task):
         Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss", "unrolling")),
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
-    figures = (Figure("ladder", ("nrmse",), "Error against the CPU seconds of a cell"),)
 
     params: Any
 

@@ -11,7 +11,6 @@ from bench.contract import (
     Curves,
     Derived,
     Diverged,
-    Figure,
     Log,
     Metric,
     Problem,
@@ -69,7 +68,6 @@ class Rates(LeastSquares):
             "rate", GRID, stable_rate,
         ),
     )  # fmt: skip
-    figures = (Figure("sensitivity", ("escape_ratio",), "rise of the loss against the rate in units of 1 / trace"),)
     rank = "stable_rate"
     objective = "escape_ratio"
     slots = (Slot("stepper", stepper, {"_target_": "tasks.stability.steppers.Minibatch", "batch": 1}),)

@@ -50,8 +50,7 @@ Board.pages.task = async (...parts) => {
     deferred(h("div", { class: "figures" }), () => [
       figure(`Cost against quality. Filled: no other entry is both cheaper and better (the step is this front). ${Board.index.cpu}.`,
         scatter(rows.map((row) => ({ entry: row.entry, x: row.costs[Board.index.costs.indexOf("cpu_entry")], y: centre(row), lo: row.lo, hi: row.hi, group: row.group })), { yLabel: `${metric.name}${log ? " (log)" : ""}`, logY: log, better: metric.better })),
-      duelFigures(table.duels, "seeds", "seed", metric, rows),
-      table.figures.map(drawing)]),
+      duelFigures(table.duels, "seeds", "seed", metric, rows)]),
     sheet(table),
     Board.index.figures.includes(family) ? h("section", {}, h("h2", {}, `Figures of ${family}`), family_figures) : null,
   ];

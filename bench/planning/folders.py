@@ -1,0 +1,63 @@
+"""Where configuration files are, and under which names.
+
+Search order: the project's `configs/`, installed packages that announce a folder under the entry-point group
+`sweepstakes.configs`, then `configs/` of the current folder. Hidden files and folders (`._x.yaml`, `.ipynb_checkpoints/`)
+are what editors and file systems leave behind, and no configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.contract import BenchError
+from bench.records.modules import plugins
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def folders() -> tuple[Path, ...]:
+    """Every folder of configurations, in search order."""
+    found = [PROJECT / "configs"]
+    for folder, package in plugins().items():
+        spec = find_spec(folder)
+        if spec is None or not spec.submodule_search_locations:
+            raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
+        found.append(Path(next(iter(spec.submodule_search_locations))))
+    own = Path.cwd() / "configs"
+    if own.resolve() != found[0] and own.is_dir():
+        found.append(own)
+    return tuple(found)
+
+
+@cache
+def places(group: str) -> dict[str, tuple[Path, ...]]:
+    """name -> every file of that name, for a group such as `task`, `entry` or `suite`. More than one is a mistake."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for folder in folders():
+        for path in sorted((folder / group).rglob("*.yaml")):
+            inside = path.relative_to(folder / group)
+            if not any(part.startswith(".") for part in inside.parts):
+                name = inside.with_suffix("").as_posix()
+                found[name] = (*found.get(name, ()), path)
+    return found
+
+
+@cache
+def names(group: str) -> dict[str, Path]:
+    """name -> its file, the first in search order."""
+    return {name: paths[0] for name, paths in places(group).items()}
+
+
+def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> BenchError:
+    """The error for a name that does not exist, with the nearest that do."""
+    options = sorted(known)
+    tails = {option.rsplit("/", 1)[-1]: option for option in options}
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    near += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3) if tails[t] not in near]
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(options) or 'none'}"
+    return BenchError(f"no {kind} {name!r}; {hint}{more}")

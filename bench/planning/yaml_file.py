@@ -1,0 +1,117 @@
+"""Reading one YAML file strictly: a mapping, in UTF-8, without surprises.
+
+Two things of YAML 1.1 are changed: `1e-4` is a number, as everywhere else, and a date stays text. Interpolation (`${…}`) is
+refused, since a file that reads others is no longer what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.contract import BenchError
+
+try:  # libyaml reads a hundred files in the time that the Python parser takes for ten
+    from yaml import CSafeLoader as _Parser
+except ImportError:
+    from yaml import SafeLoader as _Parser  # type: ignore[assignment]
+
+NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.[\d_]+)[eE][-+]?\d+")
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Reader(_Parser):
+    """YAML's safe loader with the two changes; a key that stands twice is an error instead of the last one's value."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != TIMESTAMP]
+        for first, known in _Parser.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key, str) and key != "<<" and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key!r} stands twice; keep one", problem_mark=key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else id(key))
+        return dict(super().construct_mapping(node, deep))
+
+
+_Reader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+
+
+def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
+    """The mapping in the file at `path`, or in `data` that is to be named so.
+
+    Raises BenchError, naming the file, the line where there is one, and what to do, for anything else than a mapping with
+    texts as keys.
+    """
+    try:
+        text = (path.read_bytes() if data is None else data).decode("utf-8-sig")
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
+    try:
+        content = yaml.load(text, Loader=_Reader)
+    except yaml.MarkedYAMLError as error:
+        raise BenchError(_told(path, text, error)) from error
+    except (yaml.YAMLError, ValueError) as error:  # such as a character that YAML does not take
+        raise BenchError(f"{path} is not YAML: {error}") from error
+    if content is None:
+        raise BenchError(f"{path} is empty; write `name: value` lines into it, or delete it")
+    if not isinstance(content, dict):
+        raise BenchError(f"{path} holds {shown(content)}; it must be a mapping, `name: value` lines")
+    for key in content:
+        if not isinstance(key, str):
+            raise BenchError(f"{path}: the key {shown(key)} is no text; {quoted(key)}put it in quotes")
+    for place, value in _texts(content, ""):
+        if "${" in value:
+            raise BenchError(f"{path}: `{place}: {value}` reads other settings; write the value itself")
+    return content
+
+
+def shown(value: Any) -> str:
+    """A value on one line as YAML writes it, cut where it is long."""
+    text = " ".join(
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).split()
+    )
+    text = text.removesuffix(" ...")
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def quoted(value: Any) -> str:
+    """Why a word became something else, for the start of a hint; empty where it did not."""
+    if isinstance(value, bool):
+        return "YAML reads no, off, yes and on as false and true; "
+    return ""
+
+
+def _told(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return f"{path} is not YAML: {error}"
+    lines = text.split("\n")
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    indent = line[: len(line) - len(line.lstrip())]
+    why = "a tab; YAML is indented with spaces" if "\t" in indent else error.problem or "not YAML"
+    return f"{path}, line {mark.line + 1}: {why}"
+
+
+def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
+    """(place, text) of every text in a nested value."""
+    if isinstance(node, str):
+        yield place, node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _texts(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value, place)

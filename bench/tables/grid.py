@@ -1,0 +1,43 @@
+"""Rows of words as an aligned text table or as a Markdown table; the first row is the head."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Sequence
+
+Rows = Sequence[Sequence[str]]
+
+NARROW = 10_000  # columns of a page on which no cell is broken over lines
+
+
+def text(rows: Rows, right: Collection[int] = ()) -> str:
+    """Columns two spaces apart, those of `right` set right; nothing is broken, so that a program may cut the lines."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    head, *body = rows
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    for place, title in enumerate(head):
+        table.add_column(Text(title), justify="right" if place in right else "left", no_wrap=True)
+    for row in body:
+        table.add_row(*[Text(_line(cell)) for cell in row])
+    out = io.StringIO()
+    Console(file=out, width=NARROW, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def markdown(rows: Rows, right: Collection[int] = ()) -> str:
+    """GitHub's tables; a bar inside a cell stays inside it."""
+
+    def line(row: Sequence[str]) -> str:
+        return "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |"
+
+    head, *body = rows
+    rule = "|" + "|".join("--:" if place in right else ":--" for place in range(len(head))) + "|"
+    return "\n".join([line(head), rule, *map(line, body)])
+
+
+def _line(cell: str) -> str:
+    """A cell without line breaks, which would end its row."""
+    return cell.replace("\n", " ")
