@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.running.linux_sandbox import PDEATHSIG, prctl
-from bench.running.sandbox import readable, without
+from bench.running.sandbox import Grants, readable, without
 from bench.running.scorer_process import prepare_process, scorer_process
 
 _MADV_COLLAPSE = 25  # Linux 6.1
 
 
-def serve(fd: int, withheld: Sequence[str]) -> None:
-    """Fork a process for every socket that arrives on `fd`, until the parent is gone: a scorer, or what its byte asks for.
+def warm(withheld: Sequence[str]) -> Grants:
+    """Load what every cell needs and lay it out so that a fork is cheap; returns what an entry may read.
 
     withheld: folders that no entry may read, such as the results and the data.
     """
@@ -38,12 +38,23 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
     import bench.train
 
     # what every cell would import anyway; named so that linters see a use
-    assert numpy and psutil and bench.execute and bench.optim and bench.schedules and bench.train
+    assert numpy and psutil and torch and bench.execute and bench.optim and bench.schedules and bench.train
     bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
     grants = tuple(without(readable(), [Path(path).resolve() for path in withheld]))
     gc.collect()
     gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
     _huge_pages()
+    return grants
+
+
+def serve(fd: int, withheld: Sequence[str]) -> None:
+    """Fork a process for every socket that arrives on `fd`, until the parent is gone: a scorer, or what its byte asks for.
+
+    withheld: as of `warm`.
+    """
+    import torch
+
+    grants = warm(withheld)
     prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose children's ends are ignored is not told their CPU time
