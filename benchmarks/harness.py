@@ -28,8 +28,9 @@ Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 
 FORKS = """
 import os, resource
-from bench.running.fork_server import warm
+from bench.running.fork_server import huge_pages, warm
 warm([])
+huge_pages()
 
 def cpu():
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
