@@ -37,25 +37,50 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.fixture
-def environment(toy: Path, tmp_path: Path) -> dict[str, str]:
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def variables(toy: Path, folder: Path) -> dict[str, str]:
     """The variables of a user who installed the toy package and keeps data in a folder of the test's own."""
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(toy)]),
-        "SWEEPSTAKES_DATA": os.environ.get("SWEEPSTAKES_DATA") or str(tmp_path / "data"),
+        "SWEEPSTAKES_DATA": os.environ.get("SWEEPSTAKES_DATA") or str(folder / "data"),
         "OMP_NUM_THREADS": "1",
     }
 
 
-@pytest.fixture
-def bench(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """bench("run", "task=…") in the test's own folder; `cwd=` and `env=` may be given."""
+def command_in(folder: Path, environment: dict[str, str]) -> Command:
+    """bench("run", "task=…") in `folder`; `cwd=` and `env=` may be given."""
 
-    def command(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 120):
+    def command(*arguments: str, cwd: Path = folder, env: dict[str, str] | None = None, timeout: float = 120):
         return subprocess.run(
             [sys.executable, "-P", "-m", "bench", *arguments],
             cwd=cwd, env={**environment, **(env or {})}, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
 
     return command
+
+
+@pytest.fixture
+def environment(toy: Path, tmp_path: Path) -> dict[str, str]:
+    """The variables of the test's own user."""
+    return variables(toy, tmp_path)
+
+
+@pytest.fixture
+def bench(environment: dict[str, str], tmp_path: Path) -> Command:
+    """The command in the test's own folder."""
+    return command_in(tmp_path, environment)
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what several tests of a module read; a test that writes copies it first."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def shared_bench(toy: Path, shared_folder: Path) -> Command:
+    """The command in the module's shared folder."""
+    return command_in(shared_folder, variables(toy, shared_folder))
