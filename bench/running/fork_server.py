@@ -42,9 +42,8 @@ def warm(withheld: Sequence[str]) -> Grants:
     # what every cell would import anyway; named so that linters see a use
     assert numpy and psutil and torch and bench.execute and bench.optim and bench.schedules and bench.train
     bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
-    torch.set_num_threads(
-        1
-    )  # which, like asking for the processor's abilities, starts no thread and is done once for all cells
+    # once for all cells; neither is a tensor operation or starts a thread
+    torch.set_num_threads(1)
     torch.backends.cpu.get_cpu_capability()
     grants = tuple(without(readable(), [Path(path).resolve() for path in withheld]))
     gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
