@@ -22,19 +22,31 @@ def toy_task(target: str) -> str:
     return shipped.read_text().replace("toy_package.task.Line", target)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` that `make` fills, once for all workers of a run; a test that writes there copies it first."""
+    shared = factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def _install_toy(target: Path) -> None:
+    source = target.with_name("toy_source")
+    subprocess.run(["cp", "-r", str(ROOT / "tests" / "toy"), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(command, check=True)
+
+
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder holding the installed toy package; made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
-    target, source = shared / "toy_installed", shared / "toy_source"
-    with FileLock(shared / "toy.lock"):
-        if not target.is_dir():
-            subprocess.run(["cp", "-r", str(ROOT / "tests" / "toy"), str(source)], check=True)
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            command += ["--no-build-isolation", "--target", str(target), str(source)]
-            subprocess.run(command, check=True)
-    return target
+    """A folder holding the installed toy package."""
+    return made_once(tmp_path_factory, "toy_installed", _install_toy)
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
