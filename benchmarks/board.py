@@ -136,27 +136,27 @@ def weight(out: Path) -> float:
     return sum(path.stat().st_size for path in own if not path.name.startswith("curves-")) / 1e6
 
 
-def main(keep: Path | None = None) -> list[tuple[str, float, str, float, Callable[[float, float], bool]]]:
+def rows(keep: Path | None = None) -> list[tuple[str, float, str, float, Callable[[float, float], bool]]]:
     """(what, figure, unit, limit, how it must compare) of each measurement."""
     below = float.__le__
     out = keep or Path(tempfile.mkdtemp(prefix="sweepstakes-board-"))
     content = synthetic(200, 30)
     start = time.process_time()
     page = site.write(content, out)
-    rows = [
+    found = [
         ("board of 200 entries x 30 tasks, writing it", time.process_time() - start, "CPU s", 60.0, below),
         ("the same, before curves and records", weight(out), "MB", 3.0, below),
     ]
     if chromium():
-        rows += [
+        found += [
             ("its first page in headless Chromium", opening(page, ""), "s", 1.0, below),
             ("a task's page", opening(page, "task/fake/task_00"), "s", 1.0, below),
         ]
     if keep is None:
         shutil.rmtree(out)
-    return rows
+    return found
 
 
 if __name__ == "__main__":
-    for what, value, unit, limit, _ in main(Path(sys.argv[1]) if len(sys.argv) > 1 else None):
+    for what, value, unit, limit, _ in rows(Path(sys.argv[1]) if len(sys.argv) > 1 else None):
         print(f"{what:60} {value:10.2f} {unit}  (limit {limit:g})")

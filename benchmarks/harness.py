@@ -1,149 +1,198 @@
-"""What the harness itself costs: CPU a cell, memory, planning, a fully cached run, two workers' efficiency.
+"""What the harness itself costs, each figure a ratio of two measurements of one run, since seconds move with the machine.
 
-CPU seconds are counted over the whole process tree. The cost of a cell is the difference between sweeps of 240 and of 40
-cells, so that starting Python and the fork server does not count, less the cells' own booked work.
+A cell's cost is compared with bare forks, a cached run with an empty Python, a sweep with the time its cells took. CPU
+seconds are counted over whole process trees, the two sides take turns, and of each the least is taken: what else runs on the
+machine only adds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "tests" / "toy"
-FEW_MANY = 40, 240
+FEW, MANY = 20, 120  # cells of the two sweeps whose difference is what the cells cost, without what a sweep costs once
+ROUNDS = 3
+Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 
+FORKS = """
+import os, resource
+from bench.running.fork_server import huge_pages, warm
+warm([])
+huge_pages()
 
-def _environment() -> dict[str, str]:
-    import os
+def cpu():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TOY)]), "OMP_NUM_THREADS": "1"}
-
-
-def _folder() -> Path:
-    """A folder with the toy task's configuration, as a user's own."""
-    folder = Path(tempfile.mkdtemp(prefix="sweepstakes-perf-"))
-    (folder / "configs").symlink_to(TOY / "toy_package" / "configs")
-    return folder
-
-
-def _sweep(folder: Path, *words: str) -> tuple[float, float, dict[str, Any]]:
-    """(CPU seconds of the tree, wall seconds, what it told) of one `bench run`."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    command = [sys.executable, "-P", "-m", "bench", "run", *words, "--format", "json"]
-    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, time.monotonic() - start, json.loads(done.stdout)
-
-
-def _own_work(folder: Path) -> float:
-    """CPU seconds that the cells of a store booked for themselves."""
-    records = [json.loads(path.read_text()) for path in (folder / "results" / "local").glob("*/*.json")]
-    return sum(sum(record.costs.cpu.values()) for record in records)
-
-
-def cell_cost(transport: str) -> float:
-    """CPU milliseconds the harness adds to a cell that takes one optimizer step."""
-    totals = []
-    for count in FEW_MANY:
-        folder = _folder()
-        words = ["task=toy/line", "entry=line_sgd", "task.steps=1", f"seed=range({count})", f"transport={transport}"]
-        cpu, _, _ = _sweep(folder, *words)
-        totals.append(cpu - _own_work(folder))
-    return 1000 * (totals[1] - totals[0]) / (FEW_MANY[1] - FEW_MANY[0])
-
-
-def memory() -> tuple[float, float]:
-    """(parent, fork server) resident megabytes in the middle of a sweep."""
-    import psutil
-
-    folder = _folder()
-    words = ["run", "task=toy/line", "entry=line_sgd", "seed=range(6)", "task.nap=0.5"]
-    sweep = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bench", *words], cwd=folder, env=_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while sweep.poll() is None and not list((folder / "results" / "local").glob("*/*.json")):
-        time.sleep(0.05)
-    parent = psutil.Process(sweep.pid)
-    server = parent.children()[0]
-    sizes = parent.memory_info().rss / 2**20, server.memory_info().rss / 2**20
-    sweep.wait()
-    return sizes
-
+start, count = cpu(), 100
+for _ in range(count):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+print((cpu() - start) / count)
+"""
 
 PLANNING = """
-import sys, time
+import sys
 sys.argv = ["bench"]
-start = time.perf_counter()
 from pathlib import Path
-from bench import config, plan
+from bench.planning import config, plan
 from bench.records.store import Store
 entries = "entry=line_sgd,zero,line_sgd+raises,raises,nan"
 request = config.parse(["task=toy/line", entries, "task.noise=range(8)", "seed=range(25)"])
 cells = list(plan.make(request, Store(Path("results"))).cells())
-print(len(cells), time.perf_counter() - start, sorted({"torch", "pandas"} & set(sys.modules)))
+print(len(cells), sorted({"torch", "pandas"} & set(sys.modules)))
 """
 
 
-def planning() -> tuple[int, float, str]:
-    """(cells, wall seconds from a cold interpreter's first import, heavy modules imported) of planning 40 pairs x 25."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", PLANNING],
-        cwd=_folder(),
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
+def environment() -> dict[str, str]:
+    """The variables of a user who installed the toy package."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TOY)]), "OMP_NUM_THREADS": "1"}
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder of a user's own, with the toy task's configuration; removed at the end."""
+    made = Path(tempfile.mkdtemp(prefix="sweepstakes-perf-"))
+    (made / "configs").symlink_to(TOY / "toy_package" / "configs")
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+def python(where: Path, *words: str) -> tuple[float, float, str]:
+    """(CPU seconds of the process tree, wall seconds, standard output) of one Python. RuntimeError if it fails."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run([sys.executable, *words], cwd=where, env=environment(), capture_output=True, text=True)
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"python {' '.join(words)}: {done.stderr}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall, done.stdout
+
+
+def _sweep(where: Path, *words: str) -> tuple[float, float, dict[str, Any]]:
+    """(CPU seconds, wall seconds, summary) of one `bench run`."""
+    cpu, wall, out = python(where, "-P", "-m", "bench", "run", *words, "--format", "json")
+    return cpu, wall, json.loads(out)
+
+
+def _costs(where: Path) -> list[dict[str, Any]]:
+    """What the cells of a store say that they cost."""
+    return [json.loads(path.read_text())["costs"] for path in (where / "results" / "local").glob("*/*.json")]
+
+
+def _added(count: int, transport: str) -> float:
+    """CPU seconds of a sweep of `count` cells of one optimizer step, less what the cells booked for their own work."""
+    with folder() as where:
+        words = ("task=toy/line", "entry=line_sgd", "task.steps=1", f"seed=range({count})", f"transport={transport}")
+        cpu, _, _ = _sweep(where, *words)
+        return cpu - sum(sum(costs["cpu"].values()) for costs in _costs(where))
+
+
+def cell_cost() -> Iterator[Row]:
+    """The harness's CPU a cell, all its processes, over that of two bare forks of a server as warm; and by call."""
+    few, many, called, forks = [], [], [], []
+    with folder() as where:
+        for _ in range(ROUNDS):
+            forks.append(float(python(where, "-P", "-c", FORKS)[2]))
+            few.append(_added(FEW, "pipe"))
+            many.append(_added(MANY, "pipe"))
+            called.append((_added(MANY, "call") - _added(FEW, "call")) / (MANY - FEW))
+    two, cell = 2 * min(forks), (min(many) - min(few)) / (MANY - FEW)
+    yield (
+        f"harness CPU a cell ({1e3 * cell:.1f} ms) of two bare forks ({1e3 * two:.1f} ms)",
+        cell / two,
+        "x",
+        1.6,
+        float.__le__,
     )
-    cells, seconds, modules = done.stdout.split(maxsplit=2)
-    return int(cells), float(seconds), modules.strip()
+    yield (
+        f"harness CPU a cell by call ({1e3 * min(called):.1f} ms) of the same",
+        min(called) / two,
+        "x",
+        1.0,
+        float.__le__,
+    )
 
 
-def cached() -> tuple[float, float]:
-    """(wall, CPU) seconds of `bench run` where all 50 cells are there; the best of three."""
-    folder = _folder()
-    words = ["task=toy/line", "entry=line_sgd,zero", "task.steps=1", "seed=range(25)"]
-    _sweep(folder, *words)
-    runs = [_sweep(folder, *words) for _ in range(3)]
-    assert all(told["ran"] == 0 and told["fresh"] == 50 for _, _, told in runs)
-    return min(wall for _, wall, _ in runs), min(cpu for cpu, _, _ in runs)
+def memory() -> Iterator[Row]:
+    """Resident megabytes of the parent and of the fork server in the middle of a sweep."""
+    import psutil
+
+    with folder() as where:
+        words = ["run", "task=toy/line", "entry=line_sgd", "seed=range(6)", "task.nap=0.5"]
+        sweep = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench", *words], cwd=where, env=environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        while sweep.poll() is None and not list((where / "results" / "local").glob("*/*.json")):
+            time.sleep(0.05)
+        parent = psutil.Process(sweep.pid)
+        server = parent.children()[0]
+        sizes = parent.memory_info().rss / 2**20, server.memory_info().rss / 2**20
+        sweep.wait()
+    yield "parent, resident", sizes[0], "MB", 150.0, float.__le__
+    yield "fork server, resident", sizes[1], "MB", 400.0, float.__le__
 
 
-def two_workers() -> tuple[float, float]:
-    """(seconds until a sweep of nothing much ends, wall time of 40 one-second cells over the ideal of 20 s after those).
+def planning() -> Iterator[Row]:
+    """CPU of `bench run` where all 50 cells are there, and of planning 1000 cells, over that of `python -c pass`."""
+    words = ("task=toy/line", "entry=line_sgd,zero", "task.steps=1", "seed=range(25)")
+    empty, cached, planned, out = [], [], [], ""
+    with folder() as where, folder() as new:
+        _sweep(where, *words)
+        for _ in range(3 * ROUNDS):
+            empty.append(python(where, "-c", "pass")[0])
+            cpu, _, told = _sweep(where, *words)
+            assert (told["ran"], told["fresh"]) == (0, 50), told
+            cached.append(cpu)
+            cpu, _, out = python(new, "-P", "-c", PLANNING)
+            planned.append(cpu)
+    cells, heavy = out.split(maxsplit=1)
+    least, run, plan = min(empty), min(cached), min(planned)
+    yield (
+        f"50 cached cells ({1e3 * run:.0f} ms) of `python -c pass` ({1e3 * least:.1f} ms)",
+        run / least,
+        "x",
+        12.0,
+        float.__le__,
+    )
+    yield f"planning {cells} cells, importing {heavy.strip()}, of the same", plan / least, "x", 40.0, float.__le__
 
-    The first is what loading torch into the fork server takes, once a sweep.
+
+def packing() -> Iterator[Row]:
+    """Wall seconds of a sweep of 40 one-second cells on two workers, over half of what the cells took by themselves.
+
+    What a sweep takes before its first cell (Python, the plan, loading torch) is that of a sweep of two short cells, one a
+    worker, less the longer of them.
     """
-    _, start, _ = _sweep(_folder(), "task=toy/line", "entry=line_sgd", "seed=range(2)", "task.steps=1", "workers=2")
-    _, wall, _ = _sweep(_folder(), "task=toy/line", "entry=line_sgd", "seed=range(40)", "task.nap=1.0", "workers=2")
-    return start, (wall - start) / 20
+    starts = []
+    for _ in range(ROUNDS):
+        with folder() as where:
+            _, wall, _ = _sweep(where, "task=toy/line", "entry=line_sgd", "seed=range(2)", "task.steps=1", "workers=2")
+            starts.append(wall - max(costs["wall"] for costs in _costs(where)))
+    with folder() as where:
+        _, wall, _ = _sweep(where, "task=toy/line", "entry=line_sgd", "seed=range(40)", "task.nap=1.0", "workers=2")
+        own = sum(costs["wall"] for costs in _costs(where))
+    taken = wall - min(starts)
+    yield f"40 cells of {own / 40:.2f} s on 2 workers, of half their sum", taken / (own / 2), "x", 1.05, float.__le__
 
 
-def main() -> list[tuple[str, float, str, float, Callable[[float, float], bool]]]:
-    """(what, figure, unit, limit, how it must compare) of each measurement."""
-    below = float.__le__
-    parent, server = memory()
-    cells, seconds, modules = planning()
-    wall, _ = cached()
-    start, efficiency = two_workers()
-    return [
-        ("harness CPU a cell, isolated", cell_cost("pipe"), "ms", 40.0, below),
-        ("harness CPU a cell, by call", cell_cost("call"), "ms", 20.0, below),
-        ("parent, resident", parent, "MB", 150.0, below),
-        ("fork server, resident", server, "MB", 400.0, below),
-        (f"planning {cells} cells, importing {modules}", seconds, "s", 1.0, below),
-        ("a fully cached run of 50 cells", wall, "s", 0.5, below),
-        ("a sweep's start, once", start, "s", 5.0, below),
-        ("40 one-second cells on 2 workers after it, of ideal", efficiency, "x", 1.1, below),
-    ]
+def rows() -> Iterator[Row]:
+    """Every figure with its limit."""
+    for figures in (cell_cost, planning, packing, memory):
+        yield from figures()

@@ -22,40 +22,77 @@ def toy_task(target: str) -> str:
     return shipped.read_text().replace("toy_package.task.Line", target)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` that `make` fills, once for all workers of a run; a test that writes there copies it first."""
+    shared = factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def _install_toy(target: Path) -> None:
+    source = target.with_name("toy_source")
+    subprocess.run(["cp", "-r", str(ROOT / "tests" / "toy"), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(target), str(source)]
+    subprocess.run(command, check=True)
+
+
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder holding the installed toy package; made once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
-    target, source = shared / "toy_installed", shared / "toy_source"
-    with FileLock(shared / "toy.lock"):
-        if not target.is_dir():
-            subprocess.run(["cp", "-r", str(ROOT / "tests" / "toy"), str(source)], check=True)
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            command += ["--no-build-isolation", "--target", str(target), str(source)]
-            subprocess.run(command, check=True)
-    return target
+    """A folder holding the installed toy package."""
+    return made_once(tmp_path_factory, "toy_installed", _install_toy)
 
 
-@pytest.fixture
-def environment(toy: Path, tmp_path: Path) -> dict[str, str]:
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def variables(toy: Path, folder: Path) -> dict[str, str]:
     """The variables of a user who installed the toy package and keeps data in a folder of the test's own."""
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(toy)]),
-        "SWEEPSTAKES_DATA": os.environ.get("SWEEPSTAKES_DATA") or str(tmp_path / "data"),
+        "SWEEPSTAKES_DATA": os.environ.get("SWEEPSTAKES_DATA") or str(folder / "data"),
         "OMP_NUM_THREADS": "1",
     }
 
 
-@pytest.fixture
-def bench(environment: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """bench("run", "task=…") in the test's own folder; `cwd=` and `env=` may be given."""
+def command_in(folder: Path, environment: dict[str, str]) -> Command:
+    """bench("run", "task=…") in `folder`; `cwd=` and `env=` may be given."""
 
-    def command(*arguments: str, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 120):
+    def command(*arguments: str, cwd: Path = folder, env: dict[str, str] | None = None, timeout: float = 120):
         return subprocess.run(
             [sys.executable, "-P", "-m", "bench", *arguments],
             cwd=cwd, env={**environment, **(env or {})}, capture_output=True, text=True, timeout=timeout,
         )  # fmt: skip
 
     return command
+
+
+@pytest.fixture
+def environment(toy: Path, tmp_path: Path) -> dict[str, str]:
+    """The variables of the test's own user."""
+    return variables(toy, tmp_path)
+
+
+@pytest.fixture
+def bench(environment: dict[str, str], tmp_path: Path) -> Command:
+    """The command in the test's own folder."""
+    return command_in(tmp_path, environment)
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what several tests of a module read; a test that writes copies it first."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def shared_bench(toy: Path, shared_folder: Path) -> Command:
+    """The command in the module's shared folder."""
+    return command_in(shared_folder, variables(toy, shared_folder))

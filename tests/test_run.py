@@ -22,7 +22,7 @@ def test_every_way_to_go_wrong_is_a_record_with_a_reason(bench, tmp_path):
     mark = f"mark-{os.getpid()}"
     wrong = "raises,nan,chatty,exits,segfaults,sleeps,allocates,breeds,breeds_and_sleeps"
     done = bench(
-        "run", "task=toy/line", f"entry={wrong}", "preset=smoke", "limits.seconds=8", "limits.memory_mb=600", "seed=1",
+        "run", "task=toy/line", f"entry={wrong}", "preset=smoke", "limits.seconds=5", "limits.memory_mb=600", "seed=1",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     found = {r.entry: r for r in records(tmp_path)}
@@ -33,7 +33,7 @@ def test_every_way_to_go_wrong_is_a_record_with_a_reason(bench, tmp_path):
     assert "as it was told to" in found["raises"].traceback
     assert "exit code 3" in found["exits"].reason
     assert "SIGSEGV" in found["segfaults"].reason
-    assert "limits.seconds=8" in found["sleeps"].reason
+    assert "limits.seconds=5" in found["sleeps"].reason
     assert len(found["chatty"].output) <= 4000
     needed = {"key", "task", "version", "params", "preset", "entry", "config", "seed", "status", "metrics", "costs"}
     assert all(needed | {"provenance"} <= set(r) for r in found.values())

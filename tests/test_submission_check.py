@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from bench.planning.files import Values
 from bench.records.spelling import blake
 from bench.submissions import folder as submitted
 from bench.submissions import pull_request
+from tests.conftest import command_in, made_once, variables
 
 ROOT = Path(__file__).resolve().parent.parent
 YAML = """doc: the default part with another rate
@@ -219,17 +219,17 @@ def in_manifest(**changes):
     return spoil
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sound(toy, tmp_path_factory):
     """What `bench submit` wrote for the entry of YAML on the toy task: the folder `mine`."""
-    author = tmp_path_factory.mktemp("author")
-    put(author, "configs/entry/mine.yaml", YAML)
-    git(author, "init", "-q", "-b", "main")
-    command = [sys.executable, "-P", "-m", "bench", "submit", "configs/entry/mine.yaml", "task=toy/line"]
-    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(toy)]), "SWEEPSTAKES_DATA": str(author / "data")}
-    done = subprocess.run(command, cwd=author, env={**os.environ, **paths}, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return author / "submissions" / "mine"
+
+    def submit(author: Path) -> None:
+        put(author, "configs/entry/mine.yaml", YAML)
+        git(author, "init", "-q", "-b", "main")
+        done = command_in(author, variables(toy, author))("submit", "configs/entry/mine.yaml", "task=toy/line")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return made_once(tmp_path_factory, "submission", submit) / "submissions" / "mine"
 
 
 @pytest.mark.parametrize(

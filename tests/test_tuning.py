@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import msgspec
 import pytest
@@ -16,9 +17,7 @@ from bench.records.ledger import comparable
 from bench.records.record import Provenance, Record, decode, encode
 from bench.tables import trial_words
 from bench.tuning import trials as tuning
-from tests.test_tune import BOUNDS, RATES, entries
-
-__all__ = ["entries"]
+from tests.test_tune import BOUNDS, RATES
 
 
 def lines(folder, entry: str = "mine") -> list[Record]:
@@ -26,12 +25,22 @@ def lines(folder, entry: str = "mine") -> list[Record]:
     return [decode(line) for line in path.read_bytes().splitlines()]
 
 
-@pytest.fixture
-def trials(bench, tmp_path, entries):
+@pytest.fixture(scope="module")
+def tuned_once(shared_bench, shared_folder):
     """Two entries tuned with three trials on two seeds, and one reported seed each."""
-    entries(mine=RATES + "declared_trials: 20\n", other=BOUNDS)
-    assert bench("tune", "task=toy/line", "entry=mine,other", "--trials", "3").returncode == 0
-    assert bench("run", "task=toy/line", "entry=mine,other", "seed=0").returncode == 0
+    folder = shared_folder / "configs" / "entry"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(RATES + "declared_trials: 20\n")
+    (folder / "other.yaml").write_text(BOUNDS)
+    assert shared_bench("tune", "task=toy/line", "entry=mine,other", "--trials", "3").returncode == 0
+    assert shared_bench("run", "task=toy/line", "entry=mine,other", "seed=0").returncode == 0
+    return shared_folder
+
+
+@pytest.fixture
+def trials(tuned_once, tmp_path):
+    """A copy of them in the test's own folder."""
+    shutil.copytree(tuned_once, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
