@@ -91,8 +91,8 @@ def _alone(program: str, *arguments: str) -> str:
 
 def streaming() -> tuple[float, float]:
     """(GB a second, resident MB) of reading a file of GIGABYTES in batches of 64 samples, in a process of its own."""
-    from bench.data import writing
-    from bench.data.fields import Fields
+    from tasks.pde.files import writing
+    from tasks.pde.files.fields import Fields
 
     samples, frames, points = 64, 201, 1024
     one = np.random.default_rng(0).standard_normal((samples, frames, points, 1)).astype(np.float32)

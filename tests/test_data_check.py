@@ -21,12 +21,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
 from bench.contract import BenchError, Unavailable
-from bench.data import check as checking
-from bench.data import pdebench, writing
-from bench.data.check import Equation, Finding, check
-from bench.data.croissant import croissant
-from bench.data.fields import Fields
 from tasks.pde.fields import Waves
+from tasks.pde.files import check as checking
+from tasks.pde.files import pdebench, writing
+from tasks.pde.files.check import Equation, Finding, check
+from tasks.pde.files.croissant import croissant
+from tasks.pde.files.fields import Fields
 from tasks.pde.generate.burgers import solve
 from tasks.pde.generate.reaction_diffusion import generate
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from bench.contract import BenchError
-from bench.data import pdebench, writing
-from bench.data.fields import Fields
-from bench.data.make import folder_of, make
 from bench.verbs import main
+from tasks.pde.files import pdebench, writing
+from tasks.pde.files.fields import Fields
+from tasks.pde.files.make import folder_of, make
 
 
 class Source:
@@ -200,7 +200,7 @@ def test_many_processes_make_one_file(tmp_path):
 
 
 def test_checking_and_merging_shards_hold_a_few_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.data.make.BATCH", 1 << 20)
+    monkeypatch.setattr("tasks.pde.files.make.BATCH", 1 << 20)
     source, path = Source(60, 20000), tmp_path / "a.hdf5"
 
     def stop(line: str) -> None:

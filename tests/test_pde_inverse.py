@@ -13,10 +13,10 @@ from torch import Tensor
 
 from baselines.solvers import heat, inversion
 from bench.contract import BenchError, Curves, Problem, Seeds, Solution
-from bench.data.fields import Fields
 from bench.execute import Job, call
 from bench.planning import config
 from tasks.pde import fields, inverse
+from tasks.pde.files.fields import Fields
 from tasks.pde.inverse_1d import Inverse
 
 NAME = "pde/inverse_1d"
@@ -244,7 +244,7 @@ def test_wrong_parameters_and_answers_are_named(tmp_path):
 
 
 def test_a_file_gives_its_first_and_last_frame(tmp_path):
-    from bench.data import writing
+    from tasks.pde.files import writing
 
     t, x = np.linspace(0, 0.4, 5), fields.grid(32)
     values = fields.advection(fields.Waves.draw(6, 5), x, t, 0.7).astype(np.float32)

@@ -13,13 +13,14 @@ import torch
 
 from baselines.surrogates import pushforward
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
-from bench.data import cache_dir, pdebench, writing
-from bench.data.fields import Fields
+from bench.data import cache_dir
 from bench.execute import Job, Scorer, call
 from bench.planning import config
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
 from tasks.pde.burgers_1d import Burgers
+from tasks.pde.files import pdebench, writing
+from tasks.pde.files.fields import Fields
 from tasks.pde.generate import burgers
 
 NAMES = ("pde/advection_1d", "pde/burgers_1d")

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contract import BenchError, Unavailable
-from bench.data import pdebench, writing
-from bench.data.fields import Fields
+from tasks.pde.files import pdebench, writing
+from tasks.pde.files.fields import Fields
 
 FAMILIES = ("scalar", "darcy", "cfd", "seeds")
 

@@ -72,6 +72,15 @@ class TaskFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     parameters: dict[str, Any] = {}
 
 
+class VerbFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """`configs/verb/<name>.yaml`: a verb of the command line that a family of tasks, or a package, brings."""
+
+    target: Annotated[
+        str,
+        _is("the dotted path of a function that adds the verb to argparse's subparsers", "my_tasks.verbs.add_parser"),
+    ] = msgspec.field(name="_target_")
+
+
 class Pair(Struct, frozen=True, forbid_unknown_fields=True):
     """A task of a suite with its entries; params and seeds are its own where they differ from the suite's."""
 

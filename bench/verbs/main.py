@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.board import citation, datasheet
 from bench.contract import BenchError
-from bench.verbs import data, papers, reading, submission, sweeps, verb
+from bench.verbs import papers, reading, submission, sweeps, verb
 
 
 def do_new(options: argparse.Namespace) -> int:
@@ -21,10 +22,21 @@ def do_new(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _brought(verbs: Any) -> None:
+    """The verbs that families of tasks and packages bring (`configs/verb/`)."""
+    from bench.parts import locate
+    from bench.planning import config
+    from bench.planning.files import VerbFile
+
+    for name in config.names("verb"):
+        locate(config.load("verb", name, VerbFile).target)(verbs)
+
+
+def _parser(word: str) -> argparse.ArgumentParser:
+    """word: the verb that is called; those that others bring are looked for only where it is none of ours."""
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for family in (reading, sweeps, papers, submission, citation, datasheet, data):
+    for family in (reading, sweeps, papers, submission, citation, datasheet):
         family.add_parser(verbs)
     new = verb(verbs, "new", do_new, (), sweeps=False)
     new.add_argument("what", choices=["entry"])
@@ -32,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--kind", choices=["optimizer", "model", "procedure"], default="optimizer")
     new.add_argument("--doc", help="what is new about it, in one line")
     new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
+    if word not in verbs.choices:
+        _brought(verbs)
     return parser
 
 
@@ -47,7 +61,11 @@ def main(arguments: list[str] | None = None) -> None:
         run_with_hydra()
     # options and overrides may be mixed; argparse wants the overrides together
     overrides = [word for word in given[1:] if "=" in word and not word.startswith("-")]
-    parser = _parser()
+    try:
+        parser = _parser(given[0] if given else "")
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
     options, left = parser.parse_known_args([word for word in given if word not in overrides] + overrides)
     if left and (not hasattr(options, "words") or any(word.startswith("-") for word in left)):
         parser.error(f"unrecognized arguments: {' '.join(left)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base
 
 if TYPE_CHECKING:
-    from bench.data.fields import Fields
+    from tasks.pde.files.fields import Fields
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Advection(base.Evolution):
     def shard(self, start: int, count: int) -> Fields:
         import numpy as np
 
-        from bench.data.fields import Fields
         from tasks.pde import fields
+        from tasks.pde.files.fields import Fields
 
         p = self.params
         x, t = fields.grid(p.points), np.linspace(0, p.final_time, p.frames)

@@ -28,8 +28,8 @@ from bench.contract import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.data.fields import Fields
-    from bench.data.pdebench import Family, Layout
+    from tasks.pde.files.fields import Fields
+    from tasks.pde.files.pdebench import Family, Layout
 
 GENERATOR = 2  # raise it whenever generated numbers change
 DATA_SEED = 20221012
@@ -156,7 +156,7 @@ class Evolution(Task):
     dims: ClassVar[int] = 1
     length: ClassVar[float] = 1.0  # of the domain, along every axis
     periodic: ClassVar[bool] = True
-    family: ClassVar[Family] = "scalar"  # the layout of its files, see bench.data.pdebench
+    family: ClassVar[Family] = "scalar"  # the layout of its files, see tasks.pde.files.pdebench
     constants: ClassVar[int] = 0  # so many of the first channels do not change in time: given, not predicted
     shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
@@ -214,7 +214,7 @@ class Evolution(Task):
         """The trajectories that all seeds share, read from `task.file` or from the cache, made there if need be."""
         import numpy as np
 
-        from bench.data import make, pdebench
+        from tasks.pde.files import make, pdebench
 
         p = self.params
         self.check()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base
 
 if TYPE_CHECKING:
-    from bench.data.fields import Fields
+    from tasks.pde.files.fields import Fields
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Burgers(base.Evolution):
     def shard(self, start: int, count: int) -> Fields:
         import numpy as np
 
-        from bench.data.fields import Fields
         from tasks.pde import fields
+        from tasks.pde.files.fields import Fields
         from tasks.pde.generate import burgers
 
         p = self.params

@@ -9,7 +9,7 @@ from bench.contract import BenchError
 from tasks.pde import base, square
 
 if TYPE_CHECKING:
-    from bench.data.fields import Fields
+    from tasks.pde.files.fields import Fields
 
 PAPER_1D = {
     "points": 1024, "frames": 101, "reduced_resolution": 8, "reduced_resolution_t": 5, "initial_step": 10, "train": 8000,

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.contract import Problem, Seeds
-    from bench.data.fields import Fields
-    from bench.data.pdebench import Layout
+    from tasks.pde.files.fields import Fields
+    from tasks.pde.files.pdebench import Layout
 
 PAPER = {
     "points": 128, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "evaluations": 50,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base
 
 if TYPE_CHECKING:
-    from bench.data.fields import Fields
+    from tasks.pde.files.fields import Fields
 
 
 PAPER = {"frames": 101, "final_time": 500.0, "reduced_resolution": 1, "reduced_resolution_t": 1, "unroll": 91}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from bench.data.fields import Fields
-    from bench.data.pdebench import Layout
+    from tasks.pde.files.fields import Fields
+    from tasks.pde.files.pdebench import Layout
 
 PARAMETER = {"advection": "beta", "heat": "nu", "burgers": "nu"}  # equation -> its parameter
 ATTRIBUTE = {"advection": "beta", "burgers": "Nu"}  # what PDEBench's files call it
@@ -118,8 +118,8 @@ class Inverse(base.Evolution):
     def shard(self, start: int, count: int) -> Fields:
         import numpy as np
 
-        from bench.data.fields import Fields
         from tasks.pde import fields, inverse
+        from tasks.pde.files.fields import Fields
 
         p = self.params
         t = np.linspace(0, p.final_time, p.frames)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.pde import base, square
 
 if TYPE_CHECKING:
-    from bench.data.fields import Fields
+    from tasks.pde.files.fields import Fields
 
 
 REFINE = 4  # points computed for each point stored, along an axis

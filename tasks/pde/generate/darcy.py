@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
 from bench.contract import BenchError
-from bench.data.fields import Fields
+from tasks.pde.files.fields import Fields
 
 Array = NDArray[np.float64]
 BUMPS = 5

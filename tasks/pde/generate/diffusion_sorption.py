@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from bench.contract import BenchError
-from bench.data.fields import Fields
 from tasks.pde.fields import grid
+from tasks.pde.files.fields import Fields
 from tasks.pde.generate.initial import require
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.contract import BenchError
-from bench.data.fields import Fields
 from tasks.pde.fields import Waves
+from tasks.pde.files.fields import Fields
 from tasks.pde.generate.compressible import POINTS, advance, conservative, primitive
 
 Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from bench.contract import BenchError
-from bench.data.fields import Fields
+from tasks.pde.files.fields import Fields
 
 Array = NDArray[np.float64]
 Spectrum = NDArray[np.complex128]

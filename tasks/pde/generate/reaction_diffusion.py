@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from bench.data.fields import Fields
 from tasks.pde.fields import grid
+from tasks.pde.files.fields import Fields
 from tasks.pde.generate.initial import require, waves
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import BenchError
-from bench.data.fields import Fields
+from tasks.pde.files.fields import Fields
 
 Array = NDArray[np.float64]
 SIDE = 5.0

@@ -17,9 +17,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import pdebench
-from bench.data.fields import Array, Fields
-from bench.data.pdebench import Foreign, Layout
+from tasks.pde.files import pdebench
+from tasks.pde.files.fields import Array, Fields
+from tasks.pde.files.pdebench import Foreign, Layout
 
 BATCH = 16 << 20  # bytes of samples held at a time; one sample if it is larger
 MODES = 8  # highest Fourier mode of the residual

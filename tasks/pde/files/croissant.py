@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.data import pdebench
-from bench.data.pdebench import AXES, Layout
+from tasks.pde.files import pdebench
+from tasks.pde.files.pdebench import AXES, Layout
 
 NAMESPACE = "http://mlcommons.org/croissant/"
 REQUIRED = ("license", "citeAs", "creator", "url")  # what no file can tell

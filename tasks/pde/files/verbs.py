@@ -1,4 +1,7 @@
-"""`bench data make|info|check|croissant`, thin: each calls the module that does the work, and prints."""
+"""`bench data make|info|check|croissant`, thin: each calls the module that does the work, and prints.
+
+`configs/verb/data.yaml` hands these verbs to the command line, which knows no family by name.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 
 def do_info(options: argparse.Namespace) -> int:
     """What a file of fields holds."""
-    from bench.data import pdebench
+    from tasks.pde.files import pdebench
 
     layout = pdebench.info(Path(options.file))
     axes = zip((*pdebench.AXES[: len(layout.axes)], "t"), (*layout.axes, layout.t), strict=True)
@@ -40,7 +43,7 @@ def do_info(options: argparse.Namespace) -> int:
 
 def do_check(options: argparse.Namespace) -> int:
     """What is wrong with a file of fields, if anything; exit code 1 if there is an error."""
-    from bench.data.check import check
+    from tasks.pde.files.check import check
 
     found = check(Path(options.file))
     if options.format == "json":
@@ -56,7 +59,7 @@ def do_check(options: argparse.Namespace) -> int:
 
 def do_croissant(options: argparse.Namespace) -> int:
     """A file's description in Croissant 1.0, as JSON-LD (--format json) or in short."""
-    from bench.data.croissant import croissant
+    from tasks.pde.files.croissant import croissant
 
     given = {
         "license": options.licence, "citeAs": options.citation, "creator": options.creator, "url": options.url,
@@ -83,8 +86,9 @@ def do_make(options: argparse.Namespace) -> int:
     A second call continues an interrupted one. Without --out the file goes where the task itself looks for it.
     """
     from bench.contract import BenchError
-    from bench.data import cache_dir, make
+    from bench.data import cache_dir
     from bench.planning import config
+    from tasks.pde.files import make
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

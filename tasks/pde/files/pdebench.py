@@ -1,4 +1,4 @@
-"""PDEBench's HDF5 files as they lie on disk: described and read in pieces (`bench.data.writing` writes them).
+"""PDEBench's HDF5 files as they lie on disk: described and read in pieces (`tasks.pde.files.writing` writes them).
 
 Four layouts in two families. `.hdf5`, one file per parameter, datasets float32, equation parameters as attributes:
 "scalar": `tensor` (N, T, X), `x-coordinate` (X,), `t-coordinate` (T + 1,), attributes `beta`, `Nu` or `Nu` and `rho`.
@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from bench.contract import BenchError, Unavailable
-from bench.data.fields import Array, Fields
+from tasks.pde.files.fields import Array, Fields
 
 Family = Literal["scalar", "darcy", "cfd", "seeds"]
 AXES = ("x", "y", "z")

@@ -16,9 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.contract import BenchError
-from bench.data import pdebench, writing
-from bench.data.fields import Fields
-from bench.data.pdebench import Family, Foreign
+from tasks.pde.files import pdebench, writing
+from tasks.pde.files.fields import Fields
+from tasks.pde.files.pdebench import Family, Foreign
 
 BATCH = 16 << 20  # bytes of samples held while shards are checked and merged
 

@@ -1,4 +1,4 @@
-"""Writing PDEBench's HDF5 files, shard by shard; `bench.data.pdebench` tells the layouts and reads them."""
+"""Writing PDEBench's HDF5 files, shard by shard; `tasks.pde.files.pdebench` tells the layouts and reads them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 import yaml
 
 from bench.contract import BenchError
-from bench.data.fields import Array, Fields
-from bench.data.pdebench import AXES, PRIMITIVES, Family, Layout
+from tasks.pde.files.fields import Array, Fields
+from tasks.pde.files.pdebench import AXES, PRIMITIVES, Family, Layout
 
 CHUNK = 1 << 16  # bytes of one HDF5 chunk of small samples: what a tiny file may waste
 
