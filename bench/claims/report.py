@@ -7,10 +7,12 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.claims.verdicts import Finding, Outcome
 from bench.tables import grid
+
+if TYPE_CHECKING:
+    from bench.claims.verdicts import Finding, Outcome
 
 WIDTH = 120
 

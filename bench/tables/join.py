@@ -6,8 +6,7 @@ a published one of the same task version, parameters, data, entry and seed stand
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bench.contract import Task
@@ -18,7 +17,7 @@ from bench.records.ledger import Published, differences
 from bench.records.record import Record
 from bench.records.standing import Verification
 from bench.records.store import Store
-from bench.tables import printers, table
+from bench.tables import table
 
 OLDER = "older code"
 
@@ -101,21 +100,3 @@ def _badged(made: table.Table, checked: Mapping[tuple[str, str, str], Verificati
     words = [standing.badge(checked.get((made.task, made.preset, row.entry)), row.published) for row in made.rows]
     told = [word if word in ("verified", "disputed") else "" for word in words]
     return replace(made, rows=tuple(replace(row, badge=word) for row, word in zip(made.rows, told, strict=True)))
-
-
-def _each(one: Callable[[table.Table], str], between: str = "\n\n") -> Callable[[Sequence[table.Table]], str]:
-    return lambda tables: between.join(one(t).rstrip("\n") for t in tables)
-
-
-def _json(tables: Sequence[table.Table]) -> str:
-    rows = [row for one in tables for row in json.loads(printers.json(one))]
-    return json.dumps(rows, indent=1, ensure_ascii=False)
-
-
-RENDERERS: dict[str, Callable[[Sequence[table.Table]], str]] = {
-    "terminal": _each(printers.terminal),
-    "markdown": _each(printers.markdown),
-    "csv": lambda tables: printers.csv(*tables),
-    "latex": _each(printers.latex),
-    "json": _json,
-}

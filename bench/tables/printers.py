@@ -10,7 +10,7 @@ import io
 import json as json_module
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -270,3 +270,21 @@ def csv(*tables: Table) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
+
+
+def _each(one: Callable[[Table], str], between: str = "\n\n") -> Callable[[Sequence[Table]], str]:
+    return lambda tables: between.join(one(t).rstrip("\n") for t in tables)
+
+
+def _all_json(tables: Sequence[Table]) -> str:
+    rows = [row for one in tables for row in json_module.loads(json(one))]
+    return json_module.dumps(rows, indent=1, ensure_ascii=False)
+
+
+RENDERERS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "terminal": _each(terminal),
+    "markdown": _each(markdown),
+    "csv": lambda tables: csv(*tables),
+    "latex": _each(latex),
+    "json": _all_json,
+}

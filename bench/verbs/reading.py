@@ -70,11 +70,11 @@ def do_list(options: argparse.Namespace) -> int:
 
 def do_table(options: argparse.Namespace) -> int:
     """A plan joined with the store: one table a task."""
-    from bench.tables import join
+    from bench.tables import join, printers
 
     request, store, made = asked(options.overrides)
     found = join.build_all(made, store)
-    text = join.RENDERERS[options.format](found)
+    text = printers.RENDERERS[options.format](found)
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
     else:
