@@ -3,66 +3,82 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 import yaml
 
 import bench
 from bench.board import citation
 from bench.planning import config
+from bench.planning.files import ClaimFile, EntryFile
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize(
-    ("text", "authors", "others", "year", "title", "note", "arxiv"),
-    [
-        ("Power et al. 2022 (arXiv 2201.02177)", ("Power",), True, "2022", "", "", "2201.02177"),
-        ("Hoffer, Hubara, Soudry 2017 (arXiv 1705.08741)", ("Hoffer", "Hubara", "Soudry"), False, "2017", "", "", "1705.08741"),
-        ("Loshchilov & Hutter 2019 (arXiv 1711.05101)", ("Loshchilov", "Hutter"), False, "2019", "", "", "1711.05101"),
-        ("Brandstetter, Worrall and Welling 2022, Message Passing Neural PDE Solvers, arXiv 2202.03376",
-         ("Brandstetter", "Worrall", "Welling"), False, "2022", "Message Passing Neural PDE Solvers", "", "2202.03376"),
-        ("Liu et al. 2023, Omnigrok (arXiv 2210.01117)", ("Liu",), True, "2023", "Omnigrok", "", "2210.01117"),
-        ("Gemma Team 2024, Gemma 2, arXiv 2408.00118", ("Gemma Team",), False, "2024", "Gemma 2", "", "2408.00118"),
-        ("Raissi, Perdikaris and Karniadakis 2019, Physics-informed neural networks, J. Comput. Phys. 378",
-         ("Raissi", "Perdikaris", "Karniadakis"), False, "2019", "Physics-informed neural networks", "J. Comput. Phys. 378", ""),
-        ("Takamoto et al. 2022, PDEBench (arXiv 2210.07182), section on inverse problems",
-         ("Takamoto",), True, "2022", "PDEBench", "section on inverse problems", "2210.07182"),
-        ("Krizhevsky 2009 for the data", ("Krizhevsky",), False, "2009", "", "for the data", ""),
-        ("Jordan et al. 2024", ("Jordan",), True, "2024", "", "", ""),
-        ("a blog post", (), False, "", "", "", ""),
-    ],
-)  # fmt: skip
-def test_a_paper_string_is_read(text, authors, others, year, title, note, arxiv):
-    (one,) = citation.papers(text)
-    assert (one.authors, one.others, one.year, one.title, one.note, one.arxiv) == (
-        authors,
-        others,
-        year,
-        title,
-        note,
-        arxiv,
+def test_a_paper_is_found_by_its_number_or_its_key():
+    found = citation.papers(
+        "Liu et al. 2023, Omnigrok (arXiv 2210.01117); Jordan et al. 2024 [jordan2024]; none", "muon"
     )
+    assert [one.key for one in found] == ["liu2023omnigrok", "jordan2024"]
+    assert found[0].fields["title"] == "{Omnigrok}: Grokking Beyond Algorithmic Data" and found[0].cited_for == (
+        "muon",
+    )
+    assert found[1].fields == {"author": "Jordan and others", "year": "2024"}, "what is not known is left out"
 
 
-def test_every_shipped_paper_string_gives_an_author_and_a_year():
-    strings = [config.task_spec(name).sheet.paper for name in config.names("task")]
-    strings += [str(config.load("entry", name).get("paper") or "") for name in config.names("entry")]
-    found = [one for text in strings for one in citation.papers(text)]
+def test_a_paper_that_is_not_in_the_list_is_cited_by_its_text():
+    new, post = citation.papers("Somebody 2026, An idea, arXiv 2601.00001; a blog post [unheard]")
+    assert new.fields == {"eprint": "2601.00001", "archiveprefix": "arXiv"} and new.text.startswith("Somebody")
+    assert post.fields == {} and post.key != new.key and post.kind == "misc"
+    made = citation.Citation("0", "", False, "d", 0, 0, "c", papers=(new, post))
+    assert "note = {a blog post [unheard]}" in citation.bibtex(made)
+    assert [one["authors"] for one in yaml.safe_load(citation.cff(made))["references"]] == [[{"name": "unnamed"}]] * 2
+
+
+def shipped() -> list[str]:
+    texts = [config.task_spec(name).sheet.paper for name in config.names("task")]
+    return texts + [config.load("entry", name, EntryFile).paper for name in config.names("entry")]
+
+
+def test_every_shipped_paper_is_in_the_list():
+    found = [one for text in shipped() for one in citation.papers(text)]
     assert len(found) > 60
     for one in found:
-        assert one.authors and one.year, one.text
-        assert one.arxiv or "arxiv" not in one.text.lower(), one.text
-        assert all(name in one.text for name in (*one.authors, one.title, one.note)), "nothing is invented"
+        assert one.key in citation.bibliography(), one.text
+        first = one.fields["author"].split(" and ")[0].strip("{}")
+        assert one.text.startswith(first) and one.fields["year"] in (*_years(one.text), "2017"), (one.text, one.fields)
+    claims = [config.load("claim", name, ClaimFile) for name in config.names("claim")]
+    assert {claim.arxiv for claim in claims if claim.arxiv} <= citation.bibliography().keys()
 
 
-def test_one_paper_under_two_strings_is_one_with_its_title():
+def _years(text: str) -> list[str]:
+    return re.findall(r"\b(?:19|20)\d\d\b", text)
+
+
+def test_nothing_in_the_list_is_made_up_or_left_over():
+    """Every author stands in a text that names the paper; a title stands there or in a claim of the paper."""
+    texts = shipped()
+    claims = [config.load("claim", name, ClaimFile) for name in config.names("claim")]
+    texts += [f"{claim.paper} (arXiv {claim.arxiv})" for claim in claims]
+    said: dict[str, str] = {}
+    for text in texts:
+        for one in citation.papers(text):
+            said[one.key] = said.get(one.key, "") + " " + one.text.lower()
+    assert said.keys() == {one.key for one in citation.bibliography().values()}
+    for key, text in said.items():
+        paper = citation.bibliography()[key]
+        for author in paper.fields["author"].split(" and "):
+            assert author == "others" or author.strip("{}").lower() in text, (key, author)
+        assert paper.fields.get("title", "").replace("{", "").replace("}", "").lower() in text, key
+
+
+def test_one_paper_under_two_texts_is_one():
     found = citation.merged(
         [*citation.papers("Takamoto et al. 2022, PDEBench, arXiv 2210.07182; Tian 2025 (arXiv 2509.21519)", "a"),
          *citation.papers("Takamoto et al. 2022 (arXiv 2210.07182)", "b"), *citation.papers("none", "c")]
     )  # fmt: skip
-    assert [(one.title, one.cited_for) for one in found] == [("PDEBench", ("a", "b")), ("", ("a",))]
+    assert [(one.key, one.cited_for) for one in found] == [("takamoto2022", ("a", "b")), ("tian2025", ("a",))]
 
 
 def table(*rows: tuple[str, tuple[str, ...]]):
@@ -89,7 +105,7 @@ def test_every_format_names_the_harness_the_papers_and_the_digest():
     cff = yaml.safe_load(text["cff"])
     assert cff["cff-version"] == "1.2.0" and cff["identifiers"][0]["value"] == made.digest
     assert all(reference["title"] and reference["authors"] and reference["type"] for reference in cff["references"])
-    assert json.loads(text["json"])["papers"][0]["arxiv"] == "2201.02177"
+    assert json.loads(text["json"])["papers"][0]["fields"]["eprint"] == "2201.02177"
 
 
 def test_cite_and_table_tell_the_same_digest(bench, tmp_path):

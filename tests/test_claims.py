@@ -220,7 +220,7 @@ def test_a_whole_claim_loads(tmp_path, monkeypatch):
         ({"treshold": "after"}, "did you mean threshold"),
         ({"threshold": "later"}, "`before` or `after`"),
         ({"arxiv": 1705.0874}, "in quotes"),
-        ({"paper": 3}, "`paper: 3`: expected a text"),
+        ({"paper": 3}, "`paper: 3`: expected text"),
         ({"above": ...}, "one of above, below, between is needed, not none"),
         ({"below": 1}, "not above and below"),
         ({"above": "much"}, "a finite number"),

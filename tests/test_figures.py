@@ -95,7 +95,7 @@ def test_a_whole_figure_loads(tmp_path, monkeypatch):
     [
         ({"title": ...}, "lacks `title`"),
         ({"xscale": "log"}, "did you mean x_scale"),
-        ({"caption": 3}, "`caption: 3`: expected a text"),
+        ({"caption": 3}, "`caption: 3`: expected text"),
         ({"x_scale": "logit"}, "one of linear, log"),
         ({"band": "sd"}, "one of range, interval, none"),
         ({"plan": []}, "expected a list of words"),

@@ -1,7 +1,7 @@
 """How to cite a table: the harness, the papers behind its rows, and a digest by which the same records are found again.
 
-What a paper is comes from the `paper` strings of tasks and entries alone ("Power et al. 2022 (arXiv 2201.02177)"): nothing
-is looked up and no author or title is added, so that a string without a title gives an entry without one.
+A `paper` text of a task or an entry names papers by their arXiv number or by their key in `papers.bib` ("Jordan et al. 2024
+[jordan2024]"), several with semicolons. A paper that is not in it is cited by its text alone: no author or title is made up.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
@@ -23,75 +25,61 @@ TITLE = "Sweepstakes: a benchmark harness and leaderboard for learning dynamics"
 AUTHORS = "The Sweepstakes authors"
 LICENCE = "Apache-2.0"
 
-ARXIV = re.compile(r"\(?arXiv[ :](\d{4}\.\d{4,5})\)?")
-DATED = re.compile(r"^(?P<authors>[^\d()]+?),? (?P<year>(?:19|20)\d\d)\b,?\s*(?P<rest>.*)$")
+PAPERS = Path(__file__).parent / "papers.bib"
+ARXIV = re.compile(r"arXiv[ :](\d{4}\.\d{4,5})")
+KEY = re.compile(r"\[(\w+)\]")
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper as its `paper` string tells it; fields that the string lacks are empty. cited_for: tasks and entries."""
+    """A paper as a `paper` text names it. key, kind, fields: of its entry in `papers.bib`; of a paper that is not there, a key
+    made of its text, `misc`, and what the text tells a program: its arXiv number. cited_for: tasks and entries."""
 
     text: str
-    authors: tuple[str, ...] = ()
-    others: bool = False  # "et al."
-    year: str = ""
-    title: str = ""
-    note: str = ""
-    arxiv: str = ""
+    key: str
+    kind: str
+    fields: Mapping[str, str]
     cited_for: tuple[str, ...] = ()
 
-    @property
-    def id(self) -> str:
-        """A BibTeX key: first author, year, first word of the title or the arXiv number."""
-        first = re.sub(r"[^a-z]", "", (self.authors[0] if self.authors else "anon").lower())
-        word = re.sub(r"[^a-z0-9]", "", self.arxiv or self.title.split(" ")[0].lower())
-        return f"{first}{self.year}{'_' if word else ''}{word}"
 
+@cache
+def bibliography() -> dict[str, Paper]:
+    """Key -> paper, and arXiv number -> paper, of `papers.bib`."""
+    import bibtexparser
 
-def papers(text: str, cited_for: str = "") -> list[Paper]:
-    """The papers in one `paper` string; several are separated by semicolons. "none" and "" name none."""
-    found = []
-    for part in (part.strip() for part in text.split(";")):
-        if part and part.lower() != "none":
-            found.append(_paper(part, cited_for))
+    library = bibtexparser.parse_file(str(PAPERS))
+    found: dict[str, Paper] = {}
+    for entry in library.entries:
+        fields = {name: str(one.value) for name, one in entry.fields_dict.items()}
+        paper = Paper("", entry.key, entry.entry_type, fields)
+        found |= {entry.key: paper} | ({fields["eprint"]: paper} if "eprint" in fields else {})
     return found
 
 
+def papers(text: str, cited_for: str = "") -> list[Paper]:
+    """The papers in one `paper` text; "none" and "" name none."""
+    parts = [part.strip() for part in text.split(";")]
+    return [_paper(part, cited_for) for part in parts if part and part.lower() != "none"]
+
+
 def _paper(text: str, cited_for: str) -> Paper:
-    number = ARXIV.search(text)
-    before, after = (text, "") if number is None else (text[: number.start()], text[number.end() :])
-    dated = DATED.match(before.strip(" ,"))
-    if dated is None:
-        return Paper(text, arxiv=number.group(1) if number else "", cited_for=(cited_for,))
-    names = dated["authors"]
-    others = names.endswith(" et al.")
-    authors = re.split(r", and |, | and | & ", names.removesuffix(" et al."))
-    title, note = dated["rest"].strip(" ,"), after.strip(" ,")
-    if title.startswith("for "):  # "Krizhevsky 2009 for the data"
-        title, note = "", title
-    journal = re.search(r", ([A-Z][\w.]*\. .*\d)$", title)  # ", J. Comput. Phys. 378"
-    if journal:
-        title, note = title[: journal.start()], journal.group(1)
-    return Paper(
-        text, tuple(author.strip() for author in authors), others, dated["year"], title, note,
-        number.group(1) if number else "", (cited_for,),
-    )  # fmt: skip
+    number, key, named = ARXIV.search(text), KEY.search(text), (cited_for,) if cited_for else ()
+    known = bibliography().get(number[1] if number else key[1] if key else "")
+    if known is not None:
+        return Paper(text, known.key, known.kind, known.fields, named)
+    fields = {"eprint": number[1], "archiveprefix": "arXiv"} if number else {}
+    return Paper(text, f"paper{blake(text)[:SHOWN]}", "misc", fields, named)
 
 
 def merged(found: Iterable[Paper]) -> list[Paper]:
-    """Each paper once, with everything it is cited for; the same arXiv number, else the same string, is one paper.
-
-    Of several strings for one number the one with a title is kept.
-    """
+    """Each paper once, with everything it is cited for."""
     groups: dict[str, list[Paper]] = {}
     for one in found:
-        groups.setdefault(one.arxiv or one.text, []).append(one)
-    kept = []
-    for group in groups.values():
-        best = max(group, key=lambda one: (bool(one.title), len(one.title), len(one.authors)))
-        named = tuple(dict.fromkeys(name for one in group for name in one.cited_for if name))
-        kept.append(Paper(**{**vars(best), "cited_for": named}))
-    return kept
+        groups.setdefault(one.key, []).append(one)
+    return [
+        Paper(**{**vars(group[0]), "cited_for": tuple(dict.fromkeys(n for one in group for n in one.cited_for))})
+        for group in groups.values()
+    ]
 
 
 def digest(tables: Iterable[Table]) -> str:
@@ -125,7 +113,7 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
     for one in tables:
         found += papers(config.task_spec(one.task).sheet.paper, one.task)
     for name in dict.fromkeys(part for one in tables for row in one.rows for part in row.entry.split("+")):
-        found += papers(config.load("entry", name, EntryFile).paper or "", name)
+        found += papers(config.load("entry", name, EntryFile).paper, name)
     origin = here()
     return Citation(
         version=__version__,
@@ -151,26 +139,24 @@ def _told(citation: Citation) -> str:
 
 def bibtex(citation: Citation) -> str:
     """BibTeX: the harness with the table's digest, then the papers."""
+    import bibtexparser
+    from bibtexparser.model import Entry, Field
 
-    def entry(kind: str, name: str, fields: dict[str, str]) -> str:
-        lines = [f"  {key} = {{{value}}}," for key, value in fields.items() if value]
-        return "\n".join([f"@{kind}{{{name},", *lines, "}"])
-
-    blocks = [
-        entry("software", "sweepstakes", {
-            "author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": citation.version,
-            "license": LICENCE, "note": _escaped(_told(citation)),
-        })
-    ]  # fmt: skip
+    harness = {
+        "author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": citation.version, "license": LICENCE,
+        "note": _escaped(_told(citation)),
+    }  # fmt: skip
+    blocks = [("software", "sweepstakes", harness)]
     for one in citation.papers:
-        names = [f"{{{author}}}" if " " in author else author for author in one.authors] + ["others"] * one.others
-        fields = {
-            "author": " and ".join(names), "title": f"{{{_escaped(one.title)}}}" if one.title else "", "year": one.year,
-            "eprint": one.arxiv, "archivePrefix": "arXiv" if one.arxiv else "",
-            "note": _escaped("; ".join(filter(None, (one.note if one.authors else one.text, _for(one))))),
-        }  # fmt: skip
-        blocks.append(entry("misc", one.id, fields))
-    return "\n\n".join(blocks)
+        listed = "author" in one.fields
+        note = "; ".join(filter(None, ("" if listed else one.text, _for(one))))
+        blocks.append((one.kind, one.key, {**one.fields, "note": _escaped(note)}))
+    library = bibtexparser.Library()
+    for kind, key, fields in blocks:
+        library.add(Entry(kind, key, [Field(*pair) for pair in fields.items()]))
+    layout = bibtexparser.BibtexFormat()
+    layout.indent, layout.block_separator = "  ", "\n\n"
+    return str(bibtexparser.write_string(library, bibtex_format=layout)).strip()
 
 
 def _for(one: Paper) -> str:
@@ -182,12 +168,14 @@ def _escaped(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def cff(citation: Citation) -> str:
-    """Citation File Format 1.2.0; a reference without a title is titled by its string, as the format wants one."""
-    import yaml
+def _plain(one: Paper, name: str) -> str:
+    """A field without the braces that keep capitals."""
+    return one.fields.get(name, "").replace("{", "").replace("}", "")
 
-    def authors(one: Paper) -> list[dict[str, str]]:
-        return [{"name": name} for name in (*one.authors, *(["et al."] if one.others else []))] or [{"name": "unnamed"}]
+
+def cff(citation: Citation) -> str:
+    """Citation File Format 1.2.0; a reference without a title is titled by its text, as the format wants one."""
+    import yaml
 
     content: dict[str, Any] = {
         "cff-version": "1.2.0",
@@ -200,13 +188,19 @@ def cff(citation: Citation) -> str:
     if citation.commit:
         content["commit"] = citation.commit
     for one in citation.papers:
-        reference: dict[str, Any] = {"type": "article", "title": one.title or one.text, "authors": authors(one)}
-        if one.year:
-            reference["year"] = int(one.year)
-        if one.arxiv:
-            reference["identifiers"] = [{"type": "other", "value": f"arXiv:{one.arxiv}"}]
-        if notes := "; ".join(filter(None, (one.note, _for(one)))):
-            reference["notes"] = notes
+        authors = [
+            {"name": "et al." if name == "others" else name} for name in _plain(one, "author").split(" and ") if name
+        ]
+        reference: dict[str, Any] = {
+            "type": "article",
+            "title": _plain(one, "title") or one.text,
+            "authors": authors or [{"name": "unnamed"}],
+            "notes": "; ".join(filter(None, (one.text, _for(one)))),
+        }
+        if year := _plain(one, "year"):
+            reference["year"] = int(year)
+        if number := _plain(one, "eprint"):
+            reference["identifiers"] = [{"type": "other", "value": f"arXiv:{number}"}]
         content["references"].append(reference)
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)).rstrip()
 
@@ -219,8 +213,7 @@ def text(citation: Citation) -> str:
 
 def as_json(citation: Citation) -> str:
     """Every field."""
-    papers_ = [{**asdict(one), "id": one.id} for one in citation.papers]
-    return json.dumps({**asdict(citation), "papers": papers_}, indent=1, ensure_ascii=False)
+    return json.dumps(asdict(citation), indent=1, ensure_ascii=False)
 
 
 RENDERERS = {"bibtex": bibtex, "cff": cff, "text": text, "json": as_json}
