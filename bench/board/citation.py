@@ -232,7 +232,7 @@ def do_cite(options: argparse.Namespace) -> int:
     from bench.tables import join
 
     request = config.parse(options.overrides)
-    store = Store(Path(str(request.settings.results)))
+    store = Store(Path(request.settings.results))
     shown = [word for word in options.overrides if not word.startswith("results=")]
     citation = cite(join.build_all(plan.make(request, store), store), " ".join(["bench table", *shown]))
     print(RENDERERS[options.format](citation))

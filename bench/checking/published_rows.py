@@ -45,11 +45,11 @@ def claims(store: Store, name: str, request: config.Request, seeds_below: int = 
     """
     groups: dict[tuple[str, str], dict[str, Record]] = {}
     # published ones come first: what is published is what is claimed, where it differs
-    for record in store.of_entry(name, str(request.settings.preset)):
+    for record in store.of_entry(name, request.settings.preset):
         if record.seed < seeds_below and (not request.tasks or record.task in request.tasks):
             params = _shared_params(record)
             groups.setdefault((record.task, canonical_json(params)), {}).setdefault(record.key, record)
-    planner = plan.Planner(Store(Path(str(request.settings.results))), request.settings)  # `store` is only read
+    planner = plan.Planner(Store(Path(request.settings.results)), request.settings)  # `store` is only read
     found = []
     for (task, shared), records in sorted(groups.items()):
         claim = _claim(planner, task, name, json.loads(shared), list(records.values()))
@@ -76,7 +76,7 @@ def _claim(
     if task not in config.names("task"):
         return None
     spec = config.task_spec(task)
-    usual = config.parameters(spec, str(planner.settings.preset), {})
+    usual = config.parameters(spec, planner.settings.preset, {})
     given = {n: v for n, v in params.items() if usual.get(n) != v}
     if not set(params) <= set(usual):
         return None  # of a version with other parameters

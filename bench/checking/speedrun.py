@@ -22,6 +22,7 @@ from bench.checking.published_rows import digest_of
 from bench.contract import BenchError, Metric, Task
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
+from bench.planning.settings import Settings
 from bench.records.files import write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
@@ -219,7 +220,7 @@ def propose(
     store: Store,
     task: str,
     entry: str,
-    settings: Any,
+    settings: Settings,
     by: By = "steps",
     count: int | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -232,7 +233,7 @@ def propose(
     """
     from bench.running import sweep
 
-    spec, preset = config.task_spec(task), str(settings.preset)
+    spec, preset = config.task_spec(task), settings.preset
     metric = target_metric(spec.cls)
     if metric is None:
         raise BenchError(f"{task} has no target, so nobody can be first to reach it; `bench speedrun` lists the tasks")

@@ -15,11 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.checking import replay
 from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
 from bench.checking.published_rows import Claim, reseeded, settings_of
 from bench.contract import BenchError, Metric
 from bench.planning import config, plan
+from bench.planning.settings import Settings
 from bench.records import standing
 from bench.records.record import Record
 from bench.records.spelling import blake
@@ -31,7 +34,7 @@ from bench.tables import grid
 def verify(
     found: Sequence[Claim],
     store: Store,
-    settings: Any,
+    settings: Settings,
     count: int = USUAL,
     say: Callable[[str], None] = lambda line: None,
     draw: Callable[[], str] = drawn,
@@ -73,13 +76,12 @@ def verify(
     return findings
 
 
-def _run(rows: Sequence[plan.Row], scratch: Store, settings: Any) -> None:
+def _run(rows: Sequence[plan.Row], scratch: Store, settings: Settings) -> None:
     from bench.running import sweep
 
     if not rows:
         return
-    own = settings.copy()
-    own.reuse, own.transport = "none", "pipe"
+    own = msgspec.structs.replace(settings, reuse="none", transport="pipe")
     if sweep.run(plan.Plan(list(rows)), scratch, own).interrupted:
         raise KeyboardInterrupt
 

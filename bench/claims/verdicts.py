@@ -139,7 +139,7 @@ class Survey:
             if word.split("=")[0].split(".")[0] not in config.RUN_WORDS:
                 raise BenchError(f"{word}: a claim's cells are its own; here may be set {', '.join(config.RUN_WORDS)}")
         self.settings = config.parse(self.words).settings
-        self.store = Store(Path(str(self.settings.results)))
+        self.store = Store(Path(self.settings.results))
         self.plans: dict[tuple[str, ...], Plan] = {}
         for claim in claims:
             for setting in claim.settings:
@@ -165,7 +165,7 @@ class Survey:
         if self.settings.wandb != "off":
             from bench.running.sinks import wandb_sink
 
-            sink = wandb_sink(str(self.settings.wandb), self.store)
+            sink = wandb_sink(self.settings.wandb, self.store)
         return sweep.run(self.merged, self.store, self.settings, sink)
 
     def evaluate(self) -> list[Finding]:

@@ -143,7 +143,7 @@ class Gallery:
             if word.split("=")[0].split(".")[0] not in config.RUN_WORDS:
                 raise BenchError(f"{word}: a figure's cells are its own; here may be set {', '.join(config.RUN_WORDS)}")
         self.settings = config.parse(self.words).settings
-        self.store = Store(Path(str(self.settings.results)))
+        self.store = Store(Path(self.settings.results))
         self.plans: dict[tuple[str, ...], Plan] = {}
         self.errors: dict[str, str] = {}
         for figure in figures:

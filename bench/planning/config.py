@@ -16,13 +16,14 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from omegaconf import DictConfig, OmegaConf
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
-from bench.planning import typed, values
+from bench.planning import settings, typed, values
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
-from bench.planning.folders import PROJECT, folders, names, places, unknown
+from bench.planning.folders import PROJECT as PROJECT
+from bench.planning.folders import folders, names, places, unknown
+from bench.planning.settings import Settings
 from bench.planning.typed import Model
 
 RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # overrides that change no cell
@@ -189,14 +190,6 @@ def tuned(task: str, name: str) -> TunedFile | None:
     return None
 
 
-@cache
-def base() -> DictConfig:
-    """The base configuration, without what only Hydra's own main reads (a whole composition costs 0.14 s)."""
-    loaded = OmegaConf.load(PROJECT / "configs" / "config.yaml")
-    assert isinstance(loaded, DictConfig)
-    return OmegaConf.masked_copy(loaded, [str(key) for key in loaded if key not in ("defaults", "hydra")])
-
-
 @dataclass
 class Request:
     """Parsed overrides: settings of the run, and lists to be crossed.
@@ -204,7 +197,7 @@ class Request:
     extra: entries beside a suite's own, on the tasks where they fit. seeds: empty unless given.
     """
 
-    settings: DictConfig
+    settings: Settings
     tasks: list[str] = field(default_factory=list)
     entries: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
@@ -250,9 +243,7 @@ def parse(arguments: Iterable[str]) -> Request:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    settings = DictConfig(OmegaConf.to_container(base()))
-    OmegaConf.set_struct(settings, True)
-    request = Request(settings)
+    request = Request(settings.defaults())
     try:
         parsed = OverridesParser.create().parse_overrides(list(arguments))
     except HydraException as error:
@@ -272,18 +263,7 @@ def parse(arguments: Iterable[str]) -> Request:
         elif key == "seed":
             request.seeds = [_seed(value) for value in _listed(override, None)]
         else:
-            if OmegaConf.select(settings, key) is None:
-                known = [
-                    *(str(k) for k in settings),
-                    "task",
-                    "entry",
-                    "suite",
-                    "extra",
-                    "limits.seconds",
-                    "limits.memory_mb",
-                ]
-                raise unknown("setting", key, known)
-            _update(settings, key, override.value())
+            request.settings = settings.changed(request.settings, key, override.value())
     return request
 
 
@@ -291,23 +271,3 @@ def _seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise BenchError(f"seed={value!r}: a seed is an integer from 0 up; seed=range(5) for five of them")
     return value
-
-
-CHOICES = {
-    "transport": ("pipe", "call"),
-    "reuse": ("local", "ledger", "none"),
-    "wandb": ("off", "offline", "online"),
-}
-
-
-def _update(settings: DictConfig, key: str, value: Any) -> None:
-    old = OmegaConf.select(settings, key)
-    number = isinstance(old, (int, float)) and not isinstance(old, bool)
-    right = isinstance(value, (int, float)) and not isinstance(value, bool) if number else isinstance(value, type(old))
-    if not right or (number and value <= 0):
-        raise BenchError(
-            f"{key}={value!r}: expected {'a number above 0' if number else type(old).__name__} like {old!r}"
-        )
-    if key in CHOICES and value not in CHOICES[key]:
-        raise unknown(f"choice of {key}", str(value), CHOICES[key])
-    OmegaConf.update(settings, key, value)

@@ -11,6 +11,7 @@ from typing import Any
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
 from bench.planning import config, values
+from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.record import Components
@@ -90,7 +91,7 @@ def reads_of(
 class Planner:
     """Builds rows; holds the digests, which are remembered beside the store."""
 
-    def __init__(self, store: Store, settings: Any) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self.settings = settings
         self.cache = cache_dir()
         self.digests = identity.Digests(store.root / ".cache" / "digests.json")
@@ -100,7 +101,7 @@ class Planner:
     ) -> Row:
         """One (task, entry) pair with its overrides, over seeds."""
         spec, chosen = config.task_spec(task), config.entry(entry)
-        preset = str(self.settings.preset)
+        preset = self.settings.preset
         given = config.parameters(spec, preset, task_set)
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
         params = {**given, **{name: self.digests.by_content(path) for name, path in paths.items()}}
@@ -153,7 +154,7 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
             raise BenchError(
                 f"name what to run: {missing}… is missing (or suite=core); `bench list` shows what there is"
             )
-        seeds = request.seeds or [int(request.settings.seed)]
+        seeds = request.seeds or [request.settings.seed]
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
     suite = config.suite(request.suite)

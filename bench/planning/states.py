@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.planning.plan import Plan
+from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.ledger import Published
@@ -23,7 +24,7 @@ class State:
     record: Record | None = None
 
 
-def state(cell: Cell, record: Record | None, settings: Any) -> State:
+def state(cell: Cell, record: Record | None, settings: Settings) -> State:
     """Fresh, missing or failed, by this machine's record of the very key, and whether it is to run (again)."""
     if settings.reuse == "none" or record is None:
         return State("missing" if record is None else record.status, True, record)
@@ -31,15 +32,15 @@ def state(cell: Cell, record: Record | None, settings: Any) -> State:
         return State("fresh", False, record)
     again = {
         "unavailable": record.absent != list(cell.absent),
-        "timeout": float(settings.limits.seconds) > record.limits.seconds,
-        "oom": float(settings.limits.memory_mb) > record.limits.memory_mb,
+        "timeout": settings.limits.seconds > record.limits.seconds,
+        "oom": settings.limits.memory_mb > record.limits.memory_mb,
         "crashed": record.attempt < 2,
-        "failed": bool(settings.retry),
+        "failed": settings.retry,
     }[record.status]
     return State(record.status, again, record)
 
 
-def states(plan: Plan, store: Store, settings: Any, look_for_stale: bool = False) -> dict[str, State]:
+def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = False) -> dict[str, State]:
     """key -> State of every cell. Where `reuse=ledger`, published records of this code, or recertified for it, are results."""
     cells = list(plan.cells())
     known: dict[str, Record] = {**store.latest(cell.key for cell in cells)}

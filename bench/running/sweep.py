@@ -15,16 +15,17 @@ from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
 from bench.planning.plan import Plan
+from bench.planning.settings import Settings
 from bench.planning.states import expected, states
 from bench.records.cell import Cell
 from bench.records.provenance import here
-from bench.records.record import FORMAT, Limits, Record
+from bench.records.record import FORMAT, Record
 from bench.records.store import Store
 from bench.running import calibration, sandbox
 from bench.running.progress import Progress
 
 
-def job_of(cell: Cell, settings: Any) -> Any:
+def job_of(cell: Cell, settings: Settings) -> Any:
     """What the cell's process needs to know."""
     from bench.execute import Job
 
@@ -34,20 +35,20 @@ def job_of(cell: Cell, settings: Any) -> Any:
         parts=dict(cell.parts),
         seed=cell.seed,
         cache=str(cache_dir()),
-        probes=bool(settings.probes),
-        seconds=float(settings.limits.seconds),
-        memory_mb=int(settings.limits.memory_mb),
+        probes=settings.probes,
+        seconds=settings.limits.seconds,
+        memory_mb=settings.limits.memory_mb,
         reads=cell.reads,
     )
 
 
-def record_of(cell: Cell, outcome: Outcome, settings: Any, started: str) -> Record:
+def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) -> Record:
     """The record that a cell leaves behind."""
     provenance = msgspec.structs.replace(
         here(),
         origin=outcome.origin,
-        transport=str(settings.transport),
-        isolation=sandbox.of(str(settings.transport)),
+        transport=settings.transport,
+        isolation=sandbox.of(settings.transport),
         started=started,
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -70,7 +71,7 @@ def record_of(cell: Cell, outcome: Outcome, settings: Any, started: str) -> Reco
         costs=outcome.costs,
         trials=cell.trials,
         components=cell.components,
-        limits=Limits(float(settings.limits.seconds), int(settings.limits.memory_mb)),
+        limits=settings.limits,
         absent=list(cell.absent),
         unkeyed_reads=outcome.unkeyed_reads,
         exhibits=outcome.exhibits,
@@ -95,7 +96,7 @@ class Summary:
         return not self.interrupted and not set(self.statuses) - {"ok", "diverged", "unavailable"}
 
 
-def run(plan: Plan, store: Store, settings: Any, sink: Callable[[Record], None] | None = None) -> Summary:
+def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Summary:
     """Run what is to run. Every planned cell ends in a record; Ctrl-C leaves the finished ones and stops.
 
     Raises BenchError if the results folder cannot be written: before anything runs, or at once when a disk fills.
@@ -110,7 +111,7 @@ def run(plan: Plan, store: Store, settings: Any, sink: Callable[[Record], None] 
         return summary
     _check_writable(store)
     speed = calibration.score(store.root / ".cache") if calibration.wanted(todo) else None
-    progress = Progress(len(todo), summary.fresh, int(settings.workers), expected(todo, store))
+    progress = Progress(len(todo), summary.fresh, settings.workers, expected(todo, store))
     try:
         for record, curves in _outcomes(todo, store, settings, progress, summary):
             if speed is not None:
@@ -152,7 +153,7 @@ def _check_writable(store: Store) -> None:
 
 
 def _outcomes(
-    todo: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
+    todo: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
 ) -> Iterator[tuple[Record, bytes]]:
     runnable: list[Cell] = []
     for cell in todo:
@@ -169,7 +170,7 @@ def _outcomes(
         yield from _pooled(runnable, store, settings, progress, summary)
 
 
-def _called(cells: list[Cell], store: Store, settings: Any, summary: Summary) -> Iterator[tuple[Record, bytes]]:
+def _called(cells: list[Cell], store: Store, settings: Settings, summary: Summary) -> Iterator[tuple[Record, bytes]]:
     from bench.execute import call
     from bench.running.scorer_process import npz
 
@@ -204,7 +205,7 @@ def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
     return True
 
 
-def prepare(pool: Any, cells: Iterable[Cell], settings: Any) -> None:
+def prepare(pool: Any, cells: Iterable[Cell], settings: Settings) -> None:
     """Make or find the data of the cells' tasks, once each; what cannot be done, each cell says in its own outcome."""
     ready: dict[tuple[str, str], Cell] = {}
     for cell in cells:
@@ -214,7 +215,7 @@ def prepare(pool: Any, cells: Iterable[Cell], settings: Any) -> None:
 
 
 def _pooled(
-    cells: list[Cell], store: Store, settings: Any, progress: Progress, summary: Summary
+    cells: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
 ) -> Iterator[tuple[Record, bytes]]:
     from bench.running.pool import Pool
 
@@ -245,7 +246,7 @@ def _pooled(
             for running in pool.running:
                 store.touch(running)
 
-    with Pool(int(settings.workers), [store.root, cache_dir()]) as pool:
+    with Pool(settings.workers, [store.root, cache_dir()]) as pool:
         prepare(pool, cells, settings)
         for key, outcome, body in pool.run(jobs(), idle):
             yield record_of(by_key[key], outcome, settings, started[key]), body

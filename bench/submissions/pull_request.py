@@ -132,7 +132,7 @@ def records_hold(folder: Path) -> list[str]:
         settings = config.parse([f"preset={row.preset}"]).settings
         usual = config.parameters(config.task_spec(task), row.preset, {})
         given = {n: v for n, v in row.params.items() if usual.get(n) != v}
-        planner = plan.Planner(Store(Path(str(settings.results))), settings)  # the folder itself is only read
+        planner = plan.Planner(Store(Path(settings.results)), settings)  # the folder itself is only read
         planned = planner.row(task, name, row.seeds, given, {})
         for cell in (cell for cells in planned.planned.values() for cell in cells):
             like = [r for r in records if r.seed == cell.seed and _same(r, cell)]

@@ -187,8 +187,7 @@ def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Stor
     """One smoke cell on every other task whose slots fit. Another signature of a slot is no fault, a failure is."""
     from bench.running import sweep
 
-    settings = request.settings.copy()
-    settings.preset = "smoke"
+    settings = msgspec.structs.replace(request.settings, preset="smoke")
     planner = plan.Planner(store, settings)
     rows = [planner.row(task, name, [0], {}, {}) for task in tasks]
     planner.digests.save()

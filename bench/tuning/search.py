@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from omegaconf import OmegaConf
 
@@ -21,6 +22,7 @@ from bench.contract import BenchError, Metric
 from bench.outcome import SETTLED
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
+from bench.planning.settings import Settings
 from bench.records.files import write_atomically
 from bench.records.record import Record
 from bench.records.store import Store
@@ -78,7 +80,7 @@ def _worst(metric: Metric) -> float:
 
 
 def affordable(
-    task: str, entries: Iterable[str], store: Store, settings: Any, seeds: Sequence[int], budget: float
+    task: str, entries: Iterable[str], store: Store, settings: Settings, seeds: Sequence[int], budget: float
 ) -> int:
     """Trials that `budget` CPU seconds pay for all `entries` of a task, each the same number, by stored costs.
 
@@ -86,7 +88,7 @@ def affordable(
     where there are no others. Trials that are there already count as if they were to be paid.
     Raises BenchError if some entry has no stored cost, or the budget does not pay two trials.
     """
-    planner, preset = plan.Planner(store, settings), str(settings.preset)
+    planner, preset = plan.Planner(store, settings), settings.preset
     known: dict[tuple[str, bool], list[float]] = {}
     for source in (store.published([task]), store.records()):
         for record in source:
@@ -156,8 +158,7 @@ def tune(
     """Tune every (task, entry) pair of the request. budget: CPU seconds a task, instead of `trials`."""
     if trials < 2 or not 1 <= seeds <= TUNING_SEEDS:
         raise BenchError(f"tuning wants at least 2 trials and 1 to {TUNING_SEEDS} seeds, not {trials} and {seeds}")
-    settings = request.settings
-    settings.tuned = False
+    settings = msgspec.structs.replace(request.settings, tuned=False)
     numbers = [TUNING_FROM + i for i in range(seeds)]
     planner = plan.Planner(store, settings)
     groups: dict[tuple[str, str], Group] = {}
@@ -181,7 +182,7 @@ def tune(
             unfinished.append((task, entry))
             continue
         table = [_trial(setting, row, there, config.task_spec(task).cls) for setting, row in group]
-        paths.append(_write(task, entry, table, str(settings.preset), numbers, space))
+        paths.append(_write(task, entry, table, settings.preset, numbers, space))
     return Tuned(summary.ran, summary.fresh, counts, tuple(paths), tuple(unfinished))
 
 

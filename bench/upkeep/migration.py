@@ -16,11 +16,11 @@ import time
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.contract import BenchError, Unavailable
 from bench.planning import config, plan
 from bench.planning.plan import Plan
+from bench.planning.settings import Settings
 from bench.records.certificates import Certificate, append
 from bench.records.ledger import code_digest, differences, lines_of, locked, write_lines
 from bench.records.provenance import here
@@ -56,7 +56,7 @@ def unequal_digests() -> tuple[int, list[str]]:
     return compared, found
 
 
-def certify(plans: list[Plan], store: Store, settings: Any, size: int, drawn: int) -> Certificate | None:
+def certify(plans: list[Plan], store: Store, settings: Settings, size: int, drawn: int) -> Certificate | None:
     """Run a sample of the plans' rows again, and write the certificate; None if no row is of older code.
 
     BenchError if a golden digest differs: the numbers would then not be of this code.

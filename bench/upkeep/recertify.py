@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.planning.plan import Plan
+from bench.planning.settings import Settings
 from bench.records.cell import Cell
 from bench.records.certificates import Certificate, append
 from bench.records.ledger import Published, code_digest, differences, locked
@@ -119,7 +120,7 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
     return text
 
 
-def recertify(plan: Plan, store: Store, settings: Any, drawn: int | None = None) -> Recertification:
+def recertify(plan: Plan, store: Store, settings: Settings, drawn: int | None = None) -> Recertification:
     """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit.
 
     drawn: the number that chooses the sample; by default the time in nanoseconds.

@@ -28,7 +28,7 @@ def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
     from bench.records.store import Store
 
     request = config.parse(arguments)
-    store = Store(Path(str(request.settings.results)))
+    store = Store(Path(request.settings.results))
     return request, store, plan.make(request, store)
 
 

@@ -23,15 +23,15 @@ def run_with_hydra() -> None:
     failed: list[str] = []
 
     @hydra.main(version_base="1.3", config_path=str(config.PROJECT / "configs"), config_name="config")
-    def job(settings: DictConfig) -> None:
-        from bench.planning import plan
+    def job(composed: DictConfig) -> None:
+        from bench.planning import plan, settings
         from bench.records.store import Store
         from bench.running import sweep
 
-        plain = OmegaConf.to_container(settings)
+        plain = OmegaConf.to_container(composed)
         assert isinstance(plain, dict)
         given = plain.pop("cell", {})
-        request = config.Request(OmegaConf.create(plain))
+        request = config.Request(settings.of({str(name): value for name, value in plain.items()}))
         request.tasks, request.entries = [str(given.pop("task", ""))], [str(given.pop("entry", ""))]
         request.seeds = [int(plain["seed"])]
         for name, value in _flat(given).items():

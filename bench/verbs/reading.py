@@ -92,7 +92,7 @@ def do_browse(options: argparse.Namespace) -> int:
 
     whole = not {word.split("=")[0] for word in options.overrides} & {"suite", "task", "entry", "extra"}
     if whole:
-        store = Store(Path(str(config.parse(options.overrides).settings.results)))
+        store = Store(Path(config.parse(options.overrides).settings.results))
         plans = collect.of_suites(store)
     else:
         _, store, made = asked(options.overrides)

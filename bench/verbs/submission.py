@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.contract import BenchError
 
 
@@ -18,7 +20,8 @@ def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
     from bench.records.store import Store
 
     request = config.parse([word for word in words if "=" in word])
-    request.settings.results = str(Path(str(request.settings.results)).absolute())
+    results = str(Path(request.settings.results).absolute())
+    request.settings = msgspec.structs.replace(request.settings, results=results)
     return [word for word in words if "=" not in word], request, Store(Path(request.settings.results))
 
 
@@ -141,7 +144,7 @@ def do_speedrun(options: argparse.Namespace) -> int:
     for word in words:
         config.task_spec(word)  # says which names there are
     if options.propose is None:
-        found = speedrun.tables(store, words, str(request.settings.preset))
+        found = speedrun.tables(store, words, request.settings.preset)
         print(speedrun.render(found, options.format) or "no records yet: a task with a target wants a published row")
         return 0
     if len(words) != 1:

@@ -34,7 +34,7 @@ def do_plan(options: argparse.Namespace) -> int:
         mark = "" if row.trials is not None else "  untuned: shown, not ranked"
         print(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
     todo = sum(found[c.key].rerun for c in cells)
-    wall = cost / float(request.settings.workers)
+    wall = cost / request.settings.workers
     print(f"{len(cells)} cells, {todo} to run; by stored costs {cost:.0f} CPU s, about {wall / 60:.1f} min on "
           f"{request.settings.workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else ""))  # fmt: skip
     say(store)
@@ -50,7 +50,7 @@ def do_run(options: argparse.Namespace) -> int:
     if request.settings.wandb != "off":
         from bench.running.sinks import wandb_sink
 
-        sink = wandb_sink(str(request.settings.wandb), store)
+        sink = wandb_sink(request.settings.wandb, store)
     summary = sweep.run(made, store, request.settings, sink)
     if options.format == "json":
         keys = [cell.key for cell in made.cells()]
@@ -76,7 +76,7 @@ def do_tune(options: argparse.Namespace) -> int:
     from bench.tuning import search
 
     request = config.parse(options.overrides)
-    store = Store(Path(str(request.settings.results)))
+    store = Store(Path(request.settings.results))
     if options.show:
         from bench.planning import plan
         from bench.tuning import trials as tuning

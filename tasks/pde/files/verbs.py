@@ -98,7 +98,7 @@ def do_make(options: argparse.Namespace) -> int:
     for settings, _ in request.crossed():
         for name in request.tasks:
             spec = config.task_spec(name)
-            task: Any = spec.cls(spec.cls.Params(**config.parameters(spec, str(request.settings.preset), settings)))
+            task: Any = spec.cls(spec.cls.Params(**config.parameters(spec, request.settings.preset, settings)))
             if not hasattr(task, "shard"):
                 raise BenchError(f"{name} stores no generated fields; `bench list` shows the tasks, those of pde/ do")
             task.check()
