@@ -298,7 +298,7 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
     BenchError, with all reasons, if the folder is not sound, a row is not verified, a file would be overwritten, or a
     record is not of this code.
     """
-    from bench.submissions import pull_request
+    from bench.submissions import record_checks
 
     reasons = submitted.folder_problems(folder)
     name = folder.name
@@ -316,7 +316,7 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
         submitted.open_folder(folder)
-        reasons = pull_request.records_hold(folder)
+        reasons = record_checks.records_hold(folder)
     if reasons:
         raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))
     for path, data in files.items():
