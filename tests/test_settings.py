@@ -13,7 +13,13 @@ def test_an_override_sets_what_it_names_and_nothing_else():
     usual = settings.defaults()
     words = ["preset=smoke", "tuned=false", "limits.seconds=5", "limits.memory_mb=1e3", "workers=3", "results=here"]
     found = config.parse([*words, "wandb=offline"]).settings
-    assert (found.preset, found.tuned, found.workers, found.results, found.wandb) == ("smoke", False, 3, "here", "offline")
+    assert (found.preset, found.tuned, found.workers, found.results, found.wandb) == (
+        "smoke",
+        False,
+        3,
+        "here",
+        "offline",
+    )
     assert found.limits == Limits(5.0, 1000)
     assert type(found.limits.seconds) is float and type(found.limits.memory_mb) is int
     assert (found.seed, found.reuse, found.transport) == (usual.seed, usual.reuse, usual.transport)

@@ -5,7 +5,6 @@ Nothing here imports the entry's code.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from bench.contract import BenchError
 from bench.planning import config, typed
 from bench.planning.files import ManifestFile, TunedFile, Values
 from bench.records.record import decode
-from bench.submissions.package import Package, enter, problems, read
 from bench.records.spelling import SHOWN, blake, canonical_json
+from bench.submissions.package import Package, enter, problems, read
 
 MANIFEST = "manifest.json"
 LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
@@ -133,7 +132,7 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
         if record.entry != name or path != f"results/ledger/{record.task}/{name}.jsonl":
             found.append(f"{where}: a record of {record.entry} on {record.task} does not belong here")
         if record.key in seen:
-            found.append(f"{where}: a second record of key {record.key[: SHOWN]}")
+            found.append(f"{where}: a second record of key {record.key[:SHOWN]}")
         seen.add(record.key)
         origin = record.provenance
         if lacking := [name for name in ("cpu", "packages", "started", "transport") if not getattr(origin, name)]:

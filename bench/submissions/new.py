@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from bench.planning import config
 from bench.contract import BenchError
+from bench.planning import config
 
 TRY_ON = {
     "optimizer": "grokking/modular_addition",

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.records import modules, syntax
 from bench.contract import BenchError
 from bench.planning import config, typed
 from bench.planning.files import EntryFile
-from bench.records import identity
+from bench.records import modules, syntax
 from bench.submissions.new import NOT_YET
 
 LIMIT = 1_000_000  # bytes of code and configuration

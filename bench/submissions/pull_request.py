@@ -9,27 +9,20 @@ ever executed.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.planning import config
-from bench.records import identity as key
-from bench.submissions import package, record_checks
-from bench.submissions import folder as submitted
 from bench.contract import BenchError
 from bench.data import cache_dir
-from bench.records.cell import Cell
-from bench.records.identity import key_maker
-from bench.records.record import Record
+from bench.planning import config
 from bench.records.standing import Verification
 from bench.records.store import Store
-from bench.records.spelling import SHOWN
+from bench.submissions import folder as submitted
+from bench.submissions import package, record_checks
 
 ROOT = "submissions/"
 KINDS = {
@@ -105,8 +98,7 @@ def extract(repository: Path, base: str, head: str, name: str, target: Path) -> 
 def table_difference(folder: Path, ledger: Path) -> str:
     """The tables with the submission's rows in them, in Markdown: the ledger's records and the folder's together."""
     from bench.planning import plan
-    from bench.tables import printers
-    from bench.tables import join
+    from bench.tables import join, printers
 
     about, blocks = submitted.manifest(folder), []
     with tempfile.TemporaryDirectory(prefix="sweepstakes-both-") as both:
@@ -136,9 +128,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     """(reasons for refusal, Markdown blocks) of running an opened entry: contract suite, verification, tables."""
-    from bench.checking import published_rows
-    from bench.checking import contract_suite
-    from bench.checking import verify
+    from bench.checking import contract_suite, published_rows, verify
     from bench.running.pool import Pool
 
     about = submitted.manifest(folder)

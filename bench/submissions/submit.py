@@ -6,7 +6,6 @@ Cells are cached as always, so a second call only does what is left.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
