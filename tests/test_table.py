@@ -174,6 +174,13 @@ def test_conflicting_records_are_reported():
     assert build(task(ERROR), rows, [*stored, other]).notes == ("conflict: records disagree for floor0",)
 
 
+def test_an_entry_that_read_what_no_key_covers_is_not_ranked():
+    mine = plan("mine", [0.5, 0.5, 0.5])
+    mine.cells[1][0].unkeyed_reads = ["/home/rates.json"]
+    row = named(build(task(ERROR), [*anchors(), mine]))["mine"]
+    assert row.rank is None and row.reason == "unkeyed reads"
+
+
 def test_an_empty_plan_and_an_empty_store():
     assert build(task(ERROR), []).rows == ()
     table = build(task(ERROR), [plan("mine", [None, None, None])])

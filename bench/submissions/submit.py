@@ -1,7 +1,7 @@
 """`bench submit`: everything that would be asked later is asked now, and what passes becomes one folder.
 
-Reasons are gathered, never given one by one: files (bench.submissions.package), name, contract and smoke cells, the suite's cells.
-Cells are cached as always, so a second call only does what is left.
+Reasons are gathered, never given one by one: files (bench.submissions.package), name, contract and smoke cells, the suite's
+cells. Cells are cached as always, so a second call only does what is left.
 """
 
 from __future__ import annotations

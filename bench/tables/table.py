@@ -125,6 +125,8 @@ def _unranked(entry: EntrySeeds) -> str:
     if missing := entry.count("missing"):
         absent = sum(record.status == "unavailable" for record in entry.records)
         return f"missing {missing} of {len(entry.seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
+    if any(record.unkeyed_reads for record in entry.records):
+        return "unkeyed reads"
     if entry.plan.trials is None:
         return "untuned"
     if len(entry.seeds) < statistics.MIN_SEEDS:
