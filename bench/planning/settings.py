@@ -21,8 +21,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """preset: smoke, small or paper. seed: where none is swept. tuned: whether tuned values are used.
 
     probes: whether they run; no score depends on it. transport: pipe, the entry in its own process, or call, in this one.
-    workers: cells at a time. reuse: which records let a cell be skipped. retry: run `failed` cells again. results: folder of
-    the store.
+    workers: cells at a time. reuse: which records let a cell be skipped. retry: run `failed` cells again. results: the store.
     """
 
     preset: str

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench.contract import BenchError
+from bench.planning.values import current
 from bench.planning.yaml_file import quoted, read, shown
 
 Model = TypeVar("Model", bound=Struct)
@@ -25,8 +26,11 @@ NAMED = re.compile(r"Object (?P<how>missing required|contains unknown) field `(?
 
 
 def load(path: Path, model: type[Model], data: bytes | None = None) -> Model:
-    """The YAML file at `path`, or `data` that is to be named so, as its model. BenchError names file, field and example."""
-    return convert(read(path, data), model, path)
+    """The YAML file at `path`, or `data` that is to be named so, as its model. Names that moved are read as the new ones.
+
+    BenchError names file, field and example.
+    """
+    return convert(current(read(path, data), str(path)), model, path)
 
 
 def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model:
