@@ -30,6 +30,7 @@ def warm(withheld: Sequence[str]) -> Grants:
     """
     gc.disable()  # imports make half a million objects and hardly any garbage: looking for it took a third of the start
     import numpy.lib.npyio
+    import numpy.random
     import psutil
     import torch
     import torch._dynamo
