@@ -21,7 +21,7 @@ bench: setup            ## run the core suite (cells that are there are skipped)
 	$(BIN)/bench run suite=core workers=$(WORKERS); code=$$?; $(BIN)/bench table suite=core; exit $$code
 
 test: setup lint types  ## lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: setup
 	$(BIN)/ruff check .

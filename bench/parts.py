@@ -5,11 +5,19 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.contract import BenchError, Misfit, Slot
+
+
+def python_path() -> list[str]:
+    """sys.path with the current folder last, so that a user's `tasks/` or `configs/` shadows nothing, nor is hidden."""
+    here = os.getcwd()
+    return [p for p in sys.path if p not in ("", here)] + [here]
 
 
 def locate(path: str) -> Any:

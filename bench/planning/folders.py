@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import cache
+from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,11 +40,9 @@ def places(group: str) -> dict[str, tuple[Path, ...]]:
     """name -> every file of that name, for a group such as `task`, `entry` or `suite`. More than one is a mistake."""
     found: dict[str, tuple[Path, ...]] = {}
     for folder in folders():
-        for path in sorted((folder / group).rglob("*.yaml")):
-            inside = path.relative_to(folder / group)
-            if not any(part.startswith(".") for part in inside.parts):
-                name = inside.with_suffix("").as_posix()
-                found[name] = (*found.get(name, ()), path)
+        for inside in sorted(glob("**/*.yaml", root_dir=folder / group, recursive=True)):  # skips what is hidden
+            name = Path(inside).with_suffix("").as_posix()
+            found[name] = (*found.get(name, ()), folder / group / inside)
     return found
 
 

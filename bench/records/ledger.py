@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from filelock import FileLock
 
 from bench.contract import BenchError
 from bench.records import certificates
@@ -21,6 +20,8 @@ from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from bench.records.cell import Cell
 
 POINTS = 60  # of a curve kept in the ledger
@@ -92,6 +93,8 @@ class Published:
 
 def locked(store: Store) -> FileLock:
     """The lock under which the ledger is written. `with locked(store): …`"""
+    from filelock import FileLock  # 10 ms, which who only reads can save
+
     return FileLock(store.root / ".ledger.lock", timeout=60)
 
 

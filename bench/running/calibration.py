@@ -77,7 +77,7 @@ def score(cache: Path) -> float:
 
 
 def _measured() -> float:
-    from bench.running.pool import python_path
+    from bench.parts import python_path
 
     code = (
         f"import sys; sys.path[:] = {python_path()!r}; from bench.running.calibration import measure; print(measure())"

@@ -26,6 +26,7 @@ import msgspec
 
 from bench.data import cache_dir
 from bench.outcome import Outcome
+from bench.parts import python_path
 from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
@@ -33,12 +34,6 @@ GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps i
 # Of the fork server, and so of every cell: the order of sets, and no helpers of torch.compile that would outlive a fork.
 FIXED = {"PYTHONHASHSEED": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 KINDS = {"prepare": b"p", "cell": b"c"}  # what a job's process does, as the fork server is told
-
-
-def python_path() -> list[str]:
-    """sys.path with the current folder last, so that a user's `tasks/` or `configs/` shadows nothing, nor is hidden."""
-    here = os.getcwd()
-    return [p for p in sys.path if p not in ("", here)] + [here]
 
 
 @dataclass

@@ -21,7 +21,7 @@ from bench.records.cell import Cell
 from bench.records.provenance import here
 from bench.records.record import FORMAT, Record
 from bench.records.store import Store
-from bench.running import calibration, sandbox
+from bench.running import calibration
 from bench.running.progress import Progress
 
 
@@ -44,6 +44,8 @@ def job_of(cell: Cell, settings: Settings) -> Any:
 
 def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) -> Record:
     """The record that a cell leaves behind."""
+    from bench.running import sandbox  # 20 ms, which a sweep whose cells are all there can save
+
     provenance = msgspec.structs.replace(
         here(),
         origin=outcome.origin,

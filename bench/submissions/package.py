@@ -271,7 +271,7 @@ def enter(home: Path) -> None:
     """Make `home` the current folder, so that its `configs/` and code are found; earlier look-ups are forgotten."""
     import os
 
-    from bench.running.pool import python_path
+    from bench.parts import python_path
 
     if home.resolve() == Path.cwd().resolve():
         return

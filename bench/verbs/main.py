@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from bench.board import citation, datasheet
 from bench.contract import BenchError
-from bench.verbs import papers, reading, submission, sweeps, verb
+from bench.verbs import verb
 
 
 def do_new(options: argparse.Namespace) -> int:
@@ -34,6 +34,9 @@ def _brought(verbs: Any) -> None:
 
 def _parser(word: str) -> argparse.ArgumentParser:
     """word: the verb that is called; those that others bring are looked for only where it is none of ours."""
+    from bench.board import citation, datasheet
+    from bench.verbs import papers, reading, submission, sweeps
+
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for family in (reading, sweeps, papers, submission, citation, datasheet):
@@ -51,8 +54,9 @@ def _parser(word: str) -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Exit code 0: all ok; 1: a cell or check failed; 2: usage; 130: interrupted."""
-    from bench.running.pool import python_path
+    from bench.parts import python_path
 
+    gc.set_threshold(50_000)  # imports and plans make objects that last and little garbage: a tenth of a short command
     sys.path[:] = python_path()
     given = sys.argv[1:] if arguments is None else arguments
     if given and "=" in given[0] or "-m" in given or "--multirun" in given:
