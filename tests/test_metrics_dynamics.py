@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.metrics.dynamics import lr_sensitivity, time_to_target, weight_norm
+from bench.metrics.trajectories import lr_sensitivity, time_to_target, weight_norm
 
 LOSSES = st.lists(st.floats(0, 10), min_size=1, max_size=8)
 

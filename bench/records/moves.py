@@ -58,6 +58,7 @@ MOVES: Mapping[str, str] = {
     "bench.new": "bench.submissions.new",
     "bench.plan": "bench.planning.plan",
     "bench.pool": "bench.running.pool",
+    "bench.metrics.dynamics": "bench.metrics.trajectories",
     "bench.precedence": "bench.claims.preregistration",
     "bench.process": "bench.running.scorer_process",
     "bench.progress": "bench.running.progress",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.metrics.dynamics import weight_norm
+from bench.metrics.trajectories import weight_norm
 from tasks.grokking.arithmetic import one_hot
 from tasks.grokking.groups import Group
 

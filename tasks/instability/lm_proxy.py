@@ -23,7 +23,7 @@ from bench.contract import (
     Task,
 )
 from bench.data import text
-from bench.metrics import dynamics
+from bench.metrics import trajectories
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,7 +92,7 @@ def _sensitivity(name: str, loss: str, split: str) -> Derived:
         if not bars:  # no rate of the grid gave a result
             return math.inf
         initial = max(row.get("initial_val_loss", -math.inf) for row in rows)
-        return dynamics.lr_sensitivity([row.get(loss, math.inf) for row in rows], initial, max(bars))
+        return trajectories.lr_sensitivity([row.get(loss, math.inf) for row in rows], initial, max(bars))
 
     doc = f"mean over peak rates of min({split} loss, loss at initialisation), minus the least; that is at most `bar`"
     return Derived(Metric(name, "nats", "min", doc, diverged=3.0), "lr", GRID, reduce)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, linear_regression
 
 from bench.contract import BenchError
-from bench.metrics import dynamics
+from bench.metrics import trajectories
 from bench.records.record import Record, number
 
 Records = Mapping[str, Sequence[Record]]
@@ -132,7 +132,7 @@ def _slope(points: Sequence[tuple[float, float]], what: str) -> float:
 def _sensitivity(rows: Sequence[Record], width: int) -> float:
     chosen = [row for row in rows if row.params["width"] == width]
     initial = max(row.metrics["initial_val_loss"] for row in chosen)
-    return dynamics.lr_sensitivity([_loss(row) for row in chosen], initial)
+    return trajectories.lr_sensitivity([_loss(row) for row in chosen], initial)
 
 
 def _regret(rows: Sequence[Record]) -> float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.metrics.dynamics import weight_norm
+from bench.metrics.trajectories import weight_norm
 
 EXPANSION = 4  # hidden units of a block's MLP per unit of width
 WAVELENGTH = 10000.0  # of the slowest rotation
