@@ -3,7 +3,7 @@
 For each task at `smoke`, seed 0, default parts: a fingerprint of every tensor of the problem, the initial loss, and the
 loss after three steps. Compared with a tolerance, since the last bits differ between processors.
 
-    python -m bench.upkeep.golden            # compare
+    python -m bench.upkeep.golden            # compare; a task's name compares that one
     python -m bench.upkeep.golden --write    # after raising the task's version, write the new ones
 """
 
@@ -86,9 +86,10 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
 def main() -> int:
     """Compare or write every task's digests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", nargs="*", help="their names; every task without one")
     parser.add_argument("--write", action="store_true")
-    write, bad = parser.parse_args().write, 0
-    for name in config.names("task"):
+    options, bad = parser.parse_args(), 0
+    for name in options.tasks or config.names("task"):
         path = FOLDER / f"{name.replace('/', '.')}.json"
         try:
             now = golden(name)
@@ -97,10 +98,10 @@ def main() -> int:
             continue
         lines = differences(json.loads(path.read_text()) if path.is_file() else {}, now)
         print(f"{name}: {'as before' if not lines else chr(10).join(lines)}")
-        if lines and write:
+        if lines and options.write:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(now, indent=1) + "\n")
-        bad += bool(lines) and not write
+        bad += bool(lines) and not options.write
     return 1 if bad else 0
 
 

@@ -14,11 +14,14 @@ from bench.verbs import verb
 
 
 def do_new(options: argparse.Namespace) -> int:
-    """A working entry from a template: `bench new entry my_idea --kind optimizer`."""
+    """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
     from bench.submissions import new
 
-    for line in new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author):
-        print(line)
+    if options.what == "task":
+        lines = new.task(options.name, Path.cwd(), options.doc or new.NO_DOC)
+    else:
+        lines = new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author)
+    print("\n".join(lines))
     return 0
 
 
@@ -42,10 +45,10 @@ def _parser(word: str) -> argparse.ArgumentParser:
     for family in (reading, sweeps, papers, submission, citation, datasheet):
         family.add_parser(verbs)
     new = verb(verbs, "new", do_new, (), sweeps=False)
-    new.add_argument("what", choices=["entry"])
+    new.add_argument("what", choices=["entry", "task"])
     new.add_argument("name")
-    new.add_argument("--kind", choices=["optimizer", "model", "procedure"], default="optimizer")
-    new.add_argument("--doc", help="what is new about it, in one line")
+    new.add_argument("--kind", choices=["optimizer", "model", "surrogate", "procedure"], default="optimizer")
+    new.add_argument("--doc", help="what is new about it, or what the task asks, in one line")
     new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
     if word not in verbs.choices:
         _brought(verbs)

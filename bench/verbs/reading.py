@@ -34,7 +34,7 @@ def do_list(options: argparse.Namespace) -> int:
         return good
 
     found["tasks"] = [
-        {"name": name, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
+        {"name": name, "doc": spec.doc, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
          "presets": list(spec.cls.presets)}
         for name, spec in read("task", config.task_spec).items()
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def do_list(options: argparse.Namespace) -> int:
         print(json.dumps(found | {"wrong": errors}, indent=1))
         return int(bool(wrong))
     for task in found["tasks"]:
-        print(f"task   {task['name']:30} ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
+        print(f"task   {task['name']:30} {task['doc']} Ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
     for one in found["entries"]:
         print(f"entry  {one['name']:30} fills {', '.join(one['slots']) or 'nothing (defaults)'}: {one['doc']}")
     for kind in ("suite", "claim", "figure"):

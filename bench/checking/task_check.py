@@ -1,0 +1,158 @@
+"""What a task lacks, told before anything of it runs: every flaw at once, each with what to write.
+
+Nothing is trained and torch is not imported: parts are looked up in the sources of their modules.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.contract import BenchError, Task
+from bench.planning import config
+from bench.planning.config import TaskSpec
+
+PRESETS = ("smoke", "small", "paper")
+NEEDED: Mapping[str, str] = {
+    "name": 'name = "family/task", as its configuration file is called',
+    "Params": "Params, a dataclass of the parameters with defaults",
+    "presets": f"presets, with the parameters of {', '.join(PRESETS)}",
+    "metrics": "metrics, a tuple of Metric",
+    "rank": "rank, the metric that ranks",
+    "objective": "objective, the metric on validation data that tuning sees",
+    "slots": "slots, a tuple of Slot",
+    "floors": "floors, names of entries that a useful entry beats",
+    "reference": "reference, the entry that anchors skill at 1",
+    "margin": "margin, by which the reference beats the floor at `small`",
+}
+
+
+def flaws(name: str) -> list[str]:
+    """What is wrong with the task `name`, a line each; empty if nothing is."""
+    try:
+        spec = config.task_spec(name)
+    except BenchError as error:
+        return [str(error)]
+    missing = [f"{spec.target} lacks {told}" for field, told in NEEDED.items() if not hasattr(spec.cls, field)]
+    missing += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
+    return missing or [f"{name}: {told}" for told in (*_measured(spec), *_sized(spec), *_filled(spec))]
+
+
+def _measured(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of the name and of what is measured."""
+    cls = spec.cls
+    if cls.name != spec.name:
+        yield f"the class says name = {cls.name!r}; write the name of its file, {spec.name!r}"
+    metrics = {m.name: m for m in (*cls.metrics, *(derived.metric for derived in cls.derived))}
+    if len(metrics) < len(cls.metrics) + len(cls.derived):
+        yield "two of its metrics have one name"
+    for field in ("rank", "objective"):
+        if getattr(cls, field) not in metrics:
+            yield f"{field} = {getattr(cls, field)!r} is no declared metric; there are {', '.join(metrics) or 'none'}"
+    ranked = metrics.get(cls.rank)
+    if cls.rank == cls.objective:
+        yield f"{cls.rank} both ranks and is what tuning sees; give `objective` a metric on validation data"
+    if ranked is not None and ranked.source != "score":
+        yield f"{cls.rank} ranks, and is measured by a probe; rank by a metric that `score` returns"
+    if ranked is not None and ranked.diverged is None and ranked.target is None:
+        yield f"{cls.rank} ranks, and does not say what a diverged cell counts as; give it `diverged` or `target`"
+    for name in sorted(_returned(cls) - {m.name for m in cls.metrics}):
+        yield f"`score` returns {name!r}, which is no declared metric"
+    for path in cls.probes.values():
+        if not there(path):
+            yield f"the probe {path} does not exist"
+
+
+def _sized(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of parameters and presets."""
+    cls, known = spec.cls, {field.name for field in dataclasses.fields(spec.cls.Params)}
+    for name in PRESETS:
+        if name not in cls.presets:
+            yield f"there is no preset {name!r}; write {{}} where the defaults are meant"
+    strange = sorted(set(cls.positive) - known)
+    for name in strange:
+        yield f"`positive` names {name!r}, which is no parameter"
+    for derived in cls.derived:
+        lacks = [preset for preset in cls.presets if preset not in derived.grid]
+        if derived.axis not in known:
+            yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"
+        if lacks:
+            yield f"{derived.metric.name} has no grid for {', '.join(lacks)}"
+    for name in cls.presets if not strange else ():
+        try:
+            budget = cls(cls.Params(**config.parameters(spec, name, {}))).budget
+        except BenchError as error:
+            yield f"preset {name!r}: {error}"
+        else:
+            if budget.limit < 1:
+                yield f"preset {name!r}: a budget of {budget.limit} {budget.unit}; it has to be above 0"
+
+
+def _filled(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of slots and anchors."""
+    cls = spec.cls
+    names = {slot.name for slot in cls.slots}
+    for slot in cls.slots:
+        target = str((slot.default or {}).get("_target_", ""))
+        if slot.default and not there(target):
+            yield f"slot {slot.name!r}: its default {target!r} does not exist; check `_target_`"
+        for other in sorted(set(slot.excludes) - names):
+            yield f"slot {slot.name!r} excludes {other!r}, which is no slot"
+    if not cls.floors:
+        yield "`floors` is empty; name an entry that has learned nothing, such as untrained"
+    for entry in (*cls.floors, cls.reference):
+        try:
+            config.resolve_parts(spec, config.entry(entry), {})
+        except BenchError as error:
+            yield f"{'reference' if entry == cls.reference else 'floor'} {entry!r}: {error}"
+
+
+def _returned(cls: type[Task]) -> set[str]:
+    """The names that `score` returns, as far as its own source writes them out."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls.score)))
+    returned = (
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+    )
+    keys = (key for one in returned for key in one.keys if isinstance(key, ast.Constant))
+    return {key.value for key in keys if isinstance(key.value, str)}
+
+
+def there(path: str) -> bool:
+    """Whether `module.name…` exists, by the module's source: nothing but the packages above it is imported.
+
+    Of an installed package only its being there is looked at.
+    """
+    names = path.split(".")
+    root = find_spec(names[0])
+    if root is None or "site-packages" in str(root.origin):
+        return root is not None
+    for cut in range(len(names) - 1, 0, -1):
+        try:
+            spec = find_spec(".".join(names[:cut]))
+        except ModuleNotFoundError:
+            continue
+        if spec is not None:
+            return spec.origin is None or names[cut] in _named(spec.origin)
+    return False
+
+
+@cache
+def _named(source: str) -> frozenset[str]:
+    """What a module defines or imports."""
+    found: set[str] = set()
+    if not source.endswith(".py"):
+        return frozenset()
+    for node in ast.walk(ast.parse(Path(source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return frozenset(found)

@@ -1,0 +1,92 @@
+"""What a task lacks is named before anything runs, all of it at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.checking import task_check
+from bench.checking.task_check import flaws, there
+from bench.contract import Derived, Metric, Slot, Task
+from bench.planning import config
+from tasks.grokking.modular_addition import ModularAddition
+
+NAME = "grokking/modular_addition"
+
+
+def rank_by(name: str, **more) -> tuple[Metric, ...]:
+    """The task's metrics with `name` changed."""
+    return tuple(replace(m, **more) if m.name == name else m for m in ModularAddition.metrics)
+
+
+def returns_more(self, problem, solution, log):
+    return {"monitor_acc": 0.0, "made_up": 1.0}
+
+
+SHIPPED = {slot.name: slot for slot in ModularAddition.slots}
+FLAWS = {
+    "another name": ({"name": "grokking/other"}, "write the name of its file, 'grokking/modular_addition'"),
+    "no such rank": ({"rank": "speed"}, "rank = 'speed' is no declared metric; there are steps_to_monitor"),
+    "no such objective": ({"objective": "speed"}, "objective = 'speed' is no declared metric"),
+    "tuned by the rank": ({"objective": "steps_to_monitor"}, "both ranks and is what tuning sees"),
+    "ranked by a probe": ({"rank": "weight_norm"}, "measured by a probe"),
+    "no penalty": ({"rank": "delay"}, "does not say what a diverged cell counts as"),
+    "metric twice": ({"metrics": (*ModularAddition.metrics, ModularAddition.metrics[0])}, "have one name"),
+    "undeclared metric": ({"score": returns_more}, "`score` returns 'made_up', which is no declared metric"),
+    "no probe": ({"probes": {"x": "tasks.grokking.network.prob"}}, "probe tasks.grokking.network.prob does not exist"),
+    "no preset": ({"presets": {"smoke": {}, "small": {}}}, "there is no preset 'paper'"),
+    "unknown parameter": ({"presets": {**ModularAddition.presets, "small": {"wdith": 3}}}, "preset 'small': .*width"),
+    "bad preset": ({"presets": {**ModularAddition.presets, "small": {"train": 0}}}, "preset 'small': task.train=0"),
+    "no positive": ({"positive": ("size",)}, "`positive` names 'size'"),
+    "no axis": ({"derived": (Derived(Metric("d", "1", "min", "x"), "size", {"smoke": (1.0,)}, min),)}, "over 'size'"),
+    "no grid": ({"derived": (Derived(Metric("d", "1", "min", "x"), "p", {"smoke": (1.0,)}, min),)}, "no grid for small, paper"),
+    "no floors": ({"floors": ()}, "`floors` is empty"),
+    "no such floor": ({"floors": ("chanse",)}, "floor 'chanse': no entry 'chanse'; did you mean chance"),
+    "misfit reference": ({"reference": "fno"}, "reference 'fno': .*no slot 'surrogate'"),
+    "no such part": (
+        {"slots": (replace(SHIPPED["model"], default={"_target_": "tasks.grokking.network.Quadratik"}), *SHIPPED.values())},
+        "slot 'model': its default 'tasks.grokking.network.Quadratik' does not exist",
+    ),
+    "excludes nothing": ({"slots": (*SHIPPED.values(), Slot("x", min, excludes=("y",)))}, "excludes 'y', which is no slot"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def task_of(monkeypatch):
+    """Makes the configuration name a class in place of the shipped one."""
+
+    def put(cls: type) -> None:
+        spec = replace(config.task_spec(NAME), cls=cls)
+        monkeypatch.setattr(config, "task_spec", lambda name: spec)
+
+    return put
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_each_flaw_is_named_with_what_to_write(task_of, flaw):
+    changed, told = FLAWS[flaw]
+    task_of(type("Changed", (ModularAddition,), dict(changed)))
+    with pytest.raises(AssertionError, match=told):
+        assert not flaws(NAME), "\n".join(flaws(NAME))
+
+
+def test_all_that_is_missing_is_told_at_once(task_of):
+    task_of(type("Empty", (Task,), {"metrics": ()}))
+    told = "\n".join(flaws(NAME))
+    for field in (*task_check.NEEDED, "the method budget", "the method problem", "the method run", "the method score"):
+        assert (f"lacks {field}" in told) == (field != "metrics"), told
+
+
+def test_a_file_that_is_none_is_one_flaw():
+    (told,) = flaws("grokking/modular_additon")
+    assert "did you mean" in told
+
+
+def test_parts_are_looked_up_in_sources():
+    assert there("bench.schedules.cosine") and there("bench.optim.named") and there("torch.optim.Adam")
+    assert (
+        not there("bench.schedules.cosinus")
+        and not there("no_such_package.thing")
+        and not there("bench.nothing.at_all")
+    )
