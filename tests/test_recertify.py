@@ -50,12 +50,20 @@ def lines(folder: Path) -> list[dict]:
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-def publish_and_forget(bench, folder: Path) -> list[dict]:
-    """Publish the plan's records, then lose the local ones, as on another clone."""
-    assert bench("run", *WORDS).returncode == 0
-    assert bench("publish", *WORDS).returncode == 0
-    shutil.rmtree(folder / "results" / "local")
-    return lines(folder)
+@pytest.fixture(scope="module")
+def published_once(shared_bench, shared_folder) -> Path:
+    """A folder whose local records were lost after they were published, as on another clone."""
+    assert shared_bench("run", *WORDS).returncode == 0
+    assert shared_bench("publish", *WORDS).returncode == 0
+    shutil.rmtree(shared_folder / "results" / "local")
+    return shared_folder
+
+
+@pytest.fixture
+def published(published_once, tmp_path) -> list[dict]:
+    """The ledger's lines, of a copy of that folder in the test's own."""
+    shutil.copytree(published_once, tmp_path, dirs_exist_ok=True)
+    return lines(tmp_path)
 
 
 def test_records_without_isolation_are_not_published(bench, tmp_path):
@@ -71,8 +79,8 @@ def notes(bench, *words: str) -> str:
     return json.dumps(json.loads(done.stdout))
 
 
-def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited, tmp_path):
-    before = publish_and_forget(bench, tmp_path)
+def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(published, edited, tmp_path):
+    before = published
     refactored = edited(*REFACTOR)
     assert "10 published records are of older code" in notes(refactored, *WORDS)
     assert "10 to run" in refactored("plan", *WORDS, "reuse=ledger").stdout
@@ -100,14 +108,13 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(bench, edited,
     assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"
 
 
-def test_a_change_of_bits_marks_nothing_and_says_which_metric_and_by_how_much(bench, edited, tmp_path):
-    before = publish_and_forget(bench, tmp_path)
+def test_a_change_of_bits_marks_nothing_and_says_which_metric_and_by_how_much(published, edited, tmp_path):
     done = edited(*CHANGE)("publish", "--recertify", *WORDS)
     assert done.returncode == 1
     assert "toy/line line_sgd" in done.stdout and "error was" in done.stdout and "(difference" in done.stdout
     assert "nothing was marked" in done.stdout
     assert "toy/line zero" not in done.stdout.split("run again")[1], "what did not change is not accused"
-    assert lines(tmp_path) == before
+    assert lines(tmp_path) == published
 
 
 def test_every_pair_is_sampled_and_a_twentieth_of_many_rows():
