@@ -8,7 +8,6 @@ Where files are found: bench.planning.folders; what may stand in them: bench.pla
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import msgspec
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
-from bench.planning import settings, typed, values
+from bench.planning import overrides, settings, typed, values
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
 from bench.planning.folders import PROJECT as PROJECT
 from bench.planning.folders import folders, names, places, unknown
@@ -218,52 +217,26 @@ class Request:
             yield task, own
 
 
-def _listed(override: Any, group: str | None) -> list[Any]:
-    """The values of one override: one, or those of a choice, a range, or a glob over `group`'s names."""
-    from hydra.core.override_parser.types import Glob, RangeSweep
-
-    raw = override._value  # Hydra's public accessor refuses globs
-    if isinstance(raw, Glob):
-        if group is None:
-            raise BenchError(f"{override.input_line}: glob works for task and entry")
-        found = [n for n in names(group) if any(fnmatch.fnmatch(n, p) for p in raw.include)]
-        found = [n for n in found if not any(fnmatch.fnmatch(n, p) for p in raw.exclude)]
-        if not found:
-            raise BenchError(f"{override.input_line}: no {group} matches; `bench list` shows them")
-        return found
-    if isinstance(raw, RangeSweep):
-        return list(raw.range())
-    if override.is_sweep_override():
-        return list(override.sweep_iterator())
-    return [override.value()]
-
-
-def parse(arguments: Iterable[str]) -> Request:
+def parse(words: Iterable[str]) -> Request:
     """Overrides in Hydra's grammar -> Request. BenchError for what is no override, or names nothing."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     request = Request(settings.defaults())
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(arguments))
-    except HydraException as error:
-        raise BenchError(f"{str(error).splitlines()[0]}; an override reads key=value, such as seed=range(5)") from error
-    for override in parsed:
-        key = override.key_or_group
+    for override in overrides.read(words):
+        key = override.key
         if key in ("task", "entry", "extra"):
-            chosen = _listed(override, "task" if key == "task" else "entry")
-            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(map(str, chosen))
+            group = "task" if key == "task" else "entry"
+            chosen = map(str, override.listed(names(group), group))
+            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(chosen)
         elif key == "suite":
-            request.suite = str(override.value())
+            request.suite = str(override.value)
             suite(request.suite)
         elif key.startswith("task."):
-            request.task_overrides[key[5:]] = _listed(override, None)
+            request.task_overrides[key[5:]] = override.listed()
         elif key.startswith("entry."):
-            request.entry_overrides[key[6:]] = _listed(override, None)
+            request.entry_overrides[key[6:]] = override.listed()
         elif key == "seed":
-            request.seeds = [_seed(value) for value in _listed(override, None)]
+            request.seeds = [_seed(value) for value in override.listed()]
         else:
-            request.settings = settings.changed(request.settings, key, override.value())
+            request.settings = settings.changed(request.settings, key, override.value)
     return request
 
 
