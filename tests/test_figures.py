@@ -17,13 +17,15 @@ from bench.figures import drawing as board
 from bench.figures import gallery as figures
 from bench.figures import points
 from bench.planning import config
+from bench.records.record import Record
 from tests import rows as made
 
 GOOD: dict[str, Any] = {
     "title": "Loss by rate", "caption": "Of adam.", "x": "config.optimizer.lr", "y": "train_acc",
     "plan": ["task=grokking/modular_addition", "entry=adam", "seed=range(3)", "preset=smoke"],
 }  # fmt: skip
-STORE: Any = SimpleNamespace(curves=lambda record: record.get("curves", {}))
+CURVES: dict[str, Any] = {}  # key of a record -> its curves
+STORE: Any = SimpleNamespace(curves=lambda record: CURVES.get(record.key, {}))
 
 
 def written(folder: Path, monkeypatch: pytest.MonkeyPatch, **change: Any) -> str:
@@ -41,15 +43,16 @@ def spec(**change: Any) -> figures.FigureSpec:
     return figures.FigureSpec(**{**base, **change})
 
 
-def entry(name: str, *cells: dict[str, Any], older: int = 0) -> Any:
-    """A joined row: records of a list share a seed's cell."""
+def entry(name: str, *cells: Record | int, older: int = 0) -> Any:
+    """A joined row: records of a list share a seed's cell; a seed by itself is a cell without a record."""
     seeds: dict[int, list[Any]] = {}
     for cell in cells:
-        seeds.setdefault(cell["seed"], []).append(None if cell.status == "none" else cell)
+        seed, record = (cell, None) if isinstance(cell, int) else (cell.seed, cell)
+        seeds.setdefault(seed, []).append(record)
     return SimpleNamespace(entry=name, cells=seeds, older=older)
 
 
-def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str = "ok", **more: Any) -> dict[str, Any]:
+def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str = "ok", **more: Any) -> Record:
     metrics = {"initial_loss": 8.0} | ({} if loss is None else {"loss": loss})
     base = {"key": f"{name}{seed}{lr}", "params": {"width": 8, "lr": lr}, "metrics": metrics}
     return made.record(name, seed, status, **{**base, **more})
@@ -231,8 +234,10 @@ def test_a_derived_metric_takes_the_group_of_its_axis():
     assert listed(found["adam", "spread"]) == [[8.0], [6.0], [4.0], [8.0]]
 
 
-def curved(name: str, seed: int, steps: list[int], values: list[float], status: str = "ok") -> dict[str, Any]:
-    return cell(name, seed, 0.1, status=status, curves={"loss": np.array([steps, values])})
+def curved(name: str, seed: int, steps: list[int], values: list[float], status: str = "ok") -> Record:
+    record = cell(name, seed, 0.1, status=status, key=f"{name}{seed}{status}{steps}")
+    CURVES[record.key] = {"loss": np.array([steps, values])}
+    return record
 
 
 def test_curves_are_joined_on_all_steps():
@@ -270,8 +275,8 @@ def test_a_figure_with_a_gap_is_not_drawn_and_one_with_failures_says_so():
     assert "<svg" in drawn.svg and drawn.family == "toy" and drawn.missing == 0
     assert drawn.notes[0] == "median of 2 seeds with their range"
     assert "1 runs diverged" in drawn.notes[1] and drawn.notes[2] == "1 records are of older code"
-    for status in ("none", "unavailable"):
-        gap = entry("adam", cell("adam", 0, 0.1, 1.0), cell("adam", 1, 0.1, status=status))
+    for absent in (1, cell("adam", 1, 0.1, status="unavailable")):
+        gap = entry("adam", cell("adam", 0, 0.1, 1.0), absent)
         drawn = figures.drawn(spec(), {"": [(task, gap)]}, STORE)
         assert (drawn.svg, drawn.missing, drawn.cells) == ("", 1, 2)
     with pytest.raises(BenchError, match="theory 'bad' at 0.1: ZeroDivisionError"):
