@@ -370,6 +370,7 @@ def test_a_description_has_what_croissant_requires(tmp_path, family):
     found = json.loads(json.dumps(croissant(path, ABOUT)))
     assert found["conformsTo"] == "http://mlcommons.org/croissant/1.0" and found["@type"] == "sc:Dataset"
     assert found["@context"]["cr"] == "http://mlcommons.org/croissant/"
+    assert found["creator"] == {"@type": "sc:Organization", "name": "PDEBench"}
     assert {"name", "description", "license", "citeAs", "creator", "url", "datePublished", "version"} <= set(found)
     (file,) = found["distribution"]
     assert file["@type"] == "cr:FileObject" and file["contentSize"] == f"{path.stat().st_size} B"
@@ -396,7 +397,7 @@ def test_a_description_that_lacks_its_licence(tmp_path):
 VERBS = """
 import argparse, sys
 from bench.contract import BenchError
-from bench.data import verbs
+from tasks.pde.files import verbs
 parser = argparse.ArgumentParser()
 verbs.add_parser(parser.add_subparsers(required=True))
 options = parser.parse_args(sys.argv[1:])

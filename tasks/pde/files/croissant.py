@@ -69,8 +69,8 @@ def _field(group: str, name: str, shape: tuple[int, ...], file: str) -> dict[str
 def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """The description of `path`, ready for `json.dumps`.
 
-    about: license (URL or SPDX name), citeAs, creator and url, which must be there; name, description, datePublished
-    (ISO 8601; else the file's date), version and keywords, which may. Raises BenchError if one is missing or unknown,
+    about: license (URL or SPDX name), citeAs, creator (an organisation's name) and url, which must be there; name, description,
+    datePublished (ISO 8601; else the file's date), version and keywords, which may. Raises BenchError if one is missing or unknown,
     and like `pdebench.info`.
     """
     missing = [key for key in REQUIRED if not about.get(key)]
@@ -99,6 +99,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         "datePublished": datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat(),
         "version": "1.0.0",
         **about,
+        "creator": {"@type": "sc:Organization", "name": about["creator"]},
         "variableMeasured": [
             {"@type": "sc:PropertyValue", "name": name, "value": value} for name, value in layout.attributes.items()
         ],

@@ -66,8 +66,6 @@ def do_croissant(options: argparse.Namespace) -> int:
         "name": options.name, "description": options.description,
     }  # fmt: skip
     about: dict[str, Any] = {key: value for key, value in given.items() if value}
-    if "creator" in about:
-        about["creator"] = {"@type": "sc:Organization", "name": about["creator"]}
     found = croissant(Path(options.file), about)
     if options.format == "json":
         print(json.dumps(found, indent=1))
