@@ -69,9 +69,9 @@ def _field(group: str, name: str, shape: tuple[int, ...], file: str) -> dict[str
 def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """The description of `path`, ready for `json.dumps`.
 
-    about: license (URL or SPDX name), citeAs, creator (an organisation's name) and url, which must be there; name, description,
-    datePublished (ISO 8601; else the file's date), version and keywords, which may. Raises BenchError if one is missing or unknown,
-    and like `pdebench.info`.
+    about: license (URL or SPDX name), citeAs, creator (an organisation's name) and url, which must be there; name,
+    description, datePublished (ISO 8601; else the file's date), version and keywords, which may. Raises BenchError if one is
+    missing or unknown, and like `pdebench.info`.
     """
     missing = [key for key in REQUIRED if not about.get(key)]
     unknown = sorted(set(about) - {*REQUIRED, *OPTIONAL})
