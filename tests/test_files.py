@@ -98,6 +98,13 @@ def test_every_model_has_a_schema_that_shows_the_free_fields():
     assert entry["properties"]["needs"]["examples"] == [["einops", "cuda"]]
 
 
+def test_the_command_prints_the_schema_of_a_kind_of_file(bench):
+    assert "ClaimFile" in json.loads(bench("schema", "claim").stdout)["$defs"]
+    assert "Record" in json.loads(bench("schema").stdout)["$defs"]
+    wrong = bench("schema", "clam")
+    assert wrong.returncode == 2 and "did you mean claim?" in wrong.stderr
+
+
 # --- one bad file costs only itself
 
 

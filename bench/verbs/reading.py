@@ -169,10 +169,14 @@ def do_why(options: argparse.Namespace) -> int:
 
 
 def do_schema(options: argparse.Namespace) -> int:
-    """The JSON schema of a record, as a file of the store or a ledger line holds it."""
+    """The JSON schema of a record, as a file of the store or a ledger line holds it, or of a kind of file: `bench schema claim`."""
+    from bench.planning import config, typed
+    from bench.planning.files import MODELS
     from bench.records.record import schema
 
-    print(json.dumps(schema(), indent=1))
+    if options.kind not in (None, "record", *MODELS):
+        raise config.unknown("kind of file", options.kind, ["record", *MODELS])
+    print(json.dumps(typed.schema(MODELS[options.kind]) if options.kind in MODELS else schema(), indent=1))
     return 0
 
 
@@ -191,7 +195,8 @@ def add_parser(verbs: Any) -> None:
     why = verb(verbs, "why", do_why)
     for one in (show, why):
         one.add_argument("--results", default="results", help="the results folder")
-    verb(verbs, "schema", do_schema, (), sweeps=False)
+    kinds = verb(verbs, "schema", do_schema, (), sweeps=False)
+    kinds.add_argument("kind", nargs="?", help="record (default), entry, task, suite, claim, figure, tuned or manifest")
     browse = verb(verbs, "browse", do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")
