@@ -23,6 +23,7 @@ from typing import Any
 from bench.board import site
 from bench.board.model import Built
 from bench.contract import Budget, Datasheet, Metric
+from bench.records.record import Record, migrate
 from bench.tables import table
 
 ERROR = Metric("error", "", "min", "Relative error on held-back data.", scale="log", diverged=1.0)
@@ -55,12 +56,12 @@ def fake_task(name: str) -> Any:
     )  # fmt: skip
 
 
-def fake_record(task: str, entry: str, seed: int, error: float, status: str = "ok") -> dict[str, Any]:
+def fake_record(task: str, entry: str, seed: int, error: float, status: str = "ok") -> Record:
     """A record of the usual size, with three short curves."""
     key = hashlib.blake2b(f"{task}/{entry}/{seed}".encode(), digest_size=16).hexdigest()
     steps = [float(step) for step in range(0, 1000, 50)]
     curve = [error + math.exp(-step / 200) for step in steps]
-    return {
+    return migrate({
         "key": key, "task": task, "version": 1, "params": {"width": 8}, "preset": "small", "entry": entry, "seed": seed,
         "config": {"optimizer": {"_target_": f"somewhere.{entry}", "lr": 0.01, "betas": [0.9, 0.99]}}, "status": status,
         "metrics": {"error": error, **{m.name: error * (i + 2) for i, m in enumerate(OTHERS)}} if status == "ok" else {},
@@ -71,7 +72,7 @@ def fake_record(task: str, entry: str, seed: int, error: float, status: str = "o
         "curves": {name: [steps, curve] for name in ("loss", "val_error", "rate")},
         "provenance": {"commit": "0" * 40, "ended": "2026-01-02T03:04:05+00:00", "packages": {"torch": "2.0"}, "cpu": "fake"},
         "traceback": "Traceback: <it broke>" if status == "failed" else "",
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.contract import Budget, Derived, Metric, Target
 from bench.records.record import Record, migrate
+from bench.records.standing import Claimed, Verification
 from bench.tables.table import Table
 
 ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
@@ -61,6 +62,25 @@ def record(entry: str, seed: int, status: str = "ok", **more: Any) -> Record:
         "provenance": {},
     }
     return migrate(base | more)
+
+
+def verification(
+    verdict: str = "verified", when: str = "2030-01-01", keys: Sequence[str] = ("a", "b"), **more: Any
+) -> Verification:
+    """What `bench verify` said of the records with these keys."""
+    about = {
+        "entry": "e",
+        "task": "t",
+        "version": 1,
+        "preset": "small",
+        "params": {},
+        "set": {},
+        "metric": "error",
+        "reason": "",
+    }
+    about |= {"fresh": None, "p": None, "replayed": None, "entry_digest": "d", "drawn": "n", "commit": None}
+    claimed = Claimed(mean=None, seeds=[], keys=[*keys])
+    return Verification(**about | {"verdict": verdict, "when": when, "claimed": claimed} | more)
 
 
 def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Plan:

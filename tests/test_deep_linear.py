@@ -14,6 +14,7 @@ from baselines.initializers import deep_linear as starts
 from bench.contract import BenchError, Diverged
 from bench.execute import Job, call
 from bench.planning import config
+from bench.records.record import Record
 from tasks.deep_linear import modes as modes_task
 from tasks.deep_linear import network, saxe, trajectories
 from tests.test_claims import record
@@ -306,12 +307,13 @@ def test_a_gain_shifts_every_exponent():
 # The claims' measures
 
 
-def runs(entry: str, metric: str, *found: tuple[dict, float | None]) -> list[dict]:
+def runs(entry: str, metric: str, *found: tuple[dict, float | None]) -> list[Record]:
     made = []
     for params, value in found:
         status = "ok" if value is not None else "diverged"
         one = record(entry, status=status, **({metric: value} if value is not None else {}))
-        made.append({**one, "params": params, "metrics": {} if value is None else {metric: value}})
+        one.params = params
+        made.append(one)
     return made
 
 
@@ -336,7 +338,7 @@ def test_rates_and_delays_that_do_not_fit_the_claim_are_told():
 
     pair = runs("x", "trajectory_error", ({"lr": 0.002}, 0.02), ({"lr": 0.001}, 0.01))
     assert claims.rate_ratio({"x": pair}, of="x", metric="trajectory_error") == pytest.approx(2)
-    pair[0]["params"] = {"lr": 0.004}
+    pair[0].params = {"lr": 0.004}
     with pytest.raises(BenchError, match="factor of 4, not 2"):
         claims.rate_ratio({"x": pair}, of="x", metric="trajectory_error")
     deep = runs("x", "delay", ({"layers": 2}, 0.3), ({"layers": 8}, 0.6))

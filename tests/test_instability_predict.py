@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from bench.contract import BenchError
+from bench.records.record import Record
 from tasks.instability import scaling_claims as measures
 from tests.test_claims import record
 
 WIDTHS, RATES = (32, 64, 128), (1e-2, 3e-2)
 
 
-def row(width: int, lr: float, entry: str = "plain", status: str = "ok", **metrics: float) -> dict[str, Any]:
-    found = record(entry, status=status)
-    return {**found, "params": {"width": width, "lr": lr}, "metrics": {"initial_val_loss": 4.0, **metrics}}
+def row(width: int, lr: float, entry: str = "plain", status: str = "ok", **metrics: float) -> Record:
+    found = record(entry, status=status, initial_val_loss=4.0, **metrics)
+    found.params = {"width": width, "lr": lr}
+    return found
 
 
-def power(a: float, b: float, factor: float = 1.0, widths=WIDTHS, rates=RATES, **more: float) -> list[dict[str, Any]]:
+def power(a: float, b: float, factor: float = 1.0, widths=WIDTHS, rates=RATES, **more: float) -> list[Record]:
     """Records whose logits and gradients are factor * width^a * lr^b, in an order of no help."""
     made = []
     for lr in reversed(rates):
@@ -29,7 +31,7 @@ def power(a: float, b: float, factor: float = 1.0, widths=WIDTHS, rates=RATES, *
     return made
 
 
-def losses(table: dict[int, dict[float, float | None]], entry: str = "plain") -> list[dict[str, Any]]:
+def losses(table: dict[int, dict[float, float | None]], entry: str = "plain") -> list[Record]:
     return [
         row(width, lr, entry, "diverged") if loss is None else row(width, lr, entry, final_loss=loss)
         for width, at in table.items()
@@ -44,7 +46,7 @@ def losses(table: dict[int, dict[float, float | None]], entry: str = "plain") ->
 def test_a_power_law_is_foretold_without_error(a, b):
     rows = power(a, b)
     for (predicted, largest), lr in zip(measures.predictions(rows, "gradient_rms"), RATES, strict=True):
-        assert (largest["params"]["width"], largest["params"]["lr"]) == (128, lr)
+        assert (largest.params["width"], largest.params["lr"]) == (128, lr)
         assert predicted == pytest.approx(math.log(128**a * lr**b))
     assert measures.extrapolation_error({"plain": rows}, entry="plain", metric="gradient_rms") == pytest.approx(0)
 
@@ -52,8 +54,8 @@ def test_a_power_law_is_foretold_without_error(a, b):
 def test_the_error_is_in_decades():
     rows = power(2.0, 1.0)
     for one in rows:
-        if one["params"]["width"] == 128:
-            one.metrics["gradient_rms"] *= 100 if one["params"]["lr"] == RATES[0] else 0.1
+        if one.params["width"] == 128:
+            one.metrics["gradient_rms"] *= 100 if one.params["lr"] == RATES[0] else 0.1
     assert measures.extrapolation_error({"plain": rows}, entry="plain", metric="gradient_rms") == pytest.approx(1.5)
 
 
@@ -68,7 +70,7 @@ def test_an_instability_is_foretold_by_the_logits_of_smaller_models():
     def wide(low: float, high: float) -> dict[str, Any]:
         rows = power(2.0, 1.0, factor=5.0)  # at width 128: 819 and 2458, on the two sides of 1e3
         for one in rows:
-            one.metrics["final_loss"] = low if one["params"]["lr"] == RATES[0] else high
+            one.metrics["final_loss"] = low if one.params["lr"] == RATES[0] else high
         return {"plain": rows}
 
     assert measures.instability_foretold(wide(1.6, 2.8), entry="plain") == 1.0

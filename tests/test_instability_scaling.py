@@ -173,6 +173,6 @@ def test_the_grids_start_where_wide_models_train():
 def test_a_part_that_is_no_output_names_the_slots():
     spec = config.task_spec(NAME)
     parts = config.resolve_parts(spec, config.entry("plain_attention"), {})
-    parts.output = {"_target_": "bench.schedules.cosine"}
+    parts["output"] = {"_target_": "bench.schedules.cosine"}
     outcome = call(Job(spec.target, config.parameters(spec, "smoke", {}), parts, 0, "/nonexistent"))
     assert outcome.status == "failed" and "output(width)" in outcome.reason

@@ -152,7 +152,7 @@ def test_the_ordering_of_the_regimes():
 
 
 def test_updates_and_samples_are_counted():
-    costs = outcome("large_batch", "smoke").costs
+    costs = outcome("large_batch", "smoke").costs.counts
     assert costs["samples"] == costs["steps"] * 512 and costs["steps"] == 3
 
 

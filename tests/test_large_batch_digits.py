@@ -97,7 +97,7 @@ def test_a_ghost_batch_of_one():
 
 
 def test_updates_are_equal_where_the_large_batch_divides_the_data():
-    costs = {entry: outcome(entry).costs for entry in ("small_batch", "regime_adaptation", "large_batch")}
+    costs = {entry: outcome(entry).costs.counts for entry in ("small_batch", "regime_adaptation", "large_batch")}
     assert costs["small_batch"]["steps"] == costs["regime_adaptation"]["steps"] == 48
     assert costs["large_batch"]["steps"] == 3 and costs["large_batch"]["samples"] == costs["small_batch"]["samples"]
 

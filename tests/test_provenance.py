@@ -19,10 +19,10 @@ def checkout(tmp_path, monkeypatch):
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "--quiet"], ["add", "."], [*author, "commit", "--quiet", "-m", "first"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "bench" / "provenance.py"))
-    provenance.provenance.cache_clear()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "bench" / "records" / "provenance.py"))
+    provenance.here.cache_clear()
     yield tmp_path
-    provenance.provenance.cache_clear()
+    provenance.here.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def checkout(tmp_path, monkeypatch):
 def test_only_tracked_files_beside_the_results_make_a_checkout_dirty(checkout, edited, dirty):
     if edited:
         (checkout / edited).write_text("2\n")
-    found = provenance.provenance()
-    assert found["dirty"] is dirty and len(found["commit"]) == 40
+    found = provenance.here()
+    assert found.dirty is dirty and len(found.commit or "") == 40

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,9 +19,12 @@ from bench.board import collect, comparing, curves, model, record_page, site
 from bench.board.model import Built, Known
 from bench.figures import gallery
 from bench.planning import config, plan
+from bench.records.record import decode
+from bench.records.standing import Verdict
 from bench.records.store import Store
 from bench.tables.table import build
 from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
+from tests import rows as made_rows
 from tests.conftest import ROOT
 
 VENDOR = Path(site.__file__).parent / "vendor"
@@ -89,7 +92,7 @@ def test_a_tables_rows_say_what_the_table_says(mixed):
     assert mine["values"] == pytest.approx([0.1, 0.12, 0.09]) and len(mine["keys"]) == 3 * 12
     assert found["broken"]["states"] == "oxo" and found["broken"]["failures"] == {"diverged": 1}
     assert found["broken"]["value"] is None and found["broken"]["median"] == pytest.approx(0.105)
-    assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"].reason
+    assert found["part"]["states"] == "o-o" and found["part"]["rank"] is None and "missing 1" in found["part"]["reason"]
     assert found["floor"]["anchor"] == "floor" and found["floor"]["skill"] == pytest.approx(0, abs=1e-3)
 
 
@@ -98,20 +101,20 @@ def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
         for record in (r for cell in row.cells.values() for r in cell if r):
             record.costs.cpu_entry = 50.0 + record.seed
             if row.entry == "raw":
-                del record.costs.cpu_entry
+                record.costs.cpu_entry = None
     place = model.COSTS.index("cpu_entry")
     found = lines(model.table_model(mixed, ["fake"], Known()))
-    assert found["mine"].costs[place] == 51.0 and found["broken"].costs[place] == 51.0
-    assert found["raw"].costs[place] == found["raw"]["cpu"]
+    assert found["mine"]["costs"][place] == 51.0 and found["broken"]["costs"][place] == 51.0
+    assert found["raw"]["costs"][place] == found["raw"]["cpu"]
 
 
 def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):
     by_name = {row.entry: row for row in mixed.table.rows}
     keys = list(by_name["mine"].keys)
-    line = {"verdict": "verified", "claimed": {"keys": keys}}
-    assert model.badges(by_name["mine"], 0, line) == ["verified"]
-    assert model.badges(by_name["mine"], 2, line | {"verdict": "disputed"}) == ["disputed", "older code"]
-    assert model.badges(by_name["mine"], 0, line | {"verdict": "not comparable"}) == ["claimed"]
+    told = {verdict: [made_rows.verification(verdict, keys=keys)] for verdict in get_args(Verdict)}
+    assert model.badges(by_name["mine"], 0, *told["verified"]) == ["verified"]
+    assert model.badges(by_name["mine"], 2, *told["disputed"]) == ["disputed", "older code"]
+    assert model.badges(by_name["mine"], 0, *told["not comparable"]) == ["claimed"]
     assert model.badges(by_name["raw"], 0, None) == ["claimed", "untuned"]
 
 
@@ -298,9 +301,9 @@ def test_figures_that_are_not_drawn_say_why(monkeypatch):
     drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
     assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
     assert (
-        missing.reason == "2 of 3 cells have no record"
+        missing["reason"] == "2 of 3 cells have no record"
         and missing["command"].endswith("--run")
-        and wrong.reason == "f.yaml: <no>"
+        and wrong["reason"] == "f.yaml: <no>"
     )
 
 
@@ -316,15 +319,15 @@ def test_the_command_builds_a_board(bench, tmp_path):
     done = bench("browse", "task=toy/line", "entry=zero", "preset=smoke", "--no-open", "--out", "board")
     assert done.returncode == 0, done.stderr
     assert chunk(tmp_path / "board", "index")["tables"][0][0] == "toy/line"
-    assert lines(chunk(tmp_path / "board", "table-0"))["zero"].reason.startswith("missing")
+    assert lines(chunk(tmp_path / "board", "table-0"))["zero"]["reason"].startswith("missing")
 
 
 def test_the_command_of_every_published_row_resolves_to_its_configuration(tmp_path):
     store = Store(tmp_path)
     checked = 0
     for path in sorted((ROOT / "results" / "ledger").rglob("*.jsonl")):
-        for line in path.read_text().splitlines()[::7]:
-            record = json.loads(line)
+        for line in path.read_bytes().splitlines()[::7]:
+            record = decode(line)
             words = shlex.split(record_page.command(record))[2:]
             (row,) = plan.make(config.parse([*words, f"results={tmp_path}"]), store).rows
             ((cell,),) = row.planned.values()

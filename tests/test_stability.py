@@ -268,7 +268,7 @@ def test_every_entry_learns(task, entry):
 
 
 def test_samples_are_counted():
-    costs = outcome("relu2", "sgd_batch").costs
+    costs = outcome("relu2", "sgd_batch").costs.counts
     assert costs["steps"] == 1000 and costs["samples"] == 8000 and costs["parameters"] == 20 * 5 + 20
     assert outcome("relu2", "full_gd").costs.counts["samples"] == 20 * 1000
 

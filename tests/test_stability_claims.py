@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bench.contract import BenchError
+from bench.records.record import Record
 from tasks.stability.claims import at_best, at_worst, change, largest, rank_correlation, ratio, spearman
 from tests.test_claims import record
 
 
-def run(lr: float, status: str = "ok", entry: str = "a", interpolated: float = 1.0, **metrics: float) -> dict:
+def run(lr: float, status: str = "ok", entry: str = "a", interpolated: float = 1.0, **metrics: float) -> Record:
     made = record(entry, status=status, interpolated=interpolated, **metrics)
-    return {**made, "config": {"stepper": {"lr": lr}}}
+    made.config = {"stepper": {"lr": lr}}
+    return made
 
 
 def test_spearman_is_the_correlation_of_ranks():

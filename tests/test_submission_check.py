@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.planning.files import Values
 from bench.records.spelling import blake
 from bench.submissions import folder as submitted
 from bench.submissions import pull_request
+from tests import rows
 from tests.conftest import command_in, made_once, variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,9 +25,12 @@ licence: MIT
 declared_trials: 0
 optimizer: {lr: 0.1}
 """
-RECORD = {"key": "k", "task": "toy/line", "version": 1, "params": {}, "preset": "small", "entry": "mine", "config": {},
-          "seed": 0, "status": "ok", "metrics": {"error": 0.5}, "costs": {"cpu": {}}, "censored": [], "components": {},
-          "limits": {}, "absent": [], "attempt": 1, "provenance": {"cpu": "any", "packages": {}}, "curves": {}}  # fmt: skip
+RECORD = msgspec.to_builtins(
+    rows.record(
+        "mine", 0, key="k", task="toy/line", version=1, params={}, metrics={"error": 0.5}, curves={},
+        provenance={"cpu": "any", "packages": {"torch": "1"}, "started": "2030-01-01", "transport": "pipe"},
+    )
+)  # fmt: skip
 ROW = {"task": "toy/line", "version": 1, "preset": "small", "params": {}, "seeds": [0]}
 TUNED = """preset: small
 trials: 1
@@ -121,16 +126,16 @@ def line(**changes) -> str:
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
-        (LEDGER, "{ half\n", "mine.jsonl:1: not JSON"),
-        (LEDGER, line(metrics={"error": float("nan")}), "not JSON (NaN is no number)"),
-        (LEDGER, line(status="splendid"), "no status 'splendid'"),
+        (LEDGER, "{ half\n", "mine.jsonl:1: no record that a sweep makes"),
+        (LEDGER, line(metrics={"error": float("nan")}), "mine.jsonl:1: no record"),
+        (LEDGER, line(status="splendid"), "`$.status`"),
         (LEDGER, line(entry="adam"), "a record of adam on toy/line does not belong here"),
         (LEDGER, line() + line(), "a second record of key k"),
-        (LEDGER, json.dumps({"key": "k"}) + "\n", "lacks task, version"),
-        (LEDGER, line(metrics=[0.5]), "lacks metrics"),
-        (LEDGER, line(costs={"cpu": {"train": "none"}}), "costs must be numbers"),
+        (LEDGER, json.dumps({"key": "k"}) + "\n", "missing required field `format`"),
+        (LEDGER, line(metrics=[0.5]), "`$.metrics`"),
+        (LEDGER, line(costs={"cpu": {"train": "none"}}), "`$.costs.cpu[...]`"),
         (LEDGER, line(provenance={"cpu": "any"}), "provenance lacks packages"),
-        (LEDGER, line(recertified={"code": ["any"]}), "no field of a record that a sweep makes: recertified"),
+        (LEDGER, line(recertified={"code": ["any"]}), "unknown field `recertified`"),
         (
             "configs/tuned/toy/line/mine.yaml",
             "trials: 7\n",

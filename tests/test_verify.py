@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import stats as reference
 
-from bench.checking import replay, verify
-from bench.records import ledger
+from bench.checking import fresh_seeds, replay
+from bench.records import ledger, standing
 from bench.records.store import Store
+from tests import rows
 from tests.conftest import toy_task
 
 # ---------------------------------------------------------------- the test, by itself
@@ -22,20 +24,27 @@ def test_p_is_the_pooled_t_test_of_scipy():
     rng = np.random.default_rng(0)
     for n, k in ((5, 5), (3, 10), (10, 3)):
         x, y = rng.normal(size=n), rng.normal(0.3, 2.0, size=k)
-        assert verify.p_better(x, y, "min") == pytest.approx(reference.ttest_ind(x, y, alternative="less").pvalue)
-        assert verify.p_better(x, y, "max") == pytest.approx(reference.ttest_ind(x, y, alternative="greater").pvalue)
+        assert fresh_seeds.p_better(x, y, "min") == pytest.approx(reference.ttest_ind(x, y, alternative="less").pvalue)
+        assert fresh_seeds.p_better(x, y, "max") == pytest.approx(
+            reference.ttest_ind(x, y, alternative="greater").pvalue
+        )
 
 
 def test_p_without_spread_goes_by_the_sign():
-    assert verify.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
-    assert verify.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0 and verify.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
-    assert math.isnan(verify.p_better([], [1.0, 2.0, 3.0], "min"))
-    assert math.isnan(verify.p_better([1.0, math.nan], [1.0, 2.0], "min"))
+    assert fresh_seeds.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
+    assert (
+        fresh_seeds.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0
+        and fresh_seeds.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
+    )
+    assert math.isnan(fresh_seeds.p_better([], [1.0, 2.0, 3.0], "min"))
+    assert math.isnan(fresh_seeds.p_better([1.0, math.nan], [1.0, 2.0], "min"))
 
 
 def rejections(claims: np.ndarray, fresh: np.ndarray) -> float:
     """Share of rows [repetitions, seeds] that would be disputed."""
-    return float(np.mean([verify.p_better(x, y, "min") < verify.ALPHA for x, y in zip(claims, fresh, strict=True)]))
+    return float(
+        np.mean([fresh_seeds.p_better(x, y, "min") < fresh_seeds.ALPHA for x, y in zip(claims, fresh, strict=True)])
+    )
 
 
 @pytest.mark.parametrize(("n", "k"), [(3, 3), (5, 5), (10, 3), (5, 10)])
@@ -43,8 +52,8 @@ def test_an_honest_claim_is_disputed_at_most_as_often_as_stated(n, k):
     rng = np.random.default_rng(n * 100 + k)
     repetitions = 4000
     share = rejections(rng.normal(size=(repetitions, n)), rng.normal(size=(repetitions, k)))
-    error = math.sqrt(verify.ALPHA * (1 - verify.ALPHA) / repetitions)
-    assert verify.ALPHA - 4 * error < share < verify.ALPHA + 4 * error
+    error = math.sqrt(fresh_seeds.ALPHA * (1 - fresh_seeds.ALPHA) / repetitions)
+    assert fresh_seeds.ALPHA - 4 * error < share < fresh_seeds.ALPHA + 4 * error
 
 
 def test_an_honest_time_to_target_is_disputed_at_most_as_often_as_stated():
@@ -63,10 +72,10 @@ def test_the_best_five_of_fifty_seeds_are_disputed(k, power):
 
 
 def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
-    seeds = verify.fresh_seeds("digest", "number", 50)
-    assert seeds == verify.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
-    assert not set(seeds) & set(verify.fresh_seeds("digest", "other", 50))
-    assert not set(seeds) & set(verify.fresh_seeds("else", "number", 50))
+    seeds = fresh_seeds.fresh_seeds("digest", "number", 50)
+    assert seeds == fresh_seeds.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
+    assert not set(seeds) & set(fresh_seeds.fresh_seeds("digest", "other", 50))
+    assert not set(seeds) & set(fresh_seeds.fresh_seeds("else", "number", 50))
     assert min(seeds) >= 2**51 and max(seeds) < 2**52 and json.loads(json.dumps(float(seeds[0]))) == seeds[0]
 
 
@@ -76,7 +85,7 @@ def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
 def record(**changes):
     """A record as far as `difference` and `same_machine` look."""
     made = {"cpu": "a", "packages": {"torch": "1"}, "python": "3.11", "system": "Linux", "threads": 1}
-    return {"status": "ok", "metrics": {"error": 0.5}, "censored": [], "provenance": made} | changes
+    return rows.record("e", 0, **{"metrics": {"error": 0.5}, "provenance": made} | changes)
 
 
 def test_the_difference_of_two_records():
@@ -89,34 +98,32 @@ def test_the_difference_of_two_records():
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
     assert replay.same_machine(record(), record())
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
-        assert not replay.same_machine(record(), record(provenance=record().provenance | {name: value}))
-
-
-def line(verdict="verified", when="2030-01-01", **more):
-    return {"entry": "e", "task": "t", "preset": "small", "params": {}, "set": {}, "verdict": verdict, "when": when,
-            "claimed": {"keys": ["a", "b"]}} | more  # fmt: skip
+        other = record()
+        setattr(other.provenance, name, value)
+        assert not replay.same_machine(record(), other)
 
 
 def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):
     store = Store(tmp_path)
-    verify.append(store, line())
-    verify.append(store, line("disputed", "2030-01-02"))
-    verify.append(store, line("verified", "2030-01-03", params={"nu": 2}, set={"nu": 2}))
-    verify.append(store, line("verified", "2030-01-04", repeated=True))  # of a number that somebody chose
-    with verify.path_of(store, "e").open("a") as stream:
+    standing.append(store, rows.verification())
+    standing.append(store, rows.verification("disputed", "2030-01-02"))
+    standing.append(store, rows.verification("verified", "2030-01-03", params={"nu": 2}, set={"nu": 2}))
+    standing.append(
+        store, rows.verification("verified", "2030-01-04", repeated=True)
+    )  # of a number that somebody chose
+    with standing.path_of(store, "e").open("a") as stream:
         stream.write("{ half\n")
-    assert verify.standing(store)["t", "small", "e"]["verdict"] == "disputed"
-    assert len(verify.lines(store)) == 2 and "cannot be read" in store.reports[0]
+    assert standing.standing(store)["t", "small", "e"].verdict == "disputed"
+    assert len(standing.lines(store)) == 2 and "cannot be read" in store.reports[0]
 
 
 def test_a_badge_speaks_of_the_records_it_saw():
-    assert verify.badge(None, ["a"]) == "claimed"
-    assert verify.badge(line(), ["a", "b"]) == verify.badge(line(), ["a"]) == "verified"
-    assert verify.badge(line(), ["a", "b", "c"]) == verify.badge(line(), ["c"]) == verify.badge(line(), []) == "claimed"
-    assert (
-        verify.badge(line("disputed"), ["a", "c"]) == "disputed" and verify.badge(line("disputed"), ["c"]) == "claimed"
-    )
-    assert verify.badge(line("not comparable"), ["a", "b"]) == "claimed"
+    verified, disputed = rows.verification(), rows.verification("disputed")
+    assert standing.badge(None, ["a"]) == "claimed"
+    assert [standing.badge(verified, keys) for keys in (["a", "b"], ["a"])] == ["verified"] * 2
+    assert [standing.badge(verified, keys) for keys in (["a", "b", "c"], ["c"], [])] == ["claimed"] * 3
+    assert [standing.badge(disputed, keys) for keys in (["a", "c"], ["c"])] == ["disputed", "claimed"]
+    assert standing.badge(rows.verification("not comparable"), ["a", "b"]) == "claimed"
 
 
 # ---------------------------------------------------------------- the verb
@@ -129,9 +136,9 @@ def one_draw(monkeypatch):
 
 
 def test_the_number_comes_from_the_system_unless_it_is_repeated(monkeypatch):
-    assert verify.drawn() == "1"
+    assert fresh_seeds.drawn() == "1"
     monkeypatch.setenv("SWEEPSTAKES_DRAWN", "")
-    assert not verify.repeated() and len(verify.drawn()) == 32 and verify.drawn() != verify.drawn()
+    assert not fresh_seeds.repeated() and len(fresh_seeds.drawn()) == 32 and fresh_seeds.drawn() != fresh_seeds.drawn()
 
 
 def lines_of(folder: Path, entry: str) -> list[dict]:
@@ -152,7 +159,7 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         and told["set"] == {"noise": 0.5}
     )
     assert told["replayed"]["equal"] and told["replayed"]["difference"] == 0 and len(told["fresh"]["values"]) == 4
-    assert told["fresh"]["seeds"] == verify.fresh_seeds(told["entry_digest"], told["drawn"], 4)
+    assert told["fresh"]["seeds"] == fresh_seeds.fresh_seeds(told["entry_digest"], told["drawn"], 4)
     store = Store(tmp_path / "results")
     records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"
@@ -165,14 +172,14 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         folder = tmp_path / name
         other = Store(folder / "results")
         other.root.mkdir(parents=True)
-        ledger.publish(other, [r | {"metrics": {n: v * altered for n, v in r.metrics.items()}} for r in best])
+        ledger.publish(other, [replace(r, metrics={n: v * altered for n, v in r.metrics.items()}) for r in best])
         done = bench("verify", "line_sgd", "--seeds", str(seeds), "--format", "json", cwd=folder)
         (told,) = json.loads(done.stdout)
         assert done.returncode == 1 and told["verdict"] == "disputed" and told["claimed"]["seeds"] != list(range(8))
         if name == "chosen":
-            assert told["replayed"]["equal"] and told["p"] < 0.01 and "better than fresh ones" in told.reason
+            assert told["replayed"]["equal"] and told["p"] < 0.01 and "better than fresh ones" in told["reason"]
         else:
-            assert not told["replayed"]["equal"] and "differs by 0.001" in told.reason
+            assert not told["replayed"]["equal"] and "differs by 0.001" in told["reason"]
 
 
 def test_what_cannot_be_compared_says_why(bench, tmp_path):
@@ -184,7 +191,7 @@ def test_what_cannot_be_compared_says_why(bench, tmp_path):
     assert bench("verify", "line_sgd", "--seeds", "2").returncode == 2
     assert bench("run", *words, "seed=range(3)").returncode == 0
     store = Store(tmp_path / "results")
-    old = [r | {"version": 7} for r in store.records()]
+    old = [replace(r, version=7) for r in store.records()]
     elsewhere = Store(tmp_path / "old" / "results")
     elsewhere.root.mkdir(parents=True)
     ledger.publish(elsewhere, old)

@@ -126,15 +126,15 @@ _decoder = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-def decode(text: str | bytes) -> Record:
-    """The record in a file or a ledger line, of this format or an older one. ValueError says what is wrong with it."""
+def decode(text: str | bytes, older: bool = True) -> Record:
+    """The record in a file or a ledger line, of this format or, with `older`, of one before. ValueError says what is wrong."""
     try:
         record = _decoder.decode(text)
         if record.format == FORMAT:
             return record
     except msgspec.ValidationError as error:
         content = msgspec.json.decode(text)
-        if isinstance(content, dict) and content.get("format", 1) == FORMAT:
+        if not older or isinstance(content, dict) and content.get("format", 1) == FORMAT:
             raise ValueError(str(error)) from error
         return migrate(content)
     raise ValueError(f"it is of format {record.format}, this version reads up to {FORMAT}; update sweepstakes")

@@ -125,7 +125,7 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
     for number, line in enumerate(data.splitlines(), 1):
         where = f"{path}:{number}"
         try:
-            record = decode(line)
+            record = decode(line, older=False)
         except ValueError as error:
             found.append(f"{where}: no record that a sweep makes ({error})")
             continue

@@ -73,7 +73,9 @@ def task(name: str, folder: Path, doc: str = NO_DOC) -> list[str]:
     """
     family, _, short = name.partition("/")
     if not all(re.fullmatch(r"[a-z][a-z0-9_]*", part) and not keyword.iskeyword(part) for part in (family, short)):
-        raise BenchError(f"{name!r} cannot name a task; write FAMILY/NAME in lower-case letters, digits and underscores")
+        raise BenchError(
+            f"{name!r} cannot name a task; write FAMILY/NAME in lower-case letters, digits and underscores"
+        )
     if name in config.names("task"):
         raise BenchError(f"task {name!r} exists already: {config.names('task')[name]}; choose another name")
     home = "tasks" if folder.resolve() == config.PROJECT else "own_tasks"

@@ -169,7 +169,7 @@ def do_why(options: argparse.Namespace) -> int:
 
 
 def do_schema(options: argparse.Namespace) -> int:
-    """The JSON schema of a record, as a file of the store or a ledger line holds it, or of a kind of file: `bench schema claim`."""
+    """The JSON schema of a record, which a ledger line is, or of a kind of file: `bench schema claim`."""
     from bench.planning import config, typed
     from bench.planning.files import MODELS
     from bench.records.record import schema
