@@ -91,5 +91,10 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def plain(value: Any) -> Any:
-    """Structs as dictionaries, for printing as JSON."""
-    return msgspec.to_builtins(value)
+    """Structs as dictionaries with every field, also those that a file leaves out as defaults: for printing as JSON."""
+    if isinstance(value, msgspec.Struct):
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {name: plain(getattr(value, field)) for name, field in names}
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value

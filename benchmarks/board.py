@@ -41,6 +41,7 @@ class Planned:
     slots: tuple[str, ...] = ("optimizer",)
     division: str = "closed"
     older: int = 0
+    published: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

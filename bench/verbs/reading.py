@@ -126,7 +126,7 @@ def do_show(options: argparse.Namespace) -> int:
     for name in ("params", "config", "costs", "provenance"):
         print(f"{name:8} {json.dumps(shown[name], sort_keys=True)}")
     for name in ("traceback", "output"):
-        if name in shown:
+        if shown[name]:
             print(f"{name}\n{shown[name]}")
     for line in oddities.of(record):
         print(f"look     {line} (docs/rules.md)")
