@@ -10,20 +10,18 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from bench import chance, wire
+from bench import chance, exhibits, wire
 from bench.contract import BenchError, Diverged, Exhausted, Problem, Seeds, Solution, Task, Unavailable
 from bench.outcome import Costs, Outcome
 from bench.parts import build, locate
+from bench.run_log import Channel, RunLog
 
 ENTRY_AXES = ("init", "order", "noise")
-DENSE, SPARSE = 10, 200  # the first points of a tracked curve are all kept, then about so many over the run
 
 
 @dataclass(frozen=True)
@@ -48,106 +46,6 @@ class Job:
         cls = locate(self.target)
         task: Task = cls(cls.Params(**self.params))
         return task
-
-
-class Channel(Protocol):
-    """How the entry's side reaches the scorer. spent: of the budget, by which targets are dated."""
-
-    def evaluate(
-        self, step: int, spent: int, predict: Callable[..., Any], stage: str
-    ) -> tuple[dict[str, float], bool]: ...
-
-
-class RunLog:
-    """The entry's `log` (see contract.Log)."""
-
-    def __init__(self, task: Task, channel: Channel, seeds: Seeds, probes: bool) -> None:
-        self.incumbent: Solution | None = None
-        self.stop = False
-        self.counts: dict[str, int] = defaultdict(int)
-        self.cpu: dict[str, float] = {"setup": 0.0, "train": 0.0, "predict": 0.0}
-        self.curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        self._budget = task.budget
-        self._channel = channel
-        self._probe_seed = seeds("noise") ^ 0x5EED
-        self._probes = {name: locate(path) for name, path in task.probes.items()} if probes else {}
-        self.notes: list[str] = []  # what went wrong without ending the run
-        self._uncharged = False
-        self._kept: dict[str, int] = {}  # curve -> stretch of the budget that its latest point stands for
-        self._phase = "setup"
-        self._since = time.process_time()
-
-    def book(self) -> None:
-        """Charge the CPU time since the last booking to the current phase."""
-        now = time.process_time()
-        self.cpu[self._phase] += now - self._since
-        self._since = now
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Work in here is charged to nobody, and leaves the generators as they were."""
-        self.book()
-        before, self._uncharged = self._uncharged, True
-        try:
-            with chance.kept():
-                yield
-        finally:
-            self._uncharged = before
-            self.paused_until_now()
-
-    def paused_until_now(self) -> None:
-        """What passed since the last booking was waiting, or the harness's own."""
-        self._since = time.process_time()
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        self.book()
-        before, self._phase = self._phase, name
-        try:
-            yield
-        finally:
-            self.book()
-            self._phase = before
-
-    def count(self, **amounts: int) -> None:
-        if self._uncharged:
-            return
-        unit, limit = self._budget.unit, self._budget.limit
-        if self.counts[unit] + amounts.get(unit, 0) > limit:
-            raise Exhausted(f"the budget of {limit} {unit} is spent")
-        for name, amount in amounts.items():
-            self.counts[name] += amount
-
-    def track(self, step: int, **values: float) -> None:
-        stretch = self._spent(step) // max(1, self._budget.limit // SPARSE)
-        for name, value in values.items():
-            if step <= DENSE or stretch != self._kept.get(name):
-                self.curves[name].append((step, float(value)))
-            self._kept[name] = stretch
-
-    def evaluate(self, step: int, predict: Callable[..., Any], stage: str = "") -> Mapping[str, float]:
-        with self.paused():
-            scores, self.stop = self._channel.evaluate(step, self._spent(step), predict, stage)
-        return scores
-
-    def _spent(self, step: int) -> int:
-        """How far `step` of the run is, in the budget's unit."""
-        return step if self._budget.unit == "steps" else self.counts[self._budget.unit]
-
-    def probe(self, step: int, **state: Any) -> None:
-        if not self._probes:
-            return
-        with self.paused():
-            for name, probe in list(self._probes.items()):
-                chance.seed(self._probe_seed)
-                try:
-                    points = {curve: float(value) for curve, value in probe(**state).items()}
-                except Exception as error:  # a probe only looks on: its curve ends, the run does not
-                    del self._probes[name]
-                    self.notes.append(f"probe {name} ended at step {step}: {type(error).__name__}: {error}")
-                    continue
-                for curve, value in points.items():
-                    self.curves[curve].append((step, value))
 
 
 def run_entry(
@@ -213,7 +111,7 @@ class Scorer:
     counts: dict[str, int] = field(default_factory=dict)
     curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
-    last_step: int = 0
+    tensors: dict[str, Any] = field(default_factory=dict)  # of the entry's solution
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         return self.curves.get(name, ([], []))
@@ -248,7 +146,8 @@ class Scorer:
             origin=self.problem.origin,
         )
         if outcome.status == "ok":
-            self._score(outcome, Solution(predict, dict(report.get("tensors", {}))))
+            self.tensors = dict(report.get("tensors", {}))
+            self._score(outcome, Solution(predict, self.tensors))
         for metric in self.task.metrics:
             _, values = self.curve(metric.name)
             if metric.diverged == "first" and values and math.isfinite(values[0]):
@@ -256,6 +155,15 @@ class Scorer:
         outcome.costs.counts = dict(self.counts)  # those of the final `predict` too
         outcome.curves = {name: ([float(s) for s in steps], values) for name, (steps, values) in self.curves.items()}
         return outcome
+
+    def show(self, outcome: Outcome, predict: Callable[..., Any] | None) -> None:
+        """Add the task's exhibits to the outcome of a scored run; one that fails costs itself only."""
+        try:
+            shown = self.task.exhibit(self.problem, Solution(predict, self.tensors))
+        except Exception as error:  # a picture only looks on
+            exhibits.left_out(outcome, "", error)
+        else:
+            exhibits.keep(outcome, shown)
 
     def _score(self, outcome: Outcome, solution: Solution) -> None:
         """Fill in the final metrics and the dates of targets, or why there are none."""
@@ -333,5 +241,8 @@ def call(job: Job) -> Outcome:
         crossed = wire.roundtrip(report_of(report, solution, log))
         outcome = scorer.finish(crossed, direct.predict(solution.predict, log) if solution.predict and log else None)
         outcome.costs.cpu = dict(log.cpu) if log else {}
+        if outcome.status == "ok" and log:
+            with log.paused():
+                scorer.show(outcome, crossing(solution.predict) if solution.predict else None)
     outcome.costs.cpu_total, outcome.costs.wall = time.process_time() - start_cpu, time.monotonic() - start
     return outcome

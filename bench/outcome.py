@@ -62,7 +62,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """How a cell ended. reason, traceback, output: why, where it is no result. origin: of the data.
 
     metrics: finite numbers. censored: times to target that were not reached. curves: name -> (steps, values). unkeyed_reads:
-    files that the cell read beside those that its key covers, where no sandbox could refuse them.
+    files that the cell read beside those that its key covers, where no sandbox could refuse them. arrays: of exhibits, named
+    as they are kept beside the curves; like these, they do not travel as JSON.
     """
 
     status: Status
@@ -75,6 +76,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     costs: Costs = msgspec.field(default_factory=Costs)
     curves: dict[str, Curve] = {}
     exhibits: dict[str, Exhibit] = {}
+    arrays: dict[str, Any] = {}
     unkeyed_reads: list[str] = []
 
     @classmethod

@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 
 from bench import schedules
 from bench.contract import Budget, Seeds
-from bench.execute import RunLog
+from bench.run_log import RunLog
 from bench.train import Loop
 from tasks.grokking import arithmetic, network
 from tasks.grokking.modular_addition import Params as Addition

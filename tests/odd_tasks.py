@@ -6,13 +6,13 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contract import Budget, Metric, Problem, Solution, Target, Task
+from bench.contract import Budget, Exhibit, Metric, Problem, Solution, Target, Task
 
 
 @dataclass
 class Params:
     """limit: matvecs. trained: of them in training. rounds: predictions that are scored, each of which takes one.
-    evaluations: scores asked for. dtype: of what is predicted. probe_until: step at which the probe raises.
+    evaluations: scores asked for. dtype: of what is predicted. probe_until: step at which the probe raises. shown: exhibits.
     """
 
     limit: int = 10
@@ -21,6 +21,7 @@ class Params:
     evaluations: int = 4
     dtype: str = "float32"
     probe_until: int = 100
+    shown: str = ""
 
 
 def gauge(at: int, until: int) -> dict[str, float]:
@@ -98,6 +99,18 @@ class Solves(Task):
             "drawn": float(solution.tensors["drawn"]),
             "spent": float(log.counts["matvecs"]),
         }
+
+    def exhibit(self, problem: Problem, solution: Solution) -> dict[str, Exhibit]:
+        import torch
+
+        if self.params.shown == "raises":
+            raise ZeroDivisionError("no picture")
+        if not self.params.shown:
+            return {}
+        found = solution.require_predict()(problem.hidden["x"])
+        big = torch.zeros(2**15, dtype=torch.float64)  # 128 KB as single precision
+        arrays = {"fits": {"y": found, "x": problem.hidden["x"].half()}, "big": {"y": big}, "words": {"y": "text"}}
+        return {name: Exhibit("series", arrays[name], ("x",), "1", "what was predicted") for name in arrays}
 
 
 def compiles(model: Any, log: Any, backend: str) -> None:

@@ -18,11 +18,13 @@ import pytest
 
 from bench import execute
 from bench.contract import Budget
-from bench.execute import Job, RunLog
+from bench.execute import Job
 from bench.outcome import Outcome
 from bench.planning.plan import reads_of
 from bench.records.identity import Digests
+from bench.run_log import RunLog
 from bench.running.pool import Pool
+from bench.running.scorer_process import npz
 
 TARGET = "tests.odd_tasks.Solves"
 BOTH = pytest.mark.parametrize("transport", ["pipe", "call"])
@@ -48,8 +50,9 @@ def cell(pool, job) -> Callable[..., tuple[Outcome, dict[str, Any]]]:
         one = replace(job, params={**job.params, **params}, seed=seed, probes=probes)
         if transport == "call":
             outcome = execute.call(one)
-            return outcome, {name: np.array(points) for name, points in outcome.curves.items()}
-        ((_, outcome, body),) = pool.run([("cell", "cell", one)])
+            body = npz(outcome)
+        else:
+            ((_, outcome, body),) = pool.run([("cell", "cell", one)])
         return outcome, dict(np.load(io.BytesIO(body))) if body else {}
 
     return run
@@ -140,7 +143,9 @@ CHECK = """
 import json, os, sys
 sys.path.append(os.getcwd())
 from bench.checking import contract_suite
+from bench.run_log import RunLog
 from bench.running.pool import Pool
+from bench.running.scorer_process import npz
 with Pool(1) as pool, Pool(1) as second:
     print(json.dumps({name: contract_suite.check(pool, second, "toy/line", name)[1] for name in sys.argv[1:]}))
 """
@@ -180,6 +185,31 @@ def test_two_commands_agree_and_seeds_differ_whatever_is_drawn_from(bench, draws
         found.append({(one.entry, one.seed): one.metrics for one in records})
     assert found[0] == found[1]
     assert all(found[0][name, 0] != found[0][name, 1] for name in ("by_numpy", "by_random"))
+
+
+# ---------------------------------------------------------------- exhibits
+
+
+@BOTH
+def test_what_is_shown_lies_beside_the_curves_and_is_not_charged(cell, transport):
+    outcome, arrays = cell(transport, shown="some")
+    assert outcome.status == "ok" and outcome.costs.counts == {"matvecs": 7}
+    assert list(outcome.exhibits) == ["fits"] and outcome.exhibits["fits"].arrays == {"y": [3], "x": [3]}
+    assert (outcome.exhibits["fits"].kind, outcome.exhibits["fits"].axes) == ("series", ["x"])
+    shown = {name: array for name, array in arrays.items() if name.startswith("exhibit/")}
+    assert {name: str(array.dtype) for name, array in shown.items()} == {
+        "exhibit/fits/y": "float32", "exhibit/fits/x": "float16",
+    }  # fmt: skip
+    assert list(shown["exhibit/fits/y"]) == [0, 2, 4]
+    assert "exhibit big is left out: BenchError: it holds 131072 bytes" in outcome.reason
+    assert "exhibit words is left out: BenchError: an exhibit holds real numbers" in outcome.reason
+
+
+@BOTH
+def test_exhibits_that_fail_cost_themselves_only(cell, transport):
+    outcome, arrays = cell(transport, shown="raises")
+    assert outcome.status == "ok" and outcome.metrics["error"] == 0 and "good" in arrays
+    assert outcome.exhibits == {} and outcome.reason == "no exhibits: no picture"
 
 
 # ---------------------------------------------------------------- odd numbers and the compiler

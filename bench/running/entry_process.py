@@ -63,7 +63,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
             if log is None:
                 break
             log.paused_until_now()
-            with log.phase("predict"):
+            with log.phase("predict") if kind == "predict" else log.paused():
                 serve(link, solution.predict, rest[0], log)
         code = 0
     except EOFError:

@@ -91,7 +91,14 @@ class Guard:
 
     def predict(self, *inputs: Any) -> Any:
         """What the entry predicts; `counts` is then what it says it has spent."""
-        self.send(["predict", list(inputs)])
+        return self._ask("predict", inputs)
+
+    def show(self, *inputs: Any) -> Any:
+        """What the entry predicts for a picture, uncharged."""
+        return self._ask("show", inputs)
+
+    def _ask(self, kind: str, inputs: tuple[Any, ...]) -> Any:
+        self.send([kind, list(inputs)])
         kind, *rest = self.recv()
         if kind != "output":
             raise RuntimeError(message_checks.text(rest[0]))

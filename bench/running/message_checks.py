@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import wire
 from bench.contract import Budget
+from bench.outcome import EXHIBIT
 
 HEADER_BYTES, BODY_BYTES = 2**26, 2**32
 DEPTH, ITEMS, TEXT = 64, 5_000_000, 20_000  # nesting, values and characters of one message
@@ -116,10 +117,11 @@ def text(value: Any) -> str:
 
 def name(value: Any) -> str:
     """A name of a count or a curve; ValueError for one that no file could keep."""
-    if not isinstance(value, str) or not 0 < len(value) <= NAME or not value.isprintable() or value in TAKEN:
-        told = f"a name is a line of at most {NAME} characters and none of {', '.join(TAKEN)}"
+    line = isinstance(value, str) and 0 < len(value) <= NAME and value.isprintable()
+    if not line or value in TAKEN or value.startswith(EXHIBIT):
+        told = f"a name is a line of at most {NAME} characters and none of {', '.join((*TAKEN, EXHIBIT + '…'))}"
         raise ValueError(f"{told}, not {str(value)[:NAME]!r}")
-    return value
+    return str(value)
 
 
 def whole(value: Any) -> int:

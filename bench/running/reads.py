@@ -58,11 +58,10 @@ def with_bytecode(files: Iterable[str]) -> list[str]:
 
 
 def covered(grants: sandbox.Grants, files: Iterable[str], *folders: str) -> Covered:
-    """What `grants` give, `files`, and `folders` whole."""
+    """What `grants` give, `files`, both with links resolved, and `folders` whole."""
     given = [str(path) for path, rights in grants if rights & linux_sandbox.READ]
-    whole = {os.path.realpath(path) + os.sep for path in (*given, *folders)}
-    single = {*given, *(name for file in files for name in (file, os.path.realpath(file)))}
-    return Covered((*KERNEL, *sorted(whole)), frozenset(single))
+    whole = [path + os.sep for path in (*given, *map(os.path.realpath, folders))]
+    return Covered((*KERNEL, *whole), frozenset((*given, *files)))
 
 
 def of_scorer(grants: sandbox.Grants, files: Iterable[str], cache: str) -> Covered:

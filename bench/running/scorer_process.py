@@ -108,9 +108,10 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
 
 
 def _send(conn: socket.socket, outcome: Outcome) -> None:
-    """The outcome to the parent: JSON, and the curves as the bytes of an .npz file."""
-    curves, outcome.curves = outcome.curves, {}
-    send_frame(conn, {"outcome": plain(outcome)}, npz(curves))
+    """The outcome to the parent: JSON, and curves and exhibits as the bytes of an .npz file."""
+    body = npz(outcome)
+    outcome.curves, outcome.arrays = {}, {}
+    send_frame(conn, {"outcome": plain(outcome)}, body)
 
 
 def _lead(conn: socket.socket) -> None:
@@ -142,17 +143,17 @@ def _prepare(job: Any) -> Outcome:
     return Outcome(status="ok")
 
 
-def npz(curves: dict[str, Any]) -> bytes:
+def npz(outcome: Outcome) -> bytes:
+    """Curves, each an array (2, n) of steps and values, and the arrays of exhibits; empty if there are none."""
     import io
 
     import numpy as np
 
-    if not curves:
+    arrays = {name: np.asarray(points, float) for name, points in outcome.curves.items()} | outcome.arrays
+    if not arrays:
         return b""
     stream = io.BytesIO()
-    np.savez_compressed(
-        stream, allow_pickle=False, **{name: np.asarray(points, float) for name, points in curves.items()}
-    )
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
     return stream.getvalue()
 
 
@@ -169,11 +170,14 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
         outcome = scorer.finish(report, _counted(scorer, guard) if report["predicts"] else None)
         if guard.ended is not None:  # while it was scored
             raise guard.ended
-        guard.send(["close"])
-        kind, *rest = guard.recv()
-        outcome.costs.cpu = message_checks.seconds(rest[0]["cpu"])
-        outcome.unkeyed_reads = message_checks.paths(rest[0]["unkeyed_reads"])
-        guard.close()
+        if outcome.status == "ok":
+            scorer.show(outcome, guard.show if report["predicts"] else None)
+        if guard.ended is None:  # while it was shown, which costs the picture only
+            guard.send(["close"])
+            kind, *rest = guard.recv()
+            outcome.costs.cpu = message_checks.seconds(rest[0]["cpu"])
+            outcome.unkeyed_reads = message_checks.paths(rest[0]["unkeyed_reads"])
+            guard.close()
     except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
     except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row

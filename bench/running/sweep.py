@@ -181,7 +181,7 @@ def _called(cells: list[Cell], store: Store, settings: Settings, summary: Summar
             continue
         now = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = call(job_of(cell, settings))
-        yield record_of(cell, outcome, settings, now), npz(outcome.curves)
+        yield record_of(cell, outcome, settings, now), npz(outcome)
 
 
 @cache

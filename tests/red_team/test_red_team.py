@@ -338,7 +338,7 @@ def test_bytes_that_no_honest_process_sends_are_a_failed_record(cell, tmp_path, 
     assert not (tmp_path / "ran").exists() and len(outcome.reason) < 1000
 
 
-@pytest.mark.parametrize("name", ["file", "a\nb", "x" * 70_000])
+@pytest.mark.parametrize("name", ["file", "a\nb", "x" * 70_000, "exhibit/a/b"])
 def test_a_curves_name_that_no_file_keeps_is_a_failed_record(cell, name):
     """Stopped: it would have ended the scorer."""
     outcome = cell("names_a_curve", name=name)
