@@ -310,3 +310,18 @@ def test_a_compiled_module_counts_by_its_content(project):
     compiled.write_bytes(b"machine code")
     (project / "part.py").write_text("import fast\n")
     assert identity.Digests().closure(["part.build"])["fast"] == blake(b"machine code")
+
+
+def test_bench_why_tells_a_record_of_an_older_format_as_such(bench, tmp_path):
+    words = ["task=toy/line", "entry=zero", "preset=smoke"]
+    assert bench("run", *words).returncode == 0
+    (path,) = (tmp_path / "results" / "local").glob("*/*.json")
+    record = json.loads(path.read_text())
+    record["key"] = "0" * 32
+    del record["components"]["form"]
+    record["components"]["code"]["bench.execute"] = "of another form"
+    (tmp_path / "results" / "local" / "00").mkdir()
+    (tmp_path / "results" / "local" / "00" / f"{record['key']}.1.json").write_text(json.dumps(record))
+    path.unlink()
+    told = bench("why", *words).stdout
+    assert told.startswith("stale") and "form: 1 -> 2 (a record of an older format" in told and "code." not in told

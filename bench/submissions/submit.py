@@ -19,7 +19,6 @@ import msgspec
 from bench.checking import published_rows, speedrun
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
-from bench.outcome import plain
 from bench.planning import config, plan
 from bench.planning.files import ManifestFile, ManifestRow
 from bench.records import standing
@@ -264,7 +263,7 @@ def _write(
     ledger.publish(target, records)
     files = submitted.contents(folder)
     content = package.content()
-    about = plain(here())
+    about = msgspec.structs.asdict(here())
     manifest = ManifestFile(
         format=1,
         entry=package.name,
