@@ -175,21 +175,18 @@ def planning() -> Iterator[Row]:
 
 
 def packing() -> Iterator[Row]:
-    """Wall seconds of a sweep of 40 one-second cells on two workers, over half of what the cells took by themselves.
-
-    What a sweep takes before its first cell (Python, the plan, loading torch) is that of a sweep of two short cells, one a
-    worker, less the longer of them.
+    """Wall seconds of 40 one-second cells on two workers, from the first cell's start to the last record, over half of what
+    the cells took by themselves. A cell starts when its record was written, less its own time.
     """
-    starts = []
-    for _ in range(ROUNDS):
-        with folder() as where:
-            _, wall, _ = _sweep(where, "task=toy/line", "entry=line_sgd", "seed=range(2)", "task.steps=1", "workers=2")
-            starts.append(wall - max(costs["wall"] for costs in _costs(where)))
     with folder() as where:
-        _, wall, _ = _sweep(where, "task=toy/line", "entry=line_sgd", "seed=range(40)", "task.nap=1.0", "workers=2")
-        own = sum(costs["wall"] for costs in _costs(where))
-    taken = wall - min(starts)
-    yield f"40 cells of {own / 40:.2f} s on 2 workers, of half their sum", taken / (own / 2), "x", 1.05, float.__le__
+        _sweep(where, "task=toy/line", "entry=line_sgd", "seed=range(40)", "task.nap=1.0", "workers=2")
+        paths = list((where / "results" / "local").glob("*/*.json"))
+        taken = [json.loads(path.read_text())["costs"]["wall"] for path in paths]
+        written = [path.stat().st_mtime for path in paths]
+    start = min(end - wall for end, wall in zip(written, taken, strict=True))
+    own = sum(taken)
+    ratio = (max(written) - start) / (own / 2)
+    yield f"40 cells of {own / 40:.2f} s on 2 workers, of half their sum", ratio, "x", 1.05, float.__le__
 
 
 def rows() -> Iterator[Row]:

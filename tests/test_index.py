@@ -224,3 +224,13 @@ def test_a_builder_killed_at_any_moment_leaves_a_right_index_or_none(tmp_path):
         process.wait()
         store = Store(tmp_path)
         assert len(rows(store)) == 300 and not store.reports
+
+
+def test_rows_and_cells_go_by_value_whatever_the_spelling_of_a_number():
+    def row(value):
+        return row_of("toy/line", 1, {"x": value}, {"optimizer": {"lr": value}}, 0)
+
+    assert row(1) == row(1.0) and row(0.5) == row(5e-1)
+    assert len({row(1), row(2), row(True), row("1"), row(None)}) == 5
+    assert same_of("toy/line", "small", "a", 0, {"x": 1.0}) == same_of("toy/line", "small", "a", 0, {"x": 1})
+    assert same_of("toy/line", "small", "a", 0, {}) != same_of("toy/line", "small", "a", 1, {})

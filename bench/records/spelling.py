@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 SHOWN = 12  # characters of a key that are shown
 
 EXACT = 2**53  # below it, every whole number is a float without rounding
 WHOLE_FLOATS = re.compile(r"\d\.0(?!\d)")  # with an exponent, whole numbers start above EXACT
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_plain = msgspec.json.encode
 
 
 def canonical_json(value: Any) -> str:
@@ -38,13 +42,19 @@ def blake(text: str | bytes) -> str:
 
 def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
     """What makes two published records the same row of a table, as 63 bits; equal bits are looked at again."""
-    return _short([task, version, params, config, seed])
+    return _short(f"[{_encode(task)},{version},{_spelled(_plain(params))},{_spelled(_plain(config))},{seed}]")
 
 
 def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
     """What stays the same of a cell when code, data or tuning change, as 63 bits."""
-    return _short([task, preset, entry, seed, params])
+    return _short(f"[{_encode(task)},{_encode(preset)},{_encode(entry)},{seed},{_spelled(_plain(params))}]")
 
 
-def _short(value: Any) -> int:
-    return int(blake(canonical_json(value))[:16], 16) >> 1
+@lru_cache(maxsize=1024)
+def _spelled(text: bytes) -> str:
+    """`canonical_json` of what was spelled in any way: a hundred thousand records hold few parameters and configurations."""
+    return canonical_json(msgspec.json.decode(text))
+
+
+def _short(text: str) -> int:
+    return int(blake(text)[:16], 16) >> 1
