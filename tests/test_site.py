@@ -136,7 +136,9 @@ def test_a_suite_has_a_section_for_what_is_on_several_tasks(mixed):
     shown = {row["entry"]: row for row in first["rows"]}
     assert shown["reference"]["skill"] == pytest.approx(1, abs=0.01) and shown["reference"]["rank"][0] == 1
     assert (
-        shown["part"]["skill"] is None and shown["part"].reason == "on 1 of 2 tasks" and shown["part"]["rank"] is None
+        shown["part"]["skill"] is None
+        and shown["part"]["reason"] == "on 1 of 2 tasks"
+        and shown["part"]["rank"] is None
     )
     assert shown["broken"]["cells"][0][1] == "oxo" and shown["broken"]["ok"] == 5 and shown["broken"]["seeds"] == 6
     assert shown["mine"]["badges"] == ["claimed", "older code"]
