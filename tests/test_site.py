@@ -258,7 +258,7 @@ def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
             seen[one["key"]] = (one, held["shared"])
     assert seen.keys() == stored.keys()
     one, shared = seen[next(k for k, r in stored.items() if r.status == "diverged")]
-    assert shared[one["config"]] == stored[one["key"]]["config"] and one["again"].startswith(
+    assert shared[one["config"]] == stored[one["key"]].config and one["again"].startswith(
         "bench run task=fake/one entry=broken seed=1"
     )
     assert "curves" not in one and "components" not in one and shared[one["near"]][1]

@@ -242,14 +242,14 @@ def sound(toy, tmp_path_factory):
     [
         (None, ["--run"], ["| toy/line | mine | verified |"]),
         # numbers under a manifest that fits them show when the cell runs again
-        (alter(lambda r: {"metrics": {n: v / 9 for n, v in r.metrics.items()}}), ["--run"], ["differs by 0.89"]),
+        (alter(lambda r: {"metrics": {n: v / 9 for n, v in r["metrics"].items()}}), ["--run"], ["differs by 0.89"]),
         # what follows shows before anything runs
         (
             alter(lambda r: {"metrics": {"charm": 1.0}}),
             [],
             ["does not declare: charm", "error, which ranks, is undefined"],
         ),
-        (alter(lambda r: {"version": 0}), [], ["its record and the components of its key disagree"]),
+        (alter(lambda r: {"version": 0}), [], ["its key is not that of what it says"]),
         (in_manifest(version=7), [], ["toy/line: made with version 7, here is 1"]),
         (
             in_manifest(seeds=[1, 0, 3]),

@@ -176,7 +176,7 @@ def test_from_submission_to_acceptance(bench, environment, tmp_path):
     assert about.licence == "Apache-2.0" and about.declared_trials == 3 and about.records == 5
     assert about.rows[0].seeds == (0, 1, 2, 3, 4) and about.rows[0].trials is None
     lines = (folder / "results" / "ledger" / "toy" / "line" / "mine.jsonl").read_text().splitlines()
-    assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 3, 4] and json.loads(lines[0]).curves
+    assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 3, 4] and json.loads(lines[0])["curves"]
 
     refused = bench("submit", "--accept", "submissions/mine")
     assert refused.returncode == 2 and "toy/line is not verified" in refused.stderr
@@ -211,7 +211,7 @@ def test_from_submission_to_acceptance(bench, environment, tmp_path):
     [
         ("import os\n\nclass Mine(torch.optim.SGD):\n    def step(self, closure=None):\n"
          "        for g in self.param_groups:\n            for p in g['params']:\n"
-         "                p.data += int.from_bytes(os.urandom(2), 'big') * 1e-6\n", "the same seed gave other numbers"),
+         "                p.data += int.from_bytes(os.urandom(2), 'big') * 1e-6\n", "the same seed gave another result"),
         ("class Mine(torch.optim.SGD):\n    def step(self, closure=None):\n        raise ValueError('no way')\n",
          "toy/line: failed at smoke: ValueError: no way"),
     ],
