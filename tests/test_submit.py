@@ -186,7 +186,7 @@ def test_from_submission_to_acceptance(bench, environment, tmp_path):
         "a chosen number gives no badge"
     )
     verified = tmp_path / "results" / "verified" / "mine.jsonl"
-    verified.write_text(verified.read_text().replace('"repeated": true', '"repeated": false'))
+    verified.write_text(verified.read_text().replace('"repeated":true', '"repeated":false'))
     main = tmp_path / "main"
     main.mkdir()
     shutil.copytree(folder, main / "submissions" / "mine")
