@@ -188,7 +188,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from bench.contract import BenchError
-from bench.data import pdebench, writing
+from tasks.pde.files import pdebench, writing
 from tests.test_pdebench_files import fields
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
