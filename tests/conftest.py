@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -54,6 +55,23 @@ def _install_toy(target: Path) -> None:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder holding the installed toy package."""
     return made_once(tmp_path_factory, "toy_installed", _install_toy)
+
+
+def copy_of_project(clone: Path, *without: str) -> Path:
+    """A copy of the project that shares this environment, as if `make setup` had run there; folders `without` are left out."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "local", "__pycache__", ".*_cache", "*.egg-info", *without)
+    shutil.copytree(ROOT, clone, ignore=ignored)
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    for tool in ("python", "bench"):  # tools of the copy: this interpreter, the copy's own code
+        call = "" if tool == "python" else " -P -m bench"
+        path = clone / ".venv" / "bin" / tool
+        path.write_text(f'#!/bin/sh\nPYTHONPATH="{clone}" exec "{sys.executable}"{call} "$@"\n')
+        path.chmod(0o755)
+    (clone / ".venv" / "bin" / "activate").write_text(f'PATH="{clone}/.venv/bin:$PATH"\n')
+    for name in ("requirements.lock", "pyproject.toml"):
+        os.utime(clone / name, (0, 0))
+    (clone / ".venv" / ".installed").touch()
+    return clone
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.store import Store
+from tests.conftest import copy_of_project
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,19 +93,7 @@ def test_the_readmes_walk_ends_with_ones_own_row(tmp_path):
     """The very lines of the README, in a copy of the project that shares this environment (as if `make setup` had run)."""
     lines = readme_lines()
     assert len(lines) < 15
-    clone = tmp_path / "clone"
-    ignored = shutil.ignore_patterns(".git", ".venv", "local", "__pycache__", ".*_cache", "*.egg-info")
-    shutil.copytree(ROOT, clone, ignore=ignored)
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    for tool in ("python", "bench"):  # tools of the copy: this interpreter, the copy's own code
-        call = "" if tool == "python" else " -P -m bench"
-        path = clone / ".venv" / "bin" / tool
-        path.write_text(f'#!/bin/sh\nPYTHONPATH="{clone}" exec "{sys.executable}"{call} "$@"\n')
-        path.chmod(0o755)
-    (clone / ".venv" / "bin" / "activate").write_text(f'PATH="{clone}/.venv/bin:$PATH"\n')
-    for name in ("requirements.lock", "pyproject.toml"):
-        os.utime(clone / name, (0, 0))
-    (clone / ".venv" / ".installed").touch()
+    clone = copy_of_project(tmp_path / "clone")
     # an honest row is disputed once in a hundred draws, twice in a row once in ten thousand
     lines = [f"{line} || {line}" if line.startswith("bench verify") else line for line in lines]
     script = "set -e\n" + "\n".join(lines)

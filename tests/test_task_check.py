@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from bench.checking.task_check import flaws, there
 from bench.contract import Derived, Metric, Slot, Task
 from bench.planning import config
 from tasks.grokking.modular_addition import ModularAddition
+from tests.conftest import ROOT, toy_task
 
 NAME = "grokking/modular_addition"
 
@@ -81,6 +84,54 @@ def test_all_that_is_missing_is_told_at_once(task_of):
 def test_a_file_that_is_none_is_one_flaw():
     (told,) = flaws("grokking/modular_additon")
     assert "did you mean" in told
+
+
+def test_what_is_there_is_checked_beside_what_is_missing(task_of):
+    given = {"metrics": ModularAddition.metrics, "name": NAME, "rank": "speed", "objective": "monitor_acc"}
+    task_of(type("Half", (Task,), given))
+    told = "\n".join(flaws(NAME))
+    assert "lacks presets" in told and "lacks the method run" in told and "rank = 'speed'" in told, told
+
+
+FLAWED = """
+from toy_package.task import Line
+
+class Flawed(Line):
+    name = "toy/flawed"
+    presets = {"smoke": {}, "small": {}}
+    floors = ()
+    rank = "speed"
+
+    def score(self, problem, solution, log):
+        return {"error": 1.0, "made_up": 1.0}
+"""
+
+
+def test_every_flaw_is_told_before_anything_runs(bench, tmp_path):
+    files = {"flawed.py": FLAWED, "broken.py": "class Broken(\n"}
+    files |= {f"configs/task/toy/{name}.yaml": toy_task(f"{name}.{name.title()}") for name in ("flawed", "broken")}
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    every = ("no preset 'paper'", "`floors` is empty", "rank = 'speed'", "`score` returns 'made_up'")
+    for verb in ("plan", "run", "tune"):
+        done = bench(verb, "task=toy/flawed", "entry=line_sgd", "preset=smoke")
+        assert done.returncode == 2 and all(flaw in done.stderr for flaw in every), done.stderr
+        assert not (tmp_path / "results").exists()
+    assert "SyntaxError" in (told := bench("plan", "task=toy/broken", "entry=line_sgd").stderr), told
+    assert "Traceback" not in told
+    listed = bench("list")
+    assert listed.returncode == 1 and all(flaw in listed.stderr for flaw in (*every, "SyntaxError")), listed.stderr
+    assert "toy/line" in listed.stdout and "toy/flawed" not in listed.stdout
+    assert bench("plan", "task=toy/line", "entry=line_sgd").returncode == 0, "one bad task costs only itself"
+
+
+def test_a_check_imports_no_torch():
+    code = (
+        "import sys; from bench.checking.task_check import require_whole; from bench.planning import config;"
+        "require_whole(config.names('task')); assert not {'torch', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_parts_are_looked_up_in_sources():

@@ -1,6 +1,7 @@
 """What a task lacks, told before anything of it runs: every flaw at once, each with what to write.
 
-Nothing is trained and torch is not imported: parts are looked up in the sources of their modules.
+Nothing is trained and torch is not imported: parts are looked up in the sources of their modules. A task is checked whenever it
+is planned, so that a check has to cost a few milliseconds.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,15 +35,45 @@ NEEDED: Mapping[str, str] = {
 }
 
 
+def whole(name: str) -> TaskSpec:
+    """The task `name`; BenchError with all of its flaws if it has any."""
+    spec = config.task_spec(name)
+    if found := _flaws(spec):
+        lines = "\n".join(f"  {flaw}" for flaw in found)
+        raise BenchError(
+            f"task {name} cannot run yet; write what is missing, then give the same command again:\n{lines}"
+        )
+    return spec
+
+
+def require_whole(names: Iterable[str]) -> None:
+    """BenchError with every flaw of every one of these tasks; a name that is no task is such an error too."""
+    _, wrong = config.sound("task", whole, dict.fromkeys(names))
+    if wrong:
+        raise BenchError("\n".join(wrong.values()))
+
+
 def flaws(name: str) -> list[str]:
     """What is wrong with the task `name`, a line each; empty if nothing is."""
     try:
-        spec = config.task_spec(name)
+        return [f"{name}: {flaw}" for flaw in _flaws(config.task_spec(name))]
     except BenchError as error:
         return [str(error)]
-    missing = [f"{spec.target} lacks {told}" for field, told in NEEDED.items() if not hasattr(spec.cls, field)]
-    missing += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
-    return missing or [f"{name}: {told}" for told in (*_measured(spec), *_sized(spec), *_filled(spec))]
+
+
+def _flaws(spec: TaskSpec) -> list[str]:
+    """A part of the task is looked at where all the fields that describe it are there."""
+    lacking = [field for field in NEEDED if not hasattr(spec.cls, field)]
+    found = [f"{spec.target} lacks {NEEDED[field]}" for field in lacking]
+    found += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
+    for fields, look in (
+        (("name", "metrics", "rank", "objective"), _measured),
+        (("Params", "presets"), _sized),
+        (("slots", "floors", "reference"), _filled),
+    ):
+        if not set(fields) & set(lacking):
+            found += look(spec)
+    return found
 
 
 def _measured(spec: TaskSpec) -> Iterator[str]:
@@ -84,7 +116,7 @@ def _sized(spec: TaskSpec) -> Iterator[str]:
             yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"
         if lacks:
             yield f"{derived.metric.name} has no grid for {', '.join(lacks)}"
-    for name in cls.presets if not strange else ():
+    for name in cls.presets if not strange and not cls.__abstractmethods__ else ():
         try:
             budget = cls(cls.Params(**config.parameters(spec, name, {}))).budget
         except BenchError as error:
@@ -138,21 +170,27 @@ def there(path: str) -> bool:
         except ModuleNotFoundError:
             continue
         if spec is not None:
-            return spec.origin is None or names[cut] in _named(spec.origin)
+            return spec.origin is None or _has(spec.origin, names[cut])
     return False
 
 
 @cache
-def _named(source: str) -> frozenset[str]:
-    """What a module defines or imports."""
-    found: set[str] = set()
+def _has(source: str, name: str) -> bool:
+    """Whether a module defines or imports `name`. A plain definition is found without the syntax tree, which takes long."""
     if not source.endswith(".py"):
-        return frozenset()
-    for node in ast.walk(ast.parse(Path(source).read_text(encoding="utf-8"))):
+        return False
+    text = Path(source).read_text(encoding="utf-8")
+    return bool(re.search(rf"^(def|class) {name}\b", text, re.MULTILINE)) or name in _named(text)
+
+
+def _named(text: str) -> set[str]:
+    """What the text of a module defines or imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return frozenset(found)
+    return found

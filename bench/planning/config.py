@@ -86,6 +86,9 @@ def task_spec(name: str) -> TaskSpec:
         cls = locate(file.target)
     except BenchError as error:
         raise BenchError(f"{names('task')[name]}: {error}") from error
+    except Exception as error:  # a module that is being written may raise anything
+        wrong = f"{type(error).__name__}: {error}"
+        raise BenchError(f"{names('task')[name]}: {file.target} cannot be imported: {wrong}") from error
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise BenchError(f"{file.target} is not a subclass of bench.contract.Task")
     return TaskSpec(name, file.target, cls, file.parameters, file.doc, file.datasheet)

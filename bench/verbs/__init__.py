@@ -22,12 +22,22 @@ OVERRIDES = """overrides (Hydra's grammar):
 """
 
 
-def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
-    """(request, store, plan) of a verb's overrides."""
-    from bench.planning import config, plan
-    from bench.records.store import Store
+def requested(arguments: list[str]) -> Any:
+    """The request of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
+    from bench.checking import task_check
+    from bench.planning import config
 
     request = config.parse(arguments)
+    task_check.require_whole(request.tasks or (config.suite(request.suite).tasks if request.suite else ()))
+    return request
+
+
+def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
+    """(request, store, plan) of a verb's overrides."""
+    from bench.planning import plan
+    from bench.records.store import Store
+
+    request = requested(arguments)
     store = Store(Path(request.settings.results))
     return request, store, plan.make(request, store)
 

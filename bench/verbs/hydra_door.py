@@ -24,6 +24,7 @@ def run_with_hydra() -> None:
 
     @hydra.main(version_base="1.3", config_path=str(config.PROJECT / "configs"), config_name="config")
     def job(composed: DictConfig) -> None:
+        from bench.checking import task_check
         from bench.planning import plan, settings
         from bench.records.store import Store
         from bench.running import sweep
@@ -38,6 +39,7 @@ def run_with_hydra() -> None:
             kind, _, path = name.partition(".")
             target = request.task_overrides if kind == "set_task" else request.entry_overrides
             target[path] = [value]
+        task_check.require_whole(request.tasks)
         store = Store(Path(str(plain["results"])))
         made = plan.make(request, store)
         summary = sweep.run(made, store, request.settings)

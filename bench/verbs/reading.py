@@ -20,8 +20,10 @@ OLDER = " (a record of an older format, whose code digests cannot be compared wi
 def do_list(options: argparse.Namespace) -> int:
     """Tasks, entries with the slots they fill, suites, claims and figures.
 
-    A file that cannot be read costs only itself: the rest is listed, what is wrong stands at the end, and the exit code is 1.
+    A file that cannot be read, or a task that lacks something, costs only itself: the rest is listed, what is wrong stands at the
+    end, and the exit code is 1.
     """
+    from bench.checking import task_check
     from bench.planning import config
     from bench.planning.files import ClaimFile, FigureFile
 
@@ -36,7 +38,7 @@ def do_list(options: argparse.Namespace) -> int:
     found["tasks"] = [
         {"name": name, "doc": spec.doc, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
          "presets": list(spec.cls.presets)}
-        for name, spec in read("task", config.task_spec).items()
+        for name, spec in read("task", task_check.whole).items()
     ]  # fmt: skip
     found["entries"] = [
         {"name": name, "slots": sorted(entry.parts), "doc": entry.doc,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.verbs import asked, say, verb
+from bench.verbs import asked, requested, say, verb
 
 
 def do_plan(options: argparse.Namespace) -> int:
@@ -71,18 +71,17 @@ def do_tune(options: argparse.Namespace) -> int:
     Trials that have a record are not run again, so the same command continues an interrupted one. `--show` runs nothing:
     it compares what is tuned, at equal numbers of trials.
     """
-    from bench.planning import config
     from bench.records.store import Store
     from bench.tuning import search
 
-    request = config.parse(options.overrides)
+    request = requested(options.overrides)
     store = Store(Path(request.settings.results))
     if options.show:
         from bench.planning import plan
         from bench.tuning import trials as tuning
 
-        asked = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
-        pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if asked else tuning.everywhere()
+        chosen = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
+        pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if chosen else tuning.everywhere()
         found, wrong = [], []
         for pair in dict.fromkeys(pairs):
             try:
