@@ -12,7 +12,7 @@ from bench.contract import BenchError, Metric, Task
 from bench.planning import config
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tables.join import Joined
+from bench.tables.seed_values import Joined
 from bench.tables.seed_values import Reader
 from bench.tables.statistics import t_interval
 
