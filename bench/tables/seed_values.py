@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bench.contract import Derived, Metric, Task
 from bench.outcome import FAILED
-from bench.planning.plan import Row
 from bench.records.record import Record
+
+if TYPE_CHECKING:
+    from bench.planning.plan import Row
 
 Group = Literal["closed", "solver", "procedure"]
 State = Literal["ok", "failed", "missing", "undefined"]
