@@ -50,7 +50,7 @@ def seeds(*gaps: float) -> dict[int, dict[str, list[Any]]]:
     return {n: {"a": [record("a", n, x=1 + gap)], "b": [record("b", n, x=1.0)]} for n, gap in enumerate(gaps)}
 
 
-def judged(*gaps: float, of: Claim | None = None) -> verdicts.Outcome:
+def judged(*gaps: float, of: Claim | None = None) -> verdicts.SettingOutcome:
     of = of or claim()
     return verdicts.judge(of, of.settings[0], seeds(*gaps))
 
@@ -159,13 +159,13 @@ def test_adding_to_every_seed_never_hurts(gaps, more):
 # --- shown
 
 
-def finding(*outcomes: verdicts.Outcome, **changes: Any) -> verdicts.Finding:
+def finding(*outcomes: verdicts.SettingOutcome, **changes: Any) -> verdicts.Finding:
     return verdicts.Finding(claim(**changes), outcomes, "after")
 
 
 def test_rendering():
     good, bad = judged(0.1, 0.12, 0.11), replace(judged(-0.1, -0.12, -0.11), setting=Setting("two", ("task=toy/line",)))
-    absent = verdicts.Outcome(Setting("three", ()), "not tested", missing=4)
+    absent = verdicts.SettingOutcome(Setting("three", ()), "not tested", missing=4)
     both = [finding(good, bad, note="as declared"), finding(absent)]
     text = shown.text(both)
     assert "MIXED           toy/gap" in text and "two: not reproduced: -0.11 [" in text and "note: as declared" in text
@@ -328,7 +328,7 @@ def test_the_history_of_a_predicate(tmp_path):
     assert preregistration.check(path, ["above"], [(later, "")]) == "unchecked: not committed"
     copy = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{folder}", str(copy)], check=True)
-    assert preregistration.check(copy / "mine.yaml", ["above"], []) == "unchecked: the history is cut off"
+    assert preregistration.check(copy / "mine.yaml", ["above"], []) == "unchecked: the checkout is shallow"
 
 
 @pytest.mark.parametrize(

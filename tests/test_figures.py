@@ -107,7 +107,7 @@ def test_a_whole_figure_loads(tmp_path, monkeypatch):
         ({"y": []}, "a name, a list of names, or a measure"),
         ({"y": {"_target_": "tasks.grokking.claims.delay", "of": "adam"}}, "say what it is"),
         ({"y": {"_target_": "tasks.grokking.claims.delay"}, "y_label": "d"}, "missing a required argument: 'of'"),
-        ({"y": {"_target_": "tasks.grokking.claims.dela"}, "y_label": "d"}, "has no .dela"),
+        ({"y": {"_target_": "tasks.grokking.claims.dela"}, "y_label": "d"}, "did you mean delay"),
         (
             {"y": {"_target_": "tasks.grokking.claims.decay_gain"}, "y_label": "d", "x": "step"},
             "name what of the record",
@@ -116,7 +116,7 @@ def test_a_whole_figure_loads(tmp_path, monkeypatch):
         ({"series": 3}, "`entry`, `plan`, a path"),
         ({"series": "plan"}, "mapping of labels"),
         ({"draw": "points", "x": "step"}, "curves are lines"),
-        ({"theory": "nowhere.f"}, "cannot import"),
+        ({"theory": "nowhere.f"}, "no package .nowhere."),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(tmp_path, monkeypatch, change, says):

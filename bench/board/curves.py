@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.records.ledger import thin
 from bench.records.record import Record
-from bench.tables.join import Joined
+from bench.tables.seed_values import Joined
 
 POINTS = 60
 

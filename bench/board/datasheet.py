@@ -6,10 +6,8 @@ answers it.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -107,39 +105,3 @@ def page(task: str) -> str:
         "change of either is a new version, and records of another version are never mixed with these.",
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def do_datasheet(options: argparse.Namespace) -> int:
-    """The datasheet of a task, or of every task: `bench datasheet pde/burgers_1d`, `bench datasheet --out FOLDER`.
-
-    One Markdown page a task: source and licence of the data, intended use, known limits, error of the reference, sizes by
-    preset, metrics, version. With --out a file a task is written.
-    """
-    from bench.records.files import write_atomically
-
-    names = [options.task] if options.task else sorted(config.names("task"))
-    if options.format == "json":
-        found = [fields(name) for name in names]
-        text = json.dumps(found[0] if options.task else found, indent=1, ensure_ascii=False, default=str)
-        pages = {"datasheets.json" if not options.task else f"{options.task.replace('/', '.')}.json": text + "\n"}
-    else:
-        pages = {f"{name.replace('/', '.')}.md": page(name) for name in names}
-    for name, text in pages.items():
-        if options.out:
-            write_atomically(Path(options.out) / name, text.encode())
-            print(Path(options.out) / name)
-        else:
-            print(text)
-    return 0
-
-
-def add_parser(verbs: Any, formats: Sequence[str] = ("markdown", "json")) -> None:
-    """Add `datasheet` to the subparsers `verbs`; it sets `do`."""
-    one = verbs.add_parser(
-        "datasheet", help=(do_datasheet.__doc__ or "").splitlines()[0], description=do_datasheet.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    one.set_defaults(do=do_datasheet)
-    one.add_argument("task", nargs="?", help="its name; every task without one")
-    one.add_argument("--out", help="write into this folder")
-    one.add_argument("--format", choices=formats, default=formats[0])

@@ -22,7 +22,7 @@ from bench.records.record import Record
 from bench.records.spelling import SHOWN
 from bench.records.standing import Verification
 from bench.tables import printers
-from bench.tables.join import Joined
+from bench.tables.seed_values import Joined
 from bench.tables.standings import Summary, summarise
 from bench.tables.table import GROUPS, Row, Table
 

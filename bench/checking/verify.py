@@ -98,8 +98,7 @@ def _keep(claim: Claim, scratch: Store, store: Store) -> None:
 
 def _read(claim: Claim, scratch: Store) -> tuple[Metric, list[list[float]]]:
     """The ranking metric, and its values over the claimed and over the fresh seeds, penalties for failures included."""
-    from bench.tables.join import Joined
-    from bench.tables.seed_values import Reader
+    from bench.tables.seed_values import Joined, Reader
 
     task = config.task_spec(claim.row.task).cls
     joined = [Joined(claim.row, {seed: list(records) for seed, records in claim.records.items()})]

@@ -1,4 +1,4 @@
-"""Claims: a paper's statement that measures itself again from records.
+"""Claims: a paper's statement as plans, a measure of their records, and a predicate on the measure.
 
 A claim is a file `configs/claim/<family>/<id>.yaml`. Its settings are plans in the words of a sweep; its measure is a pure
 function that makes one number a seed out of their records; its predicate says which numbers agree with the statement. The
@@ -28,15 +28,8 @@ Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 Bound = Literal["above", "below", "between"]
 
-FIXING = (
-    "settings",
-    "measure",
-    "above",
-    "below",
-    "between",
-    "scale",
-    "exact",
-)  # what has to stand before data are seen
+# fields whose values are fixed before any data are seen, if the threshold is declared so
+FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact")
 ARXIV = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}")
 
 
@@ -53,11 +46,11 @@ class Predicate:
         return f"{self.bound} {limits[self.bound]}"
 
     def margin(self, value: float) -> float:
-        """How far inside `value` lies, in its unit; negative outside."""
+        """Distance of `value` to the nearer limit, in its unit; negative outside."""
         return min(value - self.low, self.high - value)
 
     def verdict(self, lo: float, hi: float) -> Verdict:
-        """Of an interval: wholly inside, wholly outside, or astride. One that does not exist (NaN) is astride."""
+        """Of an interval: wholly inside, wholly outside, or neither (also if its bounds are NaN)."""
         if math.isnan(lo) or math.isnan(hi):
             return "inconclusive"
         if self.bound == "between":
@@ -99,9 +92,9 @@ def load(name: str) -> Claim:
     file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
     return Claim(
         id=name, paper=file.paper, arxiv=file.arxiv, statement=" ".join(file.statement.split()), settings=file.settings,
-        measure=_measure(source, file.measure), predicate=_predicate(file), unit=file.unit, threshold=file.threshold,
-        tried={"settings": file.tried.settings, "seeds": str(file.tried.seeds)}, source=source, scale=file.scale,
-        exact=file.exact, note=file.note,
+        measure=function(source, "measure", file.measure, {}), predicate=_predicate(file), unit=file.unit,
+        threshold=file.threshold, tried={"settings": file.tried.settings, "seeds": str(file.tried.seeds)}, source=source,
+        scale=file.scale, exact=file.exact, note=file.note,
     )  # fmt: skip
 
 
@@ -114,66 +107,72 @@ def _predicate(file: ClaimFile) -> Predicate:
     return Predicate("between", *file.between)
 
 
-def _measure(source: Path, found: Any) -> Measure:
-    """The function at a dotted path, or at the `_target_` of a mapping whose other keys are its keyword arguments."""
-    options = dict(found) if isinstance(found, dict) else {"_target_": found}
+def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[..., float]:
+    """The function at a dotted path, or at the `_target_` of a mapping whose other keys are its keyword arguments.
+
+    arguments: positional arguments like those of a later call. BenchError, naming the file `source` and its `field`, if
+    there is no such function or it does not take these arguments.
+    """
+    options = dict(value) if isinstance(value, dict) else {"_target_": value}
     target = options.pop("_target_", None)
     if not isinstance(target, str) or "." not in target:
-        raise BenchError(f"{source}: `measure: {found!r}`; a dotted path, or {{_target_: path, argument: value}}")
-    function = _locate(source, target)
+        raise BenchError(
+            f"{source}: `{field}: {value}`: expected a dotted path, or {{_target_: path, argument: value}}"
+        )
+    located = _locate(f"{source}: `{field}: {target}`", target)
     try:
-        inspect.signature(function).bind({}, **options)
-    except TypeError as error:
-        raise BenchError(f"{source}: measure {target} of records and {options}: {error}") from error
-    return functools.partial(function, **options)
+        inspect.signature(located).bind(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"{source}: `{field}`: {target} with {options}: {error}") from error
+    return functools.partial(located, **options)
 
 
-def _locate(source: Path, target: str) -> Callable[..., float]:
-    """Walk a dotted path; what is not there is an error with the nearest names of that place."""
-    *modules, name = target.split(".")
-    place = ""
-    for part in (*modules, name):
-        path = f"{place}.{part}" if place else part
-        if part is name and callable(function := getattr(importlib.import_module(place), name, None)):
-            return function
+def _locate(field: str, target: str) -> Callable[..., float]:
+    """The function at a dotted path. A part that does not exist is an error with the nearest names of its module."""
+    module = ""
+    for part in target.split("."):
+        path = f"{module}.{part}".removeprefix(".")
+        if path == target and callable(located := getattr(importlib.import_module(module), part, None)):
+            return located
         try:
             importlib.import_module(path)
         except ModuleNotFoundError as error:
             if error.name != path:
-                raise BenchError(f"{source}: measure {target} cannot be imported: {error}") from error
-            if not place:
-                raise BenchError(f"{source}: measure {target}: no package {part!r} here") from error
-            raise config.unknown(
-                f"`{part}` of measure {target} ({source}): {place} has no", part, _names(place)
-            ) from error
-        place = path
-    raise BenchError(f"{source}: measure {target} is a module; name a function of it")
+                raise BenchError(f"{field} cannot be imported: {error}") from error
+            if not module:
+                raise BenchError(f"{field}: no package {part!r} here") from error
+            raise BenchError(f"{field}: {config.unknown(f'name in {module}', part, _names(module))}") from error
+        module = path
+    raise BenchError(f"{field} is a module; name a function of it")
 
 
 def _names(module: str) -> list[str]:
-    """Submodules and own public functions."""
-    found = importlib.import_module(module)
-    below = [info.name for info in pkgutil.iter_modules(getattr(found, "__path__", []))]
-    own = inspect.getmembers(found, inspect.isfunction)
-    return below + [name for name, one in own if one.__module__ == module and not name.startswith("_")]
+    """Submodules of a module and the public functions that it defines."""
+    imported = importlib.import_module(module)
+    below = [info.name for info in pkgutil.iter_modules(getattr(imported, "__path__", []))]
+    own = inspect.getmembers(imported, inspect.isfunction)
+    return below + [name for name, member in own if member.__module__ == module and not name.startswith("_")]
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that match a shell pattern or lie in the family that it names."""
+    return [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
 
 
 def select(patterns: Iterable[str]) -> tuple[dict[str, Claim], dict[str, str]]:
-    """The claims whose id matches a shell pattern, lies below one (`pde`), or whose arXiv number is one; all without patterns.
+    """The claims whose id or arXiv number is among the patterns, or whose id matches one; all claims without patterns.
 
-    Beside them, name -> what is wrong with the file of each that was selected and cannot be read.
+    Beside them, id -> error of each selected file that cannot be read.
     """
     names = config.names("claim")
     wanted: dict[str, None] = {}
     for pattern in patterns:
-        if pattern in names:
-            found = [pattern]
-        elif ARXIV.fullmatch(pattern):
+        if ARXIV.fullmatch(pattern):
             files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
-            found = [name for name, file in files.items() if file.arxiv == pattern]
+            chosen = [name for name, file in files.items() if file.arxiv == pattern]
         else:
-            found = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
-        if not found:
+            chosen = matching(pattern, names)
+        if not chosen:
             raise config.unknown("claim", pattern, names, " (`bench claims` shows every one)")
-        wanted |= dict.fromkeys(found)
+        wanted |= dict.fromkeys(chosen)
     return config.sound("claim", load, wanted or names)

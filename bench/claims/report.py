@@ -1,7 +1,8 @@
-"""Claims as text, Markdown and JSON."""
+"""Findings of claims as text, Markdown and JSON."""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import textwrap
@@ -12,26 +13,20 @@ from typing import TYPE_CHECKING, Any
 from bench.tables import grid
 
 if TYPE_CHECKING:
-    from bench.claims.verdicts import Finding, Outcome
+    from bench.claims.verdicts import Finding, SettingOutcome
 
 WIDTH = 120
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _measured(outcome: Outcome | None) -> str:
-    """`0.012 [0.010, 0.014], n 5`, or why there is no number."""
-    if outcome is None:
-        return ""
+def _measured(outcome: SettingOutcome) -> str:
+    """`0.012 [0.010, 0.014], n 5`, or the reason why there is no number."""
     if outcome.error:
         return outcome.error
     if not outcome.n:
         return f"{outcome.missing} cells have no record"
-    bounds = f" [{_number(outcome.lo)}, {_number(outcome.hi)}]" if math.isfinite(outcome.lo) else ""
+    bounds = f" [{outcome.lo:.4g}, {outcome.hi:.4g}]" if math.isfinite(outcome.lo) else ""
     older = f", {outcome.older} records of older code" if outcome.older else ""
-    return f"{_number(outcome.measured)}{bounds}, n {outcome.n}{older}"
+    return f"{outcome.measured:.4g}{bounds}, n {outcome.n}{older}"
 
 
 def _source(finding: Finding) -> str:
@@ -41,10 +36,8 @@ def _source(finding: Finding) -> str:
 
 def _wanted(finding: Finding) -> str:
     """`above 0 (accuracy), fixed after; tried 2 settings`."""
-    claim = finding.claim
-    tried = (
-        f"tried {claim.tried['settings']} setting{'s' * (claim.tried['settings'] > 1)}, seeds {claim.tried['seeds']}"
-    )
+    claim, settings = finding.claim, finding.claim.tried["settings"]
+    tried = f"tried {settings} setting{'s' * (settings > 1)}, seeds {claim.tried['seeds']}"
     exact = ", exact" if claim.exact else ""
     return f"{claim.predicate} ({claim.unit}{exact}), fixed {finding.threshold}; {tried}"
 
@@ -59,25 +52,22 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 def text(findings: Sequence[Finding]) -> str:
     """For a terminal: verdict, id and statement, then what was measured in every setting."""
+    wrap = functools.partial(textwrap.wrap, width=WIDTH, initial_indent="  ", subsequent_indent="  ")
     lines: list[str] = []
     for finding in findings:
         claim = finding.claim
         lines.append(f"{finding.verdict.upper():15} {claim.id}  ({finding.cpu_seconds:.0f} CPU s)")
-        lines += textwrap.wrap(
-            f"{claim.statement} {_source(finding)}", WIDTH, initial_indent="  ", subsequent_indent="  "
-        )
+        lines += wrap(f"{claim.statement} {_source(finding)}")
         lines.append(f"  wanted: {_wanted(finding)}")
         lines += [f"  {outcome.setting.name}: {outcome.verdict}: {_measured(outcome)}" for outcome in finding.outcomes]
-        if claim.note:
-            lines += textwrap.wrap(f"note: {claim.note}", WIDTH, initial_indent="  ", subsequent_indent="  ")
-        lines.append("")
+        lines += [*(wrap(f"note: {claim.note}") if claim.note else ()), ""]
     if any(finding.verdict == "not tested" for finding in findings):
-        lines.append("`bench claims --run` runs the cells that are missing")
+        lines.append("`bench claims --run` runs the cells that have no record")
     return "\n".join([*lines, _summary(findings)])
 
 
 def markdown(findings: Sequence[Finding]) -> str:
-    """A table with a row for every setting; the claim itself is named in its first."""
+    """A table with a row for every setting; the first row of a claim also names the claim."""
     rows = [("claim", "statement", "wanted", "setting", "measured", "verdict")]
     for finding in findings:
         about = (
@@ -91,19 +81,15 @@ def markdown(findings: Sequence[Finding]) -> str:
     return f"{grid.markdown(rows)}\n\n{_summary(findings)}"
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _shape(outcome: Outcome | None) -> dict[str, Any]:
+def _numbers(outcome: SettingOutcome | None) -> dict[str, Any]:
     if outcome is None or not outcome.n:
         return {"measured": None, "interval": None, "n": 0}
     interval = [outcome.lo, outcome.hi] if math.isfinite(outcome.lo) else None
-    return {"measured": _finite(outcome.measured), "interval": interval, "n": outcome.n}
+    return {"measured": outcome.measured, "interval": interval, "n": outcome.n}
 
 
 def as_dict(finding: Finding) -> dict[str, Any]:
-    """Plain values. measured, interval and n are of the setting whose centre lies least far inside the predicate."""
+    """The finding as plain values. measured, interval and n are those of `finding.hardest`."""
     claim = finding.claim
     limits = {"above": claim.predicate.low, "below": claim.predicate.high}
     both = [claim.predicate.low, claim.predicate.high]
@@ -113,7 +99,7 @@ def as_dict(finding: Finding) -> dict[str, Any]:
         "citation": claim.paper,
         "statement": claim.statement,
         "verdict": finding.verdict,
-        **_shape(finding.hardest),
+        **_numbers(finding.hardest),
         "unit": claim.unit,
         "predicate": {claim.predicate.bound: limits.get(claim.predicate.bound, both)},
         "scale": claim.scale,
@@ -128,7 +114,7 @@ def as_dict(finding: Finding) -> dict[str, Any]:
                 "name": outcome.setting.name,
                 "plan": list(outcome.setting.plan),
                 "verdict": outcome.verdict,
-                **_shape(outcome),
+                **_numbers(outcome),
                 "values": {str(seed): value for seed, value in outcome.values.items()},
                 "missing": outcome.missing,
                 "older": outcome.older,
@@ -141,7 +127,7 @@ def as_dict(finding: Finding) -> dict[str, Any]:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """A list with an object a claim."""
+    """A list with one object for each claim."""
     return json.dumps([as_dict(finding) for finding in findings], indent=1, ensure_ascii=False, allow_nan=False)
 
 

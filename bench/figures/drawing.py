@@ -1,7 +1,7 @@
-"""Figures as SVG strings, drawn from plain dictionaries: label -> (x, y).
+"""Charts of lines, points and theories as SVG strings.
 
-They are made to stand inside a page: transparent, with text and axes in the page's own colour, and the same input gives
-the same bytes.
+An SVG fits inside a page: it is transparent, with text and axes in the page's own colour. The same input gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-Series = tuple[Sequence[float], Sequence[float]]
-Curves = Mapping[str, Series]
 Band = tuple[Any, Any, Any, Any]  # x, y, low, high; the last two are None where there is no band
 Form = Literal["curve", "line", "points"]
 
-INK = "#123457"  # stands for the page's text colour, and is replaced by it
+INK = "#123457"  # a placeholder that is replaced by the page's text colour
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")  # Okabe and Ito 2008
 MARKERS = "osD^vPX*"
 DASHES = ("-", "--", ":", "-.")
@@ -40,14 +38,14 @@ STYLE: dict[Any, Any] = {
 
 
 def _safe(label: str) -> str:
-    """A label as it is: matplotlib would read mathematics between dollars, and hide a leading underscore."""
+    """A label that matplotlib shows unchanged: it reads mathematics between dollars and hides labels with a leading `_`."""
     text = label.replace("$", r"\$")
     return f"\u200b{text}" if text.startswith("_") else text
 
 
 @contextmanager
 def _drawing(x: str, y: str, size: tuple[float, float] = (6.4, 3.6)) -> Iterator[tuple[Any, list[str]]]:
-    """(axes, list that receives the SVG). Figures are made without pyplot, which would keep them alive."""
+    """(axes, list that receives the SVG). pyplot is not used, since it keeps every figure in memory."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -68,31 +66,28 @@ def _drawing(x: str, y: str, size: tuple[float, float] = (6.4, 3.6)) -> Iterator
         out.append(svg[svg.index("<svg") :].replace(INK, "currentColor"))
 
 
-def _finite(series: Series, log_x: bool = False, log_y: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """The points that can be drawn."""
-    x, y = (np.asarray(values, dtype=float) for values in series)
-    keep = np.isfinite(x) & np.isfinite(y) & ((x > 0) | (not log_x)) & ((y > 0) | (not log_y))
-    return x[keep], y[keep]
-
-
-def _styles(labels: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(label, colour, marker), in order."""
-    for i, label in enumerate(labels):
-        yield label, COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
-
-
 def chart(
     lines: Mapping[tuple[str, str], Band], theories: Sequence[tuple[str, Callable[[float], float]]],
     x: str, y: str, x_scale: str, y_scale: str, form: Form,
 ) -> str:  # fmt: skip
-    """Lines or points, a colour a series and a dash a name, each with its band, and functions of x as dashed lines.
+    """Lines or points, a colour for each series and a dash for each name, with their bands, and functions of x as dashed lines.
 
-    lines: (series, name of what is on y) -> its numbers; what is not finite, or has no place on a log axis, is left out.
-    theories: (label, function); one whose label is a series' has that colour. A function that raises is the caller's.
+    lines: (series, name of the quantity on y) -> its numbers; points that are not finite, or not positive on a log axis, are
+    left out. theories: (label, function), in the colour of the series with the same label if there is one. What a function
+    raises is passed on.
     """
     log_x, log_y = x_scale == "log", y_scale == "log"
     series, names = (list(dict.fromkeys(key[place] for key in lines)) for place in (0, 1))
-    styles = {label: (colour, marker) for label, colour, marker in _styles(dict.fromkeys(series))}
+    styles = {
+        label: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
+        for i, label in enumerate(series)
+    }
+
+    def drawable(xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
+        px, py = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
+        keep = np.isfinite(px) & np.isfinite(py) & ((px > 0) | (not log_x)) & ((py > 0) | (not log_y))
+        return px[keep], py[keep]
+
     with _drawing(x, y) as (axes, out):
         axes.set(xscale=x_scale, yscale=y_scale)
         reach: list[float] = []
@@ -100,14 +95,14 @@ def chart(
             colour, marker = styles[label]
             dash = DASHES[names.index(name) % len(DASHES)]
             shown = _safe(label) if name == names[0] else None
-            px, py = _finite((xs, ys), log_x, log_y)
+            px, py = drawable(xs, ys)
             reach += list(px)
             if form == "points":
                 axes.plot(px, py, color=colour, marker=marker, linestyle="", alpha=0.8, label=shown)
                 continue
             if low is not None:
-                bx, bottom = _finite((xs, low), log_x, log_y)
-                tx, top = _finite((xs, high), log_x, log_y)
+                bx, bottom = drawable(xs, low)
+                tx, top = drawable(xs, high)
                 both = np.intersect1d(bx, tx)
                 bottom, top = bottom[np.isin(bx, both)], top[np.isin(tx, both)]
                 if form == "curve":
@@ -117,18 +112,15 @@ def chart(
             axes.plot(px, py, color=colour, marker=marker if form == "line" else "", linestyle=dash, label=shown)
         for label, function in theories if reach else ():
             fine = np.geomspace(min(reach), max(reach), FINE) if log_x else np.linspace(min(reach), max(reach), FINE)
-            points = _finite((list(fine), [function(float(one)) for one in fine]), log_x, log_y)
-            known = label in styles
-            colour = styles[label][0] if known else INK
-            axes.plot(
-                *points, color=colour, linestyle=(0, (4, 2)), linewidth=1.1, label=None if known else _safe(label)
-            )
+            points = drawable(fine, [function(float(point)) for point in fine])
+            colour, legend = (styles[label][0], None) if label in styles else (INK, _safe(label))
+            axes.plot(*points, color=colour, linestyle=(0, (4, 2)), linewidth=1.1, label=legend)
         for name, dash in zip(names, DASHES, strict=False) if len(names) > 1 else ():
             axes.plot([], [], color=INK, linestyle=dash, label=_safe(name))
     return out[0]
 
 
 def alone(svg: str) -> str:
-    """The figure as a file of its own: it brings ink and paper for light and for dark."""
+    """The figure as a file of its own, with colours of text and background for light and dark mode."""
     head, _, rest = svg.partition(">")
     return f"{head}>{ALONE}{rest}"

@@ -1,51 +1,50 @@
-"""From the records of a figure's plan to the numbers of its lines (see bench.figures.gallery)."""
+"""The numbers of a figure's lines, from the records of its plans (see bench.figures.gallery)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.contract import BenchError, Metric, Task
+from bench.contract import BenchError, Task
 from bench.planning import config
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tables.join import Joined
-from bench.tables.seed_values import Reader
+from bench.tables.seed_values import Joined, Reader
 from bench.tables.statistics import t_interval
 
 if TYPE_CHECKING:
     from bench.figures.gallery import FigureSpec
 
 Seeds = Mapping[int, tuple[Sequence[float], Sequence[float]]]  # seed -> x and y of one line
-Piece = tuple[str, str, int, list[float], list[float]]  # series, name of what is on y, seed, x, y
+Piece = tuple[str, str, int, list[float], list[float]]  # series, name of the quantity on y, seed, x, y
 Rows = Sequence[tuple[type[Task], Joined]]
 
 ROOTS = ("params", "config", "costs", "metrics")  # parts of a record that a path may start with
-MEASURED = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb")  # costs beside what is counted
+MEASURED = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb")  # costs that are measured, not counted
 
 
 def _at(record: Record, path: str) -> Any:
-    """What stands at a path; a bare name is a parameter."""
+    """The value at a path in a record; a bare name is a parameter. BenchError, naming what the record has, if it is absent."""
     names = path.split(".")
     costs = {**{name: getattr(record.costs, name) for name in MEASURED}, **record.costs.counts}
     whole = {"params": record.params, "config": record.config, "metrics": record.metrics, "costs": costs}
     node: Any = whole if names[0] in ROOTS and len(names) > 1 else record.params
     for place, name in enumerate(names):
         if not isinstance(node, Mapping) or name not in node:
-            there = ", ".join(sorted(map(str, node))) if isinstance(node, Mapping) else repr(node)
+            known = ", ".join(sorted(map(str, node))) if isinstance(node, Mapping) else repr(node)
             where = ".".join(names[:place]) or "the record"
-            raise BenchError(
-                f"`{path}`: {record.task} {record.entry} has no {name!r} in {where}; there is {there or 'nothing'}"
-            )
+            about = f"`{path}`: {record.task} {record.entry} has no {name!r} in {where}"
+            raise BenchError(f"{about}; there is {known or 'nothing'}")
         node = node[name]
     return node
 
 
 def _number(record: Record, path: str) -> Any:
-    """What stands at a path, or the sum of the numbers in it: `costs.cpu` is the CPU seconds of all phases."""
+    """The value at a path, summed if it is a mapping of costs: `costs.cpu` is the CPU seconds of all phases."""
     value = _at(record, path)
     return sum(value.values()) if isinstance(value, Mapping) and path.startswith("costs") else value
 
@@ -72,18 +71,18 @@ def _label(record: Record, figure: FigureSpec, plan_label: str) -> str:
 
 
 def pieces(figure: FigureSpec, plan_label: str, rows: Rows, store: Store) -> Iterable[Piece]:
-    """Every line's pieces."""
+    """The points that each record, or group of records with one measure or derived metric, gives to its line."""
     if figure.measure is not None:
         yield from _measures(figure, figure.measure, plan_label, rows)
         return
     for cls, row in rows:
-        peers = [one for other, one in rows if other is cls]
-        derived = {one.metric.name: one for one in cls.derived if one.metric.name in figure.y}
+        peers = [joined for other, joined in rows if other is cls]
+        derived = {metric.metric.name: metric for metric in cls.derived if metric.metric.name in figure.y}
         for seed, cell in row.cells.items():
             records = [record for record in cell if record is not None]
-            for name, one in derived.items():
+            for name, metric in derived.items():
                 reader = Reader(cls, peers)
-                reader.derived, reader.metric = one, one.metric
+                reader.derived, reader.metric = metric, metric.metric
                 x, y = _x(records[0], figure), reader.read(seed, records).value
                 yield _label(records[0], figure, plan_label), name, seed, [x], [y]
             for record in records:
@@ -116,7 +115,7 @@ def _curves(figure: FigureSpec, record: Record, store: Store) -> Iterable[tuple[
         if name in curves:
             x, y = (list(map(float, axis)) for axis in curves[name])
             if record.status != "ok" and x:
-                x, y = [*x, x[-1] + 1], [*y, math.nan]  # it ends here, and its last value is not kept
+                x, y = [*x, x[-1] + 1], [*y, math.nan]  # a NaN ends the line where the run failed
             yield name, x, y
         elif record.status == "ok":
             raise config.unknown(f"curve of {record.task} {record.entry}", name, curves)
@@ -125,16 +124,16 @@ def _curves(figure: FigureSpec, record: Record, store: Store) -> Iterable[tuple[
 def _measured(measure: Callable[..., float], given: Mapping[str, Sequence[Record]], seed: int) -> float:
     try:
         return float(measure(given))
-    except Exception as error:  # a measure is anybody's code; what it raises is told
+    except Exception as error:  # a measure is foreign code and may raise anything
         text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
         raise BenchError(f"the measure, at seed {seed}: {text}") from error
 
 
 def _value(cls: type[Task], record: Record, name: str) -> float:
-    """A metric, or what stands at a path; NaN, which is not drawn, where there is nothing and nothing to count it as."""
+    """A metric, or the value at a path; for a failed cell the metric's penalty, or NaN, which is not drawn, without one."""
     if name.split(".")[0] in ROOTS:
         return float(_number(record, name)) if record.status == "ok" else math.nan
-    metric: Metric = next(one for one in cls.metrics if one.name == name)
+    metric = next(metric for metric in cls.metrics if metric.name == name)
     if record.status == "ok":
         return float(record.metrics.get(name, math.nan))
     if metric.target is not None:
@@ -147,8 +146,8 @@ def _value(cls: type[Task], record: Record, name: str) -> float:
 def line(figure: FigureSpec, seeds: Seeds) -> Any:
     """(x, centre, low, high) of a line over seeds, or (x, y, None, None) of all points of a cloud."""
     if figure.draw == "points":
-        flat = [np.concatenate([np.asarray(one[axis], dtype=float) for one in seeds.values()]) for axis in (0, 1)]
-        return flat[0], flat[1], None, None
+        x, y = (np.concatenate([np.asarray(axes[i], dtype=float) for axes in seeds.values()]) for i in (0, 1))
+        return x, y, None, None
     x, table = (_on_steps if figure.x == "step" else _on_values)(seeds)
     centre, low, high = (np.full(len(x), np.nan) for _ in range(3))
     for place, column in enumerate(table.T):
@@ -167,28 +166,25 @@ def _over_seeds(figure: FigureSpec, values: Any) -> tuple[float, float, float]:
 
 
 def _on_values(seeds: Seeds) -> tuple[Any, Any]:
-    """(x in order, table [seed, x]); two values at one place of one seed are an error."""
-    x = sorted({value for one in seeds.values() for value in one[0]})
+    """(x in order, table [seed, x]). BenchError if a seed has two values at one x."""
+    x = sorted({value for xs, _ in seeds.values() for value in xs})
     table = np.full((len(seeds), len(x)), np.nan)
-    for row, (seed, one) in enumerate(seeds.items()):
-        if len(set(one[0])) < len(one[0]):
-            twice = next(value for value in one[0] if list(one[0]).count(value) > 1)
-            raise BenchError(
-                f"several cells of seed {seed} share a series and x={twice:g}; let `series` tell them apart"
-            )
-        for value, y in zip(*one, strict=True):
-            table[row, x.index(value)] = y
+    for row, (seed, (xs, ys)) in enumerate(seeds.items()):
+        if twice := [value for value in xs if list(xs).count(value) > 1]:
+            where = f"seed {seed} share a series and x={twice[0]:g}"
+            raise BenchError(f"several cells of {where}; let `series` tell them apart")
+        table[row, np.searchsorted(x, xs)] = ys
     return np.array(x), table
 
 
 def _on_steps(seeds: Seeds) -> tuple[Any, Any]:
     """(steps, table [seed, step]) on all steps that any seed has, linear between a seed's own.
 
-    A run that stopped early, its targets reached, keeps its last value.
+    A run that reached its targets and stopped early keeps its last value.
     """
-    for seed, one in seeds.items():
-        if any(b <= a for a, b in zip(one[0], one[0][1:], strict=False)):
+    for seed, (xs, _) in seeds.items():
+        if any(b <= a for a, b in pairwise(xs)):
             raise BenchError(f"several cells of seed {seed} share a series; let `series` tell them apart")
-    steps = np.array(sorted({step for one in seeds.values() for step in one[0]}))
-    rows = [np.interp(steps, one[0], one[1], left=np.nan) for one in seeds.values() if len(one[0])]
+    steps = np.array(sorted({step for xs, _ in seeds.values() for step in xs}))
+    rows = [np.interp(steps, xs, ys, left=np.nan) for xs, ys in seeds.values() if len(xs)]
     return steps, np.array(rows).reshape(len(rows), len(steps))

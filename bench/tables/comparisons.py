@@ -1,7 +1,7 @@
-"""Comparisons of entries: pure functions on arrays of entries, tasks and seeds.
+"""Comparisons of entries that describe and never rank: pure functions on arrays of entries, tasks and seeds.
 
-They describe; ranks come from `bench.tables.statistics`. Axes are always in the order entries, tasks, seeds. Seeds are
-paired: the same seed of the same task gave every entry the same data and draws. NaN stands for what was not run.
+Ranks come from `bench.tables.statistics`. Axes are always in the order entries, tasks, seeds. Seeds are paired: the same
+seed of the same task gave every entry the same data and draws. NaN stands for a cell that was not run.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.tables.statistics import MIN_SEEDS, ROUNDING, Array, Better, Scale, inverse, t_interval, transform
 
-MOST_SEEDS = 100_000  # beyond these nobody will run the comparison
-NEAR = 0.05  # of the best value: what sensitivity counts as about as good
+MOST_SEEDS = 100_000  # a comparison that needs more seeds is not feasible
+NEAR = 0.05  # sensitivity counts trials whose objective differs from the best by at most this share of it
 
 
 class Difference(NamedTuple):
@@ -31,14 +31,14 @@ class Difference(NamedTuple):
 
 
 class Profiles(NamedTuple):
-    """shares [entries, ratios]: of the problems, the share that an entry solves within that ratio of the best."""
+    """Performance profiles. shares [entries, ratios]: the share of problems that an entry solves within the ratio of the best."""
 
     ratios: Array
     shares: Array
 
 
 class WinMatrix(NamedTuple):
-    """[entries, entries] each: how often the row beats the column on paired seeds, its interval, pairs compared."""
+    """How often the row's entry beats the column's on paired seeds, with interval and number of pairs: [entries, entries]."""
 
     share: Array
     lo: Array
@@ -48,11 +48,11 @@ class WinMatrix(NamedTuple):
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """What a mean over tasks owes to each of them.
+    """How much a mean over tasks depends on each of them.
 
     means: [entries] over all tasks. without: [tasks, entries], the means when the row's task is left out. flips: [tasks],
-    the pairs of entries whose order that changes. leader: [tasks], the entry that then leads. positions: [entries, 2],
-    best and worst place that an entry takes in any of these tables, the whole one included.
+    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads. positions:
+    [entries, 2], best and worst place that an entry takes in any of these tables, that of all tasks included.
     """
 
     means: Array
@@ -69,10 +69,10 @@ class LeaveOneOut:
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> Array:
-    """a - b [seeds], of the seeds that both have; what is rounding of the values counts as none."""
+    """a - b [seeds], of the seeds that both have; differences within the rounding of the values are set to 0."""
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"paired values want two lists of the same seeds, not shapes {x.shape} and {y.shape}")
+        raise ValueError(f"paired values are two lists of the same seeds, not of shapes {x.shape} and {y.shape}")
     both = np.isfinite(x) & np.isfinite(y)
     x, y = x[both], y[both]
     tolerance = ROUNDING * float(max(np.abs(x).max(initial=0), np.abs(y).max(initial=0)))
@@ -83,7 +83,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
     """Difference of two entries over the seeds that both have.
 
     a, b: [seeds], on the metric's scale (log: exp of the result is a ratio). The interval and p are NaN with fewer than
-    three pairs. A difference that never varies has an interval of no width, and p 0, or 1 if it is none.
+    three pairs. A difference that never varies has an interval of no width and p = 0, or p = 1 if it is 0. ValueError if
+    the shapes differ.
     """
     from scipy.special import stdtr
 
@@ -104,17 +105,17 @@ def _power(n: int, effect: float, alpha: float) -> float:
 
     edge, shift = float(stdtrit(n - 1, 1 - alpha / 2)), math.sqrt(n) * effect
     missed = float(nctdtr(n - 1, shift, edge))
-    missed = 0.0 if math.isnan(missed) else missed  # scipy gives up where the chance is below 1e-100
+    missed = 0.0 if math.isnan(missed) else missed  # scipy returns NaN for probabilities below 1e-100
     wrong_way = float(nctdtr(n - 1, shift, -edge)) if shift < 6 else 0.0  # at most the normal's tail beyond `shift`
     return 1 - missed + wrong_way
 
 
 def seeds_to_separate(a: ArrayLike, b: ArrayLike, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Seeds after which a paired t test would tell a from b with probability `power`, were the effect as measured.
+    """Seeds with which a paired t test separates a from b with probability `power`, if the true effect is the measured one.
 
     a, b: [seeds], on the metric's scale. None if they are equal, if fewer than two pairs were measured, or if more than
     100,000 seeds would be needed. At least three, since fewer are never ranked. The effect is an estimate from few seeds:
-    say "about". In a table of many pairs give alpha over their number, which is what Holm asks of its first pair.
+    say "about". In a table of many pairs pass alpha divided by their number, the level of Holm's first pair.
     """
     differences = _paired(a, b)
     if len(differences) < 2:
@@ -137,17 +138,17 @@ def seeds_to_separate(a: ArrayLike, b: ArrayLike, power: float = 0.8, alpha: flo
 
 
 def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
-    """Values (any shape) of a metric as costs whose ratios mean something, smaller is better.
+    """Values (any shape) of a metric as positive costs whose ratios can be compared; smaller is better.
 
-    An error on a log scale stays itself, an accuracy becomes the odds of being wrong, (1 - x) / x. A linear metric that
-    is a count, such as steps, stays itself too; ValueError for one that is to be large, or is negative, which has no ratios.
+    An error on a log scale stays as it is, an accuracy becomes the odds of being wrong, (1 - x) / x. A linear metric stays
+    as it is if it is a count to be minimised, such as steps; ValueError if it is maximised or negative: it has no ratios.
     """
     x = np.asarray(values, dtype=float)
     if scale != "linear":
         y = transform(x, scale)
         return np.exp(y if better == "min" else -y)
     if better == "max" or bool((x < 0).any()):
-        raise ValueError("a linear metric has ratios only if it is positive and to be small")
+        raise ValueError("a linear metric has ratios only if it is minimised and never negative")
     return x
 
 
@@ -155,19 +156,21 @@ def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None)
     """Share of problems on which an entry's cost is at most `ratio` times the best one's.
 
     costs: [entries, problems] or [entries, tasks, seeds] (each paired seed a problem, each task of equal weight), positive,
-    smaller is better; inf: failed; NaN: not run, which counts like failing. A problem that nobody solved counts for nobody.
-    ratios: at least 1; by default every ratio at which some curve steps. Source: Dolan and Moré 2002, Benchmarking
-    optimization software with performance profiles, equations 2.1 and 2.2.
+    smaller is better; inf: failed; NaN: not run, which counts like failing. A problem that no entry solved lowers every share.
+    ratios: at least 1; by default every ratio at which some curve steps. ValueError for negative costs or another shape.
+    Source: Dolan and Moré 2002, Benchmarking optimization software with performance profiles, equations 2.1 and 2.2.
     """
     x = np.asarray(costs, dtype=float)
     x = x[:, :, None] if x.ndim == 2 else x
     if x.ndim != 3 or bool((x < 0).any()):
-        raise ValueError("a performance profile wants costs of at least 0 of shape [entries, tasks, seeds]")
+        raise ValueError("a performance profile needs costs of at least 0 of shape [entries, tasks, seeds]")
     best = np.fmin.reduce(x, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(x == best, 1.0, x / best)
-    ratio = np.where(np.isfinite(x), ratio, np.inf)  # inf over inf is no success
-    planned = np.isfinite(x).any(axis=0) | np.isinf(x).any(axis=0)  # ragged seeds: a pair nobody ran is no problem
+    ratio = np.where(np.isfinite(x), ratio, np.inf)  # where all failed, inf equals the best and is still a failure
+    planned = np.isfinite(x).any(axis=0) | np.isinf(x).any(
+        axis=0
+    )  # tasks may differ in seeds: count only pairs that ran
     weights = planned / np.maximum(planned.sum(axis=1, keepdims=True), 1) / max(1, int(planned.any(axis=1).sum()))
     steps = np.unique(ratio[np.isfinite(ratio)]) if ratios is None else np.asarray(ratios, dtype=float)
     shares = np.empty((len(x), len(steps)))
@@ -204,7 +207,7 @@ def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMat
 
 
 def mean_rank(skills: ArrayLike) -> Array:
-    """[entries]: mean over tasks of the rank among the entries, 1 the best, ties averaged. A figure, never the order.
+    """[entries]: mean over tasks of the rank among the entries, 1 the best, ties averaged; tables are not ordered by it.
 
     skills: [entries, tasks], larger is better, NaN where an entry has none: it ranks last there, like a failure.
     """
@@ -218,16 +221,16 @@ def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     """Means over tasks, and over all tasks but one.
 
     skills: [entries, tasks] or [entries, tasks, seeds], larger is better; NaN seeds are left out, an entry that lacks a task
-    has no mean where that task counts. ValueError with fewer than two tasks.
+    has mean NaN wherever that task counts. ValueError with fewer than two tasks.
     """
     x = np.asarray(skills, dtype=float)
     if x.ndim == 3:
-        there = np.isfinite(x)
+        present = np.isfinite(x)
         with np.errstate(invalid="ignore"):
-            x = np.where(there, x, 0.0).sum(axis=2) / there.sum(axis=2)
-    entries, tasks = x.shape
+            x = np.where(present, x, 0.0).sum(axis=2) / present.sum(axis=2)
+    tasks = x.shape[1]
     if tasks < 2:
-        raise ValueError("leaving one task out wants at least two tasks")
+        raise ValueError("leaving one task out needs at least two tasks")
     means = x.mean(axis=1)
     without = np.array([np.delete(x, task, axis=1).mean(axis=1) for task in range(tasks)])
     order = np.sign(means[:, None] - means[None, :])
@@ -236,39 +239,38 @@ def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     tables = np.where(np.isnan(tables), -np.inf, tables)
     places = 1 + (tables[:, None, :] > tables[:, :, None]).sum(axis=2)
     leader = np.argmax(tables[1:], axis=1)
-    return LeaveOneOut(
-        means, without, np.array(flips), leader, np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
-    )
+    positions = np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
+    return LeaveOneOut(means, without, np.array(flips), leader, positions)
 
 
 def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[float]:
     """Expected best of k of the n trials, k = 1..n: the score at an equal number of trials.
 
-    values: [n], the objective of each trial; a diverged one is inf or -inf, which is infinite in the mean of any k that may
-    hold nothing else. The mean over all subsets of k trials, drawn without replacement, taken on `scale` and mapped back:
+    values: [n], the objective of each trial; a diverged one is inf or -inf, which makes the mean infinite for every k of
+    which some subset diverged entirely. The mean is over all subsets of k trials, taken on `scale` and mapped back:
     E[best of k] = sum over i of C(i-1, k-1) / C(n, k) g(v_i), v_i the i-th from the worst. It is unbiased for independent
-    trials, and at k = n it is the best found. Dodge et al. 2019, Show your work, section 3, draw from the trials with
-    replacement, P(v <= v_i)^k - P(v < v_i)^k for the weight, which underrates what k trials find, the more the nearer k comes
-    to n (Tang et al. 2020, Showing your work doesn't always work).
+    trials, and at k = n it is the best value. Dodge et al. 2019, Show your work, section 3, draw with replacement, with
+    weights P(v <= v_i)^k - P(v < v_i)^k, which underrates the best of k trials, the more the nearer k comes to n
+    (Tang et al. 2020, Showing your work doesn't always work).
     """
     x = np.asarray(values, dtype=float)
     g = np.where(np.isfinite(x), transform(np.where(np.isfinite(x), x, 1.0), scale), x)
     ordered = np.sort(g)[:: -1 if better == "min" else 1]  # from the worst to the best
     n = len(ordered)
-    found = []
+    means = []
     for k in range(1, n + 1):
         weights = np.array([math.comb(i - 1, k - 1) / math.comb(n, k) for i in range(1, n + 1)])
-        held = weights > 0  # no chance of an infinite value is no infinity
+        held = weights > 0  # weight 0 times an infinite value would be NaN
         with np.errstate(over="ignore"):
-            found.append(float(inverse((weights[held] * ordered[held]).sum(), scale)))
-    return found
+            means.append(float(inverse((weights[held] * ordered[held]).sum(), scale)))
+    return means
 
 
 def near_best(values: ArrayLike, better: Better, near: float = NEAR) -> float:
-    """Share of the trials whose objective lies within `near` of the best, relative to it: how forgiving an entry is.
+    """Share of the trials whose objective lies within `near` of the best, relative to it: a measure of sensitivity.
 
-    values: [n] as in `best_of`; trials spread evenly over a space (a lattice, or drawn from it) make it a share of that
-    space. NaN without a finite one.
+    values: [n] as in `best_of`; with trials spread evenly over a space (a lattice, or random draws) it is a share of that
+    space. NaN if no value is finite.
     """
     x = np.asarray(values, dtype=float)
     if not np.isfinite(x).any():

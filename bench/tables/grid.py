@@ -1,4 +1,4 @@
-"""Rows of words as an aligned text table or as a Markdown table; the first row is the head."""
+"""Rows of text cells as an aligned text table or as a Markdown table; the first row is the head."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 
 Rows = Sequence[Sequence[str]]
 
-NARROW = 10_000  # columns of a page on which no cell is broken over lines
+WIDTH = 10_000  # characters of a page so wide that no cell is broken over lines
 
 
 def text(rows: Rows, right: Collection[int] = ()) -> str:
-    """Columns two spaces apart, those of `right` set right; nothing is broken, so that a program may cut the lines."""
+    """Columns two spaces apart, those at places `right` aligned right; a row is one line, which a program may split."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -23,12 +23,12 @@ def text(rows: Rows, right: Collection[int] = ()) -> str:
     for row in body:
         table.add_row(*[Text(_line(cell)) for cell in row])
     out = io.StringIO()
-    Console(file=out, width=NARROW, color_system=None).print(table)
+    Console(file=out, width=WIDTH, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def markdown(rows: Rows, right: Collection[int] = ()) -> str:
-    """GitHub's tables; a bar inside a cell stays inside it."""
+    """A table in GitHub's Markdown; a bar inside a cell is escaped."""
 
     def line(row: Sequence[str]) -> str:
         return "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |"

@@ -1,6 +1,6 @@
-"""One table, five outputs: terminal, Markdown, CSV, LaTeX, JSON.
+"""A table as text for a terminal, Markdown, LaTeX, CSV or JSON.
 
-The first, second and fourth are for reading and share their columns; CSV and JSON carry every number in full.
+Terminal, Markdown and LaTeX are for reading and share their columns; CSV and JSON carry every number in full.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import io
 import json as json_module
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.tables import trial_words
+import msgspec
+
+from bench.tables import grid, trial_words
 from bench.tables.table import GROUPS, Row, Table
 
 ABSENT = "—"
-MINUS = "\N{MINUS SIGN}"  # what a negative number is set with, where a hyphen would look like a range
+MINUS = "\N{MINUS SIGN}"  # of negative numbers, since a hyphen would look like a range
 TITLES = {"closed": "closed division", "solver": "solvers", "procedure": "open division: procedures"}
+COSTS = {
+    "setup CPU s": "setup", "train CPU s": "train", "predict CPU s": "predict", "wall s": "wall", "steps": "steps",
+    "samples": "samples", "params": "parameters",
+}  # fmt: skip
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -30,7 +36,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Column:
-    """A column for readers. core: shown even where the width is short. Only words, set left, are broken over lines."""
+    """A column for readers. core: shown at any width. left: aligned left and broken over lines, as columns of words are."""
 
     title: str
     cell: Callable[[Row], str]
@@ -60,7 +66,7 @@ def interval_text(lo: float, hi: float, digits: int = 3) -> str:
     return "" if math.isnan(lo) or math.isnan(hi) else f" [{number(lo, digits)}, {number(hi, digits)}]"
 
 
-def value(row: Row, table: Table) -> str:
+def value(row: Row) -> str:
     """The ranking metric: mean and interval, or median and range where seeds failed, or reached k/n and capped mean."""
     if row.reached is not None:
         return f"{row.reached}/{row.seeds} · {number(row.value)}{interval_text(row.lo, row.hi)}"
@@ -84,25 +90,20 @@ def rank(row: Row) -> str:
 
 
 def remark(row: Row) -> str:
-    """Verified or disputed, anchor, why unranked, failures by reason."""
+    """Verified or disputed, floor or reference, the reason why it is unranked, failures by status."""
     failures = [f"{count} {reason}" for reason, count in sorted(row.failures.items())]
     return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
 
 
 def columns(table: Table) -> list[Column]:
-    """What a reader sees, in order: what decides first, then what it cost and the other metrics."""
+    """The columns of the readable outputs, in order: what decides first, then costs and the other metrics."""
     metric = table.metric
     unit = f" ({metric.unit})" if metric.unit else ""
     arrow = "↓" if metric.better == "min" else "↑"
-    extra = [
-        ("setup CPU s", lambda row: number(row.costs.setup)),
-        ("train CPU s", lambda row: number(row.costs.train)),
-        ("predict CPU s", lambda row: number(row.costs.predict)),
-        ("wall s", lambda row: number(row.costs.wall)),
-        ("steps", lambda row: number(row.costs.steps)),
-        ("samples", lambda row: number(row.costs.samples)),
-    ]
     others = dict.fromkeys(name for row in table.rows for name in row.others)
+
+    def cost(name: str) -> Callable[[Row], str]:
+        return lambda row: number(getattr(row.costs, name))
 
     def other(name: str) -> Callable[[Row], str]:
         return lambda row: number(row.others.get(name))
@@ -110,7 +111,7 @@ def columns(table: Table) -> list[Column]:
     return [
         Column("rank", rank, left=True),
         Column("entry", lambda row: row.entry, left=True),
-        Column(f"{metric.name} {arrow}{unit}", lambda row: value(row, table)),
+        Column(f"{metric.name} {arrow}{unit}", value),
         Column("median", lambda row: median(row, table), core=metric.target is not None),
         Column("skill", lambda row: number(row.skill, 2)),
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
@@ -118,8 +119,7 @@ def columns(table: Table) -> list[Column]:
         Column("CPU s", lambda row: number(row.costs.own)),
         Column("trials", lambda row: trial_words.trials_text(row.trials, trial_words.declared(row.entry))),
         Column("remark", remark, left=True),
-        *[Column(title, cell, core=False) for title, cell in extra],
-        Column("params", lambda row: number(row.costs.parameters), core=False),
+        *[Column(title, cost(name), core=False) for title, name in COSTS.items()],
         *[Column(name, other(name), core=False) for name in others],
         Column("ok 95 %", lambda row: f"{row.ok_lo:.2f} to {row.ok_hi:.2f}", core=False),
     ]
@@ -143,11 +143,11 @@ def footer(table: Table) -> list[str]:
 
 
 def terminal(table: Table, width: int | None = None) -> str:
-    """Plain text for a terminal of `width` columns (default: this one); further columns appear where they fit."""
+    """Plain text for a terminal of `width` columns (default: the current one's); columns beyond the core appear as they fit."""
     from rich import box
     from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table as Grid
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     width = width or shutil.get_terminal_size((100, 24)).columns
@@ -166,41 +166,41 @@ def terminal(table: Table, width: int | None = None) -> str:
         rows = table.group(group)
         if not rows:
             continue
-        grid = Grid(
+        lines = RichTable(
             box=box.SIMPLE_HEAD, title=Text(TITLES[group]), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
         )
         for column in shown:
             side: Literal["left", "right"] = "left" if column.left else "right"
-            grid.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=not column.left)
+            lines.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=not column.left)
         for row, following in zip(rows, [*rows[1:], None], strict=True):
             last_ranked = row.rank is not None and following is not None and following.rank is None
-            grid.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
-        console.print(grid)
+            lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
+        console.print(lines)
     console.print(Text("\n".join(footer(table))))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def markdown(table: Table, core: bool = False) -> str:
-    """GitHub's tables, one a group. core: only what decides, for a page of prose."""
+    """Tables in GitHub's Markdown, one for each group. core: the core columns only, for a page of prose."""
 
-    def cell(text: str) -> str:
-        for char in "\\|*_`[]":
+    def plain(text: str) -> str:
+        for char in "\\*_`[]":
             text = text.replace(char, f"\\{char}")
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+        return text.replace("&", "&amp;").replace("<", "&lt;")
 
     chosen = [column for column in columns(table) if column.core or not core]
-    lines = [f"### {cell(heading(table))}", "", cell(parameters(table)), ""]
+    right = [place for place, column in enumerate(chosen) if not column.left]
+    lines = [f"### {plain(heading(table))}", "", plain(parameters(table)), ""]
     for group in GROUPS:
         if rows := table.group(group):
-            lines += [f"**{TITLES[group]}**", "", "| " + " | ".join(cell(c.title) for c in chosen) + " |"]
-            lines += ["|" + "|".join(":--" if c.left else "--:" for c in chosen) + "|"]
-            lines += ["| " + " | ".join(cell(c.cell(row)) for c in chosen) + " |" for row in rows]
-            lines += [""]
-    return "\n".join(lines + [f"{cell(line)}  " for line in footer(table)]) + "\n"
+            cells = [[c.title for c in chosen], *([c.cell(row) for c in chosen] for row in rows)]
+            text = grid.markdown([[plain(cell) for cell in line] for line in cells], right)
+            lines += [f"**{TITLES[group]}**", "", text, ""]
+    return "\n".join(lines + [f"{plain(line)}  " for line in footer(table)]) + "\n"
 
 
 def latex(table: Table) -> str:
-    """A `tabular` for booktabs, with the core columns; groups and what is unranked are set apart by rules."""
+    """A `tabular` for booktabs, with the core columns; a rule sets groups apart, a space the unranked rows."""
     chosen = [column for column in columns(table) if column.core]
     lines = [r"\begin{tabular}{" + "".join("l" if c.left else "r" for c in chosen) + "}", r"\toprule"]
     lines += [" & ".join(c.title.translate(LATEX) for c in chosen) + r" \\"]
@@ -213,53 +213,33 @@ def latex(table: Table) -> str:
                 lines += [r"\addlinespace"]
             lines += [" & ".join(c.cell(row).translate(LATEX) for c in chosen) + r" \\"]
     lines += [r"\bottomrule", r"\end{tabular}", ""]
-    said = [heading(table), parameters(table), *footer(table)]
-    return "\n".join(lines) + "\n".join(rf"\par\footnotesize {line.translate(LATEX)}" for line in said) + "\n"
+    caption = [heading(table), parameters(table), *footer(table)]
+    return "\n".join(lines) + "\n".join(rf"\par\footnotesize {line.translate(LATEX)}" for line in caption) + "\n"
 
 
 def flat(table: Table, row: Row) -> dict[str, Any]:
-    """Every number of a row as plain values: None for what is absent, and for a median beyond the budget."""
-    said: dict[str, Any] = {
-        "suite": table.suite,
-        "task": table.task,
-        "version": table.version,
-        "preset": table.preset,
-        "params": dict(table.params),
-        "scope": table.scope,
-        "notes": list(table.notes),
-        "metric": table.metric.name,
-        "unit": table.metric.unit,
-        "better": table.metric.better,
-        "budget": table.budget,
-    }
-    return {name: _plain(item) for name, item in (said | asdict(row)).items()}
+    """Every number of a row as plain values: None for an absent number, and for a median beyond the budget."""
+    about = {name: getattr(table, name) for name in ("suite", "task", "version", "preset", "params", "scope", "notes")}
+    metric = {"metric": table.metric.name, "unit": table.metric.unit, "better": table.metric.better}
+    encoded = msgspec.json.encode(about | metric | {"budget": table.budget} | vars(row))  # NaN and infinity become null
+    values: dict[str, Any] = msgspec.json.decode(encoded)
+    return values
 
 
-def _plain(item: Any) -> Any:
-    """JSON has no NaN and no infinity."""
-    if isinstance(item, float):
-        return item if math.isfinite(item) else None
-    if isinstance(item, Mapping):
-        return {str(name): _plain(part) for name, part in item.items()}
-    if isinstance(item, list | tuple):
-        return [_plain(part) for part in item]
-    return item
-
-
-def json(table: Table) -> str:
-    """A list of objects, one a row."""
-    return json_module.dumps([flat(table, row) for row in table.rows], indent=1, ensure_ascii=False) + "\n"
+def json(*tables: Table) -> str:
+    """A list of objects, one for each row of every table."""
+    return json_module.dumps([flat(table, row) for table in tables for row in table.rows], indent=1, ensure_ascii=False)
 
 
 def csv(*tables: Table) -> str:
-    """One header, one line a row of every table; costs, failures and other metrics have columns of their own
+    """One header, one line for each row of every table; costs, failures and other metrics have columns of their own
     (`costs.train`), lists are JSON."""
     lines = []
-    for owner, row in [(table, row) for table in tables for row in table.rows]:
+    for values in [flat(table, row) for table in tables for row in table.rows]:
         line: dict[str, Any] = {}
-        for name, item in flat(owner, row).items():
+        for name, item in values.items():
             if name in ("costs", "others", "failures"):
-                line |= {f"{name}.{part}": figure for part, figure in item.items()}
+                line |= {f"{name}.{part}": amount for part, amount in item.items()}
             elif isinstance(item, list | dict):
                 line[name] = json_module.dumps(item, ensure_ascii=False)
             else:
@@ -272,13 +252,8 @@ def csv(*tables: Table) -> str:
     return out.getvalue()
 
 
-def _each(one: Callable[[Table], str], between: str = "\n\n") -> Callable[[Sequence[Table]], str]:
-    return lambda tables: between.join(one(t).rstrip("\n") for t in tables)
-
-
-def _all_json(tables: Sequence[Table]) -> str:
-    rows = [row for one in tables for row in json_module.loads(json(one))]
-    return json_module.dumps(rows, indent=1, ensure_ascii=False)
+def _each(printer: Callable[[Table], str]) -> Callable[[Sequence[Table]], str]:
+    return lambda tables: "\n\n".join(printer(table).rstrip("\n") for table in tables)
 
 
 RENDERERS: dict[str, Callable[[Sequence[Table]], str]] = {
@@ -286,5 +261,5 @@ RENDERERS: dict[str, Callable[[Sequence[Table]], str]] = {
     "markdown": _each(markdown),
     "csv": lambda tables: csv(*tables),
     "latex": _each(latex),
-    "json": _all_json,
+    "json": lambda tables: json(*tables),
 }

@@ -1,15 +1,15 @@
-"""A plan's cells, read: one value a seed for every entry, with what failures and gaps count as.
+"""One value a seed for every entry of a table, read from the cells of its planned rows.
 
-A cell whose data, package or device was absent is missing. A failed one keeps a value for ranking, its metric's penalty,
+A cell whose data, package or device was absent is missing. A failed cell keeps a value for ranking, its metric's penalty,
 so that nobody gains by failing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,31 +17,45 @@ from bench.contract import Derived, Metric, Task
 from bench.outcome import FAILED
 from bench.records.record import Record
 
+if TYPE_CHECKING:
+    from bench.planning.plan import Row
+
 Group = Literal["closed", "solver", "procedure"]
 State = Literal["ok", "failed", "missing", "undefined"]
 NAN = math.nan
 
 
-class Planned(Protocol):
-    """What the plan says of one entry on one task.
+@dataclass
+class Joined:
+    """A row of the plan, one entry on one task, with its records.
 
-    cells: seed -> records in axis order (one, unless a derived metric ranks), None for what has no record.
-    trials: tuning trials made here; 0 if there is nothing to tune, None if the entry was not tuned. published: key of one's
-    own record -> that of the published one that it repeats in every bit.
+    cells: seed -> records in axis order (a single one, unless a derived metric ranks), None where a cell has no record.
+    older: how many of the records are of older code. both: this machine's and the published record where both have one key.
+    published: key of this machine's record -> key of the published record that it equals in every bit.
     """
 
+    row: Row
+    cells: dict[int, list[Record | None]] = field(default_factory=dict)
+    older: int = 0
+    both: list[Record] = field(default_factory=list)
+    published: dict[str, str] = field(default_factory=dict)
+
     @property
-    def entry(self) -> str: ...
+    def entry(self) -> str:
+        return self.row.entry
+
     @property
-    def slots(self) -> Sequence[str]: ...
+    def slots(self) -> tuple[str, ...]:
+        return self.row.slots
+
     @property
-    def division(self) -> str: ...
+    def division(self) -> str:
+        return self.row.division
+
     @property
-    def cells(self) -> Mapping[int, Sequence[Record | None] | None]: ...
-    @property
-    def trials(self) -> int | None: ...
-    @property
-    def published(self) -> Mapping[str, str]: ...
+    def trials(self) -> int | None:
+        """Tuning trials made here; 0 if the entry has nothing to tune, None if it was not tuned."""
+        return self.row.trials
 
 
 @dataclass
@@ -55,9 +69,9 @@ class Seed:
 
 @dataclass
 class EntrySeeds:
-    """A planned row with its seeds read."""
+    """A planned row with the values of its seeds; `rank` and `reason` are filled when the table is ranked."""
 
-    plan: Planned
+    plan: Joined
     seeds: dict[int, Seed] = field(default_factory=dict)
     rank: tuple[int, int] | None = None
     reason: str = ""
@@ -82,15 +96,15 @@ class EntrySeeds:
 class Reader:
     """Turns cells into one value a seed."""
 
-    def __init__(self, task: Task | type[Task], rows: Sequence[Planned]) -> None:
+    def __init__(self, task: Task | type[Task], rows: Sequence[Joined]) -> None:
         self.task = task
         self.rows = rows
         self.derived: Derived | None = next((d for d in task.derived if d.metric.name == task.rank), None)
         self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == task.rank)
-        self.limit = getattr(getattr(task, "budget", None), "limit", None)  # a class has no budget yet, a task has
+        self.limit = getattr(getattr(task, "budget", None), "limit", None)  # a class has no budget yet, an instance has
 
     def worst(self, metric: Metric, seed: int, position: int) -> float:
-        """The worst value that any entry has at this seed and place on the axis; NaN if nobody has one."""
+        """The worst value that any entry has at this seed and position on the axis; NaN if no entry has one."""
         cells = [(row.cells.get(seed) or ())[position : position + 1] for row in self.rows]
         good = [r.metrics for cell in cells for r in cell if r is not None and r.status == "ok"]
         return _worst([metrics[metric.name] for metrics in good if metric.name in metrics], metric)
@@ -105,7 +119,7 @@ class Reader:
         return float(first) if first is not None else self.worst(metric, record.seed, position)
 
     def read(self, seed: int, cell: Sequence[Record | None] | None) -> Seed:
-        """One seed's outcome. A cell whose data, package or device was absent is missing, not failed."""
+        """One seed's value and state. A cell whose data, package or device was absent is missing, not failed."""
         records = [record for record in cell or () if record is not None and record.status != "unavailable"]
         if not records or cell is None or len(records) != len(cell):
             return Seed("missing")
@@ -119,7 +133,7 @@ class Reader:
         return Seed("ok", float(record.metrics[name]), name in record.censored)
 
     def _reduce(self, derived: Derived, records: Sequence[Record]) -> Seed:
-        """A group of cells. A diverged one is part of what is measured; the group fails if nothing in it ended well."""
+        """The derived metric of a group of cells. A diverged cell counts with its penalty; the group fails if all cells do."""
         grid, diverged = derived.grid.get(records[0].preset, ()), derived.metric.diverged
         if len(grid) != len(records):
             return Seed("missing")
@@ -128,8 +142,8 @@ class Reader:
         filled = [
             record.metrics
             if record.status == "ok"
-            else record.metrics | {m.name: self.penalty(m, record, place) for m in self.task.metrics}
-            for place, record in enumerate(records)
+            else record.metrics | {m.name: self.penalty(m, record, position) for m in self.task.metrics}
+            for position, record in enumerate(records)
         ]
         value = float(derived.reduce(grid, filled))
         return Seed("ok", value) if math.isfinite(value) else Seed("undefined")
@@ -140,10 +154,10 @@ class Reader:
         entries = [EntrySeeds(row, {s: self.read(s, row.cells.get(s)) for s in seeds}) for row in self.rows]
         everywhere = _worst([s.value for e in entries for s in e.seeds.values() if s.state == "ok"], self.metric)
         for entry in entries:
-            for seed, outcome in entry.seeds.items():
-                if outcome.state == "failed" and math.isnan(outcome.value):
-                    peers = [e.seeds[seed].value for e in entries if e.seeds[seed].state == "ok"]
-                    outcome.value = _worst(peers, self.metric) if peers else everywhere
+            for number, seed in entry.seeds.items():
+                if seed.state == "failed" and math.isnan(seed.value):
+                    peers = [e.seeds[number].value for e in entries if e.seeds[number].state == "ok"]
+                    seed.value = _worst(peers, self.metric) if peers else everywhere
         return entries
 
 

@@ -1,10 +1,10 @@
-"""Mean skill over the tasks of a suite, with ranks: an optimizer never competes with a surrogate."""
+"""Mean skill over the tasks of a suite, with ranks, by slot and division: an optimizer never competes with a surrogate."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from bench.tables import statistics
 from bench.tables.seed_values import Group
 from bench.tables.table import GROUPS, PROVISIONAL, Row, Table
 
-MANY_TASKS = 8  # from here on an interquartile mean says something
+MANY_TASKS = 8  # with fewer tasks an interquartile mean averages too few of them
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An entry's skill over the tasks of a suite. mean is NaN, with a `reason`, unless it is told on every task.
+    """An entry's skill over the tasks of a suite. mean is NaN, with a `reason`, unless every task has a skill.
 
     rank: range of ranks among the entries with a mean, or None. middle: interquartile mean of the tasks' means, from
     eight tasks on. out_lo, out_hi: what the mean becomes when one task is left out, at the least and the most.
@@ -55,13 +55,13 @@ class Summary:
 
 
 def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
-    """rows: the entry's row on each task, None where it was not planned."""
+    """The unranked standing of an entry from its row on each task, None where it was not planned."""
     present = [row for row in rows if row is not None]
-    if len(present) < len(rows):
-        return Standing(entry, len(present), tuple(rows), f"on {len(present)} of {len(rows)} tasks")
     reason = next((row.reason for row in present if row.reason), "")
-    if not reason and any(math.isnan(row.skill) for row in present):
-        reason = "skill not told on every task"
+    if len(present) < len(rows):
+        reason = f"on {len(present)} of {len(rows)} tasks"
+    elif not reason and any(math.isnan(row.skill) for row in present):
+        reason = "skill undefined on some task"
     if reason:
         return Standing(entry, len(present), tuple(rows), reason)
     skills = np.full((len(present), max(len(row.skills) for row in present)), math.nan)
@@ -81,36 +81,38 @@ def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
 
 
 def _ranked(standings: Sequence[Standing]) -> list[Standing]:
-    """With rank ranges: paired tests on the mean skill by seed, which all entries of the plan share."""
-    told = [one for one in standings if not one.reason]
-    seeds = min((len(one.by_seed) for one in told), default=0)
+    """The standings with rank ranges: paired tests on the mean skill by seed, whose seeds all entries of the plan share."""
+    complete = [standing for standing in standings if not standing.reason]
+    seeds = min((len(standing.by_seed) for standing in complete), default=0)
     if seeds < statistics.MIN_SEEDS:
         return list(standings)
-    values = np.array([one.by_seed[:seeds] for one in told])
-    failed = [any(row is not None and "failed" in row.states for row in one.rows) for one in told]
-    ranks = dict(zip((one.entry for one in told), statistics.rank_ranges(values, "max", failed), strict=True))
+    values = np.array([standing.by_seed[:seeds] for standing in complete])
+    failed = [any(row is not None and "failed" in row.states for row in standing.rows) for standing in complete]
+    ranges = statistics.rank_ranges(values, "max", failed)
+    ranks = {standing.entry: rank for standing, rank in zip(complete, ranges, strict=True)}
     return [
-        Standing(**{**vars(one), "rank": ranks.get(one.entry), "provisional": seeds < PROVISIONAL}) for one in standings
+        replace(standing, rank=ranks.get(standing.entry), provisional=seeds < PROVISIONAL) for standing in standings
     ]
 
 
 def summarise(tables: Sequence[Table]) -> list[Summary]:
     """Mean skill over tasks, by suite, group and slots.
 
-    Entries that are ranked on every task of their kind have one. Of a suite with several tasks, a kind that is on one
-    task only has nothing to be aggregated, and is left to that task's table.
+    An entry has a mean if it is ranked on every task of its kind (group and slots). A kind that only one of a suite's
+    several tasks has is left out: that task's own table shows it.
     """
     summaries = []
     for suite in dict.fromkeys(table.suite for table in tables):
         own = [table for table in tables if table.suite == suite]
         kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
         for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
-            rows = [(t, {r.entry: r for r in t.group(group) if r.slots == slots}) for t in own]
-            held = [(table, found) for table, found in rows if found]
-            if len(held) < min(2, len(own)):
+            rows = [{row.entry: row for row in table.group(group) if row.slots == slots} for table in own]
+            tables_of_kind = tuple(table for table, by_entry in zip(own, rows, strict=True) if by_entry)
+            if len(tables_of_kind) < min(2, len(own)):
                 continue
-            names = dict.fromkeys(name for _, found in held for name in found)
-            standings = _ranked([_standing(name, [found.get(name) for _, found in held]) for name in names])
+            rows = [by_entry for by_entry in rows if by_entry]
+            names = dict.fromkeys(name for by_entry in rows for name in by_entry)
+            standings = _ranked([_standing(name, [by_entry.get(name) for by_entry in rows]) for name in names])
             standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
-            summaries.append(Summary(suite, group, slots, tuple(table for table, _ in held), tuple(standings)))
+            summaries.append(Summary(suite, group, slots, tables_of_kind, tuple(standings)))
     return summaries

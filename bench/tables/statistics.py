@@ -122,11 +122,11 @@ def moderate(variances: ArrayLike, df: int, cap: float) -> tuple[Array, float]:
 
 
 def _prior_cap(entries: int, seeds: int) -> float:
-    """Most degrees of freedom that the prior of the pairs' variances may have; 0: no prior.
+    """Most degrees of freedom that the prior of the pairs' variances may have; 0 means no prior.
 
-    Found by simulation (`python -m benchmarks.statistics`): as many as there are independent variances, less the mean's. With
-    fewer than five seeds that lets the family-wise error rise to .08 where a tenth of the others' noise is common, half
-    of it does not; four entries are then too few for any prior.
+    From five seeds on it is the number of independent variances less one for their mean. With fewer seeds that lets the
+    family-wise error rise to .08 where some entries have a tenth of the others' noise; half as many degrees of freedom keep
+    it, and four entries are then too few for any prior. Source: simulation, `python -m benchmarks.statistics`.
     """
     if seeds >= 5:
         return entries - 1 if entries > 3 else 0
@@ -152,7 +152,7 @@ def _paired_p(values: Array, first: NDArray[np.intp], second: NDArray[np.intp]) 
 
 
 def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
-    """Which hypotheses fall at family-wise error `alpha` (Holm 1979): step down, stop at the first that stands."""
+    """Which hypotheses are rejected at family-wise error `alpha` (Holm 1979): step down, stop at the first that is not."""
     order = np.argsort(p, kind="stable")
     small = p[order] <= alpha / np.arange(len(p), 0, -1)
     rejected = np.zeros(len(p), dtype=bool)
@@ -167,9 +167,10 @@ def separated(
 
     values: [entries, seeds], finite, paired by seed and already on the metric's scale. Pairs are compared by paired t
     tests, with moderated variances from four entries on (five below five seeds), and Holm's correction over all pairs.
-    Rows that differ by a constant are told apart without a test, identical rows are not.
+    Rows that differ by a constant are separated without a test, identical rows are not.
     failed: entries some of whose values stand for a failed seed. A failure is no draw of the noise a t test assumes,
     so between a failing entry and one that never fails the mean decides if it favours the latter.
+    ValueError if the values are not finite or not of that shape.
     """
     x = np.asarray(values, dtype=float)
     if x.ndim != 2 or not np.isfinite(x).all():
@@ -182,8 +183,8 @@ def separated(
     first, second = np.triu_indices(entries, 1)
     means, p = _paired_p(x if better == "min" else -x, first, second)
     winner, loser = np.where(means < 0, first, second), np.where(means < 0, second, first)
-    told = (means != 0) & (_holm(p, alpha) | (failing[loser] & ~failing[winner]))
-    beats[winner[told], loser[told]] = True
+    apart = (means != 0) & (_holm(p, alpha) | (failing[loser] & ~failing[winner]))
+    beats[winner[apart], loser[apart]] = True
     return beats
 
 
@@ -203,7 +204,7 @@ def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Be
     """(g(floor) - g(x)) / (g(floor) - g(reference)), g the metric's scale: 0 is the floor, 1 the reference.
 
     Not capped above. Below the floor it is 0, which is also what a failed cell counts as: nobody gains by failing.
-    NaN where the reference does not beat the floor, since no skill can be told then.
+    NaN where the reference does not beat the floor, since skill is undefined then.
     """
     g, low, high = transform(x, scale), float(transform(floor, scale)), float(transform(reference, scale))
     gap = low - high if better == "min" else high - low
@@ -222,16 +223,16 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
     from scipy.special import stdtrit
 
     x = np.atleast_2d(np.asarray(skills, dtype=float))
-    there = np.isfinite(x)
-    seeds = there.sum(axis=1)
+    present = np.isfinite(x)
+    seeds = present.sum(axis=1)
     if not x.size or seeds.min() == 0:
         return np.nan, np.nan, np.nan
-    known = np.where(there, x, 0.0)
+    known = np.where(present, x, 0.0)
     means = known.sum(axis=1) / seeds
     mean = float(means.mean())
     if seeds.min() < MIN_SEEDS:
         return mean, np.nan, np.nan
-    squares = (np.where(there, known - means[:, None], 0.0) ** 2).sum(axis=1)
+    squares = (np.where(present, known - means[:, None], 0.0) ** 2).sum(axis=1)
     parts = squares / (seeds - 1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
     variance = float(parts.sum())
     if variance == 0:
@@ -242,7 +243,7 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
 
 
 def interquartile_mean(x: ArrayLike) -> float:
-    """Mean of the middle half of the finite values (a quarter is cut at each end, rounded down); NaN if there are none.
+    """Mean of the middle half of the finite values (a quarter is cut at each end, rounded down); NaN without any.
 
     Source: Agarwal et al. 2021, Deep RL at the edge of the statistical precipice, section 4.3.
     """

@@ -1,7 +1,7 @@
-"""A plan joined with its records: one table for one task, typed, before anybody thinks of how it looks.
+"""The table of one task as typed values, made from a plan's rows joined with their records; printers and pages show it.
 
-The table holds what was planned, never "all records": a planned cell without a record keeps its entry from being
-ranked. Failures are counted, kept out of intervals, and valued in rankings, so that nobody gains by failing.
+A planned cell without a record keeps its entry from being ranked. Failures are counted, kept out of intervals, and count
+as penalties in rankings, so that nobody gains by failing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from bench.contract import Metric, Task
 from bench.outcome import FAILED
 from bench.records.record import Record
 from bench.tables import statistics
-from bench.tables.seed_values import NAN, EntrySeeds, Group, Planned, Reader, State
+from bench.tables.seed_values import NAN, EntrySeeds, Group, Joined, Reader, State
 
-GROUPS: tuple[Group, ...] = ("closed", "solver", "procedure")
+GROUPS: tuple[Group, ...] = get_args(Group)
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
 COUNTED = ("steps", "samples", "evals", "matvecs", "parameters")
 CPU_ENTRY = (
-    "CPU seconds are those of the entry’s whole process, from fork to exit; where a record is older than their measuring, "
-    "those of the phases that the entry’s clock booked"
+    "CPU seconds are those of the entry’s whole process, from fork to exit; records from before this was measured count "
+    "the phases that the entry’s clock booked"
 )
 PROVISIONAL = 5  # with fewer seeds a rank is provisional
 
@@ -54,15 +54,16 @@ class Costs:
 
 @dataclass(frozen=True)
 class Row:
-    """One entry. NaN stands for what cannot be told.
+    """One entry. NaN stands for an unknown number.
 
     rank: range of ranks within the group, or None, and `reason` says why. value, lo, hi: centre and 95 % interval over
     seeds; without failures only (a time to target: the capped mean, which counts failures). median, low, high: of the
-    seeds that ended well; a time's median counts the others as beyond the budget. skills: one a seed, a failed one 0.
+    seeds that ended well; a time's median counts the others as beyond the budget. skills: one a seed, 0 for a failed seed.
     values, states: one a seed, as ranked (penalties included), and whether it is ok, failed, missing or undefined.
-    seeds: with a record; ok: of these, ended well, with its Clopper-Pearson interval. missing: planned seeds without.
-    failures: cells by reason. others: means of the task's other metrics, each on its own scale.
-    badge: "verified" or "disputed" where `bench verify` said so of these records.
+    seeds: planned seeds with a record; ok: how many of these ended well, with its Clopper-Pearson interval ok_lo, ok_hi.
+    missing: planned seeds without a record. failures: status -> cells. others: means of the task's other metrics, each on
+    its own scale. published: of each record the published key if both are equal in every bit, else the key in `keys`.
+    badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty.
     """
 
     entry: str
@@ -96,13 +97,13 @@ class Row:
     trials: int | None
     others: Mapping[str, float]
     keys: tuple[str, ...]
-    published: tuple[str, ...]  # the published key where it equals the local record bit for bit, else our own key
+    published: tuple[str, ...]
     badge: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A task's rows by group, ranked ones first, those with missing cells last. budget: of a time to target only."""
+    """A task's rows by group: ranked rows first, those with missing cells last. budget: of a time to target only."""
 
     task: str
     version: int
@@ -121,7 +122,7 @@ class Table:
 
 
 def _unranked(entry: EntrySeeds) -> str:
-    """Why an entry is not ranked; empty if it is."""
+    """The reason why an entry is not ranked; empty if it is ranked."""
     if missing := entry.count("missing"):
         absent = sum(record.status == "unavailable" for record in entry.records)
         return f"missing {missing} of {len(entry.seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
@@ -151,7 +152,7 @@ def _mean_on_scale(values: np.ndarray, metric: Metric) -> float:
 
 
 def _order(entry: EntrySeeds, metric: Metric) -> tuple[int, int, bool, float, str]:
-    """Ranked first, then what could not be ranked, then what has missing cells; by mean with penalties within."""
+    """Sort key: ranked entries, then unranked ones, then those with missing cells; within each by mean with penalties."""
     mean = _mean_on_scale(entry.values(), metric)
     standing = 0 if entry.rank else (2 if entry.count("missing") else 1)
     cost = mean if metric.better == "min" else -mean
@@ -172,10 +173,10 @@ def _costs(records: Sequence[Record]) -> Costs:
 
 
 def _others(task: Task | type[Task], records: Sequence[Record], rank: str) -> dict[str, float]:
-    """Means of the other metrics over the cells that ended well, for those that any cell has."""
+    """Means of the metrics that do not rank over the cells that ended well; a metric that no cell has is left out."""
     good = [record.metrics for record in records if record.status == "ok"]
-    found = {m: [metrics[m.name] for metrics in good if m.name in metrics] for m in task.metrics if m.name != rank}
-    return {metric.name: _mean_on_scale(np.array(values), metric) for metric, values in found.items() if values}
+    values = {m: [metrics[m.name] for metrics in good if m.name in metrics] for m in task.metrics if m.name != rank}
+    return {metric.name: _mean_on_scale(np.array(numbers), metric) for metric, numbers in values.items() if numbers}
 
 
 def _value(entry: EntrySeeds, metric: Metric, limit: float | None) -> dict[str, Any]:
@@ -185,27 +186,27 @@ def _value(entry: EntrySeeds, metric: Metric, limit: float | None) -> dict[str, 
     if len(good):
         fields |= {"median": float(np.median(good)), "low": float(good.min()), "high": float(good.max())}
     if metric.target is not None:
-        seen = [seed for seed in entry.seeds.values() if seed.state in ("ok", "failed")]
-        values, missed = np.array([seed.value for seed in seen]), np.array([seed.censored for seed in seen], dtype=bool)
+        run = [seed for seed in entry.seeds.values() if seed.state in ("ok", "failed")]
+        values, missed = np.array([seed.value for seed in run]), np.array([seed.censored for seed in run], dtype=bool)
         budget = limit if limit is not None else float(values.max(initial=0))
         reached, n, mean, median = statistics.time_to_target(values, missed, budget)
         fields |= {"value": mean, "median": median, "reached": reached}
-        if reached == n:  # an interval cannot tell how far beyond the budget the others lie
+        if reached == n:  # beyond the budget nothing is measured, so a missed target leaves no interval
             fields["lo"], fields["hi"] = statistics.t_interval(values)[1:]
     elif not entry.count("failed"):
         fields["value"], fields["lo"], fields["hi"] = statistics.t_interval(good, scale=metric.scale)
     return fields
 
 
-def _told(anchors: tuple[float, float], metric: Metric) -> bool:
-    """Whether the anchors (floor, reference) can tell skill: both are known and the second is better."""
+def _has_skill(anchors: tuple[float, float], metric: Metric) -> bool:
+    """Whether skill is defined: both anchors (floor, reference) are known and the reference is better."""
     return math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better))
 
 
 def _skills(entry: EntrySeeds, metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
     """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
     skills = statistics.skill(entry.values(), *anchors, metric.scale, metric.better)
-    if _told(anchors, metric):
+    if _has_skill(anchors, metric):
         skills = np.where([seed.state == "failed" for seed in entry.seeds.values()], 0.0, skills)
     mean, lo, hi = statistics.t_interval(skills)
     if any(seed.censored or seed.state == "failed" for seed in entry.seeds.values()):
@@ -248,26 +249,25 @@ def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tu
 def _notes(
     entries: Sequence[EntrySeeds], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]
 ) -> list[str]:
-    """What a reader has to know beside the rows."""
+    """Notes under the table: unequal tuning, undefined skill, records that disagree."""
     notes = []
     trials = sorted({entry.plan.trials for entry in entries if entry.plan.trials})
     if len(trials) > 1:
         notes.append(f"tuning trials differ: {', '.join(map(str, trials))}")
-    if not _told(anchors, metric):
+    if not _has_skill(anchors, metric):
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
-    seen: dict[str, Any] = {}
-    clash = {r.key for r in records if seen.setdefault(r.key, r.metrics) != r.metrics}
-    if clash:
-        notes.append(f"conflict: records disagree for {', '.join(sorted(clash))}")
+    first: dict[str, Any] = {}
+    if clash := sorted({r.key for r in records if first.setdefault(r.key, r.metrics) != r.metrics}):
+        notes.append(f"conflict: records disagree for {', '.join(clash)}")
     return notes
 
 
-def build(task: Task | type[Task], rows: Sequence[Planned], records: Sequence[Record] = (), suite: str = "") -> Table:
+def build(task: Task | type[Task], rows: Sequence[Joined], records: Sequence[Record] = (), suite: str = "") -> Table:
     """The table of one task with one set of parameters.
 
-    task: its metrics, anchors and, if an instance, budget and parameters. rows: the plan, already joined with its
-    records. records: everything the store has; two of one key that disagree are reported as a conflict.
+    task: gives metrics, anchors and, if an instance, budget and parameters. rows: the plan, already joined with its
+    records. records: those of a key that has several; two that disagree are reported as a conflict.
     """
     reader = Reader(task, rows)
     metric, entries = reader.metric, reader.entries()

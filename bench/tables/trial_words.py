@@ -1,4 +1,4 @@
-"""What a table says of the trials behind a row."""
+"""How many tuning trials stand behind a row of a table, made here or declared by the entry's authors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from bench.planning.files import EntryFile
 
 @cache
 def declared(entry: str) -> int | None:
-    """Trials that the entry's authors say they made elsewhere (`declared_trials`), summed over a composition's parts.
+    """Trials that the entry's authors declare to have made elsewhere (`declared_trials`), summed over a composition's parts.
 
-    None if none says so, or the entry's file is not here.
+    None if no part declares any, or the entry's file is not here.
     """
-    known = config.names("entry")
-    found = {one: config.load("entry", one, EntryFile).declared_trials for one in entry.split("+") if one in known}
-    numbers = [number for number in found.values() if number is not None]
-    return sum(numbers) if numbers else None
+    files = [config.load("entry", name, EntryFile) for name in entry.split("+") if name in config.names("entry")]
+    trials = [file.declared_trials for file in files if file.declared_trials is not None]
+    return sum(trials) if trials else None
 
 
 def trials_text(trials: int | None, declared: int | None) -> str:

@@ -42,6 +42,18 @@ def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
     return request, store, plan.make(request, store)
 
 
+def run(plan: Any, store: Any, settings: Any) -> Any:
+    """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
+    from bench.running import sweep
+
+    sink = None
+    if settings.wandb != "off":
+        from bench.running.sinks import wandb_sink
+
+        sink = wandb_sink(settings.wandb, store)
+    return sweep.run(plan, store, settings, sink)
+
+
 def say(store: Any) -> None:
     """What the store set aside, on standard error."""
     for line in store.reports:

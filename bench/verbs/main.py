@@ -37,12 +37,11 @@ def _brought(verbs: Any) -> None:
 
 def _parser(word: str) -> argparse.ArgumentParser:
     """word: the verb that is called; those that others bring are looked for only where it is none of ours."""
-    from bench.board import citation, datasheet
     from bench.verbs import papers, reading, submission, sweeps
 
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for family in (reading, sweeps, papers, submission, citation, datasheet):
+    for family in (reading, sweeps, papers, submission):
         family.add_parser(verbs)
     new = verb(verbs, "new", do_new, (), sweeps=False)
     new.add_argument("what", choices=["entry", "task"])

@@ -1,4 +1,4 @@
-"""`bench claims` and `figures`: what papers say, from records."""
+"""`bench claims`, `figures`, `cite` and `datasheet`: papers' statements from records, and the papers behind tables and tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.verbs import PLAIN, say, verb
+from bench.board import citation
+from bench.verbs import PLAIN, asked, run, say, verb
 
 
 def do_claims(options: argparse.Namespace) -> int:
@@ -19,7 +20,7 @@ def do_claims(options: argparse.Namespace) -> int:
     patterns = [word for word in options.words if "=" not in word]
     claims, wrong = claim.select(patterns)
     survey = verdicts.Survey([*claims.values()], [word for word in options.words if "=" in word])
-    summary = survey.run() if options.run else None
+    summary = run(survey.merged, survey.store, survey.settings) if options.run else None
     findings = survey.evaluate()
     print(shown.RENDERERS[options.format](findings))
     say(survey.store)
@@ -40,7 +41,7 @@ def do_figures(options: argparse.Namespace) -> int:
     patterns = [word for word in options.words if "=" not in word]
     specs, wrong = figures.of_ids(figures.select(patterns))
     gallery = figures.Gallery(specs, [word for word in options.words if "=" in word])
-    summary = gallery.run() if options.run else None
+    summary = run(gallery.merged, gallery.store, gallery.settings) if options.run else None
     found = []
     for one in sorted([*gallery.draw(), *wrong], key=lambda one: one.id):
         path = Path(options.out) / f"{one.id.replace('/', '-')}.svg"
@@ -62,6 +63,45 @@ def do_figures(options: argparse.Namespace) -> int:
     return 1 if failed or any(one["state"] == "error" for one in found) else 0
 
 
+def do_cite(options: argparse.Namespace) -> int:
+    """How to cite a table: `bench cite suite=core task=grokking/modular_addition`.
+
+    Prints the harness with version, commit and a digest of the table's records, then the papers of its tasks and entries, as
+    their configurations name them. `bench table` of the same records prints the same digest.
+    """
+    from bench.tables import join
+
+    _, store, plan = asked(options.overrides)
+    words = [word for word in options.overrides if not word.startswith("results=")]
+    found = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
+    print(citation.RENDERERS[options.format](found))
+    return 0
+
+
+def do_datasheet(options: argparse.Namespace) -> int:
+    """The datasheet of a task, or of every task: `bench datasheet pde/burgers_1d`, `bench datasheet --out FOLDER`.
+
+    One Markdown page for each task: source and licence of the data, intended use, known limits, error of the reference,
+    sizes by preset, metrics, version. With --out each page is written to a file, otherwise printed.
+    """
+    from bench.board import datasheet
+    from bench.planning import config
+    from bench.records.files import write_atomically
+
+    names = [options.task] if options.task else sorted(config.names("task"))
+    if options.format == "json":
+        sheets = [datasheet.fields(name) for name in names]
+        text = json.dumps(sheets[0] if options.task else sheets, indent=1, ensure_ascii=False, default=str)
+        pages = {f"{options.task.replace('/', '.')}.json" if options.task else "datasheets.json": text + "\n"}
+    else:
+        pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names}
+    for name, text in pages.items():
+        if options.out:
+            write_atomically(Path(options.out) / name, text.encode())
+        print(Path(options.out) / name if options.out else text)
+    return 0
+
+
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
     claims = verb(verbs, "claims", do_claims, (*PLAIN, "markdown"), sweeps=False)
@@ -73,3 +113,7 @@ def add_parser(verbs: Any) -> None:
                          help="ids or patterns of ids; settings such as workers=2")  # fmt: skip
     figures.add_argument("--run", action="store_true", help="first run the cells that have no record")
     figures.add_argument("--out", default="results/figures", help="folder of the SVG files")
+    verb(verbs, "cite", do_cite, tuple(citation.RENDERERS))
+    datasheet = verb(verbs, "datasheet", do_datasheet, ("markdown", "json"), sweeps=False)
+    datasheet.add_argument("task", nargs="?", help="its name; all tasks if left out")
+    datasheet.add_argument("--out", help="write into this folder")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.verbs import asked, requested, say, verb
+from bench.verbs import asked, requested, run, say, verb
 
 
 def do_plan(options: argparse.Namespace) -> int:
@@ -43,15 +43,8 @@ def do_plan(options: argparse.Namespace) -> int:
 
 def do_run(options: argparse.Namespace) -> int:
     """Run a plan: fresh cells are skipped, every other one ends in a record."""
-    from bench.running import sweep
-
     request, store, made = asked(options.overrides)
-    sink = None
-    if request.settings.wandb != "off":
-        from bench.running.sinks import wandb_sink
-
-        sink = wandb_sink(request.settings.wandb, store)
-    summary = sweep.run(made, store, request.settings, sink)
+    summary = run(made, store, request.settings)
     if options.format == "json":
         keys = [cell.key for cell in made.cells()]
         print(json.dumps({"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses, "keys": keys}))
