@@ -1,6 +1,6 @@
-"""What a task lacks, told before anything of it runs: every flaw at once, each with what to write.
+"""Flaws of a task's declaration, found before anything of it runs: all at once, each with what to write.
 
-Nothing is trained and torch is not imported: parts are looked up in the sources of their modules.
+The tests of a task call `flaws`. Nothing is trained and torch is not imported: parts are looked up in their modules' sources.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def flaws(name: str) -> list[str]:
         spec = config.task_spec(name)
     except BenchError as error:
         return [str(error)]
-    missing = [f"{spec.target} lacks {told}" for field, told in NEEDED.items() if not hasattr(spec.cls, field)]
+    missing = [f"{spec.target} lacks {what}" for field, what in NEEDED.items() if not hasattr(spec.cls, field)]
     missing += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
-    return missing or [f"{name}: {told}" for told in (*_measured(spec), *_sized(spec), *_filled(spec))]
+    return missing or [f"{name}: {flaw}" for flaw in (*_of_metrics(spec), *_of_parameters(spec), *_of_slots(spec))]
 
 
-def _measured(spec: TaskSpec) -> Iterator[str]:
-    """Flaws of the name and of what is measured."""
+def _of_metrics(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of the name, the metrics and the probes."""
     cls = spec.cls
     if cls.name != spec.name:
         yield f"the class says name = {cls.name!r}; write the name of its file, {spec.name!r}"
@@ -62,29 +62,26 @@ def _measured(spec: TaskSpec) -> Iterator[str]:
         yield f"{cls.rank} ranks, and is measured by a probe; rank by a metric that `score` returns"
     if ranked is not None and ranked.diverged is None and ranked.target is None:
         yield f"{cls.rank} ranks, and does not say what a diverged cell counts as; give it `diverged` or `target`"
-    for name in sorted(_returned(cls) - {m.name for m in cls.metrics}):
+    for name in sorted(_returned(cls) - {metric.name for metric in cls.metrics}):
         yield f"`score` returns {name!r}, which is no declared metric"
-    for path in cls.probes.values():
-        if not there(path):
-            yield f"the probe {path} does not exist"
+    yield from (f"the probe {path} does not exist" for path in cls.probes.values() if not exists(path))
 
 
-def _sized(spec: TaskSpec) -> Iterator[str]:
+def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     """Flaws of parameters and presets."""
     cls, known = spec.cls, {field.name for field in dataclasses.fields(spec.cls.Params)}
     for name in PRESETS:
         if name not in cls.presets:
             yield f"there is no preset {name!r}; write {{}} where the defaults are meant"
-    strange = sorted(set(cls.positive) - known)
-    for name in strange:
+    unknown = sorted(set(cls.positive) - known)
+    for name in unknown:
         yield f"`positive` names {name!r}, which is no parameter"
     for derived in cls.derived:
-        lacks = [preset for preset in cls.presets if preset not in derived.grid]
         if derived.axis not in known:
             yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"
-        if lacks:
-            yield f"{derived.metric.name} has no grid for {', '.join(lacks)}"
-    for name in cls.presets if not strange else ():
+        if lacking := [preset for preset in cls.presets if preset not in derived.grid]:
+            yield f"{derived.metric.name} has no grid for {', '.join(lacking)}"
+    for name in cls.presets if not unknown else ():
         try:
             budget = cls(cls.Params(**config.parameters(spec, name, {}))).budget
         except BenchError as error:
@@ -94,13 +91,13 @@ def _sized(spec: TaskSpec) -> Iterator[str]:
                 yield f"preset {name!r}: a budget of {budget.limit} {budget.unit}; it has to be above 0"
 
 
-def _filled(spec: TaskSpec) -> Iterator[str]:
-    """Flaws of slots and anchors."""
+def _of_slots(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of slots, floors and the reference."""
     cls = spec.cls
     names = {slot.name for slot in cls.slots}
     for slot in cls.slots:
         target = str((slot.default or {}).get("_target_", ""))
-        if slot.default and not there(target):
+        if slot.default and not exists(target):
             yield f"slot {slot.name!r}: its default {target!r} does not exist; check `_target_`"
         for other in sorted(set(slot.excludes) - names):
             yield f"slot {slot.name!r} excludes {other!r}, which is no slot"
@@ -116,17 +113,21 @@ def _filled(spec: TaskSpec) -> Iterator[str]:
 def _returned(cls: type[Task]) -> set[str]:
     """The names that `score` returns, as far as its own source writes them out."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls.score)))
-    returned = (
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+    returned = (node.value for node in ast.walk(tree) if isinstance(node, ast.Return))
+    keys = (
+        key.value
+        for value in returned
+        if isinstance(value, ast.Dict)
+        for key in value.keys
+        if isinstance(key, ast.Constant)
     )
-    keys = (key for one in returned for key in one.keys if isinstance(key, ast.Constant))
-    return {key.value for key in keys if isinstance(key.value, str)}
+    return {key for key in keys if isinstance(key, str)}
 
 
-def there(path: str) -> bool:
+def exists(path: str) -> bool:
     """Whether `module.name…` exists, by the module's source: nothing but the packages above it is imported.
 
-    Of an installed package only its being there is looked at.
+    Of an installed package it is only checked that the package exists.
     """
     names = path.split(".")
     root = find_spec(names[0])
@@ -138,21 +139,21 @@ def there(path: str) -> bool:
         except ModuleNotFoundError:
             continue
         if spec is not None:
-            return spec.origin is None or names[cut] in _named(spec.origin)
+            return spec.origin is None or names[cut] in _names_of(spec.origin)
     return False
 
 
 @cache
-def _named(source: str) -> frozenset[str]:
-    """What a module defines or imports."""
-    found: set[str] = set()
+def _names_of(source: str) -> frozenset[str]:
+    """The names that a module defines or imports."""
+    names: set[str] = set()
     if not source.endswith(".py"):
         return frozenset()
     for node in ast.walk(ast.parse(Path(source).read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return frozenset(found)
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return frozenset(names)
