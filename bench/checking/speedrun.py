@@ -300,7 +300,7 @@ def propose(
     if proposal.accepted:
         path = path_of(store, task)
         old = path.read_bytes() if path.is_file() else b""
-        write_atomically(path, old + msgspec.json.encode(proposal, order="sorted") + b"\n")
+        write_atomically(path, old + msgspec.json.encode(proposal) + b"\n")
     return proposal
 
 
