@@ -83,7 +83,7 @@ def test_a_cell_keeps_the_contract(pool, second, task, entry):
         pytest.skip(f"{entry} needs {', '.join(absent)}, which is not installed")
     cls, one = config.task_spec(task).cls, contract_suite.smoke_job(task, entry)
     piped, wrong = contract_suite.check(pool, second, task, entry)
-    assert not wrong, "\n".join([*wrong, piped.get("traceback") or ""])
+    assert not wrong, "\n".join([*wrong, piped.traceback])
     called = execute.call(replace(one, probes=False))
     assert scores(cls, called) == scores(cls, piped), "pipe and call must agree bit for bit"
     assert called.status == piped.status and called.costs.counts.get("steps") == piped.costs.counts.get("steps")

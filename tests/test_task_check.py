@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bench.checking import task_check
-from bench.checking.task_check import flaws, there
+from bench.checking.task_check import exists, flaws
 from bench.contract import Derived, Metric, Slot, Task
 from bench.planning import config
 from tasks.grokking.modular_addition import ModularAddition
@@ -135,9 +135,9 @@ def test_a_check_imports_no_torch():
 
 
 def test_parts_are_looked_up_in_sources():
-    assert there("bench.schedules.cosine") and there("bench.optim.named") and there("torch.optim.Adam")
+    assert exists("bench.schedules.cosine") and exists("bench.optim.named") and exists("torch.optim.Adam")
     assert (
-        not there("bench.schedules.cosinus")
-        and not there("no_such_package.thing")
-        and not there("bench.nothing.at_all")
+        not exists("bench.schedules.cosinus")
+        and not exists("no_such_package.thing")
+        and not exists("bench.nothing.at_all")
     )

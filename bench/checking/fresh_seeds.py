@@ -1,4 +1,4 @@
-"""Seeds that nobody could choose, and the test whether claimed ones are better than they."""
+"""Fresh seeds, which nobody can choose, and the test whether the claimed seeds of a row are better than fresh ones."""
 
 from __future__ import annotations
 
@@ -9,36 +9,33 @@ from collections.abc import Sequence
 
 from bench.planning.seeds import FRESH_FROM
 
-ALPHA = 0.01  # of honest rows, this many are disputed by chance
-FEWEST = 3  # fresh seeds
-USUAL = 5
+ALPHA = 0.01  # the share of honest rows that are disputed by chance
+FEWEST = 3  # fresh seeds of a row
+USUAL = 5  # fresh seeds of a row by default
 
 
 def repeated() -> str:
-    """The number of an earlier verification that is to be repeated, from the environment; empty if there is none."""
+    """The number of an earlier verification to repeat, from SWEEPSTAKES_DRAWN; empty if it is not set."""
     return os.environ.get("SWEEPSTAKES_DRAWN", "")
 
 
 def drawn() -> str:
-    """A number from the system's entropy, or the one that is to be repeated."""
+    """A number from the system's entropy, or the number to repeat."""
     return repeated() or os.urandom(16).hex()
 
 
 def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
-    """`count` seeds from what was fixed (`digest`) and what was drawn afterwards (`number`)."""
-    found = []
-    for i in range(count):
-        hashed = hashlib.blake2b(f"{digest}/{number}/{i}".encode(), digest_size=8).digest()
-        found.append(FRESH_FROM | (int.from_bytes(hashed, "big") >> 13))
-    return found
+    """`count` seeds, hashes of the row's digest, fixed first, and of the number drawn afterwards."""
+    hashes = (hashlib.blake2b(f"{digest}/{number}/{i}".encode(), digest_size=8).digest() for i in range(count))
+    return [FRESH_FROM | (int.from_bytes(hashed, "big") >> 13) for hashed in hashes]
 
 
 def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> float:
     """One-sided p of "the claimed seeds are better than fresh ones": Student's t with pooled variance.
 
-    Values are on the metric's scale. An honest claim and the fresh seeds are draws of one distribution, so the variances
-    are one and the pooled test is exact for normal values; Welch's would lose power for a condition that holds. NaN if
-    there are fewer than two values in all; without any spread the sign of the difference decides.
+    Values are on the metric's scale. An honest claim and the fresh seeds are draws of one distribution with one variance, so
+    the pooled test is exact for normal values, and Welch's would lose power. NaN for an empty side, for fewer than three
+    values in all, and for a value that is not finite; without any spread the sign of the difference decides.
     """
     import numpy as np
     from scipy.special import stdtr

@@ -1,7 +1,7 @@
-"""Speed-run records: who reaches a task's target in the fewest steps, and in the fewest CPU seconds, over time.
+"""Speed-run records: which entry reaches a task's target in the fewest steps or CPU seconds, as a progression over time.
 
-A record is a mean over seeds that all reach the target. The next one has to be better at one-sided p < 0.01: against published
-seeds where both are in the ledger, and over fresh seeds, drawn after its digest is fixed, where it is proposed
+A speed-run record is a mean over seeds that all reach the target. The next one has to be better at one-sided p < 0.01: against
+published seeds where both are in the ledger, and over fresh seeds, drawn after its digest is fixed, where it is proposed
 (`results/speedrun/<family>/<task>.jsonl`). Published rows of one day count as one event, whose best stands: a sweep runs
 its entries in some order, and that order is no history. CPU seconds are those of the entry (`cpu_entry`), times the
 machine's calibration score; without a score there is no row.
@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+from msgspec.structs import asdict, replace
+
 from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
 from bench.checking.published_rows import digest_of
 from bench.contract import BenchError, Metric, Task
+from bench.outcome import plain
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
 from bench.planning.settings import Settings
@@ -33,17 +38,16 @@ from bench.tables.table import CPU_ENTRY
 By = Literal["steps", "cpu"]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One entry with one configuration on a task. values: seed -> what is compared; lower is better.
+class Run(msgspec.Struct, frozen=True):
+    """One entry with one configuration on a task. values: seed -> steps or CPU seconds, which are compared; lower is better.
 
     steps: mean of the target metric. cpu: mean calibrated CPU seconds, None without calibration. how: "published" in the
-    ledger, or "fresh" where it was proposed and accepted. p, against: the test that made it a record.
+    ledger, or "fresh" for an accepted proposal. p, against: of the test that made it a record, and the entry it beat.
     """
 
     entry: str
-    config: Mapping[str, Any]
-    values: Mapping[int, float]
+    config: dict[str, Any]
+    values: dict[int, float]
     steps: float
     cpu: float | None
     date: str
@@ -54,13 +58,31 @@ class Run:
 
     @property
     def mean(self) -> float:
-        """Of the compared values."""
+        """The mean of `values`."""
         return sum(self.values.values()) / len(self.values)
+
+
+class Proposal(Run, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a proposal ended, with its run over fresh seeds; an accepted one is a line of its task's file.
+
+    needed: fresh seeds that the published ones say are needed. entry_digest: of all that the row depends on, fixed before the
+    number `drawn` was. accepted: whether it is a speed-run record now. reason: why not. `values` is empty where `run_of` is None.
+    """
+
+    task: str
+    version: int
+    preset: str
+    by: By
+    needed: int | None
+    entry_digest: str
+    drawn: str
+    accepted: bool
+    reason: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """A task's progression by steps or by CPU seconds: every record in order of time, the standing one last."""
+    """A task's progression by steps or by CPU seconds: every speed-run record in order of time, the standing one last."""
 
     task: str
     version: int
@@ -73,7 +95,7 @@ class Table:
 
 
 def target_metric(task: type[Task]) -> Metric | None:
-    """The metric whose target is run for: the ranking one if it has a target, else the first that has; None if none."""
+    """The metric whose target counts: the one that ranks, else the first that has a target; None if none has."""
     timed = [metric for metric in task.metrics if metric.target is not None]
     return next((metric for metric in timed if metric.name == task.rank), timed[0] if timed else None)
 
@@ -85,78 +107,74 @@ def cpu_of(record: Record) -> float | None:
 
 
 def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["published", "fresh"]) -> Run | None:
-    """The run of one entry's records, one a seed; None unless there are three and all reach the target."""
+    """The run of one entry's records, one a seed.
+
+    None if there are fewer than three seeds, if one misses the target, or if one has no calibration where CPU seconds count.
+    """
     reached = all(r.status == "ok" and metric.name not in r.censored for r in records)
     if len({r.seed for r in records}) < FEWEST or not reached:
         return None
-    steps = {int(r.seed): float(r.metrics[metric.name]) for r in records}
-    cpus = {int(r.seed): cpu_of(r) for r in records}
-    timed = {seed: value for seed, value in cpus.items() if value is not None}
-    whole = len(timed) == len(cpus)
-    if by == "cpu" and not whole:
+    steps = {r.seed: float(r.metrics[metric.name]) for r in records}
+    seconds = {r.seed: cpu for r in records if (cpu := cpu_of(r)) is not None}
+    timed = len(seconds) == len(steps)
+    if by == "cpu" and not timed:
         return None
-    dates = [str(r.provenance.started) for r in records]
     return Run(
-        records[0].entry, records[0].config, steps if by == "steps" else timed, sum(steps.values()) / len(steps),
-        sum(timed.values()) / len(timed) if whole else None, max(dates), tuple(r.key for r in records), how,
+        records[0].entry, records[0].config, steps if by == "steps" else seconds, sum(steps.values()) / len(steps),
+        sum(seconds.values()) / len(seconds) if timed else None, max(r.provenance.started for r in records),
+        tuple(r.key for r in records), how,
     )  # fmt: skip
 
 
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
-    common = sorted(set(new.values) & set(standing.values))
-    if len(common) < FEWEST:
-        return p_better(list(new.values.values()), list(standing.values.values()), "min")
     from bench.tables.comparisons import paired_difference
 
-    difference = paired_difference([new.values[s] for s in common], [standing.values[s] for s in common])
+    a, b = _paired(new, standing)
+    if len(a) < FEWEST:
+        return p_better([*new.values.values()], [*standing.values.values()], "min")
+    difference = paired_difference(a, b)
     return difference.p / 2 if difference.mean < 0 else 1 - difference.p / 2
 
 
+def _paired(new: Run, standing: Run) -> tuple[list[float], list[float]]:
+    """The values of two runs over their common seeds."""
+    common = sorted({*new.values} & {*standing.values})
+    return [new.values[seed] for seed in common], [standing.values[seed] for seed in common]
+
+
 def progression(published: Sequence[Run], accepted: Sequence[Run]) -> tuple[Run, ...]:
-    """The records in order of time. accepted: proposed ones, tested already; they stand if they are still faster."""
-    found: list[Run] = []
-    days = sorted({run.date[:10] for run in (*published, *accepted)})
-    for day in days:
-        today = sorted((run for run in published if run.date[:10] == day), key=lambda run: run.mean)
-        for run in today:
-            if not found:
-                found.append(run)
-                continue
-            p = p_of(run, found[-1])
-            if p < ALPHA:
-                found.append(Run(**{**vars(run), "p": p, "against": found[-1].entry}))
+    """The speed-run records in order of time. accepted: proposals, which were tested; they stand if they are still faster."""
+    standing: list[Run] = []
+    for day in sorted({run.date[:10] for run in (*published, *accepted)}):
+        for run in sorted((run for run in published if run.date[:10] == day), key=lambda run: run.mean):
+            if not standing:
+                standing.append(run)
+            elif (p := p_of(run, standing[-1])) < ALPHA:
+                standing.append(replace(run, p=p, against=standing[-1].entry))
         for run in sorted((run for run in accepted if run.date[:10] == day), key=lambda run: run.date):
-            if not found or run.mean < found[-1].mean:
-                found.append(run)
-    return tuple(found)
+            if not standing or run.mean < standing[-1].mean:
+                standing.append(run)
+    return tuple(standing)
 
 
 def path_of(store: Store, task: str) -> Path:
-    """Where a task's accepted records are."""
+    """The file of a task's accepted proposals."""
     return store.root / "speedrun" / f"{task}.jsonl"
 
 
-def _lines(store: Store, task: str) -> Iterator[dict[str, Any]]:
-    path = path_of(store, task)
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else (), 1):
+def _accepted(store: Store, task: str, version: int, preset: str, by: By) -> list[Proposal]:
+    """The accepted proposals; a line that cannot be read is reported and skipped."""
+    path, proposals = path_of(store, task), []
+    for number, text in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
         try:
-            line = json.loads(text)
-            if line["values"]:
-                yield line
-        except (ValueError, KeyError, TypeError) as error:
-            store.reports.append(f"{path}:{number} cannot be read ({error!r}); skipped")
-
-
-def _accepted(store: Store, task: str, version: int, preset: str, by: By) -> list[Run]:
-    return [
-        Run(
-            line["entry"], line["config"], {int(seed): value for seed, value in line["values"].items()}, line["steps"],
-            line["cpu"], line["date"], tuple(line["keys"]), "fresh", line["p"], line["against"],
-        )
-        for line in _lines(store, task)
-        if (line["version"], line["preset"], line["by"]) == (version, preset, by)
-    ]  # fmt: skip
+            line = msgspec.json.decode(text, type=Proposal)
+        except msgspec.DecodeError as error:
+            store.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
+            continue
+        if (line.version, line.preset, line.by) == (version, preset, by):
+            proposals.append(line)
+    return proposals
 
 
 def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> list[Table]:
@@ -167,69 +185,61 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
     specs, wrong = config.sound("task", config.task_spec, tasks or None)
     store.reports += wrong.values()
     metrics = {name: metric for name, spec in specs.items() if (metric := target_metric(spec.cls)) is not None}
-    groups: dict[tuple[str, str, str], list[Record]] = {}
+    params = {name: config.parameters(specs[name], preset, {}) for name in metrics}
+    groups: dict[str, dict[tuple[str, str], list[Record]]] = {name: defaultdict(list) for name in metrics}
     for record in store.published(metrics):
-        if record.preset == preset:
-            spec = config.task_spec(record.task)
-            usual = config.parameters(spec, preset, {})
-            if record.version == spec.cls.version and record.params == usual:
-                group = (record.task, record.entry, canonical_json(record.config))
-                groups.setdefault(group, []).append(record)
+        version = specs[record.task].cls.version
+        if (record.preset, record.version, record.params) == (preset, version, params[record.task]):
+            groups[record.task][record.entry, canonical_json(record.config)].append(record)
     found = []
     for name, metric in metrics.items():
-        cls = config.task_spec(name).cls
-        budget = cls(cls.Params(**config.parameters(config.task_spec(name), preset, {}))).budget.limit
-        sides: tuple[By, By] = ("steps", "cpu")
-        for by in sides:
-            runs = [run_of(rs, metric, by, "published") for (task, *_), rs in groups.items() if task == name]
-            rows = progression([run for run in runs if run], _accepted(store, name, cls.version, preset, by))
-            if rows:
-                unit = metric.unit if by == "steps" else "CPU s"
+        cls = specs[name].cls
+        budget = cls(cls.Params(**params[name])).budget.limit
+        columns: tuple[tuple[By, str], ...] = (("steps", metric.unit), ("cpu", "CPU s"))
+        for by, unit in columns:
+            runs = [run for group in groups[name].values() if (run := run_of(group, metric, by, "published"))]
+            if rows := progression(runs, _accepted(store, name, cls.version, preset, by)):
                 found.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
     return found
 
 
 def needed(new: Run, standing: Run) -> int | None:
-    """Seeds that would show `new` to be faster with 80 % power, by what is known; None if it does not look faster."""
+    """Seeds that would show `new` to be faster with 80 % power, by the common seeds; None if it does not look faster."""
     from bench.tables.comparisons import seeds_to_separate
 
-    common = sorted(set(new.values) & set(standing.values))
-    a, b = [new.values[s] for s in common], [standing.values[s] for s in common]
-    if len(common) < 2 or sum(a) >= sum(b):
+    a, b = _paired(new, standing)
+    if len(a) < 2 or sum(a) >= sum(b):
         return None
     return seeds_to_separate(a, b, alpha=2 * ALPHA)  # one side of a two-sided test
 
 
 def forecast(store: Store, task: str, entry: str, records: Sequence[Record], preset: str) -> str:
-    """In words: how many seeds a record of `entry` on `task` would need, from its own records."""
+    """A sentence on how many fresh seeds a speed-run record of `entry` would need, by its records; empty without a rival."""
     metric = target_metric(config.task_spec(task).cls)
-    standing = next((t.rows[-1] for t in tables(store, [task], preset) if t.by == "steps"), None)
+    standing = _standing(store, task, preset, "steps")
     if metric is None or standing is None or standing.entry == entry:
         return ""
     run = run_of(records, metric, "steps", "published")
     count = None if run is None else needed(run, standing)
-    command = f"`bench speedrun {task} --propose {entry}`"
     if count is None:
         return f"{task}: no sign of a speed-run record ({standing.entry} stands at {standing.steps:.4g} {metric.unit})"
-    return (
-        f"{task}: a speed-run record over {standing.entry} needs about {count} fresh seeds: {command} --seeds {count}"
-    )
+    command = f"`bench speedrun {task} --propose {entry} --seeds {count}`"
+    return f"{task}: a speed-run record over {standing.entry} needs about {count} fresh seeds: {command}"
+
+
+def _standing(store: Store, task: str, preset: str, by: By) -> Run | None:
+    return next((table.rows[-1] for table in tables(store, [task], preset) if table.by == by), None)
 
 
 def propose(
-    store: Store,
-    task: str,
-    entry: str,
-    settings: Settings,
-    by: By = "steps",
-    count: int | None = None,
+    store: Store, task: str, entry: str, settings: Settings, by: By = "steps", count: int | None = None,
     say: Callable[[str], None] = lambda line: None,
-    draw: Callable[[], str] = drawn,
-) -> dict[str, Any]:
+) -> Proposal:  # fmt: skip
     """Run `entry`, and the standing one beside it, on fresh seeds; a faster one becomes a line of the task's file.
 
-    Returns the line, with "accepted" and a "reason". count: fresh seeds; by default as many as the published seeds say are
-    needed, at least 5. The standing configuration is run again where the entry still has it, so that seeds are paired.
+    count: fresh seeds; by default as many as the published seeds say are needed, at least 5. The standing configuration is run
+    again where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the
+    record itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
     """
     from bench.running import sweep
 
@@ -238,89 +248,80 @@ def propose(
     if metric is None:
         raise BenchError(f"{task} has no target, so nobody can be first to reach it; `bench speedrun` lists the tasks")
     name = config.entry(entry).name
-    standing = next((t.rows[-1] for t in tables(store, [task], preset) if t.by == by), None)
+    standing = _standing(store, task, preset, by)
     planner = plan.Planner(store, settings)
     row = planner.row(task, name, [0], {}, {})
     cell = row.planned[0][0]
-    parts, params = (json.loads(json.dumps(dict(one))) for one in (cell.parts, cell.params))
+    parts = _as_stored(cell.parts)
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
     digest = digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    same = (task, name, preset, parts, params)
-    own = [
-        r
-        for r in store.of_entry(name, preset)
-        if (r.task, r.entry, r.preset, r.config, r.params) == same and r.seed < TUNING_FROM
-    ]
-    known = run_of(list({r.seed: r for r in own}.values()), metric, by, "published")
-    wants = needed(known, standing) if known and standing else None
-    count = count or max(USUAL, wants or 0)
+    wanted = (task, parts, _as_stored(cell.params))
+    own = {
+        record.seed: record for record in store.of_entry(name, preset)
+        if (record.task, record.config, record.params) == wanted and record.seed < TUNING_FROM
+    }  # fmt: skip
+    known = run_of([*own.values()], metric, by, "published")
+    estimate = needed(known, standing) if known and standing else None
+    count = count or max(USUAL, estimate or 0)
     if count < FEWEST:
         raise BenchError(f"--seeds {count}: a record takes at least {FEWEST} fresh seeds")
-    number = draw()  # after the digest is fixed
-    say(f"drawn  {number}\n{count} fresh seeds" + (f"; about {wants} are needed" if wants else ""))
+    number = drawn()  # after the digest is fixed
+    say(f"drawn  {number}\n{count} fresh seeds" + (f"; about {estimate} are needed" if estimate else ""))
     seeds = fresh_seeds(digest, number, count)
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
-        if json.loads(json.dumps(dict(other.planned[seeds[0]][0].parts))) == standing.config:
+        if _as_stored(next(other.cells()).parts) == standing.config:
             rows.append(other)
     if sweep.run(plan.Plan(rows), store, settings).interrupted:
         raise KeyboardInterrupt
-    runs = []
-    for one in rows:
-        made = [store.get(cell.key) for cells in one.planned.values() for cell in cells]
-        runs.append(run_of([record for record in made if record is not None], metric, by, "fresh"))
-    new, rival = runs[0], runs[1] if len(runs) > 1 else standing
-    line: dict[str, Any] = {
-        "task": task, "version": spec.cls.version, "preset": preset, "by": by, "entry": name, "config": parts,
-        "against": standing.entry if standing else "", "needed": wants, "entry_digest": digest, "drawn": number,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"), "p": None, "accepted": False,
-    }  # fmt: skip
+    groups = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]
+    new, *rivals = [run_of(group, metric, by, "fresh") for group in groups]
+    p, reason = None, ""
     if new is None:
-        told = "some seed misses the target" if by == "steps" else "some seed misses the target, or has no calibration"
-        return line | {"reason": told}
-    line |= {"values": {str(s): v for s, v in new.values.items()}, "steps": new.steps, "cpu": new.cpu,
-             "keys": list(new.keys)}  # fmt: skip
-    if standing is not None:
-        # a rival that now misses the target somewhere cannot be paired; its published seeds stand for it
-        line["p"] = p_of(new, rival or standing)
-        if math.isnan(line["p"]) or line["p"] >= ALPHA:
-            return line | {"reason": f"p = {line['p']:.2g} against {standing.entry}; below {ALPHA:g} is asked"}
-        if new.mean >= standing.mean:
-            return line | {"reason": f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"}
-    if repeated():  # whoever chooses the number chooses the seeds
-        return line | {"reason": "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"}
-    line |= {"accepted": True, "reason": ""}
-    _append(store, task, line)
-    return line
+        reason = "some seed misses the target" + (", or has no calibration" if by == "cpu" else "")
+    elif standing is not None:
+        # A rival that now misses the target at some seed cannot be paired, so its published seeds stand for it.
+        p = p_of(new, next(filter(None, rivals), standing))
+        if math.isnan(p) or p >= ALPHA:
+            reason = f"p = {p:.2g} against {standing.entry}; below {ALPHA:g} is asked"
+        elif new.mean >= standing.mean:
+            reason = f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"
+    if not reason and repeated():  # whoever chooses the number chooses the seeds
+        reason = "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"
+    run = asdict(new or Run(name, parts, {}, math.nan, None, "", (), "fresh"))
+    date, against = datetime.now(UTC).isoformat(timespec="seconds"), standing.entry if standing else ""
+    proposal = Proposal(
+        **run | {"date": date, "p": p, "against": against}, task=task, version=spec.cls.version, preset=preset, by=by,
+        needed=estimate, entry_digest=digest, drawn=number, accepted=not reason, reason=reason,
+    )  # fmt: skip
+    if proposal.accepted:
+        path = path_of(store, task)
+        old = path.read_bytes() if path.is_file() else b""
+        write_atomically(path, old + msgspec.json.encode(proposal) + b"\n")
+    return proposal
 
 
-def _append(store: Store, task: str, line: Mapping[str, Any]) -> None:
-    path = path_of(store, task)
-    old = path.read_bytes() if path.is_file() else b""
-    write_atomically(path, old + (json.dumps(line, sort_keys=True, allow_nan=False) + "\n").encode())
+def _as_stored(content: Mapping[str, Any]) -> Any:
+    """Parameters or parts as a record's JSON gives them back: tuples are lists."""
+    return json.loads(json.dumps(dict(content)))
 
 
-def render(found: Sequence[Table], form: str) -> str:
+def render(progressions: Sequence[Table], form: str) -> str:
     """Tables as text, Markdown or JSON."""
     if form == "json":
-        plain = [asdict(table) | {"standing": table.rows[-1].entry} for table in found]
-        return json.dumps(plain, indent=1)
+        return json.dumps([plain(table) | {"standing": table.rows[-1].entry} for table in progressions], indent=1)
     blocks = []
-    for table in found:
+    for table in progressions:
         title = f"{table.task} v{table.version} · {table.preset} · fewest {table.unit} ({table.metric})"
         rows = [("date", "entry", "steps", "CPU s", "seeds", "p", "over", "how")]
         for run in table.rows:
             cpu, p = "" if run.cpu is None else f"{run.cpu:.3g}", "" if run.p is None else f"{run.p:.2g}"
-            rows.append(
-                (run.date[:10], run.entry, f"{run.steps:.4g}", cpu, str(len(run.values)), p, run.against, run.how)
-            )
-        if form == "markdown":
-            lines = [f"### {title}", "", grid.markdown(rows)]
-        else:
-            lines = [title, grid.text(rows)]
+            steps, seeds = f"{run.steps:.4g}", str(len(run.values))
+            rows.append((run.date[:10], run.entry, steps, cpu, seeds, p, run.against, run.how))
+        lines = [f"### {title}", "", grid.markdown(rows)] if form == "markdown" else [title, grid.text(rows)]
         if table.by == "cpu":
             lines += ["", f"{CPU_ENTRY}."]
         blocks.append("\n".join(lines))

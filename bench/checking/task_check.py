@@ -1,4 +1,4 @@
-"""What a task lacks, told before anything of it runs: every flaw at once, each with what to write.
+"""Flaws of a task's declaration, found before anything of it runs: all at once, each with what to write.
 
 Nothing is trained and torch is not imported: parts are looked up in the sources of their modules. A task is checked whenever it
 is planned, so that a check has to cost a few milliseconds.
@@ -67,17 +67,17 @@ def _flaws(spec: TaskSpec) -> list[str]:
     found = [f"{spec.target} lacks {NEEDED[field]}" for field in lacking]
     found += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
     for fields, look in (
-        (("name", "metrics", "rank", "objective"), _measured),
-        (("Params", "presets"), _sized),
-        (("slots", "floors", "reference"), _filled),
+        (("name", "metrics", "rank", "objective"), _of_metrics),
+        (("Params", "presets"), _of_parameters),
+        (("slots", "floors", "reference"), _of_slots),
     ):
         if not set(fields) & set(lacking):
             found += look(spec)
     return found
 
 
-def _measured(spec: TaskSpec) -> Iterator[str]:
-    """Flaws of the name and of what is measured."""
+def _of_metrics(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of the name, the metrics and the probes."""
     cls = spec.cls
     if cls.name != spec.name:
         yield f"the class says name = {cls.name!r}; write the name of its file, {spec.name!r}"
@@ -94,29 +94,26 @@ def _measured(spec: TaskSpec) -> Iterator[str]:
         yield f"{cls.rank} ranks, and is measured by a probe; rank by a metric that `score` returns"
     if ranked is not None and ranked.diverged is None and ranked.target is None:
         yield f"{cls.rank} ranks, and does not say what a diverged cell counts as; give it `diverged` or `target`"
-    for name in sorted(_returned(cls) - {m.name for m in cls.metrics}):
+    for name in sorted(_returned(cls) - {metric.name for metric in cls.metrics}):
         yield f"`score` returns {name!r}, which is no declared metric"
-    for path in cls.probes.values():
-        if not there(path):
-            yield f"the probe {path} does not exist"
+    yield from (f"the probe {path} does not exist" for path in cls.probes.values() if not exists(path))
 
 
-def _sized(spec: TaskSpec) -> Iterator[str]:
+def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     """Flaws of parameters and presets."""
     cls, known = spec.cls, {field.name for field in dataclasses.fields(spec.cls.Params)}
     for name in PRESETS:
         if name not in cls.presets:
             yield f"there is no preset {name!r}; write {{}} where the defaults are meant"
-    strange = sorted(set(cls.positive) - known)
-    for name in strange:
+    unknown = sorted(set(cls.positive) - known)
+    for name in unknown:
         yield f"`positive` names {name!r}, which is no parameter"
     for derived in cls.derived:
-        lacks = [preset for preset in cls.presets if preset not in derived.grid]
         if derived.axis not in known:
             yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"
-        if lacks:
-            yield f"{derived.metric.name} has no grid for {', '.join(lacks)}"
-    for name in cls.presets if not strange and not cls.__abstractmethods__ else ():
+        if lacking := [preset for preset in cls.presets if preset not in derived.grid]:
+            yield f"{derived.metric.name} has no grid for {', '.join(lacking)}"
+    for name in cls.presets if not unknown and not cls.__abstractmethods__ else ():
         try:
             budget = cls(cls.Params(**config.parameters(spec, name, {}))).budget
         except BenchError as error:
@@ -126,13 +123,13 @@ def _sized(spec: TaskSpec) -> Iterator[str]:
                 yield f"preset {name!r}: a budget of {budget.limit} {budget.unit}; it has to be above 0"
 
 
-def _filled(spec: TaskSpec) -> Iterator[str]:
-    """Flaws of slots and anchors."""
+def _of_slots(spec: TaskSpec) -> Iterator[str]:
+    """Flaws of slots, floors and the reference."""
     cls = spec.cls
     names = {slot.name for slot in cls.slots}
     for slot in cls.slots:
         target = str((slot.default or {}).get("_target_", ""))
-        if slot.default and not there(target):
+        if slot.default and not exists(target):
             yield f"slot {slot.name!r}: its default {target!r} does not exist; check `_target_`"
         for other in sorted(set(slot.excludes) - names):
             yield f"slot {slot.name!r} excludes {other!r}, which is no slot"
@@ -148,17 +145,21 @@ def _filled(spec: TaskSpec) -> Iterator[str]:
 def _returned(cls: type[Task]) -> set[str]:
     """The names that `score` returns, as far as its own source writes them out."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls.score)))
-    returned = (
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+    returned = (node.value for node in ast.walk(tree) if isinstance(node, ast.Return))
+    keys = (
+        key.value
+        for value in returned
+        if isinstance(value, ast.Dict)
+        for key in value.keys
+        if isinstance(key, ast.Constant)
     )
-    keys = (key for one in returned for key in one.keys if isinstance(key, ast.Constant))
-    return {key.value for key in keys if isinstance(key.value, str)}
+    return {key for key in keys if isinstance(key, str)}
 
 
-def there(path: str) -> bool:
+def exists(path: str) -> bool:
     """Whether `module.name…` exists, by the module's source: nothing but the packages above it is imported.
 
-    Of an installed package only its being there is looked at.
+    Of an installed package it is only checked that the package exists.
     """
     names = path.split(".")
     root = find_spec(names[0])

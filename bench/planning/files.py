@@ -229,12 +229,12 @@ class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     preset: str
     trials: Positive
     seeds: tuple[int, ...]
+    space: Literal["lattice", "random", "given"] = "lattice"
     objective: str
     value: float | Literal["diverged"]
     values: dict[str, Any]
     at_the_edge: tuple[str, ...]
     table: tuple[dict[str, Any], ...]
-    space: Literal["lattice", "random", "given"] = "lattice"
 
     def __post_init__(self) -> None:
         if self.trials != len(self.table):

@@ -42,6 +42,11 @@ class Row:
         """Rows of one table share this."""
         return (self.task, self.preset, canonical_json(dict(self.params)))
 
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, seed by seed."""
+        for cells in self.planned.values():
+            yield from cells
+
 
 @dataclass
 class Plan:

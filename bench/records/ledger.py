@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bench.contract import BenchError
+from bench.outcome import Outcome
 from bench.records import certificates
 from bench.records.files import write_atomically
 from bench.records.record import Components, Record, decode, encode
@@ -53,7 +54,7 @@ def code_digest(components: Components) -> str:
     return blake(canonical_json(components.code))
 
 
-def differences(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
+def differences(old: Record | Outcome, new: Record | Outcome) -> list[tuple[str, Any, Any]]:
     """(what, old, new) wherever two results differ by a bit: status, metrics, what was censored, what was counted."""
     found: list[tuple[str, Any, Any]] = []
     for name in ("status", "censored"):

@@ -1,9 +1,9 @@
-"""Search spaces: an entry's `search` becomes the settings of its trials.
+"""Search spaces: from an entry's `search` to the settings of its trials.
 
     search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
     search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
 
-`lattice` walks bounds evenly, `random` draws from them, `given` takes lists only. All are the same everywhere.
+`lattice` walks bounds evenly, `random` draws from them, `given` takes lists only. Settings are the same on every machine.
 """
 
 from __future__ import annotations
@@ -21,34 +21,29 @@ from bench.records.spelling import blake
 Setting = dict[str, Any]
 
 
-def _bounds(path: str, space: Any) -> tuple[float, float]:
-    low, high = space
+def _log_point(path: str, bounds: Any, share: float) -> float:
+    """The point at `share` (0 to 1) of the way between two positive bounds on a log scale, to four digits."""
+    low, high = bounds
     if not 0 < low < high:
         raise BenchError(f"search of {path}: bounds {low}, {high} must satisfy 0 < low < high")
-    return float(low), float(high)
-
-
-def _picked(value: float) -> float:
-    return float(f"{value:.4g}")
+    return float(f"{low * (high / low) ** share:.4g}")
 
 
 def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
-    """`trials` settings. One path: a log grid between its bounds, or its given values. Several: bounds are walked
-    together on shifted grids, so that each path sees `trials` different values (a rank-1 lattice).
+    """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
+    shifted grids, so that each path sees `trials` different values (a rank-1 lattice).
 
     Raises BenchError for bounds that are no two positive numbers, or fewer given values than trials.
     """
     settings: list[Setting] = [{} for _ in range(trials)]
     for number, (path, space) in enumerate(sorted(search.items())):
         if isinstance(space, Mapping):
-            values = list(space["values"])
+            values = space["values"]
             if len(values) < trials:
                 raise BenchError(f"search of {path}: {len(values)} values for {trials} trials; give as many, or bounds")
             picks = [values[round(i * (len(values) - 1) / max(1, trials - 1))] for i in range(trials)]
         else:
-            low, high = _bounds(path, space)
-            ratio = math.log(high / low) / max(1, trials - 1)
-            picks = [_picked(low * math.exp(i * ratio)) for i in range(trials)]
+            picks = [_log_point(path, space, i / max(1, trials - 1)) for i in range(trials)]
         stride = 1 if number == 0 else next(s for s in range(2 * number, 99) if math.gcd(s, trials) == 1)
         for i, setting in enumerate(settings):
             setting[path] = picks[(i * stride) % trials]
@@ -68,10 +63,7 @@ def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
     """
     lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
     if len(lists) == len(search) and math.prod(lists) < trials:
-        raise BenchError(
-            f"search of {', '.join(sorted(search))}: {math.prod(lists)} combinations of given values for {trials} trials; "
-            "list more, or give bounds"
-        )
+        raise _too_few(search, math.prod(lists), trials, "give bounds")
     rng = _generator(task, entry)
     settings: list[Setting] = []
     while len(settings) < trials:
@@ -79,11 +71,9 @@ def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
         for path, space in sorted(search.items()):
             u = rng.random()
             if isinstance(space, Mapping):
-                values = list(space["values"])
-                setting[path] = values[int(u * len(values))]
+                setting[path] = space["values"][int(u * len(space["values"]))]
             else:
-                low, high = _bounds(path, space)
-                setting[path] = _picked(low * (high / low) ** u)
+                setting[path] = _log_point(path, space, u)
         if setting not in settings:
             settings.append(setting)
     return settings
@@ -98,15 +88,19 @@ def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
         if not isinstance(space, Mapping):
             raise BenchError(f"search of {path}: --space given wants a list, such as {path}: {{values: [0.01, 0.1]}}")
     paths = sorted(search)
-    combinations = [dict(zip(paths, one, strict=True)) for one in product(*(search[p]["values"] for p in paths))]
-    if len(combinations) < trials:
-        raise BenchError(
-            f"search of {', '.join(paths)}: {len(combinations)} combinations of given values for {trials} trials; "
-            f"list more, or ask for --trials {len(combinations)} of every entry"
-        )
+    combinations = [dict(zip(paths, values, strict=True)) for values in product(*(search[p]["values"] for p in paths))]
+    if (count := len(combinations)) < trials:
+        raise _too_few(search, count, trials, f"ask for --trials {count} of every entry")
     rng = _generator(task, entry)
-    chosen = sorted(range(len(combinations)), key=[rng.random() for _ in combinations].__getitem__)[:trials]
+    chosen = sorted(range(count), key=[rng.random() for _ in combinations].__getitem__)[:trials]
     return [combinations[i] for i in sorted(chosen)]
+
+
+def _too_few(search: Mapping[str, Any], count: int, trials: int, advice: str) -> BenchError:
+    paths = ", ".join(sorted(search))
+    return BenchError(
+        f"search of {paths}: {count} combinations of given values for {trials} trials; list more, or {advice}"
+    )
 
 
 def settings_of(space: str, task: str, entry: str, trials: int) -> list[Setting]:

@@ -1,15 +1,14 @@
-"""The tuning ledger: what tuning an entry got, what it would have found with fewer trials, and every trial's record.
+"""The tuning ledger: how an entry was tuned, what fewer trials would have found, and the record of every trial.
 
-configs/tuned/<task>/<entry>.yaml               what `bench tune` chose, and its table of trials
+configs/tuned/<task>/<entry>.yaml               the setting that `bench tune` chose, and its table of trials
 results/trials/<family>/<task>/<entry>.jsonl    the trials' records without curves, written by `bench publish --trials`
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,11 @@ RESULTS = Path("results")
 class Tuning:
     """The tuning of an entry on a task.
 
-    trials: settings in the chosen-from table. tried: distinct settings among the published trial records of this preset and
-    task version, which is more where it was tuned several times; at least `trials`. declared: trials that the entry's
-    authors made elsewhere, None if they say nothing. value: objective of the chosen setting. best_of: expected best objective
-    of k trials, k = 1 .. trials. sensitivity: share of the tried space within 5 % of the best. cpu_seconds: of all known
-    trials, NaN where none is. Objectives that are not finite (all diverged) are inf or -inf.
+    trials: settings in the tuned file's table. tried: distinct settings among the published trial records of this preset and
+    task version, which are more where the entry was tuned several times; at least `trials`. declared: trials that the entry's
+    authors made elsewhere, None if they declare none. value: objective of the chosen setting. best_of: expected best objective
+    of k trials, k = 1 .. trials. sensitivity: share of the tried settings within 5 % of the best. cpu_seconds: of all known
+    trials, NaN where none is known. Objectives that are not finite (all diverged) are inf or -inf.
     """
 
     task: str
@@ -64,58 +63,58 @@ def _file(results: Path, task: str, entry: str) -> Path:
 
 
 def records(task: str, entry: str, results: Path = RESULTS) -> list[Record]:
-    """The published trial records, as they stand in their file; none if there is none. BenchError for a damaged line."""
-    path, found = _file(results, task, entry), []
+    """The published trial records in their file's order; empty without a file. BenchError for a damaged line."""
+    path, published = _file(results, task, entry), []
     for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
         try:
-            found.append(decode(line))
+            published.append(decode(line))
         except ValueError as error:
             raise BenchError(
                 f"{path}:{number} is no trial record ({error}); restore the file, or delete it and "
                 "`bench publish --trials` again where the trials ran"
             ) from error
-    return found
+    return published
 
 
 def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     """Fold this machine's trials of the (task, entry) pairs into `results/trials/`: (trials, lines new or changed).
 
-    A trial is a record on a tuning seed, whatever its setting and however it ended. Idempotent, under a lock, each file
-    written whole or not at all. A newer record of the same setting and seed replaces the older; those of an older task
-    version leave.
+    A trial is a record on a tuning seed, whatever its setting and status. The call is idempotent, under a lock, and writes each
+    file whole or not at all. A newer record of the same setting and seed replaces the older; records of an older task
+    version are dropped.
     """
     wanted = set(pairs)
-    news: dict[tuple[str, str], list[Record]] = {}
+    trials: dict[tuple[str, str], list[Record]] = {}
     for record in store.records():
         pair = record.task, record.entry
         if pair not in wanted or not TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS:
             continue
         if record.version == config.task_spec(record.task).cls.version:
-            news.setdefault(pair, []).append(_short(record))
+            trials.setdefault(pair, []).append(_thin(record))
     changed = 0
     store.root.mkdir(parents=True, exist_ok=True)
     with FileLock(store.root / ".trials.lock", timeout=60):
-        for pair, found in sorted(news.items()):
-            before = {comparable(r): r for r in records(*pair, store.root) if r.version == found[0].version}
+        for pair, group in sorted(trials.items()):
+            before = {comparable(r): r for r in records(*pair, store.root) if r.version == group[0].version}
             kept = dict(before)
-            for record in found:
+            for record in group:
                 old = kept.get(comparable(record))
                 if old is None or old.provenance.ended <= record.provenance.ended:
                     kept[comparable(record)] = record
             changed += sum(before.get(identity) != record for identity, record in kept.items())
             write_lines(_file(store.root, *pair), kept.values())
-    return sum(map(len, news.values())), changed
+    return sum(map(len, trials.values())), changed
 
 
-def _short(record: Record) -> Record:
-    """A trial as it is published: without digests, output and pictures, which nobody asks a trial for."""
+def _thin(record: Record) -> Record:
+    """A trial as it is published: without digests, output and exhibits, which would only make its file large."""
     return msgspec.structs.replace(record, components=Components(), traceback="", output="", exhibits={}, attempt=1)
 
 
 def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
     """The tuning of `entry` (a name or a composition) on `task`; None if it was never tuned here.
 
-    Works from the tuned file alone where no trial records are published. BenchError for an unknown task.
+    The tuned file is enough where no trial records are published. BenchError for an unknown task.
     """
     name = config.canonical(entry)
     tuned = config.tuned(task, name)
@@ -131,20 +130,17 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
         sum(record.costs.cpu_total for record in published) if published else math.nan,
         sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
     ]
+    same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "values", "at_the_edge")}
     return Tuning(
+        **same,
         task=task,
         entry=name,
-        preset=tuned.preset,
-        space=tuned.space,
-        seeds=tuned.seeds,
         trials=len(values),
         tried=max(len(values), len(settings)),
         declared=declared(name),
         objective=metric.name,
         better=metric.better,
         value=worst if tuned.value == DIVERGED else float(tuned.value),
-        values=tuned.values,
-        at_the_edge=tuned.at_the_edge,
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
@@ -158,23 +154,16 @@ def everywhere() -> list[tuple[str, str]]:
     return sorted((task, entries.get(stem, stem)) for task, stem in pairs)
 
 
-def _finite(value: Any) -> Any:
-    """For JSON: null for what is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+def as_json(tunings: Iterable[Tuning]) -> str:
+    """A list of objects with `Tuning`'s fields; null stands for a number that is not finite."""
+    return msgspec.json.format(msgspec.json.encode([*tunings]), indent=1).decode()
 
 
-def as_json(found: Iterable[Tuning]) -> str:
-    """A list of objects with `Tuning`'s fields; null stands for what is not finite."""
-    return json.dumps([{k: _finite(v) for k, v in asdict(one).items()} for one in found], indent=1, ensure_ascii=False)
-
-
-def as_text(found: Iterable[Tuning]) -> str:
+def as_text(tunings: Iterable[Tuning]) -> str:
     """A table a task, compared at the number of trials that every entry had; the best expected value first."""
     tasks: dict[str, list[Tuning]] = {}
-    for one in found:
-        tasks.setdefault(one.task, []).append(one)
+    for tuning in tunings:
+        tasks.setdefault(tuning.task, []).append(tuning)
     return "\n\n".join(_table(rows) for rows in tasks.values()) or "nothing is tuned here; `bench tune` does it"
 
 

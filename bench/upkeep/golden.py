@@ -1,4 +1,4 @@
-"""Golden digests: what a task's data and first steps look like, so that a change without a version bump is noticed.
+"""Golden digests: fingerprints of a task's data and first steps, which show a change that came without a new version.
 
 For each task at `smoke`, seed 0, default parts: a fingerprint of every tensor of the problem, the initial loss, and the
 loss after three steps. Compared with a tolerance, since the last bits differ between processors.
@@ -14,43 +14,42 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.contract import Entry, Seeds, Unavailable
 from bench.data import cache_dir
 from bench.planning import config
+from bench.records.files import write_atomically
 
 FOLDER = config.PROJECT / "tests" / "golden"
 TOLERANCE = 1e-4
 
 
-def _tensors(node: Any, path: str = "") -> dict[str, Any]:
+def _tensors(node: Any, path: str) -> dict[str, Any]:
+    """path -> tensor of every tensor below a problem's node."""
     import torch
 
     if isinstance(node, torch.Tensor):
         return {path: node}
-    if isinstance(node, Mapping):
-        items = [(str(key), value) for key, value in sorted(node.items())]
-    elif isinstance(node, (list, tuple)):
-        items = [(str(i), value) for i, value in enumerate(node)]
-    else:
+    if isinstance(node, (list, tuple)):
+        node = dict(enumerate(node))
+    if not isinstance(node, Mapping):
         return {}
-    return {name: found for key, value in items for name, found in _tensors(value, f"{path}/{key}").items()}
+    return {
+        name: leaf for key, value in sorted(node.items()) for name, leaf in _tensors(value, f"{path}/{key}").items()
+    }
 
 
 def _fingerprint(tensor: Any) -> dict[str, Any]:
-    """Shape, type, and two sums that see every element and its place."""
+    """Shape, type, and two sums over every element: the norm, and a projection that depends on each element's place."""
     import torch
 
     flat = tensor.detach().reshape(-1)
     flat = (torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat).to(torch.float64)
     weights = torch.cos(torch.arange(flat.numel(), dtype=torch.float64) * 0.7)
-    return {
-        "shape": list(tensor.shape),
-        "dtype": str(tensor.dtype).removeprefix("torch."),
-        "norm": float(flat.norm()),
-        "projection": float(flat @ weights),
-    }
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return {"shape": [*tensor.shape], "dtype": dtype, "norm": float(flat.norm()), "projection": float(flat @ weights)}
 
 
 def golden(name: str) -> dict[str, Any]:
@@ -83,24 +82,33 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if same else [f"{path}: {old} became {new}"]
 
 
+def path_of(name: str) -> Path:
+    """The file of a task's stored digests."""
+    return FOLDER / f"{name.replace('/', '.')}.json"
+
+
+def stored(name: str) -> Any:
+    """A task's stored digests; empty if there are none."""
+    path = path_of(name)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def main() -> int:
-    """Compare or write every task's digests."""
+    """Compare the tasks' digests with the stored ones, or write them; exit code 1 if they differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", help="their names; every task without one")
     parser.add_argument("--write", action="store_true")
     options, bad = parser.parse_args(), 0
     for name in options.tasks or config.names("task"):
-        path = FOLDER / f"{name.replace('/', '.')}.json"
         try:
             now = golden(name)
         except Unavailable as error:
             print(f"{name}: {error}")
             continue
-        lines = differences(json.loads(path.read_text()) if path.is_file() else {}, now)
-        print(f"{name}: {'as before' if not lines else chr(10).join(lines)}")
+        lines = differences(stored(name), now)
+        print(f"{name}: {chr(10).join(lines) or 'as before'}")
         if lines and options.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(now, indent=1) + "\n")
+            write_atomically(path_of(name), (json.dumps(now, indent=1) + "\n").encode())
         bad += bool(lines) and not options.write
     return 1 if bad else 0
 

@@ -1,37 +1,33 @@
 """The ledger carried over a change of the identity: `python -m bench.upkeep.migration`.
 
-When what a key is made of changes, every key changes and no number does. This rewrites the ledger's and the trials' lines in the
-format of now, and certifies the rows for the code of now (`records.certificates`, kind `migrated`). It is not a rerun, and the
-certificate's note says so: that identity changed, that golden digests of the tasks are equal, and how many of a random
+When the components of a key change, every key changes and no number does. This rewrites the lines of the ledger and of the trials
+in the current format, and certifies the rows for the current code (`records.certificates`, kind `migrated`). It is not a rerun,
+and the certificate's note says so: the identity changed, the golden digests of the tasks are equal, and how many of a random
 sample of cells gave the same bits on this machine, whose arithmetic need not be the ledger's.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
-from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.contract import BenchError, Unavailable
 from bench.planning import config, plan
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
-from bench.records.certificates import Certificate, append
-from bench.records.ledger import code_digest, differences, lines_of, locked, write_lines
-from bench.records.provenance import here
+from bench.records.certificates import Certificate
+from bench.records.ledger import differences, lines_of, locked, write_lines
 from bench.records.store import Store
 from bench.running import sweep
 from bench.upkeep import golden
-from bench.upkeep.recertify import chosen, older_rows, runnable
+from bench.upkeep.recertify import certify, chosen, older_rows, runnable
 
 
 def rewrite(store: Store) -> int:
-    """Bring every line of the ledger and of the trials to the format of now; returns how many lines there are."""
+    """Bring every line of the ledger and of the trials to the current format; returns the number of lines."""
     count = 0
     with locked(store):
         for path in sorted([*store.ledger.rglob("*.jsonl"), *(store.root / "trials").rglob("*.jsonl")]):
@@ -42,26 +38,26 @@ def rewrite(store: Store) -> int:
 
 
 def unequal_digests() -> tuple[int, list[str]]:
-    """(tasks compared, those whose golden digests differ from the stored ones)."""
-    compared, found = 0, []
+    """(tasks compared, those whose golden digests differ from the stored ones); tasks without data here are left out."""
+    compared, unequal = 0, []
     for name in config.names("task"):
-        path = golden.FOLDER / f"{name.replace('/', '.')}.json"
         try:
             now = golden.golden(name)
         except Unavailable:
             continue
         compared += 1
-        if golden.differences(json.loads(path.read_text(encoding="utf-8")), now):
-            found.append(name)
-    return compared, found
+        if golden.differences(golden.stored(name), now):
+            unequal.append(name)
+    return compared, unequal
 
 
-def certify(plans: list[Plan], store: Store, settings: Settings, size: int, drawn: int) -> Certificate | None:
-    """Run a sample of the plans' rows again, and write the certificate; None if no row is of older code.
+def certify_all(plans: list[Plan], store: Store, settings: Settings, size: int, drawn: int) -> Certificate | None:
+    """Run a sample of the plans' rows again, and certify all; None if no row is of older code.
 
-    BenchError if a golden digest differs: the numbers would then not be of this code.
+    size: cells of the sample, which the number `drawn` chooses. BenchError if a golden digest differs: the numbers would then
+    not be of this code.
     """
-    whole = Plan([row for one in plans for row in one.rows])
+    whole = Plan([row for part in plans for row in part.rows])
     rows = older_rows(whole, store)
     if not rows:
         return None
@@ -70,34 +66,19 @@ def certify(plans: list[Plan], store: Store, settings: Settings, size: int, draw
         raise BenchError(
             f"golden digests of {', '.join(unequal)} differ: raise the tasks' versions and run them, then publish"
         )
-    ready = [one for one in rows if runnable(one[0])]
+    ready = [(cell, record) for cell, record in rows if runnable(cell)]
     sample = random.Random(drawn).sample(ready, min(size, len(ready)))
     keys = {cell.key for cell, _ in sample}
     if sweep.run(chosen(whole, keys), store, settings).interrupted:
         raise KeyboardInterrupt
     fresh = store.latest(keys)
-    there = [(old, fresh[cell.key]) for cell, old in sample if cell.key in fresh]
-    equal = sum(not differences(old, new) for old, new in there)
-    codes: dict[str, list[str]] = defaultdict(list)
-    for cell, record in rows:
-        codes[code_digest(cell.components)].append(record.key)
-    origin = here()
-    certificate = Certificate(
-        kind="migrated",
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=origin.commit,
-        dirty=origin.dirty,
-        sample=sorted(record.key for _, record in sample),
-        drawn=drawn,
-        rows={code: sorted(keys) for code, keys in codes.items()},
-        note=(
-            f"identity changed, numbers not run again; golden digests of {compared} tasks are equal; of {len(there)} cells "
-            f"run again here, {equal} gave the ledger's bits"
-        ),
+    pairs = [(old, fresh[cell.key]) for cell, old in sample if cell.key in fresh]
+    equal = sum(not differences(old, new) for old, new in pairs)
+    note = (
+        f"identity changed, numbers not run again; golden digests of {compared} tasks are equal; of {len(pairs)} cells "
+        f"run again here, {equal} gave the ledger's bits"
     )
-    with locked(store):
-        append(store, certificate)
-    return certificate
+    return certify("migrated", store, rows, sorted(record.key for _, record in sample), drawn, note)
 
 
 def everything(store: Store) -> list[Plan]:
@@ -112,21 +93,23 @@ def everything(store: Store) -> list[Plan]:
 
 
 def main() -> int:
-    """Rewrite, then certify; exit code 0, or 1 if golden digests differ."""
+    """Rewrite, then certify; exit code 1 if golden digests differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=60, help="cells to run again (default 60)")
     parser.add_argument("--results", default="results", help="the results folder")
     options = parser.parse_args()
     store = Store(Path(options.results))
     settings = config.parse([f"results={options.results}"]).settings
-    print(f"{rewrite(store)} lines are in the format of now")
+    print(f"{rewrite(store)} lines are in the current format")
     try:
-        certificate = certify(everything(store), store, settings, options.sample, time.time_ns())
+        certificate = certify_all(everything(store), store, settings, options.sample, time.time_ns())
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    rows = sum(map(len, certificate.rows.values())) if certificate else 0
-    print(f"{rows} rows certified; {certificate.note}" if certificate else "no row is of older code")
+    if certificate is None:
+        print("no row is of older code")
+    else:
+        print(f"{sum(map(len, certificate.rows.values()))} rows certified; {certificate.note}")
     return 0
 
 

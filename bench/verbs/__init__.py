@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from bench.outcome import plain
 
 PLAIN = ("text", "json")
 OVERRIDES = """overrides (Hydra's grammar):
@@ -54,10 +57,28 @@ def run(plan: Any, store: Any, settings: Any) -> Any:
     return sweep.run(plan, store, settings, sink)
 
 
+def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(bare words, settings `key=value`) of mixed words."""
+    words = list(words)
+    return [word for word in words if "=" not in word], [word for word in words if "=" in word]
+
+
 def say(store: Any) -> None:
-    """What the store set aside, on standard error."""
+    """Print the store's reports on standard error: lines and files that it skipped or set aside."""
     for line in store.reports:
         print(f"note: {line}", file=sys.stderr)
+
+
+def print_json(content: Any) -> None:
+    """Print a result, structs included, as JSON."""
+    print(json.dumps(plain(content), indent=1))
+
+
+def exit_code(summary: Any, failed: bool = False) -> int:
+    """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
+    if summary is not None and summary.interrupted:
+        return 130
+    return int(failed or summary is not None and not summary.ok)
 
 
 def verb(
@@ -67,15 +88,15 @@ def verb(
     formats: tuple[str, ...] = PLAIN,
     sweeps: bool = True,
 ) -> Any:
-    """Add a verb to the subparsers `verbs`, with its docstring as help; with `sweeps` it takes overrides."""
+    """Add a verb to the subparsers `verbs`, with the docstring of `do` as help; with `sweeps` it takes overrides."""
     doc = (do.__doc__ or "").strip()
-    one = verbs.add_parser(
+    parser = verbs.add_parser(
         name, help=doc.splitlines()[0], description=doc, epilog=OVERRIDES if sweeps else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    one.set_defaults(do=do)
+    parser.set_defaults(do=do)
     if formats:
-        one.add_argument("--format", choices=formats, default=formats[0])
+        parser.add_argument("--format", choices=formats, default=formats[0])
     if sweeps:
-        one.add_argument("overrides", nargs="*", metavar="key=value")
-    return one
+        parser.add_argument("overrides", nargs="*", metavar="key=value")
+    return parser

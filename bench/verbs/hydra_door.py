@@ -14,7 +14,7 @@ from bench.planning import config
 
 
 def run_with_hydra() -> None:
-    """Take over sys.argv."""
+    """Let Hydra parse sys.argv and run its jobs; exits with 1 if a cell failed, 2 for a usage error."""
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
@@ -31,21 +31,20 @@ def run_with_hydra() -> None:
 
         plain = OmegaConf.to_container(composed)
         assert isinstance(plain, dict)
-        given = plain.pop("cell", {})
+        cell = plain.pop("cell", {})
         request = config.Request(settings.of({str(name): value for name, value in plain.items()}))
-        request.tasks, request.entries = [str(given.pop("task", ""))], [str(given.pop("entry", ""))]
-        request.seeds = [int(plain["seed"])]
-        for name, value in _flat(given).items():
+        task, entry, seed = str(cell.pop("task", "")), str(cell.pop("entry", "")), int(plain["seed"])
+        request.tasks, request.entries, request.seeds = [task], [entry], [seed]
+        for name, value in _flat(cell).items():
             kind, _, path = name.partition(".")
             target = request.task_overrides if kind == "set_task" else request.entry_overrides
             target[path] = [value]
         task_check.require_whole(request.tasks)
         store = Store(Path(str(plain["results"])))
-        made = plan.make(request, store)
-        summary = sweep.run(made, store, request.settings)
-        print(f"{request.tasks[0]} {request.entries[0]} seed {plain['seed']}: {summary.statuses or 'fresh'}")
+        summary = sweep.run(plan.make(request, store), store, request.settings)
+        print(f"{task} {entry} seed {seed}: {summary.statuses or 'fresh'}")
         if not summary.ok:
-            failed.append(request.entries[0])
+            failed.append(entry)
 
     try:
         job()
@@ -56,6 +55,7 @@ def run_with_hydra() -> None:
 
 
 def _flat(node: dict[str, object], path: str = "") -> dict[str, object]:
+    """Dotted path -> value of a nested mapping."""
     rows: dict[str, object] = {}
     for key, value in node.items():
         name = f"{path}.{key}" if path else str(key)
@@ -64,7 +64,7 @@ def _flat(node: dict[str, object], path: str = "") -> dict[str, object]:
 
 
 def _opened(argument: str) -> str:
-    """`task=glob(pde/*)` -> `+cell.task=pde/advection_1d,pde/burgers_1d`; other overrides as they are."""
+    """`task=glob(pde/*)` as `+cell.task=pde/advection_1d,pde/burgers_1d`; words without a task or an entry unchanged."""
     name, equals, value = argument.partition("=")
     if not equals or argument.startswith("-"):
         return argument

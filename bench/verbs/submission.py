@@ -149,15 +149,15 @@ def do_speedrun(options: argparse.Namespace) -> int:
         return 0
     if len(words) != 1:
         raise BenchError("--propose wants one task: bench speedrun TASK --propose ENTRY")
-    line = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, _tell)
+    proposal = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, _tell)
     if options.format == "json":
-        print(json.dumps(line, indent=1))
-    elif line["accepted"]:
-        p = "" if line["p"] is None else f", p = {line['p']:.2g} over {line['against']}"
-        print(f"a record: {line['entry']} reaches the target of {words[0]} in {line['steps']:.4g} steps{p}")
+        print(msgspec.json.format(msgspec.json.encode(proposal), indent=1).decode())
+    elif proposal.accepted:
+        p = "" if proposal.p is None else f", p = {proposal.p:.2g} over {proposal.against}"
+        print(f"a record: {proposal.entry} reaches the target of {words[0]} in {proposal.steps:.4g} steps{p}")
     else:
-        print(f"no record: {line['reason']}")
-    return int(not line["accepted"])
+        print(f"no record: {proposal.reason}")
+    return int(not proposal.accepted)
 
 
 def _tell(line: str) -> None:

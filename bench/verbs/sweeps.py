@@ -118,7 +118,7 @@ def do_publish(options: argparse.Namespace) -> int:
         from bench.upkeep import recertify
 
         outcome = recertify.recertify(made, store, request.settings)
-        print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.tell(outcome)))
+        print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.report(outcome)))
         say(store)
         return 130 if outcome.interrupted else 1 if outcome.reasons else 0
     found = states.states(made, store, request.settings)
