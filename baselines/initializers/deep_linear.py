@@ -43,7 +43,7 @@ def mode_aligned(
 ) -> list[Tensor]:
     """Balanced, with the target's own singular vectors (inputs: columns (n_0, k), outputs: (n_D, k)), every mode at `strength`.
 
-    From here the modes never meet, so the paper's scalar equations are exact. BenchError if a layer is narrower than k.
+    From such a start the modes never couple, so the paper's scalar equations are exact. BenchError if a layer is narrower than k.
     """
     if not strength > 0:
         raise BenchError(f"mode_aligned_init.strength={strength}: a mode that starts at 0 never grows; take it above 0")
@@ -59,7 +59,7 @@ def greedy_pretrained(
     steps: int = 150,
     rate: float = 0.1,
 ) -> list[Tensor]:
-    """Layer by layer an autoencoder of the layer below, from N(0, std^2 / inputs), on white inputs; the top layer is random.
+    """Each layer is an autoencoder of the layer below, trained from N(0, std^2 / inputs) on white inputs; the top one is random.
 
     An autoencoder minimises 1/2 E||x - decoder encoder x||^2 by `steps` of gradient descent at `rate`; its encoder stays. No
     target is needed. The top layer has no autoencoder in this scheme; its entries are N(0, top^2 / inputs).

@@ -31,7 +31,7 @@ def minimum_norm(x: Tensor, y: Tensor, **_: Any) -> Candidates:
 
 
 def ridge(x: Tensor, y: Tensor, snr: float, **_: Any) -> Candidates:
-    """Ridge regression at penalty 1/snr: the posterior mean, no estimate has a lower mean error (Advani, Saxe 2017)."""
+    """Ridge regression at penalty 1/snr: the posterior mean, whose mean error no estimate undercuts (Advani, Saxe 2017)."""
     yield 0, _ridge(x, y, 1 / snr)
 
 

@@ -1,4 +1,4 @@
-"""Training on a sphere: the norm of all weights is held where it is put (Liu et al. 2023, Omnigrok, arXiv 2210.01117)."""
+"""Training on a sphere: the norm of all weights is held at a chosen value (Liu et al. 2023, Omnigrok, arXiv 2210.01117)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def constrained_norm(model: nn.Module, steps: int, name: str, alpha: float = 1.0, **arguments: Any) -> Optimizer:
     """The optimizer `name`, after each of whose steps all weights are rescaled to `alpha` times their initial norm.
 
-    They are put there before the first step too. arguments as for `bench.optim.named`. ValueError unless alpha is positive;
-    BenchError for an optimizer that has no step hooks.
+    They are rescaled before the first step too. The other arguments are those of `bench.optim.named`.
+    ValueError unless alpha is positive; BenchError for an optimizer that has no step hooks.
     """
     import torch
 

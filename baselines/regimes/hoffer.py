@@ -14,7 +14,7 @@ CLIP = 5.0  # bound on the gradient's norm that goes with the larger rate (the p
 
 
 def small_batch(recipe: Any, lr: float | None = None) -> Any:
-    """The recipe as it is, at a rate of one's own."""
+    """The recipe with another rate."""
     return replace(recipe, lr=recipe.lr if lr is None else lr)
 
 

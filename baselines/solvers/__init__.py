@@ -1,1 +1,1 @@
-"""Classical solvers of the `solver` slot, and the trivial one."""
+"""Classical solvers of the `solver` slot, and persistence."""

@@ -1,4 +1,4 @@
-"""What the solvers share: moving a periodic field between uniform grids, and the answer that costs nothing."""
+"""What the solvers share: moving a periodic field between uniform grids, and persistence, the floor."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def sample(fields: Tensor, points: int) -> Tensor:
 
 
 def persistence(initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any]) -> Tensor:
-    """Nothing moves: the initial state (batch, x.., channels), less the channels that are constants, at every time."""
+    """Persistence: the initial state (batch, x.., channels), less the channels that are constants, at every time."""
     return initial[..., int(equation.get("constants", 0)) :].unsqueeze(-2).repeat_interleave(len(t), dim=-2)

@@ -1,4 +1,4 @@
-"""The spectral solver for one equation more: heat, whose waves decay each at its own rate."""
+"""The spectral solver with the heat equation added, where each wave decays at its own rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways back from a late state to the initial one, as fillers of the slot `inversion`: none, and the classical one.
+"""Fillers of the slot `inversion`, from a late state to the initial one: a floor that ignores it, and the classical estimate.
 
 States are (batch, x, channels), with one channel.
 """
@@ -28,7 +28,7 @@ def filtered(observed: Tensor, forward: Forward, states: Tensor, noise: float, i
 
     Minimises |observed - forward(u)|^2 + s^2 sum_k |u_k|^2 / P_k: s is the noise, P_k the power of wave number k in the
     training states, whose phases are taken as random. A linear model is inverted by the first step, which is Wiener's filter
-    (1949): wave k is amplified by F_k* P_k / (|F_k|^2 P_k + s^2), F_k the factor by which it had changed. Another one takes
+    (1949): wave k is amplified by F_k* P_k / (|F_k|^2 P_k + s^2), F_k the factor by which it had changed. Another model takes
     up to `iterations` Gauss-Newton steps, damped as by Levenberg (1944) and Marquardt (1963) where the sum would rise.
     """
     waves = basis(states[..., 0].double())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ROWS = 4096  # points that meet the head together: its wide layer then stays in the processor's cache
+ROWS = 4096  # points that pass through the head together, so that its wide layer stays in the processor's cache
 
 
 def transforms(points: int, modes: int) -> tuple[Tensor, Tensor]:

@@ -63,14 +63,14 @@ def rate_exponent(records: Records, *, of: str) -> float:
 def speed_up(records: Records, *, of: str, over: str) -> float:
     """Steps to learn of entry `over` over those of entry `of`, each at its own best rate.
 
-    Steps that did not suffice count as the budget: where `over` never learns this is a lower bound.
+    A run that does not learn counts as the budget, so where `over` never learns this is a lower bound.
     """
     (one,), (other,) = (_best(records[name]).values() for name in (of, over))
     return other[0] / one[0]
 
 
 def _best(records: Sequence[Record]) -> dict[int, tuple[float, float]]:
-    """depth -> (fewest steps over the rates tried, the rate; of several, their geometric mean)."""
+    """depth -> (fewest steps over the rates tried, the rate that needed them, or the geometric mean of several)."""
     found: dict[int, list[tuple[float, float]]] = {}
     for record in records:
         p = record.params

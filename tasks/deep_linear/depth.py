@@ -125,7 +125,7 @@ class Depth(Task):
             return losses[-1] > LEARNED * zero
 
         def batches() -> Iterator[None]:
-            """The population, again and again."""
+            """Endless batches, each the whole population."""
             while goes_on():
                 yield None
 

@@ -1,4 +1,4 @@
-"""Theory in the figures of the family: functions of one number, what stands on the x axis. See `saxe` for the equations."""
+"""Theory in the figures of the family: functions of the number on the x axis. See `saxe` for the equations."""
 
 from __future__ import annotations
 

@@ -84,6 +84,6 @@ def _half_times(
 
 
 def _delay(times: np.ndarray, found: np.ndarray, s: float, start: float) -> float | None:
-    """Time to FAR s over the limit for infinitely many layers, both in steps x lr, of which layers x time/2 is made."""
+    """Time to FAR s over its limit for infinitely many layers, both in steps x lr; that is half of `infinite_depth_time`."""
     reached = crossing(times, found, FAR * s)
     return None if reached is None or start >= FAR * s else reached / (saxe.infinite_depth_time(s, start, FAR * s) / 2)

@@ -73,7 +73,7 @@ def run(public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, checkpoin
     def gradient(weights: Tensor) -> Tensor:
         nonlocal taken
         log.count(steps=1, samples=samples)
-        found = (weights[:, None] @ gram)[:, 0] - moment  # as a row: several times faster than a column
+        found = (weights[:, None] @ gram)[:, 0] - moment  # a row is several times faster
         log.track(taken, loss=float(((found - moment) * weights).sum() + power) / y.numel())
         taken += 1
         return found
@@ -124,7 +124,7 @@ def spanned(weights: Tensor, x: Tensor) -> Tensor:
 
 
 def score(p: Any, name: str, problem: Problem, solution: Solution, descended: bool) -> dict[str, float | None]:
-    """All metrics from `weights`, and from the candidates `path` (any, draws, N) at `steps` where they are told."""
+    """All metrics from `weights`, and from the candidates `path` (any, draws, N) at `steps` where these are given."""
     teacher, (x, y) = problem.hidden["teacher"], problem.hidden["train"]
     weights, path, steps = (solution.tensors.get(key) for key in ("weights", "path", "steps"))
     if weights is None or weights.shape != teacher.shape:

@@ -66,7 +66,7 @@ def served(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log) -> Solution:
-    """Full-batch training for the whole budget; the answer is the student as it was when `stopping` last said so."""
+    """Full-batch training for the whole budget; the answer is the student that `stopping` chose last."""
     x, y = public["x"], public["y"]
     with log.phase("setup"):
         model = parts["student"](inputs=x.shape[1], width=p.width)

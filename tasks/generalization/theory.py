@@ -84,7 +84,7 @@ def minimum_norm(dimension: int, samples: int, snr: float) -> float:
 
 
 def minimum_norm_limit(alpha: float, snr: float) -> float:
-    """The same for N to infinity; infinite at alpha = 1."""
+    """The mean error of the least-norm solution for N to infinity; infinite at alpha = 1."""
     _positive(alpha=alpha, snr=snr)
     if alpha == 1:
         return math.inf

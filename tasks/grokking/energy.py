@@ -1,8 +1,8 @@
 """`grokking/energy`: ascend the energy whose local maxima are the features that emerge (Tian 2025, Li₂).
 
 While hidden units do not interact, each follows the gradient of E(w) = ½ |Ỹᵀ σ(Xw)|² with |w| = 1. On the whole table of a
-group and with x² every local maximum is a single irreducible representation, at a known height. Ranked is how many different
-features a few hidden units find between them, as many units as there are features; how pure each is stands beside it.
+group and with x² every local maximum is a single irreducible representation, at a known height. The ranked metric is
+how many different features the hidden units find, where there are as many units as features. Their purity is measured too.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Energy(Task):
             return nn.functional.normalize(units.weight, dim=1)
 
         def loss(_: Any) -> Tensor:
-            """Less the sum over units, in units of M/4, the height of a cyclic group's features."""
+            """The negative sum of the units' energies, in units of M/4, which is the height of a cyclic group's features."""
             return -energies(directions(), inputs, labels, parts["activation"]).sum() * 4 / size
 
         return fit(

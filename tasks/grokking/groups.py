@@ -23,7 +23,7 @@ FORMS = "cyclic:23, product:2x3x4, dihedral:12, symmetric:4, quaternion:8"
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """What a real function on a group has of one real irreducible representation.
+    """A real irreducible representation of a group: one of the components that every real function on it is the sum of.
 
     degree: d of the complex representation. kind: its Frobenius-Schur indicator; 1 for a real one, 0 for one of a conjugate
     pair (the pair is one component), -1 for a quaternionic one. matrices (M, D, D) float64: orthogonal, one an element; D is d
@@ -167,7 +167,7 @@ def from_table(name: str, table: Tensor) -> Group:
 
 @cache
 def group(name: str) -> Group:
-    """The group of that name, such as dihedral:12; BenchError for a name that says none, or an order beyond 256."""
+    """The group of that name, such as dihedral:12; BenchError for a name of no group, or an order beyond 256."""
     kind, _, text = name.partition(":")
     numbers = text.split("x")
     wrong = BenchError(f"task.group={name!r}: no such group; groups read {FORMS}")

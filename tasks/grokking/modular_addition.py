@@ -1,7 +1,7 @@
 """`grokking/modular_addition`: learn a binary operation mod p from part of its table (Power et al. 2022; Tian 2025).
 
-The network fits its training pairs in tens of steps and the rest of the table only much later. Ranked is how many steps it
-takes to reach 99 % on the *monitor* pairs; tuning sees the *validation* pairs; the three sets are disjoint.
+The network fits its training pairs in tens of steps and the rest of the table only much later. The ranked metric
+is how many steps it takes to reach 99 % on the *monitor* pairs; tuning sees the *validation* pairs; the three sets are disjoint.
 """
 
 from __future__ import annotations

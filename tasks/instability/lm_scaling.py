@@ -1,4 +1,4 @@
-"""`instability/lm_scaling`: the proxy at several widths and depths, with a slot for the output and signs of what is to come."""
+"""`instability/lm_scaling`: the proxy at several widths and depths, a slot for the output, and probes of early signs of failure."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def logit_growth(records: Records, *, of: str, under: str) -> float:
 def gradient_growth(records: Records, *, entry: str) -> float:
     """The larger of two exponents of `entry`'s gradient RMS: with the width at a rate, with the rate at a width, both averaged.
 
-    Negative if gradients shrink with the one and with the other.
+    Negative if gradients shrink with both.
     """
     rows = records[entry]
     exponents = []
@@ -81,7 +81,7 @@ def extrapolation_error(records: Records, *, entry: str, metric: str) -> float:
 
 
 def instability_foretold(records: Records, *, entry: str) -> float:
-    """Share of rates at which smaller widths say rightly whether the largest goes wrong, by a logit above `UNSTABLE`."""
+    """Share of rates at which smaller widths predict rightly whether the largest goes wrong, by a logit above `UNSTABLE`."""
     pairs = predictions(records[entry], "max_attention_logit")
     least = min(_loss(row) for _, row in pairs)
     right = [(predicted > math.log(UNSTABLE)) == (_loss(row) > least + WORSE) for predicted, row in pairs]
@@ -89,7 +89,7 @@ def instability_foretold(records: Records, *, entry: str) -> float:
 
 
 def predictions(rows: Sequence[Record], metric: str) -> list[tuple[float, Record]]:
-    """For each rate, in order: (natural logarithm of `metric` foretold for the largest width, that width's record).
+    """For each rate, in order: (natural logarithm of `metric` predicted for the largest width, that width's record).
 
     A straight line of log metric on log width, fitted to the smaller widths at that rate. The paper fits a quadratic in the
     size; two smaller widths allow no more than a line. BenchError with fewer than two of them, or a metric that is not positive.

@@ -16,7 +16,7 @@ from tasks.instability.transformer import Size, Transformer
 
 SHARES = (0.9, 0.05)  # of a text that go to training and to validation; the rest, its end, is for testing
 CHUNK = 1024  # contexts that pass through the model at once
-LEARNED = 0.5  # nats above the chain's entropy: who ends below has learned the chain and the copies
+LEARNED = 0.5  # nats above the chain's entropy: a model that ends below has learned the chain and the copies
 
 
 def chain_problem(p: Any, seeds: Seeds) -> Problem:

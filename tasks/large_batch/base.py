@@ -82,7 +82,7 @@ class LargeBatch(Task):
 
     @property
     def budget(self) -> Budget:
-        """Updates of the small-batch recipe, which no regime exceeds; a longer recipe is cut to it, its drops with it."""
+        """Updates of the small-batch recipe. A longer recipe is cut to as many, and its drops of the rate move with its end."""
         p = self.params
         return Budget("steps", p.epochs * max(1, p.train // p.batch))
 

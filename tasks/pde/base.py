@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 GENERATOR = 2  # raise it whenever generated numbers change
 DATA_SEED = 20221012
 EPSILON = 1e-6  # of an RMS below which any field is at rest
-WORST = 10.0  # what a diverged rollout counts as, and the most that one frame of one trajectory may
+WORST = 10.0  # what a diverged rollout counts as, and the largest error of one frame of one trajectory
 
 
 @dataclass
@@ -157,7 +157,7 @@ class Evolution(Task):
     length: ClassVar[float] = 1.0  # of the domain, along every axis
     periodic: ClassVar[bool] = True
     family: ClassVar[Family] = "scalar"  # the layout of its files, see tasks.pde.files.pdebench
-    constants: ClassVar[int] = 0  # so many of the first channels do not change in time: given, not predicted
+    constants: ClassVar[int] = 0  # number of first channels that do not change in time: they are given, not predicted
     shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS

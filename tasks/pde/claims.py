@@ -62,7 +62,7 @@ def solver_time(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
     return _fastest(records, of).costs.cpu["predict"] / surrogate.costs.cpu["predict"]
 
 
-NEVER = 1e9  # trajectories: what a surrogate counts as that is no faster than the solver
+NEVER = 1e9  # trajectories; stands for a surrogate that is no faster than the solver
 
 
 def break_even(records: Mapping[str, Sequence[Record]], *, of: str) -> float:

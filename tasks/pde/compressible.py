@@ -43,7 +43,7 @@ class Params(base.Params):
 
 @dataclass
 class BoxParams(square.Params, Params):
-    """The same, with the sizes of two and three dimensions; the order of the bases lets them win over those of a line."""
+    """The parameters with the sizes of two and three dimensions, which replace those of a line by the order of the bases."""
 
 
 class Compressible(base.Evolution):
@@ -118,4 +118,4 @@ class Compressible3D(Compressible):
     channels = ("density", "pressure", "Vx", "Vy", "Vz")
     metrics = base.metrics_of(*channels)
     dims = 3
-    reference = "classical"  # averages of a grid this coarse are no better on a finer one
+    reference = "classical"  # on a grid this coarse, averages of a finer solution are no closer to the data

@@ -72,7 +72,7 @@ class Inverse(base.Evolution):
             "evaluations": 1,
         },
     }  # fmt: skip
-    equation = "burgers"  # unless the parameter says another
+    equation = "burgers"  # where the parameter names no other
     metrics = METRICS
     slots = (
         Slot("inversion", inversion, {"_target_": "tasks.pde.inverse.search", "lr": 0.2, "iterations": 100}),

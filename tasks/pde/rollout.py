@@ -29,7 +29,7 @@ class Frame:
     coordinates: Tensor
     mean: Tensor
     scale: Tensor
-    constants: int = 0  # so many of the first channels do not change
+    constants: int = 0  # number of first channels that do not change
 
     @classmethod
     def of(cls, axes: Sequence[Tensor], values: Tensor, constants: int = 0) -> Frame:

@@ -32,7 +32,7 @@ def rank_init(*, rows: int, columns: int, gain: float, generator: torch.Generato
 
 
 def shared_slots(lr: float, momentum: float, *more: Slot) -> tuple[Slot, ...]:
-    """Initial weights, SGD at the task's own rate, `more`, or a whole procedure."""
+    """The family's slots: initial weights, SGD at the task's own rate, the slots `more`, and a whole procedure."""
     sgd = {"_target_": "bench.optim.named", "name": "SGD", "lr": lr, "momentum": momentum}
     parts = (
         Slot("rank_init", rank_init, {"_target_": "tasks.rich_lazy.draws.gaussian"}),

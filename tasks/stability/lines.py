@@ -1,4 +1,4 @@
-"""Theory in the figures of the family: functions of one number, what stands on the x axis."""
+"""Theory in the figures of the family: functions of the number on the x axis."""
 
 from __future__ import annotations
 

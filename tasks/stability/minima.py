@@ -1,4 +1,4 @@
-"""What all tasks here share; and `relu2` and `diagonal`: train to interpolation, then measure the minimum that was found."""
+"""What all tasks of the family share, and the base of `relu2` and `diagonal`: train to interpolation, measure the minimum."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from tasks.stability.models import Model
 
-INTERPOLATED = 1e-14  # a run ends once its loss is below; what is left of it changes no metric
+INTERPOLATED = 1e-14  # a run ends once its loss is below this: the rest of it would change no metric
 AT_MINIMUM = 1e-6  # loss below which the Gauss-Newton matrix is taken for the Hessian of a global minimum
-CHECKS = 200  # looks at the loss over a run
+CHECKS = 200  # evaluations of the loss over a run
 
 
 def stepper(*, samples: int, steps: int, generator: Generator) -> Callable[[Tensor, Callable[..., Tensor]], Tensor]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 ESCAPED = 1e3  # a run whose loss has risen by this factor has left the minimum; stable ones rise transiently too
-SETTLED, GONE = 1e-12, 1e6  # a run ends once its loss, in units of its start, is outside these
+SETTLED, GONE = 1e-12, 1e6  # a run ends once its loss over that at the start is outside these bounds
 
 GRID = {
     "smoke": (1.0, 3.0),
@@ -76,7 +76,7 @@ class Rates(LeastSquares):
     margin = 2.0
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
-        """Ends early once the run has settled or gone. Steps are also followed in |theta - minimum|^2, from one to the next."""
+        """Ends early once the run has settled or escaped. Each step is also followed in |theta - minimum|^2."""
         import torch
 
         from tasks.stability.models import Gradient, loss

@@ -188,7 +188,7 @@ def _samples(numbers: list[int]) -> str:
 
 
 class _Tally:
-    """What batch after batch of a file shows."""
+    """What the batches of a file have shown so far."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout, self.equation, self.start = layout, equation_of(layout), 0

@@ -80,7 +80,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _own(path: Path, parent: h5py.Group, name: str) -> Any:
-    """What `name` is in `parent`, None if there is nothing; Foreign if it is, or holds, what lies in another file.
+    """The object `name` of `parent`, or None. Foreign if it is a link to another file, or holds one.
 
     The digest of a data set covers one file. HDF5 follows links and references to others by itself, and serves zeros where
     one of them is gone.
@@ -124,7 +124,7 @@ def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def info(path: Path) -> Layout:
-    """The layout of `path`, told by its content (an extension proves nothing), without reading the fields.
+    """The layout of `path`, recognised by its content, since an extension proves nothing. The fields are not read.
 
     Raises Unavailable if there is no such file and Foreign if it is truncated, of no known layout, or lacks a part.
     """

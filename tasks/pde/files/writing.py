@@ -88,7 +88,7 @@ class _Writer:
 
 
 class _Disk(io.FileIO):
-    """A new file that keeps its first failure to itself: HDF5, told that it cannot write, crashes the whole process."""
+    """A new file that keeps its first failure for `sync`: HDF5 crashes the whole process when a write fails under it."""
 
     failure: OSError | None = None
 
@@ -112,7 +112,7 @@ class _Disk(io.FileIO):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         got = super().readinto(view) or 0
-        view[got:] = bytes(len(view) - got)  # what was never written
+        view[got:] = bytes(len(view) - got)  # bytes that were never written read as zeros
         return len(view)
 
     def sync(self) -> None:

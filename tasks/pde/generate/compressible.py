@@ -79,10 +79,10 @@ def advance(
     now = torch.zeros(state.shape[1], dtype=torch.float64)
     frames, floored = [], 0
     for time in times:
-        while bool((going := now < time).any()):  # samples that are there wait for the others
+        while bool((going := now < time).any()):  # samples that have arrived wait for the others
             left, old, latest = time - now[going], state[:, going], values[:, going]
             steps = (left / flow.limit(latest, courant)).ceil().clamp(min=1)
-            if not bool((steps < STEPS).all()):  # nor is it for NaN
+            if not bool((steps < STEPS).all()):  # `not … all` is true of NaN too
                 raise _breakdown(float(now[going].min()))
             dt = (left / steps).view(-1, *(1,) * len(spacing))
             middle, latest, low = flow.settle(old + dt * flow.slope(latest))
