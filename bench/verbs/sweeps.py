@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.verbs import asked, requested, run, say, verb
+from bench.verbs import asked, exit_code, print_json, requested, run, say, verb
 
 
 def do_plan(options: argparse.Namespace) -> int:
-    """What a run would do: cells by state, and what it should cost."""
+    """The cells of a plan by state, and the estimated cost of running it."""
     from bench.planning import states
 
-    request, store, made = asked(options.overrides)
-    found = states.states(made, store, request.settings, look_for_stale=True)
-    cost, unknown = states.estimate(made, found, store)
-    cells = list(made.cells())
+    request, store, plan = asked(options.overrides)
+    by_key = states.states(plan, store, request.settings, look_for_stale=True)
+    cost, unknown = states.estimate(plan, by_key, store)
+    cells = list(plan.cells())
     if options.format == "json":
         rows = [
-            {"key": c.key, "task": c.task, "entry": c.entry, "seed": c.seed, "preset": c.preset, "state": found[c.key].word,
-             "runs": found[c.key].rerun} for c in cells
+            {name: getattr(cell, name) for name in ("key", "task", "entry", "seed", "preset")}
+            | {"state": by_key[cell.key].word, "runs": by_key[cell.key].rerun} for cell in cells
         ]  # fmt: skip
-        print(json.dumps({"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown}, indent=1))
+        print_json({"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown})
         return 0
-    for row in made.rows:
-        words = Counter(found[c.key].word for group in row.planned.values() for c in group)
-        counts = ", ".join(f"{n} {word}" for word, n in sorted(words.items()))
+    for row in plan.rows:
+        counts = _counts(Counter(by_key[cell.key].word for cell in row.cells()))
         mark = "" if row.trials is not None else "  untuned: shown, not ranked"
         print(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
-    todo = sum(found[c.key].rerun for c in cells)
+    todo = sum(by_key[cell.key].rerun for cell in cells)
     wall = cost / request.settings.workers
     print(f"{len(cells)} cells, {todo} to run; by stored costs {cost:.0f} CPU s, about {wall / 60:.1f} min on "
           f"{request.settings.workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else ""))  # fmt: skip
@@ -41,28 +40,32 @@ def do_plan(options: argparse.Namespace) -> int:
     return 0
 
 
+def _counts(by_word: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in sorted(by_word.items()))
+
+
 def do_run(options: argparse.Namespace) -> int:
     """Run a plan: fresh cells are skipped, every other one ends in a record."""
-    request, store, made = asked(options.overrides)
-    summary = run(made, store, request.settings)
+    request, store, plan = asked(options.overrides)
+    summary = run(plan, store, request.settings)
     if options.format == "json":
-        keys = [cell.key for cell in made.cells()]
-        print(json.dumps({"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses, "keys": keys}))
+        keys = [cell.key for cell in plan.cells()]
+        print_json({"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses, "keys": keys})
     else:
-        text = ", ".join(f"{n} {word}" for word, n in sorted(summary.statuses.items()))
-        also = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
-        print(f"{summary.ran} cells run ({text or 'nothing to do'}), {summary.fresh} were there{also}; "
+        counts = _counts(summary.statuses) or "nothing to do"
+        elsewhere = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
+        print(f"{summary.ran} cells run ({counts}), {summary.fresh} had records{elsewhere}; "
               f"`bench table {' '.join(options.overrides)}` compares them")  # fmt: skip
     say(store)
-    return 0 if summary.ok else (130 if summary.interrupted else 1)
+    return exit_code(summary)
 
 
 def do_tune(options: argparse.Namespace) -> int:
     """Equal trials for every entry, on tuning seeds, chosen on validation; writes configs/tuned/.
 
-    An entry's `search` says what is tried: bounds, `{optimizer.lr: [0.001, 1.0]}`, or a list, `{optimizer.lr: {values: [1, 2]}}`.
+    An entry's `search` says what to try: bounds, `{optimizer.lr: [0.001, 1.0]}`, or a list, `{optimizer.lr: {values: [1, 2]}}`.
     Trials that have a record are not run again, so the same command continues an interrupted one. `--show` runs nothing:
-    it compares what is tuned, at equal numbers of trials.
+    it compares the tuned entries at equal numbers of trials.
     """
     from bench.records.store import Store
     from bench.tuning import search
@@ -70,38 +73,39 @@ def do_tune(options: argparse.Namespace) -> int:
     request = requested(options.overrides)
     store = Store(Path(request.settings.results))
     if options.show:
-        from bench.planning import plan
-        from bench.tuning import trials as tuning
-
-        chosen = bool(options.overrides) and (request.suite is not None or bool(request.tasks or request.entries))
-        pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if chosen else tuning.everywhere()
-        found, wrong = [], []
-        for pair in dict.fromkeys(pairs):
-            try:
-                if (one := tuning.summary(*pair, store.root)) is not None:
-                    found.append(one)
-            except BenchError as error:
-                wrong.append(str(error))
-        print((tuning.as_json if options.format == "json" else tuning.as_text)(found))
-        for line in wrong:
-            print(f"bench: {line}", file=sys.stderr)
-        return int(bool(wrong))
-    done = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
-    paths = [str(p.relative_to(Path.cwd()) if p.is_relative_to(Path.cwd()) else p) for p in done.paths]
+        return _show_tuning(request, store, options.format)
+    outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
+    here = Path.cwd()
+    paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
     if options.format == "json":
-        left = [list(pair) for pair in done.unfinished]
-        print(
-            json.dumps(
-                {"ran": done.ran, "fresh": done.fresh, "trials": done.trials, "files": paths, "unfinished": left}
-            )
-        )
+        print_json({"ran": outcome.ran, "fresh": outcome.fresh, "trials": outcome.trials, "files": paths,
+                    "unfinished": outcome.unfinished})  # fmt: skip
     else:
-        print("\n".join([*paths, f"{done.ran} cells run, {done.fresh} were there"]))
-        for task, entry in done.unfinished:
-            print(f"note: {entry} on {task}: trials without a result, nothing is chosen; `bench tune` again goes on",
+        print("\n".join([*paths, f"{outcome.ran} cells run, {outcome.fresh} had records"]))
+        for task, entry in outcome.unfinished:
+            print(f"note: {entry} on {task}: trials without a result, nothing is chosen; the same command continues",
                   file=sys.stderr)  # fmt: skip
     say(store)
-    return done.code
+    return outcome.code
+
+
+def _show_tuning(request: Any, store: Any, form: str) -> int:
+    """Print the tuning of the request's pairs, or of every tuned pair where it names none."""
+    from bench.planning import plan
+    from bench.tuning import trials as tuning
+
+    chosen = request.suite is not None or request.tasks or request.entries
+    pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if chosen else tuning.everywhere()
+    tunings, errors = [], []
+    for pair in dict.fromkeys(pairs):
+        try:
+            tunings.append(tuning.summary(*pair, store.root))
+        except BenchError as error:
+            errors.append(str(error))
+    print((tuning.as_json if form == "json" else tuning.as_text)(filter(None, tunings)))
+    for message in errors:
+        print(f"bench: {message}", file=sys.stderr)
+    return int(bool(errors))
 
 
 def do_publish(options: argparse.Namespace) -> int:
@@ -113,40 +117,46 @@ def do_publish(options: argparse.Namespace) -> int:
     from bench.planning import states
     from bench.records import ledger
 
-    request, store, made = asked(options.overrides)
+    request, store, plan = asked(options.overrides)
     if options.recertify:
         from bench.upkeep import recertify
 
-        outcome = recertify.recertify(made, store, request.settings)
-        print(json.dumps(vars(outcome), indent=1) if options.format == "json" else "\n".join(recertify.report(outcome)))
+        outcome = recertify.recertify(plan, store, request.settings)
+        if options.format == "json":
+            print_json(vars(outcome))
+        else:
+            print("\n".join(recertify.report(outcome)))
         say(store)
-        return 130 if outcome.interrupted else 1 if outcome.reasons else 0
-    found = states.states(made, store, request.settings)
-    there = [s.record for s in found.values() if s.record is not None]
-    records = [r for r in there if r.provenance.transport != "call"]
-    dirty = sum(bool(r.provenance.dirty) for r in records)
-    changed = ledger.publish(store, records)
-    told = {"records": len(records), "changed": changed}
-    lines = [f"{len(records)} records, {changed} lines new or changed in {store.ledger}"]
+        return 130 if outcome.interrupted else int(bool(outcome.reasons))
+    by_key = states.states(plan, store, request.settings)
+    own = [state.record for state in by_key.values() if state.record is not None]
+    records = [record for record in own if record.provenance.transport != "call"]
+    counts = {"records": len(records), "changed": ledger.publish(store, records)}
+    lines = [f"{len(records)} records, {counts['changed']} lines new or changed in {store.ledger}"]
     if options.trials:
         from bench.tuning import trials as tuning
 
-        trials, new = tuning.publish(store, {(row.task, row.entry) for row in made.rows})
-        told |= {"trials": trials, "changed_trials": new}
-        lines.append(f"{trials} trials, {new} lines new or changed in {store.root / 'trials'}")
-    print(json.dumps(told) if options.format == "json" else "\n".join(lines))
+        trials, changed = tuning.publish(store, {(row.task, row.entry) for row in plan.rows})
+        counts |= {"trials": trials, "changed_trials": changed}
+        lines.append(f"{trials} trials, {changed} lines new or changed in {store.root / 'trials'}")
+    if options.format == "json":
+        print_json(counts)
+    else:
+        print("\n".join(lines))
     say(store)
-    if dirty:
-        print(f"note: {dirty} of them were made with uncommitted changes, and say so", file=sys.stderr)
-    if len(there) > len(records):
-        print(f"note: {len(there) - len(records)} records of transport=call, which isolates nothing, were left out; "
-              "run them again without it (reuse=none)", file=sys.stderr)  # fmt: skip
-    lacking = [cell for cell in made.cells() if found[cell.key].record is None]
-    published = ledger.Published(store, lacking)
-    missing = sum(published.get(cell)[0] is None for cell in lacking)
-    if missing:
+    if dirty := sum(bool(record.provenance.dirty) for record in records):
         print(
-            f"note: {missing} cells of the plan have no record, here or there; `bench run` makes them", file=sys.stderr
+            f"note: {dirty} of them were made with uncommitted changes, which their provenance records", file=sys.stderr
+        )
+    if len(own) > len(records):
+        print(f"note: {len(own) - len(records)} records of transport=call, which isolates nothing, were left out; "
+              "run them again without it (reuse=none)", file=sys.stderr)  # fmt: skip
+    lacking = [cell for cell in plan.cells() if by_key[cell.key].record is None]
+    published = ledger.Published(store, lacking)
+    if missing := sum(published.get(cell)[0] is None for cell in lacking):
+        print(
+            f"note: {missing} cells of the plan have no record, local or published; `bench run` makes them",
+            file=sys.stderr,
         )
     return 0
 
@@ -164,13 +174,10 @@ def add_parser(verbs: Any) -> None:
     tuning.add_argument("--space", choices=("lattice", "random", "given"), default="lattice",
                         help="lattice: walk the bounds evenly (default); random: draw log-uniformly, more trials later add to "
                              "these; given: the combinations of listed values")  # fmt: skip
-    tuning.add_argument(
-        "--show", action="store_true", help="what is tuned: trials, expected best at equal trials, sensitivity"
-    )
+    tuning.add_argument("--show", action="store_true",
+                        help="the tuned entries: trials, expected best at equal trials, sensitivity")  # fmt: skip
     publishing = verb(verbs, "publish", do_publish)
-    publishing.add_argument(
-        "--recertify", action="store_true", help="run a sample of older-code rows again; mark all if every bit agrees"
-    )
-    publishing.add_argument(
-        "--trials", action="store_true", help="also the tuning trials of the plan's rows, into trials/"
-    )
+    publishing.add_argument("--recertify", action="store_true",
+                            help="run a sample of older-code rows again; mark all if every bit agrees")  # fmt: skip
+    publishing.add_argument("--trials", action="store_true",
+                            help="also the tuning trials of the plan's rows, into trials/")  # fmt: skip

@@ -1,4 +1,4 @@
-"""`instability/lm_scaling`: the proxy at several widths and depths, a slot for the output, and probes of early signs of failure."""
+"""`instability/lm_scaling`: the proxy at several widths and depths, a slot for the output, and probes of early failure signs."""
 
 from __future__ import annotations
 

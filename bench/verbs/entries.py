@@ -1,9 +1,8 @@
-"""`bench submit`, `verify` and `speedrun`, thin: each calls the module that does the work, and prints."""
+"""`bench new`, `submit`, `verify` and `speedrun`: an entry from its template to a verified row."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +11,31 @@ from typing import Any
 import msgspec
 
 from bench.contract import BenchError
+from bench.verbs import PLAIN, print_json, say, split, verb
+
+
+def do_new(options: argparse.Namespace) -> int:
+    """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
+    from bench.submissions import new
+
+    if options.what == "task":
+        lines = new.task(options.name, Path.cwd(), options.doc or new.NO_DOC)
+    else:
+        lines = new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author)
+    print("\n".join(lines))
+    return 0
 
 
 def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
-    """(bare words, request, store) of mixed words; the results folder is made absolute."""
+    """(bare words, request, store) of mixed words; the results folder is made absolute, since `submit` changes the folder."""
     from bench.planning import config
     from bench.records.store import Store
 
-    request = config.parse([word for word in words if "=" in word])
-    results = str(Path(request.settings.results).absolute())
-    request.settings = msgspec.structs.replace(request.settings, results=results)
-    return [word for word in words if "=" not in word], request, Store(Path(request.settings.results))
+    bare, settings = split(words)
+    request = config.parse(settings)
+    results = Path(request.settings.results).absolute()
+    request.settings = msgspec.structs.replace(request.settings, results=str(results))
+    return bare, request, Store(results)
 
 
 def do_verify(options: argparse.Namespace) -> int:
@@ -38,9 +51,10 @@ def do_verify(options: argparse.Namespace) -> int:
     Exit code: 0 nothing disputed, 1 disputed.
     """
     from bench.checking import fresh_seeds, published_rows, verify
-    from bench.outcome import plain
     from bench.planning import config
     from bench.records import standing
+    from bench.records.store import Store
+    from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
     if len(words) != 1:
@@ -48,16 +62,12 @@ def do_verify(options: argparse.Namespace) -> int:
             f"verify takes one entry or one submission folder, not {len(words)}; `bench list` shows entries"
         )
     name, source = words[0], store
-    if (Path(name) / "manifest.json").is_file():
-        from bench.records.store import Store
-        from bench.submissions import folder as submitted
-
+    if (Path(name) / submitted.MANIFEST).is_file():
         folder = Path(name).resolve()
-        name = submitted.open_folder(folder)
-        source = Store(folder / "results")
+        name, source = submitted.open_folder(folder), Store(folder / "results")
     name = config.entry(name).name
-    found = published_rows.claims(source, name, request)
-    if not found:
+    claims = published_rows.claims(source, name, request)
+    if not claims:
         preset = request.settings.preset
         raise BenchError(
             f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
@@ -65,16 +75,15 @@ def do_verify(options: argparse.Namespace) -> int:
         )
     count = fresh_seeds.USUAL if options.seeds is None else options.seeds
     out = sys.stderr if options.format == "json" else sys.stdout
-    findings = verify.verify(found, store, request.settings, count, lambda line: print(line, file=out, flush=True))
+    findings = verify.verify(claims, store, request.settings, count, lambda line: print(line, file=out, flush=True))
     if options.format == "json":
-        print(json.dumps(plain(findings), indent=1))
+        print_json(findings)
     else:
         print(verify.table(findings, options.format))
         print(f"{len(findings)} lines added to {standing.path_of(store, name)}")
     if fresh_seeds.repeated():
         print("note: SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew", file=sys.stderr)
-    for report in store.reports:
-        print(f"note: {report}", file=sys.stderr)
+    say(store)
     return int(any(finding.verdict == "disputed" for finding in findings))
 
 
@@ -87,10 +96,10 @@ def do_submit(options: argparse.Namespace) -> int:
       bench submit --accept submissions/my_idea                  for maintainers: fold a verified submission in
 
     PATH is the entry's YAML, its Python file or package, or a folder with both, at most 1 MB of text. All reasons for a
-    refusal are told at once. Cells are cached: the same command continues. Tune first (`bench tune`), or the row
+    refusal are listed at once. Cells are cached: the same command continues. Tune first (`bench tune`), or the row
     stands untuned and unranked. Exit code: 0 written or accepted, 1 refused.
     """
-    from bench.submissions import package as submission
+    from bench.submissions import package as files
     from bench.submissions import submit
 
     words, request, store = _settings(options.words)
@@ -105,25 +114,23 @@ def do_submit(options: argparse.Namespace) -> int:
             f"`make readme` counts its records; a suite shows {folder.name} once its `entries` in configs/suite/ name it"
         )
         return 0
-    package = submission.read(Path(words[0]).absolute())
-    submission.enter(package.home)
-    found = submit.submit(package, request, store, out, options.smoke_only, _tell)
+    package = files.read(Path(words[0]).absolute())
+    files.enter(package.home)
+    outcome = submit.submit(package, request, store, out, options.smoke_only, _progress)
     if options.format == "json":
-        print(json.dumps({"entry": found.entry, "tasks": found.tasks, "problems": found.problems, "notes": found.notes,
-                          "folder": found.folder and str(found.folder)}, indent=1))  # fmt: skip
-        return int(bool(found.problems))
-    if found.notes:
-        print("to know:\n" + submit.bullets(found.notes))
-    if found.problems:
-        print(f"{found.entry} would be refused:\n" + submit.bullets(found.problems))
+        print_json(vars(outcome) | {"folder": outcome.folder and str(outcome.folder)})
+        return int(bool(outcome.problems))
+    if outcome.notes:
+        print("to know:\n" + submit.bullets(outcome.notes))
+    if outcome.problems:
+        print(f"{outcome.entry} would be refused:\n" + submit.bullets(outcome.problems))
         return 1
-    if found.folder is None:
-        print(
-            f"{found.entry} passes; `bench submit {words[0]}` without --smoke-only runs its cells and writes the folder"
-        )
-        return 0
-    print(f"wrote {found.folder}: open a pull request that adds this folder and nothing else")
-    print(f"`bench verify {found.entry}` does what its reviewer will do")
+    if outcome.folder is None:
+        command = f"`bench submit {words[0]}` without --smoke-only"
+        print(f"{outcome.entry} passes; {command} runs its cells and writes the folder")
+    else:
+        print(f"wrote {outcome.folder}: open a pull request that adds this folder and nothing else")
+        print(f"`bench verify {outcome.entry}` does what its reviewer will do")
     return 0
 
 
@@ -142,14 +149,16 @@ def do_speedrun(options: argparse.Namespace) -> int:
 
     words, request, store = _settings(options.words)
     for word in words:
-        config.task_spec(word)  # says which names there are
+        config.task_spec(word)  # an unknown task is an error that lists the known ones
     if options.propose is None:
-        found = speedrun.tables(store, words, request.settings.preset)
-        print(speedrun.render(found, options.format) or "no records yet: a task with a target wants a published row")
+        tables = speedrun.tables(store, words, request.settings.preset)
+        print(speedrun.render(tables, options.format) or "no records yet: a task with a target wants a published row")
         return 0
     if len(words) != 1:
         raise BenchError("--propose wants one task: bench speedrun TASK --propose ENTRY")
-    proposal = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, _tell)
+    proposal = speedrun.propose(
+        store, words[0], options.propose, request.settings, options.by, options.seeds, _progress
+    )
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(proposal), indent=1).decode())
     elif proposal.accepted:
@@ -160,34 +169,30 @@ def do_speedrun(options: argparse.Namespace) -> int:
     return int(not proposal.accepted)
 
 
-def _tell(line: str) -> None:
+def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
+def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
-
-    def verb(name: str, do: Any, *extra: str) -> Any:
-        doc = (do.__doc__ or "").strip()
-        one = verbs.add_parser(
-            name, help=doc.splitlines()[0], description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        one.set_defaults(do=do)
-        one.add_argument("--format", choices=(*formats, *extra), default=formats[0])
-        return one
-
-    submit = verb("submit", do_submit)
+    new = verb(verbs, "new", do_new, (), sweeps=False)
+    new.add_argument("what", choices=["entry", "task"])
+    new.add_argument("name")
+    new.add_argument("--kind", choices=["optimizer", "model", "surrogate", "procedure"], default="optimizer")
+    new.add_argument("--doc", help="what is new about it, or what the task asks, in one line")
+    new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
+    submit = verb(verbs, "submit", do_submit, sweeps=False)
     submit.add_argument(
         "words", nargs="*", metavar="PATH|key=value", help="the entry; suite=, task=, preset=, workers="
     )
     submit.add_argument("--out", default="submissions", help="where the folder goes (default submissions)")
     submit.add_argument("--smoke-only", action="store_true", help="check and run smoke cells; write nothing")
     submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
-    verify = verb("verify", do_verify, "markdown")
+    verify = verb(verbs, "verify", do_verify, (*PLAIN, "markdown"), sweeps=False)
     verify.add_argument("words", nargs="*", metavar="ENTRY|FOLDER|key=value",
                         help="an entry, or a submission's folder; task=, preset=, workers=, results=")  # fmt: skip
     verify.add_argument("--seeds", type=int, help="fresh seeds a row, at least 3 (default 5)")
-    speedrun = verb("speedrun", do_speedrun, "markdown")
+    speedrun = verb(verbs, "speedrun", do_speedrun, (*PLAIN, "markdown"), sweeps=False)
     speedrun.add_argument("words", nargs="*", metavar="TASK|key=value", help="tasks; preset=, workers=, results=")
     speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
     speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")
