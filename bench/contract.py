@@ -210,7 +210,8 @@ class Log(Protocol):
         """
 
     def probe(self, step: int, **state: Any) -> None:
-        """Run the task's probes on `state`: own random stream, clock paused; scores do not depend on it."""
+        """Run the task's probes on `state`: own random stream, clock paused; scores do not depend on it. One that raises ends
+        its own curves, and the record says so."""
 
     def phase(self, name: Literal["setup", "train", "predict"]) -> AbstractContextManager[None]:
         """CPU seconds inside are booked on this phase."""

@@ -254,6 +254,13 @@ def test_a_report_that_no_honest_run_makes_is_refused(name, value, message):
         message_checks.report(good() | {name: value}, Budget("steps", 5), set())
 
 
+def test_names_of_files_that_it_read_are_few_and_short():
+    assert message_checks.paths(["/a", "/" + "x" * 10**5]) == ["/a", "x" * message_checks.PATH]
+    for wrong in ("/a", [1], ["/a"] * 101, None):
+        with pytest.raises(ValueError, match="at most 100 names"):
+            message_checks.paths(wrong)
+
+
 def test_a_long_reason_is_cut_and_printable():
     kept = message_checks.report(
         good() | {"status": "failed", "reason": "x" * 10**6 + "\ud800"}, Budget("steps", 5), set()
