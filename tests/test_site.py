@@ -160,7 +160,7 @@ def test_the_sentence_counts_leaders_and_the_seeds_that_would_part_them():
     ranks: list[Any] = [("a", (1, 2)), ("b", (1, 2)), ("c", (3, 3)), ("d", None)]
     told = comparing.sentence(ranks, a, "linear")
     assert re.fullmatch(r"2 of 3 ranked entries are inseparable at the top; separating a from b needs about \d+ seeds "
-                        r"\(5 are there\)\. 1 more is unranked\.", told)  # fmt: skip
+                        r"\(there are 5\)\. 1 more is unranked\.", told)  # fmt: skip
     same = comparing.sentence(ranks[:2], {"a": a["a"], "b": a["a"]}, "linear")
     assert "no feasible number of seeds" in same
     assert (
@@ -210,7 +210,7 @@ def test_a_tables_rows_say_what_tuning_found_at_an_equal_number_of_trials(mixed)
     by_name = dict(zip((row[0] for row in told["rows"]), rows, strict=True))
     assert by_name["mine"] == [0.3, 0.25] and by_name["broken"] == [0.4, 0.5] and by_name["raw"] is None
     tuned = sum(bool(row.trials) for row in mixed.table.rows)
-    assert told["cpu_tuning"] == 7 and told["untold"] == tuned - 1
+    assert told["cpu_tuning"] == 7 and told["untimed"] == tuned - 1
     assert model.table_model(mixed, ["fake"], Known())["tuned"] is None
 
 

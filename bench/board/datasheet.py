@@ -1,7 +1,7 @@
 """A task's datasheet as one Markdown page under the headings of Gebru et al. 2021 (arXiv 1803.09010).
 
-Its prose stands in the task's configuration file, its numbers are read from the task. A heading is there only where a field
-answers it.
+The prose comes from the task's configuration file, the numbers from the task itself. Only headings that a field answers are
+written.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from bench.planning import config
 from bench.tables import grid
 
 GOLDEN = config.PROJECT / "tests" / "golden"
+METRIC = ("name", "unit", "better", "doc", "source")  # fields of a metric on the datasheet
 
 
 def fields(task: str) -> dict[str, Any]:
-    """What is known of a task: its prose, parameters by preset, metrics, slots, anchors and tensors.
+    """The fields of a task's datasheet: prose, parameters by preset, metrics, slots, anchors and tensors.
 
-    tensors: name -> shape at `smoke`, `public/…` what an entry sees and `hidden/…` what it never does; empty where the golden
-    digests are not installed. BenchError if the task does not exist or its datasheet is not whole.
+    tensors: name -> shape at `smoke`; an entry sees those named `public/…` and never those named `hidden/…`; empty where the
+    golden digests are not installed. BenchError if the task does not exist or its datasheet lacks a field.
     """
     spec = config.task_spec(task)
     cls = spec.cls
     presets = {name: config.parameters(spec, name, {}) for name in cls.presets}
-    budgets = {}
-    for name, params in presets.items():
-        budget = cls(cls.Params(**params)).budget
-        budgets[name] = f"{budget.limit} {budget.unit}"
-    derived = [one.metric for one in cls.derived]
+    budgets = {name: cls(cls.Params(**params)).budget for name, params in presets.items()}
+    metrics = [*(derived.metric for derived in cls.derived), *cls.metrics]
     path = GOLDEN / f"{task.replace('/', '.')}.json"
     golden = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": {}}
     return {
@@ -42,14 +40,11 @@ def fields(task: str) -> dict[str, Any]:
         **msgspec.structs.asdict(spec.sheet),
         "generated": hasattr(cls, "shard"),
         "presets": presets,
-        "budgets": budgets,
-        "tensors": {name: one["shape"] for name, one in golden["data"].items()},
+        "budgets": {name: f"{budget.limit} {budget.unit}" for name, budget in budgets.items()},
+        "tensors": {name: tensor["shape"] for name, tensor in golden["data"].items()},
         "ranked_by": cls.rank,
         "tuned_by": cls.objective,
-        "metrics": [
-            {"name": m.name, "unit": m.unit, "better": m.better, "doc": m.doc, "source": m.source}
-            for m in (*derived, *cls.metrics)
-        ],
+        "metrics": [{name: getattr(metric, name) for name in METRIC} for metric in metrics],
         "slots": [slot.name for slot in cls.slots],
         "floors": list(cls.floors),
         "reference": cls.reference,
@@ -60,13 +55,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return grid.markdown([head, *([str(cell) for cell in row] for row in rows)])
 
 
-def _sizes(one: Mapping[str, Any]) -> str:
+def _sizes(sheet: Mapping[str, Any]) -> str:
     """Parameters by preset: those that differ in a table, the others in a line."""
-    presets = one["presets"]
+    presets = sheet["presets"]
     names = list(next(iter(presets.values())))
     differ = [name for name in names if len({str(params[name]) for params in presets.values()}) > 1]
     rows = [[name, *(params[name] for params in presets.values())] for name in differ]
-    rows.append(["budget", *one["budgets"].values()])
+    rows.append(["budget", *sheet["budgets"].values()])
     first = next(iter(presets.values()))
     same = [f"`{name}` {first[name]}" for name in names if name not in differ and first[name] not in ("", None)]
     return _table(["parameter", *presets], rows) + (f"\n\nIn every preset: {', '.join(same)}." if same else "")
@@ -74,12 +69,12 @@ def _sizes(one: Mapping[str, Any]) -> str:
 
 def page(task: str) -> str:
     """The datasheet as Markdown."""
-    one = fields(task)
-    parts = [f"# Datasheet: {task}, version {one['version']}", one["doc"]]
-    parts += ["## Motivation", one["intended_use"], f"Source: {one['paper']}.".replace("..", ".")]
-    parts += ["## Composition", _sizes(one)]
-    if one["tensors"]:
-        shapes = [[f"`{name}`", " × ".join(map(str, shape)) or "number"] for name, shape in one["tensors"].items()]
+    sheet = fields(task)
+    parts = [f"# Datasheet: {task}, version {sheet['version']}", sheet["doc"]]
+    parts += ["## Motivation", sheet["intended_use"], f"Source: {sheet['paper']}.".replace("..", ".")]
+    parts += ["## Composition", _sizes(sheet)]
+    if sheet["tensors"]:
+        shapes = [[f"`{name}`", " × ".join(map(str, shape)) or "number"] for name, shape in sheet["tensors"].items()]
         parts += [
             "Tensors of one cell at `smoke`. An entry sees `public`; `hidden` stays with the scorer.",
             _table(["tensor", "shape"], shapes),
@@ -88,20 +83,22 @@ def page(task: str) -> str:
         "Seeds: data, split, initialization, order and noise are drawn from separate streams, each fixed by the cell's seed and "
         "the task's name, so that all entries meet the same draws."
     )
-    parts += ["## Collection", one["data_source"]]
-    if one["generated"]:
+    parts += ["## Collection", sheet["data_source"]]
+    if sheet["generated"]:
         parts.append(f"Generated by `bench data make task={task}`, which continues where it was interrupted.")
-    parts.append(f"Error of the reference: {one['reference_error']}")
-    parts += ["## Uses", f"Entries fill {', '.join(f'`{name}`' for name in one['slots'])}. Skill 0 is "
-              f"{', '.join(f'`{name}`' for name in one['floors'][:1]) or 'not defined'}, skill 1 is `{one['reference']}`. "
-              f"Ranked by `{one['ranked_by']}`, tuned by `{one['tuned_by']}`."]  # fmt: skip
-    metrics = [[f"`{m['name']}`", m["unit"], m["better"], m["source"], m["doc"]] for m in one["metrics"]]
-    parts += [_table(["metric", "unit", "better", "measured by", "what it is"], metrics)]
-    parts += [f"Known limits: {one['known_limits']}"]
-    parts += ["## Distribution", f"Licence of the data: {one['data_licence']}"]
+    parts.append(f"Error of the reference: {sheet['reference_error']}")
+    floor = f"`{sheet['floors'][0]}`" if sheet["floors"] else "not defined"
+    metrics = [[f"`{m['name']}`", m["unit"], m["better"], m["source"], m["doc"]] for m in sheet["metrics"]]
     parts += [
+        "## Uses",
+        f"Entries fill {', '.join(f'`{name}`' for name in sheet['slots'])}. Skill 0 is {floor}, skill 1 is "
+        f"`{sheet['reference']}`. Ranked by `{sheet['ranked_by']}`, tuned by `{sheet['tuned_by']}`.",
+        _table(["metric", "unit", "better", "measured by", "what it is"], metrics),
+        f"Known limits: {sheet['known_limits']}",
+        "## Distribution",
+        f"Licence of the data: {sheet['data_licence']}",
         "## Maintenance",
-        f"Version {one['version']} of `{one['target']}`. Golden digests of the data and of the first steps are tested: a "
+        f"Version {sheet['version']} of `{sheet['target']}`. Golden digests of the data and of the first steps are tested: a "
         "change of either is a new version, and records of another version are never mixed with these.",
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"

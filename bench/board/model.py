@@ -1,8 +1,8 @@
-"""The board as plain values: what each page says, before anybody thinks of how it looks. Pure; nothing is read or written.
+"""The content of the board's pages as plain values, from tables and records. Pure: nothing is read or written.
 
-A table's rows are lists in the order of `COLUMNS`; numbers have four significant digits, None stands for what is absent,
-and the first `SHOWN` characters of the records' keys stand one after another. What many rows say alike (`ALIKE`) is written
-once a table, and a row's `alike` is its place. The page's scripts (static/) read the same names.
+A table's rows are lists in the order of `COLUMNS`; numbers have four significant digits, None is an absent one, and the first
+`SHOWN` characters of the records' keys follow one another without a separator. Fields in which many rows agree (`ALIKE`)
+are written once for each table, and a row's `alike` is their index. The page's scripts (static/) read the same names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from bench.board import comparing
+from bench.board.numbers import several, short
 from bench.contract import Datasheet, Task
 from bench.records import standing
 from bench.records.record import Record
@@ -23,7 +24,7 @@ from bench.records.spelling import SHOWN
 from bench.records.standing import Verification
 from bench.tables import printers
 from bench.tables.seed_values import Joined
-from bench.tables.standings import Summary, summarise
+from bench.tables.standings import Standing, Summary, summarise
 from bench.tables.table import GROUPS, Row, Table
 
 COLUMNS = (
@@ -46,7 +47,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Known:
-    """What other parts of the project say of rows.
+    """Facts about rows that do not come from their records.
 
     verified: (task, preset, entry) -> the latest verification. declared: entry -> trials that its authors declare.
     tuning_cpu: (task, entry) -> CPU seconds of its tuning trials, where known. tuned: (task, preset, entry) -> (objective,
@@ -61,7 +62,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Built:
-    """A table with what it was made from; id: its place in the address of its page."""
+    """A table with its task, joined rows and datasheet; id: of its page's address."""
 
     id: str
     table: Table
@@ -72,60 +73,56 @@ class Built:
     @property
     def records(self) -> list[Record]:
         """Every record of the table, once."""
-        found = (r for row in self.rows for cell in row.cells.values() for r in cell or () if r is not None)
-        return list({record.key: record for record in found}.values())
+        records = (r for row in self.rows for cell in row.cells.values() for r in cell or () if r is not None)
+        return list({record.key: record for record in records}.values())
+
+    def joined(self, entry: str) -> Joined:
+        """The joined row of an entry."""
+        return next(row for row in self.rows if row.entry == entry)
 
 
-def short(value: float | None, digits: int = 4) -> float | None:
-    """`digits` significant digits, a count without a point; None for what is not finite."""
-    if value is None or not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{digits}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
-
-
-def _several(values: Iterable[float | None], digits: int = 4) -> list[float | None]:
-    return [short(value, digits) for value in values]
-
-
-def badges(row: Row, older: int, known: Verification | None) -> list[str]:
+def badges(row: Row, older: int, verification: Verification | None) -> list[str]:
     """verified, disputed or claimed, then untuned and older code where they apply."""
-    return [standing.badge(known, row.published), *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
+    verdict = standing.badge(verification, row.published)
+    return [verdict, *["untuned"] * (row.trials is None), *["older code"] * (older > 0)]
+
+
+def _badges(built: Built, row: Row, known: Known) -> list[str]:
+    verification = known.verified.get((built.table.task, built.table.preset, row.entry))
+    return badges(row, built.joined(row.entry).older, verification)
 
 
 def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, Any]:
     """A task's page, without its curves and figures."""
     table, task = built.table, built.task
-    joined = {row.entry: row for row in built.rows}
     others = list(dict.fromkeys(name for row in table.rows for name in row.others))
     rows = []
     alike: dict[str, int] = {}
     for row in table.rows:
-        costs = [_cpu_entry(joined[row.entry]), *(getattr(row.costs, name) for name in COSTS[1:])]
-        mark = known.verified.get((table.task, table.preset, row.entry))
-        said = [
+        costs = [_cpu_entry(built.joined(row.entry)), *(getattr(row.costs, name) for name in COSTS[1:])]
+        shared = [
             row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
-            "".join(STATES[state] for state in row.states), row.ok, row.seeds, *_several((row.ok_lo, row.ok_hi), 3),
+            "".join(STATES[state] for state in row.states), row.ok, row.seeds, *several((row.ok_lo, row.ok_hi), 3),
             row.reached, dict(row.failures), row.trials, known.declared.get(row.entry),
-            badges(row, joined[row.entry].older, mark),
+            _badges(built, row, known),
         ]  # fmt: skip
         rows.append([
-            row.entry, row.rank, *_several((row.value, row.lo, row.hi)),
+            row.entry, row.rank, *several((row.value, row.lo, row.hi)),
             short(row.median) if math.isnan(row.value) else None,
-            *_several((row.skill, row.skill_lo, row.skill_hi), 3), _several(row.values),
-            short(row.costs.own), _several(costs), _several((row.others.get(name) for name in others), 3),
-            alike.setdefault(json.dumps(said), len(alike)), "".join(key[:SHOWN] for key in row.keys),
+            *several((row.skill, row.skill_lo, row.skill_hi), 3), several(row.values),
+            short(row.costs.own), several(costs), several((row.others.get(name) for name in others), 3),
+            alike.setdefault(json.dumps(shared), len(alike)), "".join(key[:SHOWN] for key in row.keys),
         ])  # fmt: skip
     metrics = [*task.metrics, *(derived.metric for derived in task.derived)]
     return {
         "id": built.id, "task": table.task, "version": table.version, "preset": table.preset, "suites": list(suites),
-        "params": {name: value for name, value in table.params.items()}, "metric": table.metric.name,
+        "params": dict(table.params), "metric": table.metric.name,
         "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "doc": m.doc, "scale": m.scale, "source": m.source,
                      "target": [m.target.curve, m.target.value] if m.target else None} for m in metrics],
         "budget": [task.budget.unit, task.budget.limit], "presets": {n: dict(p) for n, p in task.presets.items()},
         "sheet": msgspec.structs.asdict(built.sheet),
         "floors": list(task.floors), "reference": task.reference, "others": others, "rows": rows,
-        "alike": [json.loads(said) for said in alike], "shown": SHOWN,
+        "alike": [json.loads(shared) for shared in alike], "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD, "command": _command(table),
         "duels": [comparing.duels(table, group) for group in GROUPS if len(table.group(group)) > 1],
         "tuned": _tuned(table, known), **_spent([built], known),
@@ -133,20 +130,19 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
 
 
 def _tuned(table: Table, known: Known) -> list[Any] | None:
-    """[k, objective, by row (expected best of k trials, share within 5 % of the best)]: k is what all tuned rows had."""
-    found = [known.tuned.get((table.task, table.preset, row.entry)) for row in table.rows]
-    told = [one for one in found if one and len(one[1]) > 1]
-    if not told:
-        return None
-    k = min(len(one[1]) for one in told)
-    return [k, told[0][0], [[short(one[1][k - 1]), short(one[2], 2)] if one in told else None for one in found]]
+    """[k, objective, by row (expected best of k trials, share within 5 % of the best)]: every tuned row has k trials."""
+    by_row = [known.tuned.get((table.task, table.preset, row.entry)) for row in table.rows]
+    tunings = [tuning if tuning and len(tuning[1]) > 1 else None for tuning in by_row]
+    k = min((len(tuning[1]) for tuning in tunings if tuning), default=0)
+    objective = next((tuning[0] for tuning in tunings if tuning), "")
+    numbers = [[short(tuning[1][k - 1]), short(tuning[2], 2)] if tuning else None for tuning in tunings]
+    return [k, objective, numbers] if k else None
 
 
 def _cpu_entry(joined: Joined) -> float | None:
-    """Mean over the cells that ended well."""
-    records = (r for cell in joined.cells.values() for r in cell or () if r is not None and r.status == "ok")
-    spent = [record.costs.own for record in records]
-    return sum(spent) / len(spent) if spent else None
+    """CPU seconds of the entry, mean over the cells that ended well."""
+    records = [r for cell in joined.cells.values() for r in cell or () if r is not None and r.status == "ok"]
+    return sum(record.costs.own for record in records) / len(records) if records else None
 
 
 def _command(table: Table) -> str:
@@ -155,30 +151,30 @@ def _command(table: Table) -> str:
 
 
 def _spent(built: Sequence[Built], known: Known) -> dict[str, Any]:
-    """When the newest record was made, and core-seconds of all records, failures and tuning included where known."""
-    found = {record.key: record for one in built for record in one.records}
-    ended = max((r.provenance.ended for r in found.values()), default="")
-    cpu = sum(record.costs.cpu_total for record in found.values())
+    """When the newest record was made, and core-seconds of all records, failures included, and of tuning where known.
+
+    untimed: rows that were tuned, but of whose tuning no CPU time is known.
+    """
+    records = {record.key: record for one in built for record in one.records}.values()
+    ended = max((record.provenance.ended for record in records), default="")
+    cpu = sum(record.costs.cpu_total for record in records)
     pairs = {(one.table.task, row.entry) for one in built for row in one.table.rows}
-    tuning = sum(known.tuning_cpu.get(pair, 0.0) for pair in pairs)
     tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
-    failed = sum(r.status not in ("ok", "unavailable") for r in found.values())
-    return {"ended": ended, "records": len(found), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed,
-            "untold": len(tuned - set(known.tuning_cpu))}  # fmt: skip
-
-
-# --- the first screen of a suite
+    tuning = sum(known.tuning_cpu.get(pair, 0.0) for pair in pairs)
+    failed = sum(record.status not in ("ok", "unavailable") for record in records)
+    return {"ended": ended, "records": len(records), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed,
+            "untimed": len(tuned - set(known.tuning_cpu))}  # fmt: skip
 
 
 def suite_model(name: str, doc: str, built: Sequence[Built], known: Known) -> dict[str, Any]:
-    """A suite's sections: every kind that is on several tasks, then the tables that have nothing to be aggregated with."""
+    """A suite's sections: one for each kind of entries that several tasks have, then single tables for all other rows."""
     own = [replace(one, table=replace(one.table, suite=name)) for one in built]  # another suite may share the table
     place = {id(one.table): one for one in own}
     sections, covered = [], set()
     for summary in summarise([one.table for one in own]):
-        if sum(not one.reason for one in summary.standings) >= 2:
+        if sum(not entry.reason for entry in summary.standings) >= 2:
             sections.append(_aggregate(summary, place, known))
-            covered |= {(id(t), summary.group, summary.slots) for t in summary.tables}
+            covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
     for one in own:
         for group in GROUPS:
             rows = one.table.group(group)
@@ -198,82 +194,68 @@ def _section(kind: str, group: Any, slots: Iterable[str], built: Sequence[Built]
 
 def _cell(row: Row | None) -> list[Any] | None:
     """A small cell: skill of each seed, and its state as a letter."""
-    return None if row is None else [_several(row.skills, 3), "".join(STATES[state] for state in row.states)]
+    return None if row is None else [several(row.skills, 3), "".join(STATES[state] for state in row.states)]
 
 
-def _line(entry: str, rank: Any, provisional: bool, words: list[str], reason: str, rows: Sequence[Row | None]) -> Any:
-    """What both kinds of sections say of an entry, without its skill."""
-    there = [row for row in rows if row is not None]
-    trials = {row.trials for row in there}
-    cpu = [row.costs.own for row in there if not math.isnan(row.costs.own)]
+def _line(entry: Standing | Row, rows: Sequence[Row | None], built: Sequence[Built], known: Known) -> dict[str, Any]:
+    """What both kinds of sections show of an entry, without its skill. rows: the entry's row on each table, or None."""
+    present = [row for row in rows if row is not None]
+    trials = {row.trials for row in present}
+    cpu = [row.costs.own for row in present if not math.isnan(row.costs.own)]
+    by_table = [_badges(one, row, known) for one, row in zip(built, rows, strict=True) if row is not None]
     return {
-        "entry": entry, "rank": rank, "provisional": int(provisional), "badges": words, "reason": reason,
-        "anchor": next((row.anchor for row in there if row.anchor), ""),
-        "ok": sum(row.ok for row in there), "seeds": sum(row.seeds + row.missing for row in there),
+        "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,
+        "badges": _combined(by_table), "declared": known.declared.get(entry.entry),
+        "anchor": next((row.anchor for row in present if row.anchor), ""),
+        "ok": sum(row.ok for row in present), "seeds": sum(row.seeds + row.missing for row in present),
         "cpu": short(sum(cpu)) if cpu else None,
         "trials": None if None in trials else sorted(trials),
         "cells": [_cell(row) for row in rows],
     }  # fmt: skip
 
 
-def _badges(entry: str, built: Sequence[Built], known: Known) -> list[str]:
-    """Of an entry over tasks: verified if it is on each, disputed if it is on any, and how many are."""
-    found = []
-    for one in built:
-        joined = next((row for row in one.rows if row.entry == entry), None)
-        row = next((row for row in one.table.rows if row.entry == entry), None)
-        if row is not None and joined is not None:
-            mark = known.verified.get((one.table.task, one.table.preset, entry))
-            found.append(badges(row, joined.older, mark))
-    verdicts = [words[0] for words in found]
-    if "disputed" in verdicts:
-        first = "disputed"
-    else:
-        first = "verified" if set(verdicts) == {"verified"} else "claimed"
-    others = [word for word in ("untuned", "older code") if any(word in words for words in found)]
-    return [first, *others]
+def _combined(by_table: Sequence[Sequence[str]]) -> list[str]:
+    """Badges of an entry over tables: verified if it is on all, disputed if it is on any; the other badges of any table."""
+    verdicts = {words[0] for words in by_table}
+    verdict = "disputed" if "disputed" in verdicts else "verified" if verdicts == {"verified"} else "claimed"
+    return [verdict, *(word for word in ("untuned", "older code") if any(word in words for words in by_table))]
 
 
 def _aggregate(summary: Summary, place: Mapping[int, Built], known: Known) -> dict[str, Any]:
     built = [place[id(table)] for table in summary.tables]
     rows = []
-    for one in summary.standings:
-        words = _badges(one.entry, built, known)
-        line = _line(one.entry, one.rank, one.provisional, words, one.reason, one.rows)
-        line |= {"skill": short(one.mean, 3), "lo": short(one.lo, 3), "hi": short(one.hi, 3), "middle": short(one.middle, 3),
-                 "without": _several((one.out_lo, one.out_hi), 3)}  # fmt: skip
-        line["declared"] = known.declared.get(one.entry)
+    for entry in summary.standings:
+        line = _line(entry, entry.rows, built, known)
+        line |= {"skill": short(entry.mean, 3), "lo": short(entry.lo, 3), "hi": short(entry.hi, 3),
+                 "middle": short(entry.middle, 3), "without": several((entry.out_lo, entry.out_hi), 3)}  # fmt: skip
         rows.append(line)
-    made = _section("tasks", summary.group, summary.slots, built, rows)
-    told = [one for one in summary.standings if not one.reason]
-    by_seed = {one.entry: one.by_seed for one in told}
-    return made | {
-        "sentence": comparing.sentence([(one.entry, one.rank) for one in summary.standings], by_seed, "linear"),
-        **comparing.over_tasks(summary.tables, told),
+    complete = [entry for entry in summary.standings if not entry.reason]
+    by_seed = {entry.entry: entry.by_seed for entry in complete}
+    return _section("tasks", summary.group, summary.slots, built, rows) | {
+        "sentence": comparing.sentence([(entry.entry, entry.rank) for entry in summary.standings], by_seed, "linear"),
+        **comparing.over_tasks(summary.tables, complete),
         **_spent(built, known),
     }
 
 
 def _single(built: Built, group: Any, rows: Sequence[Row], known: Known) -> dict[str, Any]:
-    """A table that stands alone: its own ranks; where no skill is told, its own metric on its own axis."""
+    """The section of one table, with its own ranks; where skill is undefined, its metric on an axis of its own."""
     metric = built.table.metric
+    has_skill = any(not math.isnan(row.skill) for row in rows)
     lines = []
-    told = any(not math.isnan(row.skill) for row in rows)
     for row in rows:
-        words = _badges(row.entry, [built], known)
-        line = _line(row.entry, row.rank, row.provisional, words, row.reason, [row])
-        if told:
+        line = _line(row, [row], [built], known)
+        if has_skill:
             line |= {"skill": short(row.skill, 3), "lo": short(row.skill_lo, 3), "hi": short(row.skill_hi, 3)}
         else:
             value = row.median if math.isnan(row.value) else row.value
             line |= {"skill": short(value), "lo": short(row.lo), "hi": short(row.hi)}
-            line["cells"] = [[_several(row.values), "".join(STATES[state] for state in row.states)]]
-        line["declared"] = known.declared.get(row.entry)
+            line["cells"] = [[several(row.values), "".join(STATES[state] for state in row.states)]]
         lines.append(line)
     values = {row.entry: row.values for row in rows if row.rank}
     slots = sorted({slot for row in rows for slot in row.slots})
     return _section("task", group, slots, [built], lines) | {
-        "axis": None if told else [metric.name, metric.unit, metric.better, metric.scale],
+        "axis": None if has_skill else [metric.name, metric.unit, metric.better, metric.scale],
         "sentence": comparing.sentence([(row.entry, row.rank) for row in rows], values, metric.scale),
         **_spent([built], known),
     }

@@ -9,7 +9,7 @@ const FEW = 5; // tables of one task that stand as tabs; more are a list
 function factLine(parts) {
   return h("p", { class: "factline" }, parts.filter(Boolean).map((part) => h("span", {}, part)));
 }
-const spent = (one) => `${hours((one.cpu || 0) + (one.cpu_tuning || 0))} (${one.cpu_tuning ? "tuning and " : ""}${plural(one.failed, "failed cell")} included${one.untold ? `; what tuning ${plural(one.untold, "row")} took is not known` : ""})`;
+const spent = (one) => `${hours((one.cpu || 0) + (one.cpu_tuning || 0))} (${one.cpu_tuning ? "tuning and " : ""}${plural(one.failed, "failed cell")} included${one.untimed ? `; what tuning ${plural(one.untimed, "row")} took is not known` : ""})`;
 const versions = (tasks) => { const all = [...new Set(tasks.map((task) => task[2]))]; return all.length === 1 ? `task version ${all[0]}` : `task versions ${all.sort().join(", ")}`; };
 
 function sectionTabs(data, chosen, name) {
