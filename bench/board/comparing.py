@@ -67,7 +67,7 @@ def _gaps(table: Table, group: Group, rows: Sequence[Row]) -> list[list[list[Any
     def gap(i: int, j: int) -> list[Any]:
         difference = comparisons.paired_difference(scaled[rows[i].entry], scaled[rows[j].entry])
         whole = math.isfinite(rows[i].lo) and math.isfinite(rows[j].lo)
-        numbers = difference[:3] if whole else (difference.mean, math.nan, math.nan)
+        numbers: tuple[float, ...] = difference[:3] if whole else (difference.mean, math.nan, math.nan)
         if metric.scale != "linear":
             numbers = tuple(float(np.exp(min(x, 700.0))) for x in numbers)
         return [*several(numbers), difference.seeds, int(beats[i, j] or beats[j, i])]
