@@ -35,7 +35,7 @@ def requested(arguments: list[str]) -> Any:
     return request
 
 
-def asked(arguments: list[str]) -> tuple[Any, Any, Any]:
+def planned(arguments: list[str]) -> tuple[Any, Any, Any]:
     """(request, store, plan) of a verb's overrides."""
     from bench.planning import plan
     from bench.records.store import Store
@@ -63,7 +63,7 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]
 
 
-def say(store: Any) -> None:
+def print_reports(store: Any) -> None:
     """Print the store's reports on standard error: lines and files that it skipped or set aside."""
     for line in store.reports:
         print(f"note: {line}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bench.contract import BenchError
-from bench.verbs import PLAIN, print_json, say, split, verb
+from bench.verbs import PLAIN, print_json, print_reports, split, verb
 
 
 def do_new(options: argparse.Namespace) -> int:
@@ -83,7 +83,7 @@ def do_verify(options: argparse.Namespace) -> int:
         print(f"{len(findings)} lines added to {standing.path_of(store, name)}")
     if fresh_seeds.repeated():
         print("note: SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew", file=sys.stderr)
-    say(store)
+    print_reports(store)
     return int(any(finding.verdict == "disputed" for finding in findings))
 
 

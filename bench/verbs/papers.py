@@ -9,27 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from bench.board import citation
-from bench.verbs import PLAIN, asked, run, say, verb
+from bench.verbs import PLAIN, exit_code, planned, print_json, print_reports, run, split, verb
 
 
 def do_claims(options: argparse.Namespace) -> int:
     """Papers' statements, measured again from records: `bench claims`, `bench claims 'pde/*' 2309.14322 --run`."""
-    from bench.claims import claim, verdicts
-    from bench.claims import report as shown
+    from bench.claims import claim, report, verdicts
 
-    patterns = [word for word in options.words if "=" not in word]
+    patterns, settings = split(options.words)
     claims, wrong = claim.select(patterns)
-    survey = verdicts.Survey([*claims.values()], [word for word in options.words if "=" in word])
+    survey = verdicts.Survey([*claims.values()], settings)
     summary = run(survey.merged, survey.store, survey.settings) if options.run else None
     findings = survey.evaluate()
-    print(shown.RENDERERS[options.format](findings))
-    say(survey.store)
-    for line in wrong.values():
-        print(f"bench: {line}", file=sys.stderr)
-    if summary is not None and summary.interrupted:
-        return 130
-    failed = summary is not None and not summary.ok
-    return 1 if wrong or failed or any(finding.verdict == "error" for finding in findings) else 0
+    print(report.RENDERERS[options.format](findings))
+    print_reports(survey.store)
+    for error in wrong.values():
+        print(f"bench: {error}", file=sys.stderr)
+    return exit_code(summary, bool(wrong) or any(finding.verdict == "error" for finding in findings))
 
 
 def do_figures(options: argparse.Namespace) -> int:
@@ -38,29 +34,28 @@ def do_figures(options: argparse.Namespace) -> int:
     from bench.figures.drawing import alone
     from bench.records.files import write_atomically
 
-    patterns = [word for word in options.words if "=" not in word]
+    patterns, settings = split(options.words)
     specs, wrong = figures.of_ids(figures.select(patterns))
-    gallery = figures.Gallery(specs, [word for word in options.words if "=" in word])
+    gallery = figures.Gallery(specs, settings)
     summary = run(gallery.merged, gallery.store, gallery.settings) if options.run else None
-    found = []
-    for one in sorted([*gallery.draw(), *wrong], key=lambda one: one.id):
-        path = Path(options.out) / f"{one.id.replace('/', '-')}.svg"
-        if one.svg:
-            write_atomically(path, (alone(one.svg) + "\n").encode())
-        state = "error" if one.error else "drawn" if one.svg else "missing"
-        found.append({"id": one.id, "state": state, "path": str(path) if one.svg else None, "cells": one.cells,
-                      "missing": one.missing, "notes": list(one.notes), "error": one.error})  # fmt: skip
+    rows = []
+    for drawing in sorted([*gallery.draw(), *wrong], key=lambda drawing: drawing.id):
+        path = Path(options.out) / f"{drawing.id.replace('/', '-')}.svg"
+        text = (
+            f"{drawing.missing} of {drawing.cells} cells have no record; `bench figures {drawing.id} --run` makes them"
+        )
+        if drawing.svg:
+            write_atomically(path, (alone(drawing.svg) + "\n").encode())
+            text = f"{path}: {'; '.join(drawing.notes)}"
+        state = "error" if drawing.error else "drawn" if drawing.svg else "missing"
+        fields = {name: getattr(drawing, name) for name in ("cells", "missing", "notes", "error")}
+        rows.append({"id": drawing.id, "state": state, "path": str(path) if drawing.svg else None} | fields)
         if options.format != "json":
-            told = f"{one.missing} of {one.cells} cells have no record; `bench figures {one.id} --run` makes them"
-            told = one.error or (f"{path}: {'; '.join(one.notes)}" if one.svg else told)
-            print(f"{state:8} {one.id:36} {told}")
+            print(f"{state:8} {drawing.id:36} {drawing.error or text}")
     if options.format == "json":
-        print(json.dumps(found, indent=1))
-    say(gallery.store)
-    if summary is not None and summary.interrupted:
-        return 130
-    failed = summary is not None and not summary.ok
-    return 1 if failed or any(one["state"] == "error" for one in found) else 0
+        print_json(rows)
+    print_reports(gallery.store)
+    return exit_code(summary, any(row["state"] == "error" for row in rows))
 
 
 def do_cite(options: argparse.Namespace) -> int:
@@ -71,10 +66,10 @@ def do_cite(options: argparse.Namespace) -> int:
     """
     from bench.tables import join
 
-    _, store, plan = asked(options.overrides)
+    _, store, plan = planned(options.overrides)
     words = [word for word in options.overrides if not word.startswith("results=")]
-    found = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
-    print(citation.RENDERERS[options.format](found))
+    citation_of_table = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
+    print(citation.RENDERERS[options.format](citation_of_table))
     return 0
 
 
@@ -105,13 +100,12 @@ def do_datasheet(options: argparse.Namespace) -> int:
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
     claims = verb(verbs, "claims", do_claims, (*PLAIN, "markdown"), sweeps=False)
-    claims.add_argument("words", nargs="*", metavar="PATTERN|key=value",
-                        help="ids, patterns of ids, or arXiv numbers; settings such as workers=2")  # fmt: skip
-    claims.add_argument("--run", action="store_true", help="first run the cells that have no record")
     figures = verb(verbs, "figures", do_figures, sweeps=False)
-    figures.add_argument("words", nargs="*", metavar="PATTERN|key=value",
-                         help="ids or patterns of ids; settings such as workers=2")  # fmt: skip
-    figures.add_argument("--run", action="store_true", help="first run the cells that have no record")
+    for parser, names in ((claims, "ids, patterns of ids, or arXiv numbers"), (figures, "ids or patterns of ids")):
+        parser.add_argument(
+            "words", nargs="*", metavar="PATTERN|key=value", help=f"{names}; settings such as workers=2"
+        )
+        parser.add_argument("--run", action="store_true", help="first run the cells that have no record")
     figures.add_argument("--out", default="results/figures", help="folder of the SVG files")
     verb(verbs, "cite", do_cite, tuple(citation.RENDERERS))
     datasheet = verb(verbs, "datasheet", do_datasheet, ("markdown", "json"), sweeps=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.board import citation
 from bench.contract import BenchError
-from bench.verbs import asked, print_json, say, verb
+from bench.verbs import planned, print_json, print_reports, verb
 
 OLDER = " (a record of an older format, whose code digests cannot be compared with the current ones)"
 
@@ -74,7 +74,7 @@ def do_table(options: argparse.Namespace) -> int:
     """A plan joined with the store: one table a task."""
     from bench.tables import join, printers
 
-    _, store, plan = asked(options.overrides)
+    _, store, plan = planned(options.overrides)
     tables = join.build_all(plan, store)
     text = printers.RENDERERS[options.format](tables)
     if options.out:
@@ -82,7 +82,7 @@ def do_table(options: argparse.Namespace) -> int:
     else:
         print(text)
     print(f"note: records {citation.digest(tables)}; `bench cite` with the same words cites them", file=sys.stderr)
-    say(store)
+    print_reports(store)
     return 0
 
 
@@ -97,11 +97,11 @@ def do_browse(options: argparse.Namespace) -> int:
         store = Store(Path(config.parse(options.overrides).settings.results))
         plans = collect.of_suites(store)
     else:
-        _, store, plan = asked(options.overrides)
+        _, store, plan = planned(options.overrides)
         plans = [plan]
     page = site.write(collect.content(plans, store, whole), Path(options.out))
     print(page)
-    say(store)
+    print_reports(store)
     if not options.no_open:
         import webbrowser
 
@@ -151,7 +151,7 @@ def do_why(options: argparse.Namespace) -> int:
                 f"{record.label} has a file of its own: bench why {shlex.join(words)}, with the path for {file}"
             )
         options.overrides = words
-    request, store, plan = asked(options.overrides)
+    request, store, plan = planned(options.overrides)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     rows = []
     for cell in plan.cells():

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from bench.verbs import asked, exit_code, print_json, requested, run, say, verb
+from bench.verbs import exit_code, planned, print_json, print_reports, requested, run, verb
 
 
 def do_plan(options: argparse.Namespace) -> int:
     """The cells of a plan by state, and the estimated cost of running it."""
     from bench.planning import states
 
-    request, store, plan = asked(options.overrides)
+    request, store, plan = planned(options.overrides)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     cost, unknown = states.estimate(plan, by_key, store)
     cells = list(plan.cells())
@@ -36,7 +36,7 @@ def do_plan(options: argparse.Namespace) -> int:
     wall = cost / request.settings.workers
     print(f"{len(cells)} cells, {todo} to run; by stored costs {cost:.0f} CPU s, about {wall / 60:.1f} min on "
           f"{request.settings.workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else ""))  # fmt: skip
-    say(store)
+    print_reports(store)
     return 0
 
 
@@ -46,7 +46,7 @@ def _counts(by_word: Mapping[str, int]) -> str:
 
 def do_run(options: argparse.Namespace) -> int:
     """Run a plan: fresh cells are skipped, every other one ends in a record."""
-    request, store, plan = asked(options.overrides)
+    request, store, plan = planned(options.overrides)
     summary = run(plan, store, request.settings)
     if options.format == "json":
         keys = [cell.key for cell in plan.cells()]
@@ -56,7 +56,7 @@ def do_run(options: argparse.Namespace) -> int:
         elsewhere = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
         print(f"{summary.ran} cells run ({counts}), {summary.fresh} had records{elsewhere}; "
               f"`bench table {' '.join(options.overrides)}` compares them")  # fmt: skip
-    say(store)
+    print_reports(store)
     return exit_code(summary)
 
 
@@ -85,7 +85,7 @@ def do_tune(options: argparse.Namespace) -> int:
         for task, entry in outcome.unfinished:
             print(f"note: {entry} on {task}: trials without a result, nothing is chosen; the same command continues",
                   file=sys.stderr)  # fmt: skip
-    say(store)
+    print_reports(store)
     return outcome.code
 
 
@@ -117,7 +117,7 @@ def do_publish(options: argparse.Namespace) -> int:
     from bench.planning import states
     from bench.records import ledger
 
-    request, store, plan = asked(options.overrides)
+    request, store, plan = planned(options.overrides)
     if options.recertify:
         from bench.upkeep import recertify
 
@@ -126,7 +126,7 @@ def do_publish(options: argparse.Namespace) -> int:
             print_json(vars(outcome))
         else:
             print("\n".join(recertify.report(outcome)))
-        say(store)
+        print_reports(store)
         return 130 if outcome.interrupted else int(bool(outcome.reasons))
     by_key = states.states(plan, store, request.settings)
     own = [state.record for state in by_key.values() if state.record is not None]
@@ -143,7 +143,7 @@ def do_publish(options: argparse.Namespace) -> int:
         print_json(counts)
     else:
         print("\n".join(lines))
-    say(store)
+    print_reports(store)
     if dirty := sum(bool(record.provenance.dirty) for record in records):
         print(
             f"note: {dirty} of them were made with uncommitted changes, which their provenance records", file=sys.stderr
