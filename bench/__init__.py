@@ -2,7 +2,7 @@
 
 
 def __getattr__(name: str) -> str:
-    """`__version__`, as installed. It is not written here, since what stands here is part of every cell's key."""
+    """`__version__` of the installed distribution. Written here, it would change every cell's key at each release."""
     if name == "__version__":
         from importlib.metadata import version
 

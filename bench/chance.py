@@ -1,7 +1,7 @@
-"""The global sources of chance: torch's, Python's and numpy's generators.
+"""The global random generators of torch, Python and numpy.
 
-Entries and probes may draw from them. The harness sets all three from the cell's seed, and whatever runs on its behalf in
-between (an evaluation, a probe) leaves them as they were.
+Entries and probes may draw from them. The harness seeds all three from the cell's seed, and restores their state after each
+evaluation and probe, so that these change no result.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 def seed_torch(number: int) -> None:
-    """`torch.manual_seed`, which formats a stack for each accelerator that is absent: 3 ms of a fresh process."""
+    """Seed torch. `torch.manual_seed` takes 3 ms without an accelerator, so only the CPU generator is seeded there."""
     import torch
 
     if torch.cuda.is_available() or torch.backends.mps.is_available():
@@ -22,7 +22,7 @@ def seed_torch(number: int) -> None:
 
 
 def seed(number: int) -> None:
-    """Set all three generators from a number of at least 0."""
+    """Seed all three generators; number: at least 0."""
     import numpy.random
 
     seed_torch(number)
@@ -32,15 +32,15 @@ def seed(number: int) -> None:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Whatever is drawn in here, the generators go on as before."""
+    """Restore the state of all three generators on exit."""
     import numpy.random
     import torch
 
-    python, numbers = random.getstate(), numpy.random.get_state()
+    python_state, numpy_state = random.getstate(), numpy.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):
         try:
             yield
         finally:
-            random.setstate(python)
-            numpy.random.set_state(numbers)
+            random.setstate(python_state)
+            numpy.random.set_state(numpy_state)

@@ -1,9 +1,9 @@
-"""The contracts between the harness, tasks and entries: words first, code second.
+"""The contracts between the harness, tasks and entries.
 
 A *task* is a problem with data, parameters, a budget and metrics. An *entry* fills one or more *slots* of a task.
-A *cell* is (task + parameters, entry, seed); running it leaves one *record*.
+A *cell* is (task + parameters, preset, entry, seed); running it writes one *record*.
 
-This module imports neither torch nor numpy, so that planning stays light; tasks import torch inside their methods.
+This module imports neither torch nor numpy, so that a plan is made fast; tasks import torch inside their methods.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
-STATUSES = ("ok", "diverged", "failed", "timeout", "oom", "crashed", "unavailable")
-
 
 class BenchError(Exception):
-    """An error for the user: names the thing, the reason and the next step. Printed without a traceback."""
+    """An error for the user. Its message names the thing, the reason and the next step; it is printed without a traceback."""
 
 
 class Misfit(BenchError):
@@ -34,16 +32,16 @@ class Unavailable(BenchError):
 
 
 class Diverged(BenchError):
-    """Training left the finite numbers."""
+    """A loss or another number of the training is not finite."""
 
 
 class Exhausted(Exception):
-    """The budget is spent; what the entry has left in `log.incumbent` is scored."""
+    """The budget is spent. The solution in `log.incumbent` is scored."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A monitored curve and the value it has to reach (`>=`)."""
+    """The value that a monitored curve has to reach (`>=`)."""
 
     curve: str
     value: float
@@ -53,10 +51,10 @@ class Target:
 class Metric:
     """One number of a record.
 
-    scale: the scale on which seeds are averaged. diverged: what a diverged or failed cell counts as in an aggregate
-    ("first" is the value before training, kept by the record as `initial_<name>`), so that nobody gains by failing.
-    source "probe" never ranks. target: time-to-target; the run stops once every target is reached, and a run that
-    never does is censored at its budget.
+    scale: the scale on which seeds are averaged. diverged: the value of a diverged or failed cell in an aggregate, so that
+    no entry gains by failing; "first" is the value before training, which the record keeps as `initial_<name>`. source:
+    metrics of a "probe" never rank. target: the metric is the time to this target; a run stops once every target is
+    reached, and one that misses a target is censored at its budget.
     """
 
     name: str
@@ -101,9 +99,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend, counted and never timed, so that the same cell gives the same bits.
+    """What a run may spend: a count and never a time, so that the same cell gives the same bits.
 
-    unit: what is counted under this name by `Log.count`: steps, samples, evals, matvecs, or another that the task makes sense of.
+    unit: a name counted by `Log.count`: steps, samples, evals, matvecs, or one that the task defines.
     """
 
     unit: str
@@ -112,7 +110,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Problem:
-    """public: plain tensors and numbers, crosses to the entry once. hidden: never crosses. origin: of the data."""
+    """A cell's data.
+
+    public: plain tensors and numbers, sent once to the entry's process. hidden: kept by the scorer. origin: of the data,
+    such as "generated", "official" or "unverified".
+    """
 
     public: Mapping[str, Any]
     hidden: Mapping[str, Any]
@@ -121,7 +123,7 @@ class Problem:
 
 @dataclass
 class Solution:
-    """predict: inputs -> outputs, stays alive in the entry's process and is served. tensors: plain results."""
+    """The result of a run. predict: inputs -> outputs, called in the entry's process. tensors: plain results."""
 
     predict: Callable[..., Any] | None = None
     tensors: dict[str, Any] = field(default_factory=dict)
@@ -133,16 +135,16 @@ class Solution:
         return self.predict
 
 
-EXHIBIT_BYTES = 65536  # the most that all exhibits of a record hold
+EXHIBIT_BYTES = 65536  # the limit on all exhibits of a record together
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Small arrays of a finished cell that are worth a picture. It never ranks.
+    """Small arrays of a finished cell from which a picture is drawn. It never ranks.
 
     kind: "field", values on a grid; "series", values along one axis; "points", rows of coordinates; "matrix", rows against
-    columns; "images", pictures one after another. arrays: tensors or arrays, all with the dimensions `axes`; one named as an
-    axis holds that axis's coordinates. unit: of the values.
+    columns; "images", a row of pictures. arrays: tensors or arrays with the dimensions `axes`; an array named like an axis
+    holds that axis's coordinates. unit: of the values.
     """
 
     kind: Literal["field", "series", "points", "matrix", "images"]
@@ -154,9 +156,9 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Seeds derived per axis from (seed, axis, task): all entries meet the same data and draws.
+    """Seeds derived from (seed, axis, task), so that all entries get the same data and draws.
 
-    `axes` limits what a holder may derive; the entry's side gets no "data" and no "split".
+    axes: those that the holder may derive; the entry's side gets neither "data" nor "split".
     """
 
     seed: int
@@ -164,9 +166,9 @@ class Seeds:
     axes: tuple[str, ...] = ("data", "split", "init", "order", "noise")
 
     def __call__(self, axis: str) -> int:
-        """A 63-bit seed for `axis`; KeyError if this holder has no such axis."""
+        """A 63-bit seed for `axis`; KeyError for an axis that the holder may not derive."""
         if axis not in self.axes:
-            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.axes)}")
+            raise KeyError(f"no seed axis {axis!r} here; the axes are {', '.join(self.axes)}")
         text = f"{self.seed}/{axis}/{self.task}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
@@ -175,9 +177,9 @@ Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="text that is not 
 
 
 class Datasheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a reader has to know of a task's data: prose in `configs/task/`, mandatory, and no part of a cell's identity.
+    """What a reader has to know about a task's data: mandatory prose in `configs/task/`, no part of a cell's identity.
 
-    reference_error: how exact the reference solution is that entries are measured against.
+    reference_error: the error of the reference solution that entries are compared with.
     """
 
     paper: Text
@@ -189,7 +191,7 @@ class Datasheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Log(Protocol):
-    """What a running entry reports, and is told."""
+    """The interface by which a running entry reports its progress and asks for evaluations."""
 
     incumbent: Solution | None
 
@@ -198,27 +200,29 @@ class Log(Protocol):
         """True once every target metric has been reached."""
 
     def count(self, **amounts: int) -> None:
-        """Spend `steps=1, samples=32, …`; asks first, raises Exhausted if the budget's unit would be overdrawn."""
+        """Spend `steps=1, samples=32, …`; raises Exhausted, and counts nothing, if the budget would be overdrawn."""
 
     def track(self, step: int, **values: float) -> None:
-        """Keep points of training curves (the loss of a step, the current learning rate)."""
+        """Add points to training curves, such as the loss of a step."""
 
     def evaluate(self, step: int, predict: Callable[..., Any], stage: str = "") -> Mapping[str, float]:
-        """Monitored metrics now; targets stay with the harness. Uncharged.
+        """The monitored metrics of `predict`, uncharged; the targets stay in the scorer.
 
-        stage: a name under which the curves are kept once more, as `stage/metric`, with the points of this stage only.
+        stage: names a second copy of the curves, `stage/metric`, which holds the points of this stage only.
         """
 
     def probe(self, step: int, **state: Any) -> None:
-        """Run the task's probes on `state`: own random stream, clock paused; scores do not depend on it. One that raises ends
-        its own curves, and the record says so."""
+        """Run the task's probes on `state`, uncharged and with random draws of their own, so that no score depends on them.
+
+        A probe that raises ends its own curves, and the record says so.
+        """
 
     def phase(self, name: Literal["setup", "train", "predict"]) -> AbstractContextManager[None]:
-        """CPU seconds inside are booked on this phase."""
+        """A context whose CPU seconds are booked on this phase."""
 
 
 class Curves(Protocol):
-    """What the scorer can read back of a finished run."""
+    """What `Task.score` reads of a finished run."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -229,50 +233,45 @@ class Curves(Protocol):
 
 
 class Task(ABC):
-    """A problem. Subclasses set the class attributes and implement problem, run and score.
+    """A problem. Subclasses set the class attributes and implement budget, problem, run and score.
 
-    Importing a task's module must not import torch: import it inside the methods. What a reader should know of the data is
-    prose, and stands in the task's configuration file (see `Datasheet`).
+    Importing a task's module must not import torch: import it inside the methods. The data are described in the task's
+    configuration file (see `Datasheet`).
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     Params: ClassVar[type]  # a dataclass: names, types and defaults of the parameters
-    file_params: ClassVar[tuple[str, ...]] = ()  # names of parameters that are a file's path: its content identifies it
+    file_params: ClassVar[tuple[str, ...]] = ()  # parameters that are a file's path; the file's content identifies it
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]  # smoke, small, paper -> parameters
     metrics: ClassVar[tuple[Metric, ...]]
     derived: ClassVar[tuple[Derived, ...]] = ()
-    rank: ClassVar[str]  # the metric, or derived metric, that ranks
-    positive: ClassVar[tuple[str, ...]] = ()  # parameters that have to be above 0
+    rank: ClassVar[str]  # the metric or derived metric by which entries are ranked
+    positive: ClassVar[tuple[str, ...]] = ()  # parameters that must be above 0
     objective: ClassVar[str]  # the metric, on validation data, that tuning minimises or maximises
     slots: ClassVar[tuple[Slot, ...]]
     probes: ClassVar[Mapping[str, str]] = {}  # name -> dotted path of f(**state) -> {curve: float}
     floors: ClassVar[tuple[str, ...]]  # names of entries that a useful entry beats; the first anchors skill at 0
     reference: ClassVar[str]  # name of the entry that anchors skill at 1
-    margin: ClassVar[float]  # the reference's skill minus the floor's is 1; this is the least gap, on the rank's scale
+    margin: ClassVar[float]  # the least gap between floor and reference, on the scale of the ranking metric
 
     def __init__(self, params: Any) -> None:
         for name in self.positive:
             if not getattr(params, name) > 0:
-                raise BenchError(
-                    f"task.{name}={getattr(params, name)}: it has to be above 0; {self.name} needs a larger one"
-                )
+                raise BenchError(f"task.{name}={getattr(params, name)}: it has to be above 0 for {self.name}")
         self.params = params
 
     @property
     @abstractmethod
     def budget(self) -> Budget:
-        """What a run may spend, from the parameters."""
+        """What a run with these parameters may spend."""
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
-        """Files that the data come from (not generated ones), by a name without their place: a parameter, a file name.
-
-        Their content is part of the cell's identity.
-        """
+        """name -> file that the data come from. Names hold no folder: a parameter or a file name. Contents identify the cell."""
         return {}
 
     def prepare(self, cache: Path) -> Any:
-        """Make or find the data that all seeds share; idempotent, raises Unavailable. Never charged."""
+        """Make or find the data that all seeds share. Idempotent, never charged; raises Unavailable."""
         return None
 
     @abstractmethod
@@ -281,18 +280,18 @@ class Task(ABC):
 
     @abstractmethod
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
-        """Train or solve, with the entry's parts (callables, or lists of them for `many` slots), in its process."""
+        """Train or solve in the entry's process. parts: slot -> callable, or a list of them for a `many` slot."""
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
-        """Metrics at intervals, on the harness side."""
+        """Metrics during the run, computed in the scorer."""
         return {}
 
     @abstractmethod
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        """Final metrics, on the harness side; None where a metric is undefined for this entry."""
+        """Final metrics, computed in the scorer; None where a metric is undefined for this entry."""
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
-        """What is worth a picture, on the harness side; at most EXHIBIT_BYTES in all."""
+        """Arrays for pictures, made in the scorer; at most EXHIBIT_BYTES together."""
         return {}
 
 
@@ -314,5 +313,5 @@ class Entry:
 
     @property
     def division(self) -> Literal["open", "closed"]:
-        """Open: a whole procedure of one's own, compared only with its like."""
+        """Open: the entry brings a whole procedure; it is compared with other procedures only."""
         return "open" if "procedure" in self.parts else "closed"

@@ -1,8 +1,8 @@
-"""One cell, one outcome: one code path, two transports.
+"""Running one cell, which gives one `Outcome`.
 
-A cell has two sides. The *scorer* owns the problem with its hidden targets, measures and scores. The *entry's side*
-sees the public part, trains, and is asked to predict. `call` puts both into one process (for debugging); the pool puts
-them into two, and only `bench.wire` frames cross. The plan's side makes a record of the outcome.
+A cell has two sides. The *scorer* owns the problem with its hidden targets, evaluates and scores. The *entry's side* gets
+the public part, trains, and predicts on request. `call` runs both sides in this process (for debugging); the pool
+(`bench.running.pool`) runs each in its own, and only `bench.wire` frames cross. The sweep makes a record of the outcome.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ENTRY_AXES = ("init", "order", "noise")
 
 @dataclass(frozen=True)
 class Job:
-    """What a cell's process needs to know: plain values only.
+    """A cell as its processes receive it: plain values only.
 
-    reads: files that its processes may read beside installed packages: the code and data files that the cell's key covers.
+    reads: the code and data files that the cell's key covers; its processes read nothing else but installed packages.
     """
 
     target: str  # dotted path of the Task class
@@ -43,17 +43,16 @@ class Job:
 
     def task(self) -> Task:
         """The task with its parameters."""
-        cls = locate(self.target)
-        task: Task = cls(cls.Params(**self.params))
-        return task
+        cls: type[Task] = locate(self.target)
+        return cls(cls.Params(**self.params))
 
 
 def run_entry(
     job: Job, public: Mapping[str, Any], channel: Channel, seeds: Seeds
 ) -> tuple[dict[str, Any], Solution, RunLog | None]:
-    """Run the entry's side. Returns (report, solution, log); the report says how it ended, and is plain.
+    """Run the entry's side: (report, solution, log). The report holds plain values: status, reason and traceback.
 
-    seeds: of the entry's axes. `job.seed` is not read here: an isolated entry is not told it.
+    seeds: of the entry's axes. `job.seed` is not read here, since an isolated entry must not know it.
     """
     log: RunLog | None = None
     solution: Solution | None = None
@@ -89,22 +88,17 @@ def run_entry(
 
 
 def report_of(report: dict[str, Any], solution: Solution, log: RunLog | None) -> dict[str, Any]:
-    """The report with what the log gathered, ready to cross."""
-    curves = (
-        {name: [list(points) for points in zip(*rows, strict=True)] for name, rows in log.curves.items()} if log else {}
-    )
-    return report | {
-        "tensors": solution.tensors,
-        "predicts": solution.predict is not None,
-        "counts": dict(log.counts) if log else {},
-        "cpu": dict(log.cpu) if log else {},
-        "curves": curves,
-    }
+    """The report with the solution's tensors and the log's counts, CPU seconds and curves, as it is sent to the scorer."""
+    logged: dict[str, Any] = {"counts": {}, "cpu": {}, "curves": {}}
+    if log is not None:
+        curves = {name: [list(points) for points in zip(*rows, strict=True)] for name, rows in log.curves.items()}
+        logged = {"counts": dict(log.counts), "cpu": dict(log.cpu), "curves": curves}
+    return {**report, "tensors": solution.tensors, "predicts": solution.predict is not None, **logged}
 
 
 @dataclass
 class Scorer:
-    """The harness side of a cell: monitors, dates targets, scores."""
+    """The harness's side of a cell: it computes monitored metrics, dates targets and scores."""
 
     task: Task
     problem: Problem
@@ -119,7 +113,7 @@ class Scorer:
     def evaluate(
         self, step: int, spent: int, predict: Callable[..., Any], stage: str = ""
     ) -> tuple[dict[str, float], bool]:
-        """Monitored metrics at `step`, and whether every target is reached; `spent` of the budget dates those that are."""
+        """(monitored metrics at `step`, whether every target is reached). A target that is reached is dated by `spent`."""
         scores = {name: float(value) for name, value in self.task.monitor(self.problem, predict).items()}
         staged = {f"{stage}/{name}": value for name, value in scores.items()} if stage else {}
         for name, value in {**scores, **staged}.items():
@@ -134,7 +128,7 @@ class Scorer:
         return scores, bool(targets) and len(self.reached) == len(targets)
 
     def finish(self, report: Mapping[str, Any], predict: Callable[..., Any] | None) -> Outcome:
-        """The outcome: status, metrics, censored, curves, costs as the entry's side reported them."""
+        """The outcome of what the entry's side reported; predict: the final one, None if there is none."""
         self.counts = dict(report.get("counts", {}))
         for name, (steps, values) in report.get("curves", {}).items():
             self.curves.setdefault(name, (list(map(int, steps)), list(values)))
@@ -157,19 +151,19 @@ class Scorer:
         return outcome
 
     def show(self, outcome: Outcome, predict: Callable[..., Any] | None) -> None:
-        """Add the task's exhibits to the outcome of a scored run; one that fails costs itself only."""
+        """Add the task's exhibits to the outcome of a scored run. A failure is noted and changes nothing else."""
         try:
-            shown = self.task.exhibit(self.problem, Solution(predict, self.tensors))
-        except Exception as error:  # a picture only looks on
+            made = self.task.exhibit(self.problem, Solution(predict, self.tensors))
+        except Exception as error:  # the result stands without a picture
             exhibits.left_out(outcome, "", error)
         else:
-            exhibits.keep(outcome, shown)
+            exhibits.keep(outcome, made)
 
     def _score(self, outcome: Outcome, solution: Solution) -> None:
-        """Fill in the final metrics and the dates of targets, or why there are none."""
+        """Fill in the final metrics and the dates of targets, or the reason why there are none."""
         try:
             outcome.settle(self.task.score(self.problem, solution, self))
-        except Exception as error:  # a malformed answer is the entry's failure, with a row
+        except Exception as error:  # a malformed solution is the entry's failure
             outcome.status, outcome.reason = "failed", f"scoring: {type(error).__name__}: {error}"
             outcome.traceback = traceback.format_exc(limit=-8)
         for metric in self.task.metrics:
@@ -180,23 +174,23 @@ class Scorer:
 
 
 def open_problem(job: Job) -> tuple[Task, Problem]:
-    """The task and this seed's problem; raises what prepare and problem raise."""
+    """The task and this seed's problem; raises whatever `prepare` and `problem` raise."""
     task = job.task()
     return task, task.problem(task.prepare(Path(job.cache)), Seeds(job.seed, task.name))
 
 
 def opened(job: Job) -> Scorer | Outcome:
-    """A scorer with the problem, or the outcome that says why there is none."""
+    """A scorer with the problem, or the outcome of a cell whose problem could not be made."""
     try:
         return Scorer(*open_problem(job))
     except Unavailable as error:
         return Outcome.failure("unavailable", str(error))
-    except Exception as error:  # the task's own fault still ends in a record
+    except Exception as error:  # a fault of the task is recorded too
         return Outcome.failure("failed", f"problem: {type(error).__name__}: {error}", traceback.format_exc(limit=-12))
 
 
 class _Direct:
-    """The call transport: both sides in this process, yet only what could cross a pipe is handed over."""
+    """The call transport: both sides in this process; values are copied as if they crossed a pipe."""
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
@@ -219,7 +213,7 @@ class _Direct:
 
 
 def crossing(predict: Callable[..., Any]) -> Callable[..., Any]:
-    """`predict` as the scorer sees it: arguments and results as copies."""
+    """`predict` with arguments and results copied as if they crossed a pipe."""
 
     def served(*inputs: Any) -> Any:
         return wire.roundtrip(predict(*wire.roundtrip(list(inputs))))
@@ -228,7 +222,7 @@ def crossing(predict: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def call(job: Job) -> Outcome:
-    """Run a cell in this process (debugging, and the contract suite's second opinion)."""
+    """Run a cell in this process, for debugging and for the contract suite, which compares the transports."""
     start_cpu, start = time.process_time(), time.monotonic()
     scorer = opened(job)
     if isinstance(scorer, Outcome):

@@ -1,4 +1,4 @@
-"""What a task shows of a finished cell, as it is kept: small arrays of single or half precision, described in the outcome."""
+"""Storing a task's exhibits in an outcome: small arrays of single or half precision, each with its description."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def keep(outcome: Outcome, shown: Mapping[str, contract.Exhibit]) -> None:
-    """Add exhibits to an outcome. One that finds no room any more, or is none, is left out, and the reason says so."""
+def keep(outcome: Outcome, made: Mapping[str, contract.Exhibit]) -> None:
+    """Add exhibits to an outcome. One that is too large or malformed is left out, and the outcome's reason says so."""
     room = EXHIBIT_BYTES
-    for name, exhibit in shown.items():
+    for name, exhibit in made.items():
         try:
             arrays = {part: small(array) for part, array in exhibit.arrays.items()}
             size = sum(array.nbytes for array in arrays.values())
             if size > room:
                 raise BenchError(f"it holds {size} bytes, {room} of {EXHIBIT_BYTES} are left")
-        except Exception as error:  # a picture only looks on: without it the result stands
+        except Exception as error:  # the result stands without a picture
             left_out(outcome, name, error)
             continue
         room -= size
         shapes = {part: list(array.shape) for part, array in arrays.items()}
-        axes = list(exhibit.axes)
-        outcome.exhibits[name] = Exhibit(
-            kind=exhibit.kind, arrays=shapes, axes=axes, unit=exhibit.unit, doc=exhibit.doc
-        )
+        about: dict[str, Any] = {
+            "kind": exhibit.kind,
+            "axes": list(exhibit.axes),
+            "unit": exhibit.unit,
+            "doc": exhibit.doc,
+        }
+        outcome.exhibits[name] = Exhibit(arrays=shapes, **about)
         outcome.arrays |= {f"{EXHIBIT}{name}/{part}": array for part, array in arrays.items()}
 
 
 def left_out(outcome: Outcome, name: str, error: Exception) -> None:
-    """Say in the outcome's reason that there is no exhibit, or none of that name."""
+    """Note in the outcome's reason that the exhibit `name` is missing, or all of them if `name` is empty."""
     note = f"exhibit {name} is left out: {type(error).__name__}: {error}" if name else f"no exhibits: {error}"
     outcome.reason = f"{outcome.reason}; {note}" if outcome.reason else note
 
 
 def small(array: Any) -> np.ndarray[Any, Any]:
-    """An array or tensor of real numbers as numpy, half precision as it is, all else single. BenchError for others."""
+    """An array or tensor of real numbers as numpy: half precision stays, all else becomes single. BenchError for others."""
     import numpy as np
     import torch
 

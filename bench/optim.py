@@ -1,8 +1,8 @@
 """Any optimizer by name: torch.optim, pytorch_optimizer, or the dotted path of a class.
 
-`named` fills the `optimizer` slot. It passes what the special cases need (a module instead of parameters, groups for
-the Muon family, a number of iterations) and marks the optimizers that want a closure or a differentiable backward.
-Name resolution reads the libraries' sources and imports nothing, so the planner can check a name without torch.
+`named` fills the `optimizer` slot. It handles the special cases (a module instead of parameters, groups for the Muon
+family, a number of iterations) and marks the optimizers that need a closure or the gradient's graph. `resolve` reads the
+libraries' sources and imports nothing, so that the planner can check a name without torch.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-LISTS = {"torch": "__all__", "pytorch_optimizer": "OPTIMIZER_LIST"}  # where a library's source lists its optimizers
-MODULE_ARGUMENT = {"adammini"}  # takes the module itself
+LISTS = {"torch": "__all__", "pytorch_optimizer": "OPTIMIZER_LIST"}  # package -> variable that lists its optimizers
+MODULE_ARGUMENT = {"adammini"}  # take the module instead of its parameters
 CLOSURE = {
     "alig", "bsam", "lbfgs", "adamwschedulefreeclosure", "radamschedulefreeclosure", "sgdschedulefreeclosure",
 }  # fmt: skip
 CREATE_GRAPH = {"adahessian", "sophiah"}  # need the graph of the gradient
 GROUPED = {"adago", "adamuon", "muon", "muonclip", "normuon"}  # parameter groups with use_muon=True or False
 MATRICES = {"torch.optim.Muon", "pytorch_optimizer.SpectralSphere"}  # take 2-D parameters only
-REST_RATE = 0.1  # of the matrices' rate, for the AdamW that trains everything else beside them
-ADDITIONS = {"ranger21": "num_iterations", "bsam": "num_data"}  # argument that is the number of steps
-EAGER = {"splus"}  # whose eval() fails before the first step
-PRIMED = {"bsam"}  # whose first step wants gradients to be there
-FORWARDING = {"magma"}  # hands unknown arguments on; the others of pytorch_optimizer swallow them without a word
-BASE = "it wraps another optimizer, which it wants as an object; write a function (model, steps) that builds both"
+REST_RATE = 0.1  # AdamW's rate for the other parameters, as a share of the matrices' rate
+ADDITIONS = {"ranger21": "num_iterations", "bsam": "num_data"}  # the argument that takes the number of steps
+EAGER = {"splus"}  # their eval() fails before the first step
+PRIMED = {"bsam"}  # their first step needs existing gradients
+FORWARDING = {"magma"}  # pass unknown arguments on; the others of pytorch_optimizer ignore them
+BASE = "it wraps another optimizer, given as an object; write a function (model, steps) that builds both"
 UNSUPPORTED = {
     "adalomo": "it fuses the step into backward and has no step() of its own",
     "demo": "it needs a torch.distributed process group",
     "distributedmuon": "it needs a torch.distributed process group",
     "lomo": "it fuses the step into backward and has no step() of its own",
     "lorarite": "it trains pairs of low-rank factors, which a plain model does not have",
-    "optimizer": "it is only the base class",
+    "optimizer": "it is the base class",
     "schedulefreewrapper": BASE,
     "schedulefreewrapperreference": BASE,
-    "sparseadam": "it takes sparse gradients only; Adam is its like for dense ones",
+    "sparseadam": "it takes sparse gradients only; use Adam for dense ones",
     **dict.fromkeys(("friendlysam", "gsam", "lookahead", "looksam", "orthograd", "sam", "trac", "wsam"), BASE),
 }
 
 
 @cache
 def _exported(package: str, *module: str) -> dict[str, str]:
-    """Lower-case name -> exact name of the classes a library lists as its optimizers, read from its source."""
+    """Lower-case name -> exact name of a library's optimizers, read from its source."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return {}
@@ -64,15 +64,15 @@ def _exported(package: str, *module: str) -> dict[str, str]:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == LISTS[package] for target in targets):
             listed = ast.walk(node.value)  # type: ignore[attr-defined]
-            found = (getattr(item, "id", getattr(item, "value", None)) for item in listed)
-            names.update({name.lower(): name for name in found if isinstance(name, str) and name[0].isupper()})
+            words = (getattr(item, "id", getattr(item, "value", None)) for item in listed)
+            names.update({word.lower(): word for word in words if isinstance(word, str) and word[0].isupper()})
     return names
 
 
 def resolve(name: str) -> str:
-    """Dotted path of the optimizer class `name`; BenchError if there is none, with the nearest names, or if it cannot work.
+    """Dotted path of the optimizer class `name`; torch.optim comes before pytorch_optimizer.
 
-    A name in torch.optim wins over the same name in pytorch_optimizer.
+    BenchError, with the nearest names, if there is none, and for a class that cannot run here.
     """
     low = name.lower().rpartition(".")[2]
     known = "." not in name or name.split(".")[0] in (*LISTS, "schedulefree")
@@ -93,21 +93,20 @@ def resolve(name: str) -> str:
 
 
 class Joint:
-    """Optimizers over disjoint parameters, driven as one. `param_groups` holds their own dictionaries, so that a schedule
-    that sets rates there reaches them.
-    """
+    """Optimizers over disjoint parameters that step together. `param_groups` holds their own dictionaries, so that a schedule
+    sets their rates there."""
 
     def __init__(self, *parts: Optimizer) -> None:
         self.parts = parts
         self.param_groups = [group for part in parts for group in part.param_groups]
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Reset all gradients."""
         for part in self.parts:
             part.zero_grad()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of each; returns what `closure`, called once before them, returns."""
+        """One step of each; returns the loss of `closure`, which is called once before them."""
         loss = closure() if closure is not None else None
         for part in self.parts:
             part.step()
@@ -115,16 +114,14 @@ class Joint:
 
 
 def _matrices(model: nn.Module) -> tuple[list[Any], list[Any]]:
-    """The 2-D weights that are no embeddings, and everything else. An output layer counts among the former: nothing
-    tells it apart.
-    """
-    from torch import nn as nn_
+    """(the 2-D weights that are no embeddings, all other parameters). An output layer is among the former: nothing marks it."""
+    from torch import nn
 
-    outer = {id(p) for m in model.modules() if isinstance(m, nn_.Embedding) for p in m.parameters()}
+    outer = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     hidden = [p for p in parameters if p.ndim == 2 and id(p) not in outer]
-    chosen = {id(p) for p in hidden}
-    return hidden, [p for p in parameters if id(p) not in chosen]
+    inner = {id(p) for p in hidden}
+    return hidden, [p for p in parameters if id(p) not in inner]
 
 
 def _make(cls: Callable[..., Any], name: str, parameters: Any, options: dict[str, Any]) -> Any:
@@ -135,7 +132,7 @@ def _make(cls: Callable[..., Any], name: str, parameters: Any, options: dict[str
 
 
 def _primed(optimizer: Any) -> Callable[..., Any]:
-    """The optimizer's step, with a call of the closure before the first."""
+    """The optimizer's step, which calls the closure once before the first step."""
     step = optimizer.step
 
     def primed(closure: Callable[[], Any]) -> Any:
@@ -147,7 +144,7 @@ def _primed(optimizer: Any) -> Callable[..., Any]:
 
 
 def _beside(cls: Callable[..., Any], name: str, model: nn.Module, options: dict[str, Any]) -> Any:
-    """`cls` for the matrices, and AdamW with the same decay, at REST_RATE times the rate, for the rest."""
+    """`cls` for the matrices; AdamW for the rest, with the same decay and REST_RATE times the rate."""
     import torch
 
     hidden, rest = _matrices(model)
@@ -163,9 +160,9 @@ def _beside(cls: Callable[..., Any], name: str, model: nn.Module, options: dict[
 def named(model: nn.Module, steps: int, name: str, lr: float | None = None, **arguments: Any) -> Optimizer:
     """The optimizer `name` over `model`'s parameters, for `steps` updates.
 
-    lr None keeps the class's own default. Other arguments go to the class as they are; an argument that it lacks is a
-    BenchError that lists those it has. Classes that take matrices only get the 2-D weights that are no embeddings;
-    AdamW, at a tenth of their rate, trains the rest.
+    lr: None keeps the class's default. arguments: passed to the class; an unknown one is a BenchError that lists the known
+    ones. A class for matrices only gets the 2-D weights that are no embeddings; AdamW, at a tenth of the rate, trains the
+    rest.
     """
     path = resolve(name)
     module, _, attribute = path.rpartition(".")
@@ -197,12 +194,12 @@ def named(model: nn.Module, steps: int, name: str, lr: float | None = None, **ar
             parameters = [group for group in groups if group["params"]]
         optimizer = _make(cls, name, parameters, options)
     for group in optimizer.param_groups:
-        group.setdefault("lr", 1.0)  # for those that find their own rate: a schedule has nothing to scale there
+        group.setdefault("lr", 1.0)  # optimizers without a rate: a schedule needs one to scale
     if low in EAGER:
         evaluate = optimizer.eval
         optimizer.eval = lambda: evaluate() if optimizer.state else None
     if low in PRIMED:
         optimizer.step = _primed(optimizer)
     for mark, marked in (("wants_closure", CLOSURE), ("wants_graph", CREATE_GRAPH)):
-        setattr(optimizer, mark, getattr(optimizer, mark, low in marked))  # a class of one's own may say so itself
+        setattr(optimizer, mark, getattr(optimizer, mark, low in marked))  # a class may set the mark itself
     return optimizer  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
-"""How a cell ended: the typed value that the scorer builds, the pipe carries and the record keeps.
+"""The outcome of a cell: the scorer builds it, the pipe carries it, and the record contains it.
 
-It stands below everything that makes or reads one. `Outcome` is built here and in `bench.execute` only.
+`Outcome` is built here and in `bench.execute` only.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["ok", "diverged", "failed", "timeout", "oom", "crashed", "unavailable"]
-EXHIBIT = "exhibit/"  # how names of exhibits' arrays start, beside those of curves: exhibit/<exhibit>/<array>
+EXHIBIT = "exhibit/"  # prefix of an exhibit's arrays among the curves: exhibit/<exhibit>/<array>
 Curve = tuple[list[float], list[float]]  # steps and values
-SETTLED = ("ok", "diverged")  # statuses that are results: such a cell is not run again
-FAILED = ("diverged", "failed", "timeout", "oom", "crashed")  # statuses of a cell whose metrics count as its penalty
+SETTLED = ("ok", "diverged")  # statuses that are results; such a cell is not run again
+FAILED = ("diverged", "failed", "timeout", "oom", "crashed")  # statuses whose metrics count as the `diverged` values
 
 
 class Costs(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a cell cost.
 
-    cpu: CPU seconds by phase (setup, train, predict), as the entry's clock booked them. counts: what it spent by unit (steps,
-    samples, evals, matvecs, …) and its parameters. cpu_entry: CPU seconds of the entry's whole process tree from fork
-    to exit; None in records older than this measuring, and where the transport is a call. cpu_total: those of both
-    processes. wall: seconds. rss_mb: the larger process's peak. evaluations: scores that the entry asked for.
+    cpu: CPU seconds by phase (setup, train, predict). counts: amounts by unit (steps, samples, evals, matvecs, …), and the
+    number of parameters. cpu_entry: CPU seconds of the entry's whole process tree from fork to exit; None where it was not
+    measured (old records, the call transport). cpu_total: CPU seconds of both processes. wall: seconds. rss_mb: peak memory
+    of the larger process. evaluations: how often the entry called `log.evaluate`.
     """
 
     cpu: dict[str, float] = {}
@@ -41,14 +41,14 @@ class Costs(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
 
     @property
     def own(self) -> float:
-        """CPU seconds that an entry is ranked by: its whole process where that was measured, else its phases."""
+        """CPU seconds by which an entry is ranked: its whole process where that was measured, else its phases."""
         return self.booked if self.cpu_entry is None else self.cpu_entry
 
 
 class Exhibit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a picture of a cell is drawn from, beside its arrays (see `bench.contract.Exhibit`).
+    """The description of an exhibit (see `bench.contract.Exhibit`).
 
-    arrays: name -> shape; the numbers lie beside the record's curves.
+    arrays: name -> shape; the numbers are stored beside the record's curves.
     """
 
     kind: str
@@ -59,11 +59,11 @@ class Exhibit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """How a cell ended. reason, traceback, output: why, where it is no result. origin: of the data.
+    """How a cell ended. reason, traceback, output: why it gave no result. origin: of the data.
 
-    metrics: finite numbers. censored: times to target that were not reached. curves: name -> (steps, values). unkeyed_reads:
-    files that the cell read beside those that its key covers, where no sandbox could refuse them. arrays: of exhibits, named
-    as they are kept beside the curves; like these, they do not travel as JSON.
+    metrics: finite numbers. censored: names of the targets that were not reached. curves: name -> (steps, values).
+    unkeyed_reads: files that the cell read and its key does not cover, where no sandbox could refuse the read. arrays: of the
+    exhibits, named `exhibit/<exhibit>/<array>`; like the curves, they are not sent as JSON.
     """
 
     status: Status
@@ -85,7 +85,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         return cls(status=status, reason=reason, traceback=trace)
 
     def settle(self, scored: dict[str, float | None]) -> None:
-        """Take the final metrics: those that are undefined (None) are left out, one that is not finite means divergence."""
+        """Set the final metrics. Undefined ones (None) are left out; one that is not finite makes the status `diverged`."""
         bad = [name for name, value in scored.items() if value is not None and not math.isfinite(value)]
         if bad:
             self.status, self.reason = "diverged", f"not finite: {', '.join(bad)}"
@@ -93,7 +93,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def plain(value: Any) -> Any:
-    """Structs as dictionaries with every field, also those that a file leaves out as defaults: for printing as JSON."""
+    """Structs, also nested ones, as dictionaries with every field, defaults included, for printing as JSON."""
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         return {name: plain(getattr(value, field)) for name, field in names}

@@ -1,4 +1,4 @@
-"""From a part's configuration to a callable, with a check that it fits its slot."""
+"""Building an entry's parts: from a part's configuration to a callable, with a check that it fits its slot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.contract import BenchError, Misfit, Slot
 
 
 def python_path() -> list[str]:
-    """sys.path with the current folder last, so that a user's `tasks/` or `configs/` shadows nothing, nor is hidden."""
+    """sys.path with the current folder last, so that a user's `tasks/` or `configs/` shadows no package."""
     here = os.getcwd()
     return [p for p in sys.path if p not in ("", here)] + [here]
 
@@ -26,34 +26,34 @@ def locate(path: str) -> Any:
     for cut in range(len(names) - 1, 0, -1):
         module = ".".join(names[:cut])
         try:
-            found = importlib.import_module(module)
+            owner: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(error.name + ".")):
                 continue
             raise BenchError(f"cannot import {module!r} of {path!r}: {error}") from error
         try:
-            return functools.reduce(getattr, names[cut:], found)
+            return functools.reduce(getattr, names[cut:], owner)
         except AttributeError as error:
             raise BenchError(f"module {module!r} has no {'.'.join(names[cut:])!r}; check `_target_`") from error
     raise BenchError(f"cannot import {path!r}; check `_target_`, and that its folder is the current one or installed")
 
 
 def signature(slot: Slot) -> str:
-    """A slot as a user reads it: `optimizer(model, steps) -> Optimizer`."""
-    found = inspect.signature(slot.call)
-    result = found.return_annotation
+    """A slot's signature as messages print it: `optimizer(model, steps) -> Optimizer`."""
+    stub = inspect.signature(slot.call)
+    result = stub.return_annotation
     arrow = "" if result is inspect.Signature.empty else f" -> {str(result).rsplit('.', 1)[-1]}"
-    return f"{slot.name}({', '.join(found.parameters)}){arrow}"
+    return f"{slot.name}({', '.join(stub.parameters)}){arrow}"
 
 
 def slot_list(slots: Iterable[Slot]) -> str:
-    """One line a slot, for messages."""
+    """The signatures of slots, one a line, for messages."""
     return "\n".join(f"  {signature(slot)}" for slot in slots)
 
 
 def as_declared(target: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments with whole numbers as floats where the parameter is annotated as a float or has one as its default, and
-    the reverse where it is an integer: 1 and 1.0 are one cell, so they run alike.
+    """`options` with each number as a float or an integer, as the parameter's annotation or default says: 1 and 1.0 have
+    the same key, so they have to give the same run.
     """
     try:
         declared = inspect.signature(target).parameters
@@ -72,12 +72,12 @@ def _as_declared(value: Any, parameter: inspect.Parameter | None) -> Any:
 
 
 def build_one(slot: Slot, config: Mapping[str, Any], slots: Iterable[Slot]) -> Callable[..., Any]:
-    """The part's callable with its arguments bound; Misfit unless the slot's keywords fit it."""
+    """The part's callable with its arguments bound; Misfit if it does not take the slot's keywords."""
     target = locate(config["_target_"])
     options = as_declared(target, {key: value for key, value in config.items() if key != "_target_"})
     try:
         accepted = inspect.signature(target)
-    except (TypeError, ValueError):  # some builtins have no signature; they are tried as they are
+    except (TypeError, ValueError):  # some builtins have no signature: nothing can be checked
         return functools.partial(target, **options)
     try:
         accepted.bind(**{name: None for name in inspect.signature(slot.call).parameters} | options)
@@ -90,7 +90,7 @@ def build_one(slot: Slot, config: Mapping[str, Any], slots: Iterable[Slot]) -> C
 
 
 def build(slots: tuple[Slot, ...], config: Mapping[str, Any]) -> dict[str, Any]:
-    """slot name -> callable, None where the slot is empty, or a list in order for a slot that takes many."""
+    """slot name -> callable, None for an empty slot, or a list of callables for a slot that takes many."""
     parts: dict[str, Any] = {}
     for slot in slots:
         chosen = config.get(slot.name)

@@ -1,4 +1,4 @@
-"""The entry's `log` (see `bench.contract.Log`): counts, clock, curves, evaluations and probes of one run."""
+"""The log of one run: its counts, CPU clock, curves, evaluations and probes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench import chance
 from bench.contract import Exhausted, Seeds, Solution, Task
 from bench.parts import locate
 
-DENSE, SPARSE = 10, 200  # the first points of a tracked curve are all kept, then about so many over the run
+DENSE, SPARSE = 10, 200  # a tracked curve keeps its first DENSE steps, then about SPARSE points over the run
 
 
 class Channel(Protocol):
-    """How the entry's side reaches the scorer. spent: of the budget, by which targets are dated."""
+    """The way from the entry's side to the scorer. spent: of the budget, by which targets are dated."""
 
     def evaluate(
         self, step: int, spent: int, predict: Callable[..., Any], stage: str
@@ -24,7 +24,7 @@ class Channel(Protocol):
 
 
 class RunLog:
-    """The entry's `log` (see contract.Log)."""
+    """The entry's `log` (see `bench.contract.Log`)."""
 
     def __init__(self, task: Task, channel: Channel, seeds: Seeds, probes: bool) -> None:
         self.incumbent: Solution | None = None
@@ -36,9 +36,9 @@ class RunLog:
         self._channel = channel
         self._probe_seed = seeds("noise") ^ 0x5EED
         self._probes = {name: locate(path) for name, path in task.probes.items()} if probes else {}
-        self.notes: list[str] = []  # what went wrong without ending the run
+        self.notes: list[str] = []  # faults that did not end the run
         self._uncharged = False
-        self._kept: dict[str, int] = {}  # curve -> stretch of the budget that its latest point stands for
+        self._kept: dict[str, int] = {}  # curve -> stretch of the budget of its latest value
         self._phase = "setup"
         self._since = time.process_time()
 
@@ -50,7 +50,7 @@ class RunLog:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Work in here is charged to nobody, and leaves the generators as they were."""
+        """A context whose work is uncharged and leaves the random generators as they were."""
         self.book()
         before, self._uncharged = self._uncharged, True
         try:
@@ -61,7 +61,7 @@ class RunLog:
             self.paused_until_now()
 
     def paused_until_now(self) -> None:
-        """What passed since the last booking was waiting, or the harness's own."""
+        """Drop the CPU time since the last booking: it was the harness's own."""
         self._since = time.process_time()
 
     @contextmanager
@@ -96,7 +96,7 @@ class RunLog:
         return scores
 
     def _spent(self, step: int) -> int:
-        """How far `step` of the run is, in the budget's unit."""
+        """What the run has spent at `step`, in the budget's unit."""
         return step if self._budget.unit == "steps" else self.counts[self._budget.unit]
 
     def probe(self, step: int, **state: Any) -> None:
@@ -107,7 +107,7 @@ class RunLog:
                 chance.seed(self._probe_seed)
                 try:
                     points = {curve: float(value) for curve, value in probe(**state).items()}
-                except Exception as error:  # a probe only looks on: its curve ends, the run does not
+                except Exception as error:  # a failing probe ends its own curve, not the run
                     del self._probes[name]
                     self.notes.append(f"probe {name} ended at step {step}: {type(error).__name__}: {error}")
                     continue

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: factor(step, steps) on the base rate. Plain functions for the `schedule` slot."""
+"""Learning-rate schedules for the `schedule` slot: functions (step, steps) -> factor on the base rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed stubs of the slots that several families share. Parts are called with exactly these keywords."""
+"""Typed stubs of the slots that several families share. A part is called with exactly these keywords."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def schedule(*, step: int, steps: int) -> float:
 
 
 def procedure(*, public: Any, log: Any, seeds: Any) -> Any:
-    """A whole training procedure: public data in, a Solution out."""
+    """A whole training procedure on the public data; returns a `bench.contract.Solution`."""
     raise NotImplementedError

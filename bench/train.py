@@ -1,7 +1,7 @@
-"""The training loop the families share.
+"""The training loop that the families share.
 
-One step: count it, draw a batch, let the optimizer step, keep the loss. At intervals: switch the model (and the
-optimizer, if it has the two modes) to evaluation, let the harness measure, probe, and stop if every target is reached.
+One step: draw a batch, count it, let the optimizer step, record the loss. At intervals: switch the model (and the
+optimizer, if it has the two modes) to evaluation, call `log.evaluate` and the probes, and stop if every target is reached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def evaluation(model: nn.Module, optimizer: Optimizer | None = None) -> Iterator[None]:
-    """Model, and an optimizer with train/eval modes (schedule-free ones), in evaluation mode; without gradients."""
+    """A context without gradients, with the model in evaluation mode, and the optimizer too if it has modes (schedule-free)."""
     import torch
 
     modes = optimizer is not None and hasattr(optimizer, "eval") and hasattr(optimizer, "train")
@@ -39,22 +39,22 @@ def evaluation(model: nn.Module, optimizer: Optimizer | None = None) -> Iterator
 
 
 def batch_size(batch: Any) -> int:
-    """How many samples a batch holds: of a tuple, such as (inputs, labels), the length of its first part."""
+    """Number of samples of a batch; of a tuple, such as (inputs, labels), the length of its first part."""
     return len(batch[0]) if isinstance(batch, tuple) else len(batch)
 
 
 @dataclass
 class Loop:
-    """How to train: a loss of a batch, and the rest as the task and the entry's parts say.
+    """The training of one model by a loss of a batch.
 
-    schedule(step=, steps=) is a factor on each group's base rate. clip is a bound on the gradient's norm. predict is
-    what `log.evaluate` serves, at every `eval_every` steps and at the end. probe_state goes to the task's probes.
-    start: updates that the run has made before; steps are numbered on from there, in curves and for the harness, while
-    the schedule sees the loop's own steps, 0 to `steps`. at_step(step) is called after each update, before an evaluation.
-    stage: the name under which evaluations are also kept.
+    schedule(step=, steps=): factor on each group's base rate. clip: bound on the gradient's norm. predict: what
+    `log.evaluate` gets, every `eval_every` steps and at the end. probe_state: keywords of the task's probes. start: updates
+    that the run has made before; steps are numbered on from it in curves and in the log, while the schedule gets the loop's
+    own steps, 0 to `steps`. at_step(step): called after each update, before an evaluation. stage: a name under which
+    evaluations are recorded a second time.
 
-    Steps and samples are counted here. A task whose budget is in another unit counts that in `loss`, which is called once
-    for each evaluation that the optimizer asks for.
+    The loop counts steps and samples. A task with a budget in another unit counts it in `loss`, which is called once for
+    each evaluation by the optimizer.
     """
 
     model: nn.Module
@@ -72,15 +72,15 @@ class Loop:
     stage: str = ""
 
     def run(self, batches: Iterable[Any], samples: Callable[[Any], int] = batch_size) -> int:
-        """Train for `steps` updates, or until every target is reached; the number of the last. Raises Diverged, Exhausted.
+        """Train for `steps` updates or until every target is reached; returns the number of the last. Raises Diverged, Exhausted.
 
-        The optimizer's rates are then as they were, so that a later stage's schedule starts from the same base.
+        At the end the optimizer's base rates are restored, so that a later stage's schedule starts from them.
         """
         if hasattr(self.optimizer, "train"):
             self.optimizer.train()
         self.model.train()
         rates = [group["lr"] for group in self.optimizer.param_groups]
-        if not self.start:  # the end of an earlier stage has been evaluated already
+        if not self.start:  # the end of the earlier stage has been evaluated
             self._observe(0)
         step = self._train(batches, samples, rates)
         if not self.log.stop:
@@ -146,9 +146,9 @@ class Loop:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with data of its own: one task of several in a row, a round of boosting, a step of a curriculum.
+    """A part of a run with its own data: one of several tasks in a row, a round of boosting, a step of a curriculum.
 
-    steps: updates at most. data: what parts that offer `stage_end(model=, data=)` are given once it is over.
+    steps: the limit of updates. data: passed to the parts' `stage_end(model=, data=)` after the stage.
     """
 
     name: str
@@ -158,10 +158,10 @@ class Stage:
 
 
 def run_stages(loop: Loop, stages: Iterable[Stage], parts: Iterable[Any] = ()) -> int:
-    """`loop`'s model through one stage after another, on one count of steps and one budget; the number of the last step.
+    """Train `loop`'s model on one stage after another, with one count of steps and one budget; returns the last step's number.
 
-    Each stage is evaluated under its own name as well, and its end is announced to those of `parts` that want to know. The
-    schedule runs once through each stage. Ends before the next stage once every target is reached.
+    Evaluations are also recorded under the stage's name, and after each stage the parts that have `stage_end` are called. The
+    schedule runs once through each stage. The run ends once every target is reached.
     """
     last = loop.start
     for stage in stages:
@@ -176,7 +176,7 @@ def run_stages(loop: Loop, stages: Iterable[Stage], parts: Iterable[Any] = ()) -
 
 
 def served(model: nn.Module, optimizer: Optimizer | None, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`forward` for a Solution: runs with model and optimizer in evaluation mode, whenever it is called."""
+    """A Solution's `predict`: `forward` with model and optimizer in evaluation mode."""
 
     def predict(*inputs: Any) -> Any:
         with evaluation(model, optimizer):
@@ -196,9 +196,9 @@ def fit(
     samples: Callable[[Any], int] = batch_size,
     **options: Any,
 ) -> Solution:
-    """Count `model`'s parameters, train it by the loop, and serve it: the Solution of a task that trains one model once.
+    """The Solution of a task that trains one model once: count its parameters, train it by `Loop`, serve its predictions.
 
-    forward: what is served, the model itself by default. options: the loop's others, such as schedule, clip, eval_every.
+    forward: the served function, by default the model. options: other fields of `Loop`, such as schedule, clip, eval_every.
     """
     log.count(parameters=parameter_count(model))
     predict = served(model, optimizer, forward or model)
@@ -207,5 +207,5 @@ def fit(
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable numbers, a complex one counted as two."""
+    """Number of trainable numbers; a complex one counts twice."""
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters() if p.requires_grad)

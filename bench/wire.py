@@ -1,10 +1,8 @@
-"""What crosses between the scorer and the entry's process: JSON with tensors as raw bytes beside it.
+"""Messages between the scorer's and the entry's process: JSON, with the tensors' bytes behind it.
 
-Tensors keep their type, but for the half-precision ones, of which numpy has no bfloat16: those arrive as float32, which holds
-each of their values (public data and predictions alike), and complex halves as complex64.
-
-Nothing is unpickled, so an entry cannot run code in the scorer. A message is a list of plain values; a frame is
-[8 bytes header length][8 bytes body length][JSON header][tensor bytes].
+Nothing is unpickled, so an entry cannot run code in the scorer. A message is a list of plain values; its frame is
+[8 bytes header length][8 bytes body length][JSON header][tensor bytes]. Tensors keep their type, but half precision
+(numpy has no bfloat16) arrives as float32, which holds each of its values, and complex halves as complex64.
 """
 
 from __future__ import annotations
@@ -24,9 +22,9 @@ _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def encode(value: Any) -> bytes:
-    """A frame for `value`: None, bool, int, float, str, tensors, and lists, tuples and dicts (string keys) of them.
+    """The frame of a value: None, bool, int, float, str, tensors, and lists, tuples and dicts (string keys) of them.
 
-    Raises TypeError for anything else, naming the type: quantized, sparse and 8-bit floating tensors too.
+    TypeError, naming the type, for anything else; quantized, sparse and 8-bit floating tensors among it.
     """
     import torch
 
@@ -45,9 +43,8 @@ def encode(value: Any) -> bytes:
             return [plain(item) for item in x]
         if isinstance(x, dict):
             return {"@d": {str(key): plain(item) for key, item in x.items()}}
-        raise TypeError(
-            f"a {type(x).__name__} cannot cross to another process; use tensors, numbers, text, lists, dicts"
-        )
+        kind = type(x).__name__
+        raise TypeError(f"a {kind} cannot cross to another process; use tensors, numbers, text, lists, dicts")
 
     header = json.dumps(plain(value)).encode()
     body = b"".join(buffers)
@@ -55,7 +52,7 @@ def encode(value: Any) -> bytes:
 
 
 def _dense(tensor: Any) -> Any:
-    """A tensor as numpy can hold it: on the processor, contiguous, of a type that crosses."""
+    """A tensor on the CPU, contiguous, and of a type that numpy has."""
     import torch
 
     name = str(tensor.dtype).removeprefix("torch.")
@@ -67,7 +64,7 @@ def _dense(tensor: Any) -> Any:
 
 
 def decode(header: bytes, body: bytes) -> Any:
-    """The value of a frame; tuples come back as lists, tensors own their memory."""
+    """The value of a frame; tuples become lists, tensors own their memory."""
     import torch
 
     offset = 0
@@ -83,7 +80,7 @@ def decode(header: bytes, body: bytes) -> Any:
                 return _FLOATS[x["@f"]]
             dtype, shape, size = x["@"]
             kind = getattr(torch, dtype)
-            if size == 0:
+            if size == 0:  # frombuffer refuses an empty buffer
                 return torch.empty(shape, dtype=kind)
             tensor = torch.frombuffer(bytearray(body[offset : offset + size]), dtype=kind).reshape(shape)
             offset += size
@@ -94,14 +91,14 @@ def decode(header: bytes, body: bytes) -> Any:
 
 
 def roundtrip(value: Any) -> Any:
-    """What the other side would receive; the call transport uses it, so both transports see equal values."""
+    """`value` as the other process would receive it; the call transport uses it, so that both transports agree."""
     frame = encode(value)
     length = struct.unpack_from("<Q", frame)[0]
     return decode(frame[16 : 16 + length], frame[16 + length :])
 
 
 class Connection:
-    """Frames over a stream socket. recv raises EOFError once the other side is gone."""
+    """Frames over a stream socket. recv raises EOFError once the other process has gone."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
