@@ -13,8 +13,10 @@ import pytest
 
 from bench.board import site
 from bench.board.model import Built, Known
+from bench.records.standing import Fresh, Replayed
 from bench.tables import table
 from benchmarks.board import CHROMIUM, SHEET, Planned, chromium, fake_record, fake_task, synthetic
+from tests.rows import verification
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on PATH")
@@ -35,15 +37,15 @@ def content() -> site.Content:
             s: [fake_record("fake/lone", name, s, mean * draw.uniform(0.9, 1.1))] for s in range(3)
         }
         rows.append(Planned(name, cells, slots=("model",)))
-    rows[2].cells[1][0] |= {"status": "failed", "metrics": {}, "traceback": FAILED, "reason": "it broke"}
+    failed = rows[2].cells[1][0]
+    failed.status, failed.metrics, failed.traceback, failed.reason = "failed", {}, FAILED, "it broke"
     task = fake_task("fake/lone")
     lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET)
     keys = list(next(row for row in found.suites[0][2][0].table.rows if row.entry == "entry_001").keys)
-    mark = {
-        "entry": "entry_001", "verdict": "disputed", "reason": "better than fresh seeds", "when": "2026-01-02T00:00:00+00:00",
-        "claimed": {"mean": 0.1, "seeds": [0], "keys": keys}, "fresh": {"mean": 0.2, "values": [0.2], "seeds": [9]},
-        "p": 0.001, "replayed": {"key": "x", "equal": True, "difference": 0.0},
-    }  # fmt: skip
+    mark = verification(
+        "disputed", "2026-01-02T00:00:00+00:00", keys, entry="entry_001", reason="better than fresh seeds", p=0.001,
+        fresh=Fresh(mean=0.2, values=[0.2], seeds=[9]), replayed=Replayed(key="x", seed=0, equal=True, difference=0.0),
+    )  # fmt: skip
     setting = {
         "name": "small", "verdict": "reproduced", "measured": 1.5, "interval": [1.2, 1.8], "n": 3, "missing": 0, "older": 0,
         "values": {"0": 1.5, "1": 1.4}, "error": "", "keys": ["a"], "plan": [],
@@ -60,7 +62,7 @@ def content() -> site.Content:
                 "by": "steps", "rows": [{**fastest, "steps": 80.0, "date": "2026-01-01"}, fastest]}  # fmt: skip
     drawing = {"id": "fake/f", "title": "A figure", "svg": "<svg viewBox='0 0 9 9'><circle r='4'/></svg>"}
     name, doc, tables = found.suites[0]
-    rows[2].cells[2][0] |= {"output": "epoch 1: <b>fine</b>"}
+    rows[2].cells[2][0].output = "epoch 1: <b>fine</b>"
     tuned = {("fake/lone", "small", row.entry): ("val_error", [0.5, 0.25, 0.125], 0.14) for row in rows[1:]}
     known = Known({("fake/task_00", "small", "entry_001"): mark}, tuned=tuned)
     return site.Content(
@@ -297,7 +299,7 @@ def test_a_task_compares_any_two_entries_on_the_same_seeds(reader):
     page.get_by_label("the one entry").select_option("floor")
     page.get_by_label("the other entry").select_option("reference")
     assert said.inner_text().startswith("error, floor / reference: ") and "floor wins 0 %" in said.inner_text()
-    assert "tells them apart" in said.inner_text()
+    assert "separates them" in said.inner_text()
     page.locator(".wins td.win").first.click()
     assert said.inner_text() == first
 

@@ -1,5 +1,5 @@
 "use strict";
-/* Addresses, keys, light and dark. */
+/* The page that belongs to the address, keys of the keyboard, light and dark mode. */
 
 const KEYS = [["j, ↓", "next row"], ["k, ↑", "previous row"], ["Enter", "open the row"], ["/", "to the filter"], ["Esc", "leave the filter, close"], ["n", "next table of the page"], ["t", "light or dark"], ["?", "these keys"]];
 
@@ -8,7 +8,7 @@ function parts() {
   try { return words.map(decodeURIComponent); } catch { return words; }
 }
 
-/* Show the page of the address; what cannot be shown says why. */
+/* Show the page of the address, or the error that prevents it. */
 Board.route = async () => {
   const turn = (Board.turn = (Board.turn || 0) + 1), main = document.getElementById("main");
   let [kind, ...rest] = parts();
@@ -24,10 +24,10 @@ Board.route = async () => {
     if (!Object.hasOwn(Board.pages, kind)) throw new Error(`this board has no page ${kind}`);
     content = await Board.pages[kind](...rest);
   } catch (error) {
-    content = [h("h1", {}, "Not here"), h("p", { class: "bad" }, error.message), h("p", {}, link("to the first page"))];
+    content = [h("h1", {}, "Not found"), h("p", { class: "bad" }, error.message), h("p", {}, link("to the first page"))];
     if (!(error instanceof Error) || error.name !== "Error") console.error(error);
   }
-  if (turn !== Board.turn) return; // the reader has gone on
+  if (turn !== Board.turn) return; // the reader has opened another page meanwhile
   main.replaceChildren(...content.flat(Infinity).filter(Boolean));
   document.title = `${[kind, ...rest].join(" ")} · Sweepstakes`;
   for (const one of document.querySelectorAll("#nav a")) {
@@ -49,11 +49,11 @@ Board.start = (index) => {
   Board.route();
 };
 
-/* Light and dark: the system's choice until the reader makes another. */
+/* Switch between light and dark; at first the page follows the system. */
 Board.theme = () => {
   const root = document.documentElement, now = root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   root.dataset.theme = now === "dark" ? "light" : "dark";
-  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a browser may keep nothing for files */ }
+  try { localStorage.setItem("theme", root.dataset.theme); } catch { /* browsers may refuse storage to pages from file:// */ }
   Board.redraws.forEach((draw) => draw());
 };
 try { const kept = localStorage.getItem("theme"); if (kept) document.documentElement.dataset.theme = kept; } catch { /* as above */ }

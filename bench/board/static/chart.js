@@ -1,19 +1,19 @@
 "use strict";
 /* Charts of a page: curves and profiles by uPlot, cost against quality and win matrices as SVG and table. */
 
-/* Okabe and Ito 2008; with the dash that repeats at another pace, no two of the first 28 lines look alike. */
+/* Colours of Okabe and Ito 2008, each with four dashes: the first 28 lines all differ. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1"];
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const look = (i) => ({ colour: COLOURS[i % COLOURS.length], dash: DASHES[Math.floor(i / COLOURS.length) % DASHES.length] });
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const SHOWN = 6; // lines drawn at first; a page's reader may add more
+const SHOWN = 6; // lines drawn at first; the reader can switch on more
 
-/* A number at an axis: no zeros that say nothing. */
+/* The label of a tick, without trailing zeros. */
 const tick = (v) => number(v, 2).replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "");
 
 Board.charts = [];
 
-/* lines: {label, x, y, lo?, hi?}. Each is drawn with its band, on shared steps. */
+/* lines: {label, x, y, lo?, hi?}. Each is drawn with its band, all on one common list of x. */
 function lineChart(box, lines, { logX, logY, x, y, looks, stepped }) {
   const usable = (v) => (v !== null && (!logY || v > 0) ? v : null);
   const tables = lines.map((line) => {
@@ -21,7 +21,7 @@ function lineChart(box, lines, { logX, logY, x, y, looks, stepped }) {
     const pick = (values) => keep.map((i) => usable(values[i]));
     return [keep.map((i) => line.x[i]), pick(line.y), ...(line.lo ? [pick(line.lo), pick(line.hi)] : [])];
   });
-  const data = uPlot.join(tables.map((t) => t.map((column) => Float64Array.from ? column : column)));
+  const data = uPlot.join(tables);
   const series = [{ label: x }], bands = [];
   lines.forEach((line, i) => {
     const style = looks[i];
@@ -74,18 +74,17 @@ function switchable(all, options) {
   return node;
 }
 
-/* Draw once the library is there and the box is on the page and has a width; again when the window changes. */
+/* Draw once the library is loaded and the box is on the page with a width, and again when the window changes. */
 Board.after = (draw, box) => {
   Board.script("vendor/uPlot.iife.min.js").then(() => requestAnimationFrame(() => { if (box.isConnected) draw(); }));
   Board.redraws.push(() => box.isConnected && draw());
 };
 Board.redraws = [];
 
-/* Ticks of an axis of a drawing: powers of ten on a log one, five round numbers on a linear one. */
+/* Ticks of an axis: powers of ten on a log axis (also twice and five times these over less than two decades), about five round numbers on a linear one. */
 function ticksOf(lo, hi, log) {
   if (log) {
-    const found = [];
-    const all = Math.log10(hi / lo) < 2;
+    const found = [], all = Math.log10(hi / lo) < 2;
     for (let p = Math.floor(Math.log10(lo)); p <= Math.ceil(Math.log10(hi)); p++) {
       for (const m of all ? [1, 2, 5] : [1]) { const v = m * 10 ** p; if (v >= lo * 0.999 && v <= hi * 1.001) found.push(v); }
     }
@@ -97,7 +96,7 @@ function ticksOf(lo, hi, log) {
   return found;
 }
 
-/* CPU seconds of the entry's process against the ranking metric, with the entries that no other beats in both. points: {entry, x, y, lo, hi, group}. */
+/* CPU seconds of the entry's process against the ranking metric, with a step through the entries that no other beats in both. points: {entry, x, y, lo, hi, group}. */
 function scatter(points, { yLabel, logY, better }) {
   const width = Math.max(320, Math.min(620, innerWidth - 56)), height = 330, left = 70, bottom = 44, right = 16, top = 10;
   const good = points.filter((p) => p.x > 0 && p.y !== null && (!logY || p.y > 0));
@@ -117,7 +116,7 @@ function scatter(points, { yLabel, logY, better }) {
     if (!front.length || (better === "min" ? p.y < front.at(-1).y : p.y > front.at(-1).y)) front.push(p);
   }
   if (front.length > 1) node.append(s("path", { class: "front", d: front.map((p, i) => (i ? `H${X(p.x)}V${Y(p.y)}` : `M${X(p.x)},${Y(p.y)}`)).join("") }));
-  const groups = [...new Set(good.map((p) => p.group))], placed = good.map((p) => [X(p.x) - 5, Y(p.y) + 4, 10]); // where a label may not be: on a mark or another label
+  const groups = [...new Set(good.map((p) => p.group))], placed = good.map((p) => [X(p.x) - 5, Y(p.y) + 4, 10]); // a label may overlap none of these marks and labels
   for (const p of [...front, ...good.filter((one) => !front.includes(one))]) {
     const style = look(groups.indexOf(p.group)), on = front.includes(p), x = X(p.x), y = Y(p.y);
     if (p.lo !== null && p.hi !== null && (!logY || p.lo > 0)) node.append(s("line", { x1: x, x2: x, y1: Y(p.lo), y2: Y(p.hi), stroke: style.colour, "stroke-width": 1.5 }));
@@ -132,7 +131,7 @@ function scatter(points, { yLabel, logY, better }) {
   return node;
 }
 
-/* How often the row beats the column on the same seed; the shade repeats the number. */
+/* The share of seeds on which the row beats the column, as numbers and as shades. */
 function winMatrix(duel, choose) {
   const cell = (value, i, j) => {
     if (value === null) return h("td", { class: "self" }, "");
@@ -149,26 +148,26 @@ function profile(duel) {
   return switchable(lines, { logX: true, logY: false, x: "ratio to the best", y: "share of seeds", fixed: true, stepped: true });
 }
 
-/* Two entries of the reader's choice on the same seeds, in words, under their win matrix. */
+/* The comparison of two entries, which the reader chooses, on the same seeds, as a sentence. */
 function versus(duel, metric, rows) {
-  const names = duel.entries, said = h("p", { "aria-live": "polite" }), rank = (name) => { const row = rows.find((one) => one.entry === name); return ranks(row.rank, row.provisional); };
+  const names = duel.entries, sentence = h("p", { "aria-live": "polite" }), rank = (name) => { const row = rows.find((one) => one.entry === name); return ranks(row.rank, row.provisional); };
   const [one, two] = ["one", "other"].map((word) => h("select", { "aria-label": `the ${word} entry`, onchange: () => tell() }, names.map((name, i) => h("option", { value: i }, name))));
   const tell = () => {
     const a = Number(one.value), b = Number(two.value), [i, j] = a < b ? [a, b] : [b, a];
-    if (a === b) { said.textContent = "Choose two entries."; return; }
+    if (a === b) { sentence.textContent = "Choose two entries."; return; }
     const ratio = metric.scale !== "linear";
-    let [mid, lo, hi, pairs, told] = duel.gaps[i][j - i - 1];
+    let [mid, lo, hi, pairs, apart] = duel.gaps[i][j - i - 1];
     const turn = (v) => (v === null ? null : ratio ? 1 / v : -v);
     if (a > b) [mid, lo, hi] = [turn(mid), turn(hi), turn(lo)];
     const what = `${metric.name}${metric.scale === "logit" ? ", odds" : ""}, ${names[a]} ${ratio ? "/" : "−"} ${names[b]}`;
-    said.textContent = `${what}: ${number(mid)} ${lo === null || hi === null ? "(no interval: a seed failed or missed its target)" : `${range(lo, hi)}, paired, 95 %`}, ${plural(pairs, "seed")}; ${names[a]} wins ${Math.round(100 * duel.wins[a][b])} %. The ranking ${told ? "tells them apart" : "does not tell them apart"} (ranks ${rank(names[a])} and ${rank(names[b])}).`;
+    sentence.textContent = `${what}: ${number(mid)} ${lo === null || hi === null ? "(no interval: a seed failed or missed its target)" : `${range(lo, hi)}, paired, 95 %`}, ${plural(pairs, "seed")}; ${names[a]} wins ${Math.round(100 * duel.wins[a][b])} %. The ranking ${apart ? "separates them" : "does not separate them"} (ranks ${rank(names[a])} and ${rank(names[b])}).`;
   };
   const choose = (a, b) => { one.value = String(a); two.value = String(b); tell(); };
   choose(0, 1);
-  return [choose, h("div", { class: "versus" }, h("div", { class: "filters" }, one, "against", two), said)];
+  return [choose, h("div", { class: "versus" }, h("div", { class: "filters" }, one, "against", two), sentence)];
 }
 
-/* Win matrices and profiles of a page, with what they say. */
+/* Win matrices and performance profiles with their captions. */
 function duelFigures(duels, over, each, metric = null, rows = null) {
   return duels.filter((duel) => duel.entries.length > 1).flatMap((duel) => { const [choose, against] = duel.gaps ? versus(duel, metric, rows) : [null, null]; return [
     figure(`Win matrix${duel.group ? `, ${duel.group}` : ""}: how often the row beats the column on the same ${each} (${duel.pairs} pairs; ties count half).`, winMatrix(duel, choose), against),

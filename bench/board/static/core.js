@@ -3,13 +3,13 @@
 
 const Board = { chunks: new Map(), waiting: new Map() };
 
-/* A chunk arrives: data/<name>.js calls this. */
+/* Keep the value of a chunk; data/<name>.js calls this. */
 Board.put = (name, value) => {
   Board.chunks.set(name, value);
   if (name === "index") Board.start(value);
 };
 
-/* A script of this folder, put on the page once. A page from file:// may not fetch. */
+/* Load a script of this folder, once. A page from file:// may not fetch. */
 Board.script = (path) => {
   if (!Board.waiting.has(path)) {
     Board.waiting.set(path, new Promise((done, fail) => {
@@ -26,19 +26,19 @@ Board.script = (path) => {
 /* A chunk's value. */
 Board.load = (name) => (Board.chunks.has(name) ? Promise.resolve(Board.chunks.get(name)) : Board.script(`data/${name}.js`).then(() => Board.chunks.get(name)));
 
-/* Work that can wait until the page's tables stand on the screen: what lies below them, or beyond their right edge. */
+/* Put off work that is not needed for the first screen: what lies below the tables, or beyond their right edge. */
 Board.later = (work) => { if (Board.queue) Board.queue.push(work); else work(); };
 
-/* An element whose content can wait. */
+/* An element whose content is made later. */
 const deferred = (node, make) => { Board.later(() => node.append(...make().flat(Infinity).filter(Boolean))); return node; };
 
-/* Once `tables` are built and a frame with them is painted: what waits, in turns that leave the page to its reader. */
+/* Do the work that was put off, once `tables` are built and painted, in slices of 12 ms that keep the page responsive. */
 Board.settle = async (tables) => {
   const queue = Board.queue, frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   await Promise.all(tables);
   await frame();
   if (!performance.getEntriesByName("board ready").length) performance.mark("board ready");
-  while (queue.length && queue === Board.queue) { // another page has a queue of its own
+  while (queue.length && queue === Board.queue) { // a new page replaces the queue
     const until = performance.now() + 12;
     while (queue.length && performance.now() < until) queue.shift()();
     await frame();
@@ -61,14 +61,14 @@ function fill(node, attributes, children) {
 const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const s = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-/* The project's own drawings and documents, which the build has made: the one place that takes HTML. */
+/* An element with HTML in it, for the project's own drawings and documents only. */
 Board.own = (tag, attributes, html) => { const node = h(tag, attributes); node.innerHTML = html; return node; };
 
-/* #/kind/a/b, each part safe in an address. */
+/* The address of a page, #/kind/a/b, with each part encoded. */
 const address = (...parts) => "#/" + parts.join("/").split("/").map(encodeURIComponent).join("/");
 const link = (text, ...parts) => h("a", { href: address(...parts) }, text);
 
-/* Thousands apart; toLocaleString takes a hundred times as long, and a page has thousands of numbers. */
+/* A comma between thousands; toLocaleString takes a hundred times as long, and a page has thousands of numbers. */
 const grouped = (text) => text.replace(/^-?\d{4,}/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 
 /* `digits` significant digits; exponents only outside 1e-4…1e6; a dash for what is absent. */
@@ -80,10 +80,10 @@ function number(x, digits = 3) {
   const [mantissa, power] = x.toExponential(digits - 1).split("e");
   const text = exponent < -4 || exponent >= 6
     ? `${mantissa}e${Number(power)}`
-    : grouped((x * (1 + 2 ** -51)).toFixed(Math.max(digits - 1 - exponent, 0))); // 0.845 is written as a little less
+    : grouped((x * (1 + 2 ** -51)).toFixed(Math.max(digits - 1 - exponent, 0))); // 0.845 is stored as slightly less, and would round down
   return text.replace(/-/g, "−");
 }
-/* A count, or a setting of a file, as it stands; what is measured has `digits` significant digits. */
+/* A whole number in full, any other with `digits` significant digits. */
 const count = (x, digits = 4) => (Number.isInteger(x) && Math.abs(x) < 1e15 ? grouped(String(x)) : number(x, digits));
 /* Two decimals, so that a column of skills can be compared at a glance. */
 const fixed = (x) => (x === null || x === undefined || !(Math.abs(x) < 1000) ? number(x) : x.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−"));
@@ -96,10 +96,10 @@ const day = (text) => (text ? text.slice(0, 10) : "never");
 const time = (text) => text.replace("T", " ").replace(/(:\d\d)(\.\d+)?(\+00:00|Z)$/, "$1 UTC");
 const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/* A text of a file, with `code` in it as code. */
+/* A text with its `code` spans as code elements. */
 const prose = (text) => (text || "").split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 
-/* "Liu et al. 2023 (arXiv 2309.14322)" with the number as a link; the reader's own click leaves the page, nothing else. */
+/* "Liu et al. 2023 (arXiv 2309.14322)" with the number as a link to arXiv. */
 function paper(text) {
   const found = /(\d{4}\.\d{4,5})/.exec(text || "");
   if (!found) return text || "";
@@ -108,7 +108,7 @@ function paper(text) {
   return [text.slice(0, at), to, text.slice(at + found[1].length)];
 }
 
-/* Words to copy. */
+/* A command line with a button that copies it. */
 function command(text) {
   const button = h("button", { type: "button", class: "copy", onclick: () => {
     const done = () => { button.textContent = "copied"; setTimeout(() => { button.textContent = "copy"; }, 1500); };
@@ -118,7 +118,7 @@ function command(text) {
   return h("div", { class: "command" }, code, button);
 }
 
-/* Facts as a list of terms. */
+/* A list of names with their values; absent values are left out. */
 const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
   .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 

@@ -1,5 +1,5 @@
 "use strict";
-/* An entry: its rows on every task, its configuration, its tuning. A record: everything that one cell left behind. */
+/* An entry's page: its rows on every task, its configuration, its tuning. A record's page: all fields of one cell's record. */
 
 Board.pages.entry = async (...parts) => {
   const name = parts.join("/"), place = Board.index.entries.findIndex((one) => one[0] === name);
@@ -66,7 +66,7 @@ Board.pages.record = async (key) => {
   if (found.length !== 1) throw new Error(found.length ? `${found.length} records start with ${key}; give more characters` : `no record starts with ${key}`);
   const record = { ...found[0] };
   for (const name of ["config", "params", "limits", "near", "packages"]) if (typeof record[name] === "number") record[name] = chunk.shared[record[name]];
-  const table = record.table === null ? null : await Board.load(`table-${record.table}`); // a claim's record may be in none
+  const table = record.table === null ? null : await Board.load(`table-${record.table}`); // a claim's record may be in no table
   const row = table && Board.rowsOf(table).find((one) => one.entry === record.entry);
   const siblings = row ? row.keys : [];
   const p = record.provenance || {}, costs = record.costs, trials = row ? row.trials : record.trials;
@@ -75,7 +75,7 @@ Board.pages.record = async (key) => {
     h("h1", {}, "Record ", h("code", {}, record.key.slice(0, 12)), h("span", { class: "sub" }, link(record.entry, "entry", record.entry), " on ", table ? link(table.id, "task", table.id) : record.task, `, seed ${record.seed}`)),
     factLine([h("span", { class: record.status === "ok" ? "fine" : "bad" }, `${record.status === "ok" ? "✓" : "✕"} ${record.status}`), `version ${record.version}`, `preset ${record.preset}`, trials === null || trials === undefined ? "untuned" : plural(trials, "tuning trial"), p.ended ? `made ${time(p.ended)}` : null]),
     record.reason ? h("p", { class: "bad" }, record.reason) : null,
-    record.look.map((sentence) => h("p", { class: "quiet" }, `Look: ${sentence}.`)),
+    record.look.map((sentence) => h("p", { class: "quiet" }, `Unusual: ${sentence}.`)),
     h("h2", {}, "Run it again"), command(record.again),
     siblings.length > 1 ? h("p", { class: "keys" }, "The row’s records: ", siblings.map((one) => [record.key.startsWith(one) ? h("b", {}, one.slice(0, 8)) : link(one.slice(0, 8), "record", one), " "])) : null,
     h("div", { class: "two" },

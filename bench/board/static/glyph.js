@@ -1,10 +1,10 @@
 "use strict";
-/* Small drawings inside a table, as strings of numbers only: an interval on a common axis, a cell of seeds. */
+/* Small drawings inside a table, as SVG text: an interval on a common axis, a cell with a dot for each seed. */
 
-/* Of the column that holds a common axis. */
+/* Pixels of a column with a common axis. */
 const axisWidth = (wide = 232) => (matchMedia("(max-width: 640px)").matches ? 150 : matchMedia("(max-width: 1400px)").matches ? 180 : wide);
 
-/* A scale: value -> pixel; log if told. Values outside are kept at the edge. */
+/* A scale from values to pixels, logarithmic if `log`. Values outside are drawn at its edge. */
 function axis(lo, hi, width, log = false, pad = 8) {
   const g = log ? Math.log : (x) => x;
   const span = g(hi) - g(lo) || 1;
@@ -12,7 +12,7 @@ function axis(lo, hi, width, log = false, pad = 8) {
   return { to: (x) => Math.round(10 * (log && x <= 0 ? pad : to(x))) / 10, lo, hi, width, log };
 }
 
-/* The axis of many rows: room for every finite value, and for what is ruled. */
+/* A scale that holds every finite one of the values. */
 function axisOf(values, width, log = false) {
   const good = values.filter((x) => x !== null && Number.isFinite(x) && (!log || x > 0));
   if (!good.length) return axis(0, 1, width);
@@ -24,7 +24,7 @@ function axisOf(values, width, log = false) {
 const rule = (x, height, name) => `<line class="rule ${name}" x1="${x}" x2="${x}" y1="0" y2="${height}"/>`;
 const cross = (x, y, r) => `M${x - r},${y - r}l${2 * r},${2 * r}M${x - r},${y + r}l${2 * r},${-2 * r}`;
 
-/* Where the seeds lie, one under another: a dot, a cross if failed, a ring if the metric is undefined. */
+/* The seeds one under another: a dot for each, a cross for a failed one, nothing for a missing or undefined one. */
 function seedPaths(scale, values, states, height) {
   let dots = "", crosses = "";
   const n = Math.max(states.length, 1), step = (height - 8) / Math.max(n - 1, 1);
@@ -37,7 +37,7 @@ function seedPaths(scale, values, states, height) {
   return (dots && `<path class="dots" d="${dots}"/>`) + (crosses && `<path class="cross" d="${crosses}"/>`);
 }
 
-const told = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+const escaped = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
 /* Dot and interval. mark: "lead", "ranked" or "open" (unranked, drawn hollow). seeds: values and states, or null. */
 function interval(scale, x, lo, hi, mark, ruled, label, seeds = null, height = 26) {
@@ -48,7 +48,7 @@ function interval(scale, x, lo, hi, mark, ruled, label, seeds = null, height = 2
     if (lo !== null && hi !== null) out += `<line class="bar" x1="${scale.to(lo)}" x2="${scale.to(hi)}" y1="${y}" y2="${y}"/>`;
     out += `<circle class="dot ${mark}" cx="${scale.to(x)}" cy="${y}" r="4.5"/>`;
   }
-  return `<svg class="glyph" width="${scale.width}" height="${height}" viewBox="0 0 ${scale.width} ${height}" role="img" aria-label="${told(label)}">${out}</svg>`;
+  return `<svg class="glyph" width="${scale.width}" height="${height}" viewBox="0 0 ${scale.width} ${height}" role="img" aria-label="${escaped(label)}">${out}</svg>`;
 }
 
 /* A small cell of one task: the seeds on the axis of skill. */
@@ -61,10 +61,10 @@ function seedCell(scale, cell, height = 26) {
   const label = `mean ${number(mean)} of ${good.length} seeds` + (failed ? `, ${failed} failed` : "") + (missing ? `, ${missing} missing` : "");
   const rules = scale.log ? "" : rule(scale.to(0), height, "floor") + rule(scale.to(1), height, "reference");
   const gaps = missing === states.length ? `<text class="gap" x="${scale.width / 2}" y="${height / 2 + 4}" text-anchor="middle">missing</text>` : "";
-  return `<svg class="glyph" width="${scale.width}" height="${height}" viewBox="0 0 ${scale.width} ${height}" role="img" aria-label="${told(label)}"><title>${told(label)}</title>${rules}${seedPaths(scale, values, states, height)}${gaps}</svg>`;
+  return `<svg class="glyph" width="${scale.width}" height="${height}" viewBox="0 0 ${scale.width} ${height}" role="img" aria-label="${escaped(label)}"><title>${escaped(label)}</title>${rules}${seedPaths(scale, values, states, height)}${gaps}</svg>`;
 }
 
-/* The axis above a column: its ruled values, named. */
+/* The head of a column with an axis: its title and the names of its ruled values. */
 function axisHead(title, scale, ruled) {
   const node = s("svg", { width: scale.width, height: 15, viewBox: `0 0 ${scale.width} 15`, class: "glyph head", "aria-hidden": "true" });
   let last = -Infinity;
@@ -81,8 +81,8 @@ function axisHead(title, scale, ruled) {
 const MARKS = { verified: "✓", disputed: "✗", claimed: "○", untuned: "~", "older code": "⟲" };
 const EXPLAINED = {
   verified: "rerun on fresh seeds drawn after the entry was fixed; the claim stood",
-  disputed: "rerun on fresh seeds; the claim was better than they are",
-  claimed: "nobody reran it yet",
+  disputed: "rerun on fresh seeds, which are worse than the claim",
+  claimed: "not rerun by others yet",
   untuned: "not tuned here at equal trials, hence unranked",
   "older code": "published before the last change of the code it used; task version and data are the same",
 };

@@ -1,12 +1,12 @@
 "use strict";
-/* Claims, speed-runs, figures, how to submit. */
+/* The pages of claims, speed-runs, figures, and how to submit. */
 
 const VERDICTS = { reproduced: "✓", "not reproduced": "✗", mixed: "◐", inconclusive: "?", "not tested": "·", error: "!" };
-const SAID = {
-  reproduced: "the whole interval lies where the claim wants it, in every setting", "not reproduced": "the whole interval lies where the claim does not want it, in every setting",
+const MEANINGS = {
+  reproduced: "the whole interval agrees with the claim, in every setting", "not reproduced": "the whole interval contradicts the claim, in every setting",
   mixed: "settings disagree", inconclusive: "the interval crosses the claim’s bound", "not tested": "records are missing", error: "measuring failed",
 };
-const verdict = (word) => h("span", { title: SAID[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word);
+const verdict = (word) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word);
 const wanted = (predicate) => Object.entries(predicate).map(([bound, value]) => `${bound} ${[].concat(value).map((v) => String(v).replace("-", "−")).join(" and ")}`).join();
 
 Board.pages.claims = async (...parts) => {
@@ -21,7 +21,7 @@ Board.pages.claims = async (...parts) => {
     { title: "verdict", width: 140, left: true, tip: "of the claim over all its settings", value: (r) => r.verdict, cell: (r) => verdict(r.verdict) },
     { title: "statement", width: 380, grow: 3, left: true, wide: true, value: (r) => r.statement, cell: (r) => h("span", { title: r.statement }, prose(r.statement)) },
     { title: "measured [95 %]", width: fit(rows.map(measured), 150), left: true, css: "num", tip: "over seeds, in the claim’s own unit", value: (r) => r.measured, cell: (r) => h("span", {}, measured(r)) },
-    { title: "wanted", width: fit(rows.map((r) => wanted(r.predicate)), 120), left: true, css: "num", tip: "where the claim wants the measured interval", value: (r) => wanted(r.predicate), cell: (r) => h("span", {}, wanted(r.predicate)) },
+    { title: "wanted", width: fit(rows.map((r) => wanted(r.predicate)), 120), left: true, css: "num", tip: "values that agree with the claim", value: (r) => wanted(r.predicate), cell: (r) => h("span", {}, wanted(r.predicate)) },
     { title: "n", width: 50, css: "num", tip: "seeds, the fewest of a setting", value: (r) => r.n, cell: (r) => String(r.n) },
   ];
   const holder = ranked(rows, columns, (row) => { location.hash = address("claims", row.id); }, "claims", Object.fromEntries(Object.keys(counts).map((word) => [word, (row) => row.verdict === word])));
@@ -59,13 +59,13 @@ Board.pages.submit = async () => [Board.own("article", { class: "document" }, aw
 
 Board.pages.speedruns = async () => {
   const tables = await Board.load("speedruns");
-  return [h("h1", {}, "Speed-runs", h("span", { class: "sub" }, "the least that reached the target on every seed, and how that came about: a new line beat the one before at one-sided p < 0.01")),
+  return [h("h1", {}, "Speed-runs", h("span", { class: "sub" }, "the lowest cost at which every seed reached the target, over time; each line beat the one before at one-sided p < 0.01")),
     tables.map((table) => [h("h2", {}, link(table.task, "task", table.task), ` by ${table.by === "steps" ? table.metric : "CPU seconds"}`), h("p", { class: "quiet" }, `version ${table.version} · preset ${table.preset} · budget ${count(table.budget)}`, table.by === "cpu" ? ` · ${Board.index.cpu}` : null),
       table.rows.length > 1 ? figure("The record over time.", progression(table)) : null,
       plain(["entry", "steps", table.by === "cpu" ? "CPU s" : null, "date", "how", "p", "records"].filter(Boolean), table.rows.map((row) => [link(row.entry, "entry", row.entry), count(row.steps), ...(table.by === "cpu" ? [number(row.cpu)] : []), day(row.date), row.how + (row.against ? ` against ${row.against}` : ""), number(row.p, 2), row.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])]), `speed-runs of ${table.task}`)])];
 };
 
-/* The standing record as a step over the days. */
+/* The best result so far as a step over the dates. */
 function progression(table) {
   const width = 620, height = 180, left = 70, bottom = 30, best = (row) => (table.by === "steps" ? row.steps : row.cpu);
   const times = table.rows.map((row) => Date.parse(row.date)), values = table.rows.map(best);

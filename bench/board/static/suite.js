@@ -3,13 +3,13 @@
 
 Board.pages = {};
 
-const FEW = 5; // tables of one task that stand as tabs; more are a list
+const FEW = 5; // up to this many tables of one task are tabs; more become a list
 
 /* A line of facts: suite · slot · division · version · last published · core-hours. */
 function factLine(parts) {
   return h("p", { class: "factline" }, parts.filter(Boolean).map((part) => h("span", {}, part)));
 }
-const spent = (one) => `${hours((one.cpu || 0) + (one.cpu_tuning || 0))} (${one.cpu_tuning ? "tuning and " : ""}${plural(one.failed, "failed cell")} included${one.untimed ? `; what tuning ${plural(one.untimed, "row")} took is not known` : ""})`;
+const spent = (one) => `${hours((one.cpu || 0) + (one.cpu_tuning || 0))} (${one.cpu_tuning ? "tuning and " : ""}${plural(one.failed, "failed cell")} included${one.untimed ? `; the tuning of ${plural(one.untimed, "row")} is of unknown cost` : ""})`;
 const versions = (tasks) => { const all = [...new Set(tasks.map((task) => task[2]))]; return all.length === 1 ? `task version ${all[0]}` : `task versions ${all.sort().join(", ")}`; };
 
 function sectionTabs(data, chosen, name) {
@@ -42,7 +42,7 @@ Board.pages.suite = async (name, ...rest) => {
 };
 
 const footnotes = (method, scope, section) => h("div", { class: "notes" },
-  h("p", {}, h("span", { class: "keyed leaderkey" }, "shaded"), " may be first; below the line: unranked. ", section && section.axis ? `No skill is told here: the dots show ${section.axis[0]} itself. ` : "Skill is 0 at the task’s floor and below, 1 at its reference; in a small cell each dot is a seed, each ✕ a failed one. "),
+  h("p", {}, h("span", { class: "keyed leaderkey" }, "shaded"), " may be first; below the line: unranked. ", section && section.axis ? `Skill is undefined here: the dots show ${section.axis[0]} itself. ` : "Skill is 0 at the task’s floor and below, 1 at its reference; in a small cell each dot is a seed, each ✕ a failed one. "),
   h("p", {}, method), h("p", {}, upper(scope) + "."));
 
 function sectionTable(section) {
@@ -54,12 +54,12 @@ function sectionTable(section) {
   const rules = own ? [] : [[0, "floor"], [1, "reference"]];
   const word = own ? own[0] : "skill";
   const several = section.kind === "tasks";
-  const told = (r) => (own ? number(r.skill) : fixed(r.skill)), toldRange = (r) => (own ? range(r.lo, r.hi) : fixedRange(r.lo, r.hi));
+  const skillText = (r) => (own ? number(r.skill) : fixed(r.skill)), rangeText = (r) => (own ? range(r.lo, r.hi) : fixedRange(r.lo, r.hi));
   const columns = [
     shared.rank, entryColumn(section.rows), badgesColumn(section.rows),
     { title: word, width: axisWidth() + 12, left: true, css: "axis", down: !own || own[2] === "max", tip: `${several ? "mean over the tasks" : "mean over seeds"} with its 95 % interval`, head: axisHead(own ? `${own[0]} ${own[2] === "min" ? "↓" : "↑"}` : several ? "mean skill" : "skill", wide, ruled), value: (r) => r.skill,
-      cell: (r) => interval(wide, r.skill, r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", rules, `${word} ${told(r)} ${toldRange(r)}`) },
-    { title: own ? "value [95 %]" : "skill [95 %]", width: fit(section.rows.map((r) => `${told(r)} ${toldRange(r)}`), 140), left: true, css: "num", tip: own ? own[0] : "0 at the task’s floor and below, 1 at its reference; its mean over seeds, and over the tasks, with a 95 % interval", down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, told(r), h("span", { class: "quiet" }, ` ${toldRange(r)}`)) },
+      cell: (r) => interval(wide, r.skill, r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", rules, `${word} ${skillText(r)} ${rangeText(r)}`) },
+    { title: own ? "value [95 %]" : "skill [95 %]", width: fit(section.rows.map((r) => `${skillText(r)} ${rangeText(r)}`), 140), left: true, css: "num", tip: own ? own[0] : "0 at the task’s floor and below, 1 at its reference; its mean over seeds, and over the tasks, with a 95 % interval", down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, skillText(r), h("span", { class: "quiet" }, ` ${rangeText(r)}`)) },
     several && section.tasks.length >= 8 ? { title: "IQM", width: 62, css: "num", wide: true, down: true, tip: "interquartile mean of the tasks’ means", value: (r) => r.middle, cell: (r) => fixed(r.middle) } : null,
     ...section.tasks.map((task, i) => ({ title: task[1], width: Math.max(82, ...task[1].split("/").at(-1).split("_").map((part) => 8 * part.length)), middle: true, wide: true, down: true, css: "small", tip: `${task[1]}, version ${task[2]}, ${task[3]}: a dot a seed, a cross where one failed`,
       head: h("a", { class: "taskhead", href: address("task", task[0]) }, task[1].split("/").at(-1).split("_").flatMap((part, j) => (j ? ["_", h("wbr"), part] : [part]))),

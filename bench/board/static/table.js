@@ -1,9 +1,9 @@
 "use strict";
-/* One kind of table for all pages: Tabulator with rows that never leave their side of the line, a filter row, keys. */
+/* The table of all pages: Tabulator with unranked rows kept below the ranked ones, a filter, and movement by keys. */
 
-Board.current = null; // the table that the keys move in
+Board.current = null; // the table whose rows the keys move through
 
-/* A sorter that keeps unranked rows below the line and absent values last, whichever way one sorts. */
+/* A sorter that keeps unranked rows below the ranked ones and absent values last, in both directions. */
 const sorter = (value) => (a, b, rowA, rowB, column, direction) => {
   const x = rowA.getData(), y = rowB.getData(), sign = direction === "asc" ? 1 : -1;
   if (!x.rank !== !y.rank) return (x.rank ? -1 : 1) * sign;
@@ -16,7 +16,7 @@ const sorter = (value) => (a, b, rowA, rowB, column, direction) => {
 /* columns: {title, width, value(row) to sort by, cell(row) -> node or string of a glyph, grow, left, tip}. */
 const STANDINGS = { ranked: (row) => row.rank, leaders: (row) => row.rank && row.rank[0] === 1, unranked: (row) => !row.rank };
 
-/* The width of a column whose texts are these. */
+/* The width in pixels of a column with these texts. */
 const fit = (texts, least, most = 340) => Math.min(most, Math.max(least, ...texts.map((text) => 24 + 8.1 * text.length)));
 
 function ranked(rows, columns, open, label, choices = STANDINGS) {
@@ -28,13 +28,13 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
   const few = rows.length <= 40;
   const narrow = matchMedia("(max-width: 640px)").matches;
   const kept = columns.filter((column) => !narrow || !column.wide).map((column) => ({ ...column, width: (narrow && column.narrow) || column.width }));
-  const left = kept.map((column, i) => kept.slice(0, i).reduce((sum, one) => sum + one.width, 0)); // at the least
+  const left = kept.map((column, i) => kept.slice(0, i).reduce((sum, one) => sum + one.width, 0)); // the leftmost place of each column, in pixels
   const table = new Tabulator(box, {
     data: rows,
     index: "entry",
     height: few ? false : "72vh",
     renderVertical: few ? "basic" : "virtual",
-    renderVerticalBuffer: few ? undefined : 180, // pixels beyond what is seen: each row holds a drawing a task
+    renderVerticalBuffer: few ? undefined : 180, // pixels beyond the visible part, few since each row holds many drawings
     rowHeight: 36,
     layout: narrow ? "fitData" : "fitColumns",
     headerSortClickElement: "header",
@@ -56,7 +56,7 @@ function ranked(rows, columns, open, label, choices = STANDINGS) {
       formatter: (cell) => {
         if (left[place] < innerWidth || !Board.queue) return column.cell(cell.getData());
         Board.later(() => { const made = column.cell(cell.getData()), node = cell.getElement(); if (made instanceof Node) node.replaceChildren(made); else node.innerHTML = made; });
-        return ""; // beyond the right edge
+        return ""; // a cell beyond the right edge is filled later
       },
     })),
     rowFormatter: (row) => {

@@ -1,5 +1,5 @@
 "use strict";
-/* A task: its tables, curves, cost against quality, duels, figures, and what its data are. */
+/* A task's page: its tables, curves, cost against quality, duels, figures and datasheet. */
 
 /* A chunk's rows, which are lists, as objects. */
 Board.rowsOf = (table) => table.rows.map((list, place) => {
@@ -16,7 +16,7 @@ const centre = (row) => (row.value === null ? row.median : row.value);
 const fails = (row) => Object.entries(row.failures).map(([word, n]) => `${n} ${word}`);
 const remarkOf = (row) => [row.reason, fails(row).length ? `${fails(row).join(", ")} of ${plural(row.keys.length, "cell")}` : ""].filter(Boolean).join(", ");
 
-/* The ranking metric of a row in words, and what the column says of itself. */
+/* The ranking metric of a row as text, and the explanation of its column. */
 const valueText = (row) => (row.value === null && row.median !== null ? `median ${number(row.median)}` : number(row.value)) + (row.reached !== null && row.reached < row.seeds ? ` · ${row.reached}/${row.seeds} reached` : "");
 const VALUE = "mean over seeds with its 95 % interval; the median of those that ended well where one failed; a seed that missed its target counts as the budget";
 const valueCell = (row, name = "") => h("span", {}, name, valueText(row), h("span", { class: "quiet" }, ` ${range(row.lo, row.hi)}`));
@@ -88,7 +88,7 @@ function taskTable(table, rows, all, metric) {
   return ranked(shown, columns, (row) => { location.hash = address("entry", row.entry); }, `the table of ${table.task}`);
 }
 
-/* Learning curves: one chart, the name of the curve to choose. */
+/* Learning curves: one chart, with a choice of the curve's name. */
 function curveFigure(data, rows) {
   const box = h("div", {});
   const name = h("select", { "aria-label": "curve" }, data.names.map((one, i) => h("option", { value: i }, one)));
@@ -109,7 +109,7 @@ function curveFigure(data, rows) {
   return [h("h2", {}, "Learning curves"), h("div", { class: "filters" }, name, at), figure("Median over seeds with their range. A run that failed ends where it failed; one that reached its target keeps its last value.", box)];
 }
 
-/* What the task's typed fields say. */
+/* The datasheet: the task's typed fields. */
 function sheet(table) {
   const metrics = plain(["metric", "unit", "better", "scale", "what it is"], table.metrics.map((m) => [h("code", {}, m.name), m.unit || "—", m.better, m.scale + (m.source === "probe" ? ", probe" : "") + (m.target ? `, target ${m.target[0]} ≥ ${m.target[1]}` : ""), m.doc]), "metrics");
   const params = plain(["parameter", ...Object.keys(table.presets)], Object.keys(table.params).map((name) => [h("code", {}, name), ...Object.entries(table.presets).map(([preset, values]) => (preset === table.preset ? show(table.params[name]) : name in values ? show(values[name]) : "default"))]), "parameters");
