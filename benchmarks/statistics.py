@@ -115,7 +115,6 @@ def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
     comparisons.performance_profile(errors)
     comparisons.win_matrix(errors, "min")
     comparisons.leave_one_out(skills)
-    comparisons.mean_rank(skills.mean(axis=2))
     comparisons.seeds_to_separate(skills[0].mean(axis=0), skills[1].mean(axis=0))
     return time.process_time() - start
 

@@ -51,15 +51,13 @@ class LeaveOneOut:
     """How much a mean over tasks depends on each of them.
 
     means: [entries] over all tasks. without: [tasks, entries], the means when the row's task is left out. flips: [tasks],
-    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads. positions:
-    [entries, 2], best and worst place that an entry takes in any of these tables, that of all tasks included.
+    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads.
     """
 
     means: Array
     without: Array
     flips: NDArray[np.int64]
     leader: NDArray[np.int64]
-    positions: NDArray[np.int64]
 
     @property
     def decisive(self) -> tuple[int, ...]:
@@ -206,17 +204,6 @@ def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMat
     return WinMatrix(share, lo, hi, pairs)
 
 
-def mean_rank(skills: ArrayLike) -> Array:
-    """[entries]: mean over tasks of the rank among the entries, 1 the best, ties averaged; tables are not ordered by it.
-
-    skills: [entries, tasks], larger is better, NaN where an entry has none: it ranks last there, like a failure.
-    """
-    x = np.asarray(skills, dtype=float)
-    x = np.where(np.isnan(x), -np.inf, x)
-    above, level = (x[None] > x[:, None]).sum(axis=1), (x[None] == x[:, None]).sum(axis=1)  # the entry itself is level
-    return np.asarray((above + (level + 1) / 2).mean(axis=1))
-
-
 def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     """Means over tasks, and over all tasks but one.
 
@@ -235,12 +222,8 @@ def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     without = np.array([np.delete(x, task, axis=1).mean(axis=1) for task in range(tasks)])
     order = np.sign(means[:, None] - means[None, :])
     flips = [int((np.sign(row[:, None] - row[None, :]) * order < 0).sum()) // 2 for row in without]
-    tables = np.vstack([means, without])
-    tables = np.where(np.isnan(tables), -np.inf, tables)
-    places = 1 + (tables[:, None, :] > tables[:, :, None]).sum(axis=2)
-    leader = np.argmax(tables[1:], axis=1)
-    positions = np.stack([places.min(axis=0), places.max(axis=0)], axis=1)
-    return LeaveOneOut(means, without, np.array(flips), leader, positions)
+    leader = np.argmax(np.where(np.isnan(without), -np.inf, without), axis=1)
+    return LeaveOneOut(means, without, np.array(flips), leader)
 
 
 def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[float]:

@@ -42,9 +42,8 @@ def join(plan: Plan, store: Store) -> list[tuple[type[Task], list[Joined]]]:
                     record = other
                     joined.older += older
                 elif other is not None and not older and not differences(other, record):
-                    joined.published[record.key] = (
-                        other.key
-                    )  # a verification of the published record holds for this one
+                    # a verification of the published record holds for this equal one too
+                    joined.published[record.key] = other.key
                 records.append(record)
             joined.cells[seed] = records
         groups.setdefault(row.table, []).append(joined)
