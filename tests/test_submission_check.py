@@ -249,7 +249,7 @@ def sound(toy, tmp_path_factory):
             [],
             ["does not declare: charm", "error, which ranks, is undefined"],
         ),
-        (alter(lambda r: {"version": 0}), [], ["its key is not that of what it says"]),
+        (alter(lambda r: {"version": 0}), [], ["its key is not that of its content"]),
         (in_manifest(version=7), [], ["toy/line: made with version 7, here is 1"]),
         (
             in_manifest(seeds=[1, 0, 3]),

@@ -227,7 +227,7 @@ def test_chosen_seeds_and_settings_are_refused(bench, tmp_path):
     write(tmp_path)
     for words, said in (
         (["seed=3,7,9"], "chosen ones prove nothing"),
-        (["entry.optimizer.lr=1.0"], "as its YAML says"),
+        (["entry.optimizer.lr=1.0"], "by its YAML"),
     ):
         done = bench("submit", "entries/mine.py", "task=toy/line", *words)
         assert done.returncode == 2 and said in done.stderr, done.stderr

@@ -7,7 +7,9 @@ outside its own process.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bench.contract import Task
 from bench.data import cache_dir
@@ -69,6 +71,16 @@ def _unequal_arrays(first: bytes, again: bytes) -> list[str]:
         return []
     a, b = ({**np.load(io.BytesIO(body))} if body else {} for body in (first, again))
     return sorted({*a} ^ {*b} | {name for name in {*a} & {*b} if not np.array_equal(a[name], b[name], equal_nan=True)})
+
+
+def check_all(tasks: Iterable[str], entry: str, withheld: Sequence[Path]) -> Iterator[tuple[str, Outcome, list[str]]]:
+    """(task, outcome, what it breaks of the contract) of every task's smoke cell, over two fork servers of its own.
+
+    withheld: folders that the cells may not read.
+    """
+    with Pool(1, withheld) as pool, Pool(1, withheld) as second:
+        for task in tasks:
+            yield task, *check(pool, second, task, entry)
 
 
 def check(pool: Pool, second: Pool, task: str, entry: str) -> tuple[Outcome, list[str]]:

@@ -36,19 +36,10 @@ def records_of(claim: Claim, scratch: Store) -> list[Record | None]:
     return [] if seed is None else [scratch.get(cell.key) for cell in claim.row.planned[seed]]
 
 
-def differs(claim: Claim, scratch: Store) -> bool:
-    """Whether the replay differs where it must not: of the same code, on the same machine and packages."""
-    assert claim.replay_seed is not None
-    claimed = claim.records[claim.replay_seed]
-    pairs = [(old, new) for old, new in zip(claimed, records_of(claim, scratch), strict=True) if new]
-    same = all(old.key == new.key and same_machine(old, new) for old, new in pairs)
-    return same and any(difference(old, new) > 0 and new.status not in LACKING for old, new in pairs)
-
-
 def outcome(claim: Claim, scratch: Store, first: list[Record | None] | None) -> tuple[Replayed, str]:
     """(how the replay ended, why it speaks against the claim, empty if it does not).
 
-    first: the records of the first replay, where it differed and was run a second time.
+    first: the records of the first replay, where it was run a second time; without them no difference is taken as repeatable.
     """
     seed = claim.replay_seed
     assert seed is not None

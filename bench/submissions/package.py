@@ -1,4 +1,4 @@
-"""What a submission is: files of one entry, and everything that can be said against them without running them.
+"""A submission's files of one entry, and all their problems that show without running them.
 
     submissions/NAME/
       manifest.json                             digests, environment, command, authors, licence, trials
@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ LICENCES = (
     "LGPL-3.0-or-later", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later", "AGPL-3.0-only",
     "AGPL-3.0-or-later",
 )  # fmt: skip
-# what every installation has (pyproject.toml), by the name it is imported under
+# import names of the packages that every installation has (pyproject.toml)
 PROVIDED = {
     "bench", "baselines", "torch", "numpy", "scipy", "sklearn", "h5py", "omegaconf", "pytorch_optimizer", "schedulefree"
 }  # fmt: skip
@@ -72,38 +72,38 @@ def _home(path: Path) -> Path:
     )
 
 
-def _dotted(node: Any) -> list[str]:
+def _texts(node: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """(field, text) of every text in a configuration."""
+    if isinstance(node, str):
+        yield field, node
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _texts(value, name)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+
+
+def _dotted(slots: Any) -> list[str]:
     """Every dotted name in a configuration: targets, optimizers by name, callables given as arguments."""
-    if isinstance(node, Mapping):
-        return [name for value in node.values() for name in _dotted(value)]
-    if isinstance(node, list):
-        return [name for value in node for name in _dotted(value)]
-    return [node] if isinstance(node, str) and syntax.DOTTED.fullmatch(node) else []
-
-
-def _targets(node: Any) -> list[str]:
-    """Every `_target_` in a configuration."""
-    if isinstance(node, Mapping):
-        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
-        return own + [target for value in node.values() for target in _targets(value)]
-    return [target for value in node for target in _targets(value)] if isinstance(node, list) else []
+    return [text for _, text in _texts(slots) if syntax.DOTTED.fullmatch(text)]
 
 
 def _modules(slots: Mapping[str, Any], home: Path) -> list[Path]:
     """The files under `home` that the slots' dotted names reach, directly or through imports of each other."""
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     waiting = _dotted(slots)
     while waiting:
         for path in _located(waiting.pop(0).split("."), home):
-            if path not in found:
-                found[path] = None
+            if path not in paths:
+                paths[path] = None
                 if path.suffix == ".py":
                     waiting += _reached(path, home)
-    return list(found)
+    return [*paths]
 
 
 def _located(steps: list[str], home: Path) -> list[Path]:
-    """The module of a dotted name under `home`, or the whole package `entries/NAME/` with whatever lies in it."""
+    """The module of a dotted name under `home`, or all files of the package `entries/NAME/`."""
     if steps[0] in modules.OURS or steps[0] == "configs":
         return []
     for depth in range(len(steps), 0, -1):
@@ -116,7 +116,7 @@ def _located(steps: list[str], home: Path) -> list[Path]:
 
 
 def _reached(path: Path, home: Path) -> list[str]:
-    """Dotted names that a module imports; none if it cannot be read, which `problems` will say."""
+    """Dotted names that a module imports; none if it cannot be parsed, which `problems` reports."""
     steps = path.relative_to(home).with_suffix("").parts
     package = steps[-1] == "__init__"
     module = ".".join(steps[:-1] if package else steps)
@@ -139,48 +139,46 @@ def read(path: Path) -> Package:
         if path.parent != home / "configs" / "entry":
             raise BenchError(f"{path} is not in {home / 'configs' / 'entry'}, where entries are looked for; move it")
         entries = [path]
-    found = []
-    for one in entries:
-        package = Package(one.stem, home, one, ())
-        code = tuple(_modules(package.content().slots, home))
-        reached = path in (home, one) or path in code or any(path in file.parents for file in code)
-        if reached:
-            found.append(Package(one.stem, home, one, code))
-    if len(found) != 1:
-        names = ", ".join(one.name for one in found) or "none"
+    packages = []
+    for yaml in entries:
+        code = tuple(_modules(Package(yaml.stem, home, yaml, ()).content().slots, home))
+        if path in (home, yaml, *code) or any(path in file.parents for file in code):
+            packages.append(Package(yaml.stem, home, yaml, code))
+    if len(packages) != 1:
+        names = ", ".join(package.name for package in packages) or "none"
         raise BenchError(f"{path}: one entry is wanted, found {names}; give the entry's YAML, configs/entry/NAME.yaml")
-    return found[0]
+    return packages[0]
 
 
 def problems(package: Package) -> list[str]:
-    """Everything against the files themselves, each with a reason and a next step; empty if there is nothing."""
-    return [*_form(package), *_files(package), *_code(package)]
+    """All problems of the files, each with a reason and a next step."""
+    return [*_of_configuration(package), *_of_files(package), *_of_code(package)]
 
 
-def _form(package: Package) -> list[str]:
-    """The configuration: name, doc, authors, licence, trials, slots."""
+def _of_configuration(package: Package) -> list[str]:
+    """Problems of name, doc, authors, licence, trials and slots."""
     content = package.content()
     where = package.yaml.name
-    found = []
+    wrong = []
     if not NAME.fullmatch(package.name):
-        found.append(f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
+        wrong.append(f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
     if len(content.doc) < 8 or content.doc.strip() == NOT_YET:
-        found.append(f"{where}: `doc` must say in one line what is new about the entry")
+        wrong.append(f"{where}: `doc` must say in one line what is new about the entry")
     if not content.authors or not all(author.strip() for author in content.authors):
-        found.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
+        wrong.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
     if content.licence not in LICENCES:
-        found.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.licence!r}")
+        wrong.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.licence!r}")
     if content.declared_trials is None:
-        found.append(f"{where}: `declared_trials` must count the settings tried before, anywhere; 0 is an answer")
+        wrong.append(f"{where}: `declared_trials` must count the settings tried before, anywhere; 0 is an answer")
     if not content.slots:
-        found.append(f"{where}: it fills no slot; `bench list` shows every task's slots")
+        wrong.append(f"{where}: it fills no slot; `bench list` shows every task's slots")
     for target in _dotted(content.slots):
         if target.split(".")[0] in ("tasks", "tests"):
-            found.append(f"{where}: {target} belongs to a task; an entry brings its own code")
-    tops = {target.split(".")[0] for target in _targets(content.slots)}
+            wrong.append(f"{where}: {target} belongs to a task; an entry brings its own code")
+    tops = {text.split(".")[0] for field, text in _texts(content.slots) if field == "_target_"}
     for top in sorted(tops - PROVIDED - _needed(content) - {"entries", "tasks"}):
-        found.append(f"{where}: it uses {top}; {why(top)}")
-    return found
+        wrong.append(f"{where}: it uses {top}; {why(top)}")
+    return wrong
 
 
 def _needed(content: EntryFile) -> set[str]:
@@ -188,38 +186,36 @@ def _needed(content: EntryFile) -> set[str]:
     return {need.split(".")[0] for need in content.needs}
 
 
-def _files(package: Package) -> list[str]:
-    """Size and kind of the files."""
-    found = []
+def _of_files(package: Package) -> list[str]:
+    """Problems of the files' sizes, places and kinds."""
+    wrong = []
     total = sum(path.stat().st_size for path in package.files)
     if total > LIMIT:
-        found.append(f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make")
+        wrong.append(f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make")
     for path in package.code:
         first, *rest = path.relative_to(package.home).parts
-        own = first == "entries" and rest and rest[0] in (f"{package.name}.py", package.name)
-        if not own:
+        if first != "entries" or not rest or rest[0] not in (f"{package.name}.py", package.name):
             home = f"entries/{package.name}.py or entries/{package.name}/"
-            found.append(f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}")
+            wrong.append(f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}")
     for path in package.files:
         name = path.relative_to(package.home)
         if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
-            found.append(f"{name}: it points out of the folder; put the file itself there")
+            wrong.append(f"{name}: it points out of the folder; put the file itself there")
         elif path.suffix not in SUFFIXES:
-            found.append(f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data")
+            wrong.append(f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data")
         else:
-            data = path.read_bytes()
             try:
-                binary = "\0" in data.decode("utf-8")
+                binary = "\0" in path.read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 binary = True
             if binary:
-                found.append(f"{name}: it is binary; only text is taken, no weights or data")
-    return found
+                wrong.append(f"{name}: it is binary; only text is taken, no weights or data")
+    return wrong
 
 
-def _code(package: Package) -> list[str]:
-    """Syntax, imports and large literals of the Python files."""
-    found = []
+def _of_code(package: Package) -> list[str]:
+    """Problems of the Python files: syntax, imports, large literals."""
+    wrong = []
     own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
     allowed = sys.stdlib_module_names | PROVIDED | own | _needed(package.content())
     for path in package.code:
@@ -229,15 +225,15 @@ def _code(package: Package) -> list[str]:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, ValueError) as error:
-            found.append(f"{name}: {error}")
+            wrong.append(f"{name}: {error}")
             continue
-        found += [f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed]
-        found += [f"{name}:{line}: {what}" for line, what in _literals(tree)]
-    return found
+        wrong += [f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed]
+        wrong += [f"{name}:{line}: {what}" for line, what in _literals(tree)]
+    return wrong
 
 
 def why(top: str) -> str:
-    """Why an import is refused, and what to do."""
+    """The reason for which an import is refused, and the next step."""
     if top in ("tasks", "tests", "configs"):
         return "an entry never imports a task, whose held-back data it could make again"
     return f"add it to `needs: [{top}]` in the YAML, or do without"
@@ -257,7 +253,7 @@ def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
 
 
 def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
-    """Literals that are too large to be anything but stored weights or data."""
+    """(line, problem) of literals that are too large to be anything but stored weights or data."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > LONGEST:
             yield node.lineno, f"a literal of {len(node.value):,} characters; no weights or data in the code"
@@ -268,7 +264,7 @@ def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
 
 
 def enter(home: Path) -> None:
-    """Make `home` the current folder, so that its `configs/` and code are found; earlier look-ups are forgotten."""
+    """Make `home` the current folder, so that its `configs/` and code are found; cached look-ups are dropped."""
     import os
 
     from bench.parts import python_path

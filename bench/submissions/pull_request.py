@@ -1,7 +1,7 @@
-"""What a pull request is checked for: `python -m bench.submissions.pull_request BASE HEAD`.
+"""The check of a pull request that holds a submission: `python -m bench.submissions.pull_request BASE HEAD`.
 
-A submission adds files under `submissions/NAME/` and does nothing else. The checker is the code of BASE; of HEAD it takes
-only those files, as data, into a folder apart, and makes the records' keys again from them. With `--run` the entry runs,
+A submission adds files under `submissions/NAME/` and does nothing else. The checker is the code of BASE; of HEAD it copies
+only those files, as data, into a folder of their own, and makes the records' keys again from them. With `--run` the entry runs,
 over the pipe in its own process, in the contract suite and in `bench verify`; without it nothing of the pull request is
 ever executed.
 """
@@ -9,11 +9,13 @@ ever executed.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.contract import BenchError
@@ -36,67 +38,63 @@ KINDS = {
 MOST_FILES = 2000
 
 
-def git(repository: Path, *words: str) -> str:
-    """What git says; BenchError with its complaint if it fails."""
-    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, text=True, check=False)
+def git(repository: Path, *words: str) -> bytes:
+    """The output of a git command; BenchError with git's message if it fails."""
+    done = subprocess.run(["git", "-C", str(repository), *words], capture_output=True, check=False)
     if done.returncode:
-        raise BenchError(f"git {words[0]}: {done.stderr.strip()}")
+        raise BenchError(f"git {words[0]}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
 
 
 def changes(repository: Path, base: str, head: str) -> list[tuple[str, str]]:
-    """(letter, path) of every file that differs between head and where it left base."""
-    text = git(repository, "diff", "--name-status", "--no-renames", "-z", f"{base}...{head}")
-    words = text.split("\0")[:-1]
+    """(letter, path) of every file that differs between head and the commit where it branched off base."""
+    output = git(repository, "diff", "--name-status", "--no-renames", "-z", f"{base}...{head}")
+    words = output.decode().split("\0")[:-1]
     return [(kind[:1], path) for kind, path in zip(words[::2], words[1::2], strict=True)]
 
 
 def names(changed: Sequence[tuple[str, str]]) -> list[str]:
-    """The submissions a change touches."""
+    """The submissions that a change touches."""
     return sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
 
 
 def placement(changed: Sequence[tuple[str, str]], touched: Sequence[str]) -> list[str]:
-    """What is wrong with where and how a submission changes files."""
-    found = []
+    """Problems of the places and the kinds of a submission's changes."""
+    wrong = []
     if len(touched) > 1:
-        found.append(f"several submissions at once ({', '.join(touched)}); open one pull request for each")
+        wrong.append(f"several submissions at once ({', '.join(touched)}); open one pull request for each")
     if len(changed) > MOST_FILES:
-        found.append(f"{len(changed)} files; a submission holds one entry")
+        wrong.append(f"{len(changed)} files; a submission holds one entry")
     for kind, path in changed:
         if kind != "A":
-            found.append(f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds")
+            wrong.append(f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds")
         elif not any(path.startswith(f"{ROOT}{name}/") for name in touched):
-            found.append(f"{path}: outside {ROOT}NAME/; put code, configuration and records in there")
-    return found
+            wrong.append(f"{path}: outside {ROOT}NAME/; put code, configuration and records in there")
+    return wrong
 
 
 def extract(repository: Path, base: str, head: str, name: str, target: Path) -> list[str]:
-    """Write `submissions/NAME/` of head below `target`, plain files only; returns what was no plain file, or is taken."""
-    found = []
-    entry_there = git(repository, "ls-tree", base, "--", f"configs/entry/{name}.yaml", f"{ROOT}{name}")
-    if entry_there.strip():
-        found.append(f"name {name!r} is taken; choose another, also for a new version of your own entry")
-    for line in git(repository, "ls-tree", "-r", "-z", head, "--", f"{ROOT}{name}/").split("\0")[:-1]:
+    """Write the plain files of `submissions/NAME/` of head below `target`; returns problems of other files and of the name."""
+    wrong = []
+    if git(repository, "ls-tree", base, "--", f"configs/entry/{name}.yaml", f"{ROOT}{name}").strip():
+        wrong.append(f"name {name!r} is taken; choose another, also for a new version of your own entry")
+    for line in git(repository, "ls-tree", "-r", "-z", head, "--", f"{ROOT}{name}/").decode().split("\0")[:-1]:
         about, _, path = line.partition("\t")
         mode, kind, identity = about.split()
         if kind != "blob" or mode not in ("100644", "100755"):
-            found.append(f"{path}: a link or a submodule; only plain files are taken")
+            wrong.append(f"{path}: a link or a submodule; only plain files are taken")
             continue
         if ".." in Path(path).parts:
-            found.append(f"{path}: it leads out of the folder")
+            wrong.append(f"{path}: it leads out of the folder")
             continue
         place = target / path.removeprefix(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
-        blob = subprocess.run(
-            ["git", "-C", str(repository), "cat-file", "blob", identity], capture_output=True, check=True
-        )
-        place.write_bytes(blob.stdout)
-    return found
+        place.write_bytes(git(repository, "cat-file", "blob", identity))
+    return wrong
 
 
-def table_difference(folder: Path, ledger: Path) -> str:
-    """The tables with the submission's rows in them, in Markdown: the ledger's records and the folder's together."""
+def tables_with(folder: Path, ledger: Path) -> str:
+    """The tables of the ledger's records and the submission's together, in Markdown."""
     from bench.planning import plan
     from bench.tables import join, printers
 
@@ -104,8 +102,9 @@ def table_difference(folder: Path, ledger: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="sweepstakes-both-") as both:
         root = Path(both) / "ledger"
         for row in about.rows:
-            _copy(ledger / row.task, root / row.task)
-        _copy(folder / "results" / "ledger", root)
+            if (ledger / row.task).is_dir():
+                shutil.copytree(ledger / row.task, root / row.task, dirs_exist_ok=True)
+        shutil.copytree(folder / "results" / "ledger", root, dirs_exist_ok=True)
         store = Store(root.parent)
         for row in about.rows:
             suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
@@ -113,75 +112,62 @@ def table_difference(folder: Path, ledger: Path) -> str:
             words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}"]
             words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
             words += [f"seed=range({len(row.seeds)})"]
-            request = config.parse(words)
-            for made in join.build_all(plan.make(request, store), store):
-                blocks.append(printers.markdown(made).strip())
+            tables = join.build_all(plan.make(config.parse(words), store), store)
+            blocks += [printers.markdown(table).strip() for table in tables]
     return "\n\n".join(blocks)
-
-
-def _copy(source: Path, target: Path) -> None:
-    for path in source.rglob("*.jsonl"):
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.read_bytes())
 
 
 def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     """(reasons for refusal, Markdown blocks) of running an opened entry: contract suite, verification, tables."""
     from bench.checking import contract_suite, published_rows, verify
-    from bench.running.pool import Pool
 
     about = submitted.manifest(folder)
-    name = about.entry
-    found: list[str] = []
-    blocks: list[str] = []
-    withheld = [ledger.parent, folder / "results", cache_dir()]
-    with Pool(1, withheld) as pool, Pool(1, withheld) as second:
-        for task in sorted({row.task for row in about.rows}):
-            found += contract_suite.check(pool, second, task, name)[1]
-    if not found:
-        with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
-            lines: list[Verification] = []
-            for preset in sorted({row.preset for row in about.rows}):
-                request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
-                rows = published_rows.claims(Store(folder / "results"), name, request)
-                say = lambda line: print(line, file=sys.stderr)  # noqa: E731
-                lines += verify.verify(rows, Store(Path(scratch)), request.settings, seeds, say)
-        found += [f"{line.task}: disputed: {line.reason}" for line in lines if line.verdict == "disputed"]
-        blocks = ["### Verification\n\n" + verify.table(lines, "markdown"), table_difference(folder, ledger)]
-    return found, blocks
+    tasks = sorted({row.task for row in about.rows})
+    checks = contract_suite.check_all(tasks, about.entry, [ledger.parent, folder / "results", cache_dir()])
+    wrong = [flaw for _, _, flaws in checks for flaw in flaws]
+    if wrong:
+        return wrong, []
+    findings: list[Verification] = []
+    with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
+        for preset in sorted({row.preset for row in about.rows}):
+            request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
+            claims = published_rows.claims(Store(folder / "results"), about.entry, request)
+            print_error = partial(print, file=sys.stderr)
+            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, print_error)
+    wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]
+    return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 
 
 def check(repository: Path, base: str, head: str, execute: bool = False, seeds: int = 3) -> tuple[bool, str]:
-    """(whether it passes, a report in Markdown) of the change from base to head. BenchError if git cannot tell."""
+    """(whether it passes, a report in Markdown) of the change from base to head. BenchError if git fails."""
     changed = changes(repository, base, head)
     touched = names(changed)
     if not touched:
         return True, f"No submission in this change: nothing under `{ROOT}NAME/`."
-    found = placement(changed, touched)
+    wrong = placement(changed, touched)
     blocks: list[str] = []
     with tempfile.TemporaryDirectory(prefix="sweepstakes-submission-") as scratch:
-        for name in touched if not found else ():
-            found += extract(repository, base, head, name, Path(scratch))
+        for name in touched if not wrong else ():
+            wrong += extract(repository, base, head, name, Path(scratch))
             folder = Path(scratch).resolve() / name
-            found += submitted.folder_problems(folder)
-            if found:
+            wrong += submitted.folder_problems(folder)
+            if wrong:
                 continue
             here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
             try:
                 submitted.open_folder(folder)
-                found += record_checks.records_hold(folder)
-                if execute and not found:
-                    found, blocks = run(folder, ledger, seeds)
+                wrong += record_checks.contradictions(folder)
+                if execute and not wrong:
+                    wrong, blocks = run(folder, ledger, seeds)
             finally:
                 package.enter(here)
     title = f"## Submission {', '.join(touched)}"
-    if found:
-        lines = [title, "", "**Refused**, for these reasons:", "", *(f"- {line}" for line in found)]
+    if wrong:
+        lines = [title, "", "**Refused**, for these reasons:", "", *(f"- {line}" for line in wrong)]
     else:
-        told = "files, records, contract suite and fresh seeds" if execute else "files and records (nothing was run)"
-        lines = [title, "", f"**Passes**: {told}."]
-    return not found, "\n".join([*lines, *(f"\n{block}" for block in blocks)])
+        checks = "files, records, contract suite and fresh seeds" if execute else "files and records (nothing was run)"
+        lines = [title, "", f"**Passes**: {checks}."]
+    return not wrong, "\n".join([*lines, *(f"\n{block}" for block in blocks)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -198,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         passes, report = check(Path(options.repository), options.base, options.head, options.run, options.seeds)
         code = 0 if passes else 1
-    except Exception as error:  # whatever a folder provokes, its author is told
+    except Exception as error:  # a submission may provoke any error; its author has to see it in the report
         if not isinstance(error, BenchError):
             traceback.print_exc()
         code, report = 2, f"## Submission\n\nIt cannot be checked: {error or type(error).__name__}"

@@ -1,7 +1,7 @@
-"""`bench submit`: everything that would be asked later is asked now, and what passes becomes one folder.
+"""`bench submit`: checks an entry as a reviewer would, runs its cells, and writes one folder for a pull request.
 
-Reasons are gathered, never given one by one: files (bench.submissions.package), name, contract and smoke cells, the suite's
-cells. Cells are cached as always, so a second call only does what is left.
+All problems are listed together: of the files (bench.submissions.package), the name, contract and smoke cells, and the suite's
+cells. Cells are cached as always, so a second call runs only the missing ones.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 @dataclass
 class Submission:
-    """How a submission went. problems: reasons for refusal. notes: what its author should know. folder: if written."""
+    """How a submission ended. problems: reasons for refusal. notes: for its author. folder: None if none was written."""
 
     entry: str
     problems: list[str] = field(default_factory=list)
@@ -48,21 +48,20 @@ class Submission:
 
 
 def submit(
-    package: submission.Package,
-    request: config.Request,
-    store: Store,
-    out: Path,
-    smoke_only: bool = False,
+    package: submission.Package, request: config.Request, store: Store, out: Path, smoke_only: bool = False,
     say: Callable[[str], None] = lambda line: None,
-) -> Submission:
-    """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter)."""
+) -> Submission:  # fmt: skip
+    """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter).
+
+    say: takes a line at the start of each part. BenchError for a request that chooses more than tasks or a suite.
+    """
     outcome = Submission(package.name, [*submission.problems(package), *taken(package, store, out)])
     try:
         request = _request(request, package.name)
-        made = plan.make(request, store)
+        planned = plan.make(request, store)
     except Misfit as error:
         raise BenchError(f"{error}\nname the tasks it is for: task=…") from error
-    outcome.tasks = sorted({row.task for row in made.rows})
+    outcome.tasks = sorted({row.task for row in planned.rows})
     apart = (store.root, out, cache_dir())
     before = _listing(package.home, apart)
     say(f"contract suite on {', '.join(outcome.tasks)}")
@@ -71,38 +70,35 @@ def submit(
     if others:
         say(f"smoke on {len(others)} other tasks whose slots fit")
         _smoke(package.name, others, request, store, outcome)
-    strewn = sorted(set(_listing(package.home, apart).items()) - set(before.items()))
-    if strewn:
-        names = ", ".join(str(path) for path, _ in strewn[:5])
+    if changed := sorted({*_listing(package.home, apart).items()} - {*before.items()}):
+        names = ", ".join(str(path) for path, _ in changed[:5])
         outcome.problems.append(f"files appeared or changed while it ran: {names}; an entry writes nothing")
     if outcome.problems or smoke_only:
         return outcome
-    say(f"{sum(1 for _ in made.cells())} cells at preset {request.settings.preset}")
-    _run(made, request, store, outcome)
+    say(f"{len([*planned.cells()])} cells at preset {request.settings.preset}")
+    _run(planned, request, store, outcome)
     if not outcome.problems:
-        outcome.folder = _write(package, made, request, store, out, outcome)
+        outcome.folder = _write(package, planned, request, store, out, outcome)
         outcome.problems = submitted.folder_problems(outcome.folder)
     return outcome
 
 
 def _request(request: config.Request, name: str) -> config.Request:
-    """The plan to submit: the entry on the suite's tasks where it fits, or on the tasks named. BenchError for choices."""
+    """The request to submit: the entry on the suite's tasks where it fits, or on the named tasks.
+
+    BenchError for other entries, overrides or chosen seeds, and if the entry fits no task of the suite.
+    """
     if request.entries or request.extra or request.entry_overrides or request.task_overrides:
-        raise BenchError(
-            "submit runs the entry as its YAML says: no entry=, extra=, entry.… or task.…, only task=, suite="
-        )
+        raise BenchError("submit runs the entry by its YAML: no entry=, extra=, entry.… or task.…, only task=, suite=")
     if request.seeds and request.seeds != list(range(max(3, len(request.seeds)))):
-        raise BenchError(
-            "submit takes the suite's seeds, since chosen ones prove nothing; leave out seed=, or seed=range(n)"
-        )
+        raise BenchError("submit takes the suite's seeds: chosen ones prove nothing; leave out seed=, or seed=range(n)")
     request.entries, request.extra = [name], []
     if request.suite is None and request.tasks:
         request.seeds = request.seeds or list(range(SEEDS))
         return request
     request.suite = request.suite or "core"
     request.extra = [name]
-    fits = set(fitting(name)) & config.suite(request.suite).tasks
-    if not fits:
+    if not config.suite(request.suite).tasks.intersection(fitting(name)):
         raise BenchError(f"{name} fits no task of suite {request.suite}; name others with task=… or suite=…")
     return request
 
@@ -115,9 +111,8 @@ def fitting(name: str) -> list[str]:
 
 
 def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
-    """Whether the name belongs to somebody else: in the ledger, among the published files, or in another folder."""
-    name = package.name
-    where = ""
+    """A problem if the name belongs to another entry: in the ledger, among the published files, or in another folder."""
+    name, where = package.name, ""
     known = config.names("entry").get(name)
     if known is not None and known.resolve() != package.yaml:
         where = str(known)
@@ -138,7 +133,7 @@ def _upstream() -> str:
 
 
 def _git(*words: str, at: Path) -> str | None:
-    """What git says, None if it fails or is not there."""
+    """The output of a git command; None if it fails or git is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(at), *words], capture_output=True, text=True, timeout=60, check=False)
     except OSError:
@@ -147,7 +142,7 @@ def _git(*words: str, at: Path) -> str | None:
 
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
-    """path -> (size, time) of every file under `home`, save caches, the store and the submissions."""
+    """path -> (size, time) of every file under `home`; folders of tools and those in `apart` are left out."""
     found = {}
     for folder, names, files in os.walk(home):
         here = Path(folder)
@@ -156,97 +151,92 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
             try:
                 stat = (here / name).lstat()
             except OSError:
-                continue  # gone meanwhile
+                continue  # the file was removed in the meantime
             found[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
     return found
 
 
 def _contract(name: str, store: Store, outcome: Submission) -> None:
-    """The contract suite on the tasks that are to be submitted."""
+    """Run the contract suite on the tasks that are to be submitted."""
     from bench.checking import contract_suite
-    from bench.running.pool import Pool
 
-    absent = plan.absent_of(config.entry(name).needs)
-    if absent:
+    if absent := plan.absent_of(config.entry(name).needs):
         outcome.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
         return
-    withheld = [store.root, cache_dir()]
-    with Pool(1, withheld) as pool, Pool(1, withheld) as second:
-        for task in outcome.tasks:
-            cell, wrong = contract_suite.check(pool, second, task, name)
-            outcome.problems += wrong
-            if cell.status == "unavailable":
-                outcome.problems.append(f"{task}: {cell.reason}")
-            elif cell.status == "diverged":
-                outcome.notes.append(f"{task}: diverges at smoke ({cell.reason})")
+    for task, cell, flaws in contract_suite.check_all(outcome.tasks, name, [store.root, cache_dir()]):
+        outcome.problems += flaws
+        if cell.status == "unavailable":
+            outcome.problems.append(f"{task}: {cell.reason}")
+        elif cell.status == "diverged":
+            outcome.notes.append(f"{task}: diverges at smoke ({cell.reason})")
 
 
 def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Store, outcome: Submission) -> None:
-    """One smoke cell on every other task whose slots fit. Another signature of a slot is no fault, a failure is."""
+    """Run a smoke cell on every other task whose slots fit. Another signature of a slot is a note, a failure a problem."""
     from bench.running import sweep
 
     settings = msgspec.structs.replace(request.settings, preset="smoke")
     planner = plan.Planner(store, settings)
     rows = [planner.row(task, name, [0], {}, {}) for task in tasks]
     planner.digests.save()
-    made = plan.Plan(rows)
-    if sweep.run(made, store, settings).interrupted:
+    planned = plan.Plan(rows)
+    if sweep.run(planned, store, settings).interrupted:
         raise KeyboardInterrupt
-    for row in rows:
-        for cell in (cell for cells in row.planned.values() for cell in cells):
-            record = store.get(cell.key)
-            status, reason = (record.status, record.reason) if record else ("missing", "")
-            if status in BAD and "does not fit slot" in reason:
-                outcome.notes.append(f"{row.task}: not for this task ({reason.splitlines()[0]})")
-            elif status in BAD:
-                outcome.problems.append(f"{row.task}: {status} at smoke: {reason}")
-            elif status == "diverged":
-                outcome.notes.append(f"{row.task}: diverges at smoke ({reason})")
+    for cell in planned.cells():
+        record = store.get(cell.key)
+        status, reason = (record.status, record.reason) if record else ("missing", "")
+        if status in BAD and "does not fit slot" in reason:
+            outcome.notes.append(f"{cell.task}: not for this task ({reason.splitlines()[0]})")
+        elif status in BAD:
+            outcome.problems.append(f"{cell.task}: {status} at smoke: {reason}")
+        elif status == "diverged":
+            outcome.notes.append(f"{cell.task}: diverges at smoke ({reason})")
 
 
-def _run(made: plan.Plan, request: config.Request, store: Store, outcome: Submission) -> None:
-    """The cells to be submitted, what speaks against them, and what an author should know."""
+def _run(planned: plan.Plan, request: config.Request, store: Store, outcome: Submission) -> None:
+    """Run the cells to be submitted, and list their problems and notes."""
     from bench.running import sweep
 
-    if sweep.run(made, store, request.settings).interrupted:
+    if sweep.run(planned, store, request.settings).interrupted:
         raise KeyboardInterrupt
-    for row in made.rows:
+    for row in planned.rows:
         if row.trials is None:
             outcome.notes.append(
                 f"{row.task}: untuned, so the row is shown and not ranked; "
                 f"`bench tune task={row.task} entry={row.entry}`, then submit again"
             )
-    for cell in made.cells():
-        record = store.get(cell.key)
-        status = record.status if record else "missing"
+    records = {cell.key: store.get(cell.key) for cell in planned.cells()}
+    for cell in planned.cells():
+        record = records[cell.key]
+        status, reason = (record.status, record.reason) if record else ("missing", "no record")
         if status in (*BAD, "unavailable", "missing"):
-            reason = record.reason if record else "no record"
             outcome.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
         elif status == "diverged":
             outcome.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
-    for row in made.rows:
-        found = [record for cells in row.planned.values() for cell in cells if (record := store.get(cell.key))]
-        if told := speedrun.forecast(store, row.task, row.entry, found, row.preset):
-            outcome.notes.append(told)
-    if changed := changed_code(made):
+    for row in planned.rows:
+        group = [record for cell in row.cells() if (record := records[cell.key])]
+        if note := speedrun.forecast(store, row.task, row.entry, group, row.preset):
+            outcome.notes.append(note)
+    if changed := changed_code(planned):
         outcome.problems.append(
             f"not as committed, and your records depend on it: {', '.join(changed)}; undo or commit it"
         )
 
 
-def changed_code(made: plan.Plan) -> list[str]:
+def changed_code(planned: plan.Plan) -> list[str]:
     """Tracked files with uncommitted changes that some cell's code digest covers."""
     changed = _git("diff", "--name-only", "HEAD", at=config.PROJECT)
     if not changed:
         return []
-    modules = {module.partition("/")[0] for cell in made.cells() for module in cell.components.code}
+    modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code}
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
     return sorted(line for line in changed.splitlines() if (config.PROJECT / line).resolve() in used)
 
 
 def _write(
-    package: submission.Package, made: plan.Plan, request: config.Request, store: Store, out: Path, outcome: Submission
-) -> Path:
+    package: submission.Package, planned: plan.Plan, request: config.Request, store: Store, out: Path,
+    outcome: Submission,
+) -> Path:  # fmt: skip
     """Write `out/NAME/`: the entry's files, its tuning, its records as ledger lines, the manifest."""
     from bench.records import ledger
 
@@ -257,7 +247,7 @@ def _write(
     tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in outcome.tasks]
     for path in (*package.files, *(p for p in tuned if p.is_file())):
         write_atomically(folder / path.relative_to(package.home), path.read_bytes())
-    records = [record for cell in made.cells() if (record := store.get(cell.key)) is not None]
+    records = [record for cell in planned.cells() if (record := store.get(cell.key)) is not None]
     target = Store(store.root)  # curves come from the store, lines go into the folder
     target.ledger = folder / "results" / "ledger"
     ledger.publish(target, records)
@@ -265,25 +255,19 @@ def _write(
     content = package.content()
     about = msgspec.structs.asdict(here())
     manifest = ManifestFile(
-        format=1,
-        entry=package.name,
-        **{field: getattr(content, field) for field in submitted.SAID},
-        digest=submitted.digest(files),
+        **{field: getattr(content, field) for field in submitted.COMMON},
+        format=1, entry=package.name, digest=submitted.digest(files), suite=request.suite,
         files={path: blake(data) for path, data in files.items()},
-        suite=request.suite,
         rows=tuple(
             ManifestRow(
                 task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset, params=dict(row.params),
                 seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=published_rows.digest_of(row),
             )
-            for row in made.rows
+            for row in planned.rows
         ),
-        records=len(records),
-        cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
-        notes=tuple(outcome.notes),
+        records=len(records), cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
+        notes=tuple(outcome.notes), command=" ".join(["bench", *sys.argv[1:]]), commit=about["commit"],
         environment={name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
-        commit=about["commit"],
-        command=" ".join(["bench", *sys.argv[1:]]),
     )  # fmt: skip
     text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     write_atomically(folder / submitted.MANIFEST, text + b"\n")
@@ -291,9 +275,9 @@ def _write(
 
 
 def accept(folder: Path, root: Path, store: Store) -> list[str]:
-    """Fold a verified submission into the project at `root`; returns the paths written.
+    """Copy a verified submission into the project at `root`; returns the paths written.
 
-    BenchError, with all reasons, if the folder is not sound, a row is not verified, a file would be overwritten, or a
+    BenchError, with all reasons, if the folder has problems, a row is not verified, a file would be overwritten, or a
     record is not of this code.
     """
     from bench.submissions import record_checks
@@ -314,7 +298,7 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
         submitted.open_folder(folder)
-        reasons = record_checks.records_hold(folder)
+        reasons = record_checks.contradictions(folder)
     if reasons:
         raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))
     for path, data in files.items():
@@ -323,5 +307,5 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """One line each."""
+    """A bulleted list, a line each."""
     return "\n".join(f"  - {line}" for line in lines)
