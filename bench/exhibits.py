@@ -27,13 +27,8 @@ def keep(outcome: Outcome, made: Mapping[str, contract.Exhibit]) -> None:
             continue
         room -= size
         shapes = {part: list(array.shape) for part, array in arrays.items()}
-        about: dict[str, Any] = {
-            "kind": exhibit.kind,
-            "axes": list(exhibit.axes),
-            "unit": exhibit.unit,
-            "doc": exhibit.doc,
-        }
-        outcome.exhibits[name] = Exhibit(arrays=shapes, **about)
+        kind, axes, unit, doc = exhibit.kind, list(exhibit.axes), exhibit.unit, exhibit.doc
+        outcome.exhibits[name] = Exhibit(kind=kind, arrays=shapes, axes=axes, unit=unit, doc=doc)
         outcome.arrays |= {f"{EXHIBIT}{name}/{part}": array for part, array in arrays.items()}
 
 

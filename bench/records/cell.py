@@ -1,4 +1,4 @@
-"""The unit of work, of caching and of blame."""
+"""The cell: one task with its parameters, one entry and one seed, which a plan holds and a process runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bench.records.spelling import SHOWN, row_of, same_of
 class Cell:
     """A task with its parameters, an entry with its resolved configuration, a preset and a seed.
 
-    target: dotted path of the Task class. params: as the key knows them, where a file is named by its content. paths: of
-    those files here, by parameter. absent: packages or devices that the entry needs and that are not here. reads:
-    files that its processes may read beside the interpreter's packages: the code and data files that the key covers.
+    target: dotted path of the Task class. params: as in the key, a file named by its content. paths: parameter -> that
+    file's place on this machine. parts: slot -> resolved part. absent: needed packages or devices that this machine lacks.
+    reads: the code and data files that the key covers; its processes read nothing else but installed packages.
     """
 
     task: str
@@ -39,27 +39,26 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For people; never an identity."""
+        """A name for messages; it identifies nothing."""
         return f"{self.task} {self.entry} seed {self.seed} [{self.key[:SHOWN]}]"
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What its key is made of, but the seed."""
-        found = msgspec.structs.asdict(self.components)
+        """What the key is made of, without the seed."""
         about = {"task": self.task, "version": self.version, "params": dict(self.params), "parts": dict(self.parts)}
-        return about | found
+        return about | msgspec.structs.asdict(self.components)
 
     @property
     def given(self) -> dict[str, Any]:
-        """The parameters to run with: files by their places here."""
+        """The parameters to run with: files by their places on this machine."""
         return {**self.params, **self.paths}
 
     @cached_property
     def same(self) -> int:
-        """What stays the same when code or data change: finds the stale record of this cell."""
+        """The digest by which a stale record of this cell is found: code and data are no part of it."""
         return same_of(self.task, self.preset, self.entry, self.seed, dict(self.params))
 
     @cached_property
     def like(self) -> int:
-        """What makes a published record stand for this cell on the board, if its data are the same."""
+        """The digest by which a published record of this row and seed is found, whatever its code."""
         return row_of(self.task, self.version, dict(self.params), dict(self.parts), self.seed)

@@ -1,29 +1,29 @@
-"""What published rows stand for beside the code they were made with: one line for each certificate.
+"""Certificates: which published rows are valid for newer code than they were run with.
 
-    results/certificates.jsonl
+    results/certificates.jsonl      one certificate a line
 
-A row is never edited. After a refactor, a random sample of rows is run again, and a certificate says which rows stand for
-the code of now (`bench.upkeep.recertify`); a change of the identity itself is certified likewise (`kind: migrated`).
+A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a certificate lists
+the rows that are valid for the current code. A change of the identity itself is certified likewise (`kind: migrated`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bench.records.files import write_atomically
+from bench.records.files import read_lines, write_atomically
 
 if TYPE_CHECKING:
     from bench.records.store import Store
 
 
 class Certificate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """rows: code digest -> keys of the published rows that stand for it. sample: keys of those that were run again; drawn: the
-    number that chose them. commit, dirty: of the code. note: what a reader has to know.
-    """
+    """rows: code digest -> keys of the published rows that are valid for it. sample: keys of the rows that were run again.
+    drawn: the random number that chose them. commit, dirty: of the code. note: remarks for a reader."""
 
     kind: Literal["recertified", "migrated"]
     when: str
@@ -36,33 +36,28 @@ class Certificate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def path_of(store: Store) -> Path:
-    """Where certificates are."""
+    """The file of certificates."""
     return store.root / "certificates.jsonl"
 
 
 def read(store: Store) -> list[Certificate]:
-    """Every certificate; a line that cannot be read is reported and skipped: its rows are then of older code."""
-    path, found = path_of(store), []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-        try:
-            found.append(msgspec.json.decode(line, type=Certificate))
-        except msgspec.DecodeError as error:
-            store.reports.append(f"{path}:{number} cannot be read ({error}); skipped, its rows count as of older code")
-    return found
+    """Every certificate. A line that cannot be read is reported and skipped: its rows then count as of older code."""
+    skipped = "skipped, its rows count as of older code"
+    return list(read_lines(path_of(store), msgspec.json.Decoder(Certificate).decode, store.reports, skipped))
 
 
 def standing(certificates: Iterable[Certificate]) -> dict[str, set[str]]:
-    """key of a published row -> digests of the code that it stands for beside its own."""
-    found: dict[str, set[str]] = {}
+    """key of a published row -> digests of the code for which it was certified."""
+    digests: dict[str, set[str]] = defaultdict(set)
     for certificate in certificates:
         for code, keys in certificate.rows.items():
             for key in keys:
-                found.setdefault(key, set()).add(code)
-    return found
+                digests[key].add(code)
+    return digests
 
 
 def append(store: Store, certificate: Certificate) -> None:
-    """Add a line; nothing written before is changed. The caller holds the ledger's lock."""
+    """Add a certificate. The caller holds the ledger's lock."""
     path = path_of(store)
     old = path.read_bytes() if path.is_file() else b""
     write_atomically(path, old + msgspec.json.encode(certificate, order="deterministic") + b"\n")

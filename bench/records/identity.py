@@ -1,19 +1,18 @@
-"""Identities: what a cell's result depends on, as one key and as named components.
+"""The identity of a cell: all that its result depends on, as one key and as named components.
 
-key = blake2b(canonical JSON of {task, version, parameters, parts, seed, data, code, distributions}). The code digest
-covers the syntax trees, without comments and docstrings, of the task's and the parts' modules and of every first-party
-module they reach: through `__init__`, lazily, relatively, by a dotted path in a string, and the files beside a package's
-modules. Nothing is imported to find out.
+key = blake2b(canonical JSON of {task, version, parameters, parts, seed, data, code, distributions}). The code digests
+cover the syntax trees, without comments and docstrings, of the task's and the parts' modules and of every first-party
+module they reach (through `__init__`, lazily, relatively, by a dotted path in a string), and the files beside a package's
+modules. They are computed from sources, without an import.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import cache_from_source
@@ -21,19 +20,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
+from bench.records.files import write_atomically
 from bench.records.modules import first_party, module_files, package_files
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.syntax import DOTTED, FORM, meaning
 
-HARNESS = ("bench.execute",)  # the scorer itself: what it imports decides every result
-CONTENT = "content:"  # how a parameter that is a file is named: by what it holds, wherever it lies
-TICK = 20_000_000  # ns; a file system's clock may stand still so long, so a younger file may change without a trace
+HARNESS = ("bench.execute",)  # where the harness's own code starts
+CONTENT = "content:"  # prefix of a file parameter in keys and records, before its content hash
+TICK = (
+    20_000_000  # ns; a file system's clock may stand still for so long, so a younger file may change and keep its times
+)
 
 
 class Digests:
-    """Digests of code and files, remembered by (path, inode, size, both times) in `cache_file` between calls.
+    """Digests of code and files, cached in `cache_file` by (path, inode, size, modification and change time).
 
-    One object serves one plan: within it, a file is looked at once.
+    One object serves one plan, within which each module is read once.
     """
 
     def __init__(self, cache_file: Path | None = None) -> None:
@@ -47,20 +49,13 @@ class Digests:
             try:
                 self._known = json.loads(cache_file.read_text())
             except (ValueError, OSError):
-                self._known = {}  # only a cache: it is made anew
+                self._known = {}  # the cache is rebuilt
 
     def save(self) -> None:
-        """Write the cache file if anything is new; a folder that cannot be written only costs time."""
-        if self._file is None or not self._dirty:
-            return
-        temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._known))
-            temporary.replace(self._file)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        """Write the cache file if anything is new; where it cannot be written, the next plan takes longer."""
+        if self._file is not None and self._dirty:
+            with suppress(BenchError):
+                write_atomically(self._file, json.dumps(self._known).encode())
 
     def _remember(self, path: Path, kind: str, make: Callable[[], Any]) -> Any:
         try:
@@ -73,9 +68,8 @@ class Digests:
                 known = self._known[slot] = [stamp if settled else None, make()]
                 self._dirty = True
         except OSError as error:
-            raise BenchError(
-                f"{path}: cannot be read ({error.strerror}), and its content is part of a cell's identity; make it readable"
-            ) from error
+            reason = f"{path}: cannot be read ({error.strerror}), and its content is part of a cell's identity"
+            raise BenchError(f"{reason}; make it readable") from error
         return known[1]
 
     def file(self, path: Path) -> str:
@@ -90,12 +84,12 @@ class Digests:
         return str(self._remember(path, "file", content))
 
     def by_content(self, path: str) -> str:
-        """The name of a file by its content, in keys and records; a path that leads to none stays what it is."""
+        """A file's name in keys and records, made of its content hash; a path without a file stays as it is."""
         place = Path(path).expanduser()
         return f"{CONTENT}{self.file(place)[:SHOWN]}" if place.is_file() else path
 
     def _module(self, module: str, path: Path) -> _Module:
-        """What is known of a module; a package's data files with it."""
+        """A module, with the data files of its folder if it is a package."""
         package = path.name == "__init__.py"
 
         def read() -> tuple[str, list[str]]:
@@ -104,7 +98,7 @@ class Digests:
 
         if path.suffix == ".py":
             digest, references = self._remember(path, f"code{FORM}:{module}", read)
-        else:  # a compiled module, which counts by its content
+        else:  # a compiled module
             digest, references = self.file(path), []
         digests, files = {module: digest}, [str(path.resolve())]
         for beside in package_files(path.parent) if package else ():
@@ -113,13 +107,13 @@ class Digests:
         return _Module(digests, files, references)
 
     def _locate(self, name: str) -> list[str]:
-        """The modules that a dotted name reaches by itself, read."""
+        """The first-party modules of a dotted name, itself and its parents; each is read."""
         if name not in self._located:
-            found = module_files(name) if first_party(name.partition(".")[0]) else []
-            for module, path in found:
+            modules = module_files(name) if first_party(name.partition(".")[0]) else []
+            for module, path in modules:
                 if module not in self._modules:
                     self._modules[module] = self._module(module, path)
-            self._located[name] = [module for module, _ in found]
+            self._located[name] = [module for module, _ in modules]
         return self._located[name]
 
     def _closure(self, roots: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -135,13 +129,13 @@ class Digests:
                         seen.update(new)
                         queue += new
             modules = [self._modules[module] for module in sorted(reached)]
-            digests = {name: digest for one in modules for name, digest in one.digests.items()}
-            files = {file for one in modules for file in one.files}
+            digests = {name: digest for read in modules for name, digest in read.digests.items()}
+            files = {file for read in modules for file in read.files}
             self._closures[wanted] = (dict(sorted(digests.items())), tuple(sorted(files)))
         return self._closures[wanted]
 
     def closure(self, roots: Iterable[str]) -> dict[str, str]:
-        """module or file name -> digest, of everything first-party that the dotted names in `roots` reach."""
+        """module or package file -> digest, of all first-party code that the dotted names in `roots` reach."""
         return self._closure(roots)[0]
 
     def files(self, roots: Iterable[str]) -> tuple[str, ...]:
@@ -151,7 +145,7 @@ class Digests:
 
 @dataclass(frozen=True)
 class _Module:
-    """A module's digest and its package files' ones by name, all their paths, and the dotted names it may reach."""
+    """name -> digest of a module and its package's data files, their paths, and the dotted names that the module may reach."""
 
     digests: dict[str, str]
     files: list[str]
@@ -159,10 +153,9 @@ class _Module:
 
 
 def _drop_stale_bytecode(source: Path) -> None:
-    """Remove the compiled module if it is older than its source's last change, which Python would not notice where
-    size and modification time stayed the same.
-    """
-    with contextlib.suppress(OSError):
+    """Remove a compiled module that is older than its source's last change. Python would use it if the source's size and
+    modification time stayed the same."""
+    with suppress(OSError):
         compiled = Path(cache_from_source(str(source)))
         if compiled.stat().st_mtime_ns <= source.stat().st_ctime_ns:
             compiled.unlink()
@@ -171,8 +164,7 @@ def _drop_stale_bytecode(source: Path) -> None:
 @cache
 def distribution(top: str) -> str:
     """`name version` of the installed distribution behind a top-level package, "absent" if there is none."""
-    # importing this takes 20 ms, which who only reads records can save
-    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version  # takes 20 ms
 
     try:
         return f"{top} {version(top)}"
@@ -184,16 +176,16 @@ def distribution(top: str) -> str:
 
 
 def targets(node: Any) -> list[str]:
-    """Every dotted path a part's configuration names: `_target_`s, and optimizers by name."""
+    """Every dotted path that a part's configuration names: `_target_`s, texts, and optimizers by name."""
     if isinstance(node, Mapping):
-        found = [target for value in node.values() for target in targets(value)]
+        paths = [target for value in node.values() for target in targets(value)]
         if isinstance(node.get("_target_"), str):
-            found.append(node["_target_"])
+            paths.append(node["_target_"])
             if node["_target_"] == "bench.optim.named" and isinstance(node.get("name"), str):
                 from bench.optim import resolve
 
-                found.append(resolve(node["name"]))
-        return found
+                paths.append(resolve(node["name"]))
+        return paths
     if isinstance(node, (list, tuple)):
         return [target for value in node for target in targets(value)]
     if isinstance(node, str) and DOTTED.fullmatch(node) and first_party(node.split(".")[0]):
@@ -202,34 +194,33 @@ def targets(node: Any) -> list[str]:
 
 
 def roots(target: str, parts: Mapping[str, Any]) -> list[str]:
-    """Where a cell's code starts: the harness, the task's target and the parts' targets."""
+    """The dotted names from which a cell's code is reached: the harness's, the task's and the parts'."""
     return [*HARNESS, target, *targets(parts)]
 
 
 def components(digests: Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
     """What a cell's result depends on beside its task, parameters, parts and seed, as fields of `record.Components`.
 
-    target: dotted path of the Task class. files: that the data come from.
+    target: dotted path of the Task class. files: the task's `data_files`.
     """
     named = roots(target, parts)
+    tops = {name.split(".")[0] for name in named}
     return {
         "form": FORM,
         "data": {name: digests.file(path) for name, path in sorted(files.items())},
         "code": digests.closure(named),
-        "distributions": sorted(
-            {distribution(name.split(".")[0]) for name in named if not first_party(name.split(".")[0])}
-        ),
+        "distributions": sorted({distribution(top) for top in tops if not first_party(top)}),
     }
 
 
-def key_maker(found: Mapping[str, Any]) -> Callable[[int], str]:
-    """seed -> key. found: task, version, params, parts, and `components`. They are spelled once; only the seed differs."""
-    head, tail = canonical_json({**found, "seed": "@seed@"}).split('"@seed@"')
+def key_maker(identity: Mapping[str, Any]) -> Callable[[int], str]:
+    """seed -> key. identity: task, version, params, parts and `components`, which are encoded once for all seeds."""
+    head, tail = canonical_json({**identity, "seed": "@seed@"}).split('"@seed@"')
     return lambda seed: blake(f"{head}{seed}{tail}")
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """(component, old, new) wherever two components differ; lists of files become one line a file."""
+    """(component, old, new) wherever two identities differ; a nested component is named `code.<module>`."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         rows: list[tuple[str, Any, Any]] = []
         for name in sorted({*old, *new}):

@@ -1,7 +1,4 @@
-"""Where modules are, and which of them are first-party: code that may be edited here, rather than an installed distribution.
-
-Nothing is imported to find out.
-"""
+"""Finding modules without importing them, and telling first-party code, which may be edited here, from installed code."""
 
 from __future__ import annotations
 
@@ -17,13 +14,13 @@ from pathlib import Path
 OURS = {"bench", "tasks", "baselines"}  # first-party even when installed as a wheel
 PLUGINS = "sweepstakes.configs"  # entry-point group of the packages that add tasks and entries
 INSTALLED = {"site-packages", "dist-packages"}  # folder names that pip, conda and Debian install into
-PROSE = {".md", ".rst"}  # package files that change no number
+PROSE = {".md", ".rst"}  # suffixes of package files that change no result
 
 
 @cache
 def plugins() -> dict[str, str]:
     """Folder of configurations, as a dotted name -> the installed distribution that announces it."""
-    from importlib.metadata import entry_points  # 20 ms that who only reads records can save
+    from importlib.metadata import entry_points  # takes 20 ms, which a reader of records need not spend
 
     return {point.value: point.dist.name if point.dist else "" for point in entry_points(group=PLUGINS)}
 
@@ -37,7 +34,7 @@ def _installed_roots() -> tuple[str, ...]:
 
 @cache
 def _top(name: str) -> tuple[str, ...] | str | None:
-    """Where a top-level package (its folders) or module (its file) is, or None if built in or absent."""
+    """The folders of a top-level package, the file of a top-level module, or None if it is built in or absent."""
     try:
         spec = PathFinder.find_spec(name) or find_spec(name)
     except (ImportError, ValueError):
@@ -51,20 +48,20 @@ def _top(name: str) -> tuple[str, ...] | str | None:
 
 @cache
 def first_party(top: str) -> bool:
-    """Whether a top-level name is code that may be edited here. The project and its plugins are, however they are installed."""
+    """Whether a top-level name is first-party. The project and its plugins are, even when they are installed as wheels."""
     if top in OURS:
         return True
-    where = _top(top)
-    if where is None:
+    place = _top(top)
+    if place is None:
         return False
-    path = where if isinstance(where, str) else where[0]
+    path = place if isinstance(place, str) else place[0]
     if not os.path.exists(path):  # inside a zip or egg file
         return False
     return not _installed(path, top) or top in {name.split(".")[0] for name in plugins()}
 
 
 def _installed(path: str, top: str) -> bool:
-    """Whether pip, conda or the system put a top-level package there: in a site folder, or where `--target` said."""
+    """Whether pip, conda or the system installed a top-level package: into a site folder, or by `pip install --target`."""
     places = {os.path.abspath(path), os.path.realpath(path)}
     if any(place.startswith(_installed_roots()) or INSTALLED & {*place.split(os.sep)} for place in places):
         return True
@@ -73,7 +70,7 @@ def _installed(path: str, top: str) -> bool:
 
 @cache
 def _provided(folder: str) -> frozenset[str]:
-    """Top-level names that the distributions in a folder list as theirs."""
+    """Top-level names of the distributions that are installed in a folder."""
     files = (
         line.split(",")[0].strip('"')
         for about in Path(folder).glob("*.dist-info")
@@ -84,7 +81,7 @@ def _provided(folder: str) -> frozenset[str]:
 
 
 def installed_in(folder: Path) -> list[Path]:
-    """What of a folder on `sys.path` is installed and no plugin: all of it, or files and folders in it."""
+    """The installed part of a folder on `sys.path`, without plugins: the folder itself, or files and folders in it."""
     if INSTALLED & {*folder.parts, *folder.resolve().parts}:
         return [folder]
     names = _provided(str(folder)) - {name.split(".")[0] for name in plugins()}
@@ -92,36 +89,36 @@ def installed_in(folder: Path) -> list[Path]:
 
 
 def forget() -> None:
-    """Look everything up anew, after `sys.path` or the current folder changed."""
-    for remembered in (plugins, _installed_roots, _top, first_party, _provided):
-        remembered.cache_clear()
+    """Clear the caches, after `sys.path` or the current folder has changed."""
+    for cached in (plugins, _installed_roots, _top, first_party, _provided):
+        cached.cache_clear()
 
 
 def module_files(name: str) -> list[tuple[str, Path]]:
-    """(module, file) of a dotted name and its parents, as far as they are modules: `a.b.f` -> a, a.b."""
+    """(module, file) of a dotted name and its parents, as far as these are modules: `a.b.f` -> a, a.b."""
     top, *rest = name.split(".")
-    where = _top(top)
-    if where is None:
+    place = _top(top)
+    if place is None:
         return []
-    if isinstance(where, str):
-        return [(top, Path(where))]
-    found, folders, module = [], [Path(p) for p in where], top
-    for step in [None, *rest]:
-        if step is not None:
-            module = f"{module}.{step}"
-            plain = next((f / f"{step}.py" for f in folders if (f / f"{step}.py").is_file()), None)
-            if plain is not None:
-                found.append((module, plain))
-                break
-            folders = [f / step for f in folders if (f / step).is_dir()]
-            if not folders:
-                break
-        found += [(module, f / "__init__.py") for f in folders if (f / "__init__.py").is_file()][:1]
-    return found
+    if isinstance(place, str):
+        return [(top, Path(place))]
+
+    def first(folders: list[Path], name: str) -> list[Path]:
+        return [folder / name for folder in folders if (folder / name).is_file()][:1]
+
+    module, folders = top, [Path(folder) for folder in place]
+    files = [(top, path) for path in first(folders, "__init__.py")]
+    for step in rest:
+        module = f"{module}.{step}"
+        if plain := first(folders, f"{step}.py"):
+            return [*files, (module, plain[0])]
+        folders = [folder / step for folder in folders if (folder / step).is_dir()]
+        files += [(module, path) for path in first(folders, "__init__.py")]
+    return files
 
 
 def package_files(folder: Path) -> Iterator[Path]:
-    """Every file in a package's folder that its modules may read: neither a `.py` module, nor hidden, nor prose."""
+    """The data files in a package's folder: every file but `.py` modules, hidden files and prose."""
     for path in sorted(folder.iterdir()):
         if path.suffix != ".py" and path.suffix not in PROSE and not path.name.startswith(".") and path.is_file():
             yield path

@@ -1,4 +1,4 @@
-"""Where a number came from: revision, packages, machine, command line."""
+"""The provenance of this command's records: revision, packages, machine, command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,32 +19,28 @@ PACKAGES = ("sweepstakes", "torch", "numpy", "scipy", "h5py", "hydra-core", "pyt
 def _git(*arguments: str) -> str | None:
     root = Path(__file__).resolve().parents[2]
     try:
-        found = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
+        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _cpu() -> str:
-    try:
+    with suppress(OSError):  # Linux only
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
 @cache
 def here() -> Provenance:
-    """What is the same for every cell of one command. No host name: records are published."""
+    """The part of the provenance that all cells of a command share. It has no host name, since records are published."""
     packages = {}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    # what a sweep writes decides no result: a second suite that is published before the first is committed is no less clean
+    # Published records that are not committed yet change no result, so results/ does not count as dirty.
     status = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     return Provenance(
         commit=_git("rev-parse", "HEAD"),

@@ -1,7 +1,7 @@
-"""A record: what one cell left behind, typed, versioned, written once and never edited.
+"""The record of a cell: typed, versioned, written once and never edited.
 
-Every reader and writer goes through this module. A line of an older format loads through `migrate`. Metrics are finite
-numbers, so a value that is not is an error when a record is written: JSON has no word for it.
+Every reader and writer uses this module. A record of an older format loads through `migrate`. Numbers are finite, since JSON
+has neither NaN nor infinity: writing another is an error.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ OLD_COSTS = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations")
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a cell may use: wall seconds, and memory of its process tree."""
+    """Limits of a cell: wall seconds, and memory of its process tree."""
 
     seconds: float = 600.0
     memory_mb: int = 4000
 
 
 class Components(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """What a key is made of beside the task, version, parameters, configuration and seed that the record states.
+    """The parts of a key that are no fields of the record.
 
     data: file -> content hash. code: module or package file -> digest. distributions: `name version` behind each
-    third-party `_target_`. form: how code digests are made (`bench.records.syntax.FORM`); 1 in records of format 1.
+    third-party `_target_`. form: version of the code digests (`bench.records.syntax.FORM`); 1 in records of format 1.
     """
 
     data: dict[str, str] = {}
@@ -41,10 +41,11 @@ class Components(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True)
 
 
 class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where a number came from. commit: of the project, with `dirty`: uncommitted changes outside of results/.
+    """How and where a record was made. commit: of the project. dirty: whether there were uncommitted changes outside
+    of results/.
 
-    transport: pipe, or call (no isolation). isolation: what held, by name, "on" or why not. calibration: the machine's speed
-    (`bench.running.calibration`), where the task has a target. started, ended: ISO 8601.
+    transport: pipe, or call (no isolation). isolation: means of isolation -> "on", or why it was not. calibration: the
+    machine's speed (`bench.running.calibration`), where the task has a target. started, ended: ISO 8601.
     """
 
     commit: str | None = None
@@ -65,12 +66,12 @@ class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
 
 
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What one cell left behind.
+    """The record of one cell.
 
-    params: the task's, a file by its content. config: slot -> resolved part. trials: of the tuning that chose the
-    configuration; 0 where there is nothing to tune, None if it was not tuned. absent: what the entry needed and was not there.
-    curves: thinned, in the ledger only; a local record's lie in its .npz. exhibits: what that file holds beside them;
-    exhibited: their arrays in the ledger, an .npz file in base64, for one seed a row.
+    params: of the task, a file named by its content. config: slot -> resolved part. trials: number of trials of the tuning
+    that chose the configuration; 0 where nothing can be tuned, None if it was not tuned. absent: needed packages or devices
+    that the machine lacked. curves: thinned, in the ledger only; those of a local record are in its .npz file. exhibits:
+    descriptions. exhibited: the exhibits' arrays in the ledger, an .npz file in base64, for one seed a row.
     """
 
     format: int
@@ -102,23 +103,23 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
 
     @property
     def settled(self) -> bool:
-        """Whether it is a result."""
+        """Whether the status is a result."""
         return self.status in SETTLED
 
     @property
     def failed(self) -> bool:
-        """Whether its metrics count as their penalties."""
+        """Whether the metrics count as their `diverged` values."""
         return self.status in FAILED
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What its key is made of, but the seed."""
-        found = msgspec.structs.asdict(self.components)
-        return {"task": self.task, "version": self.version, "params": self.params, "parts": self.config, **found}
+        """What the key is made of, without the seed."""
+        about = {"task": self.task, "version": self.version, "params": self.params, "parts": self.config}
+        return about | msgspec.structs.asdict(self.components)
 
     @property
     def label(self) -> str:
-        """For people: task, entry and seed."""
+        """Task, entry and seed, for messages."""
         return f"{self.task} {self.entry} seed {self.seed}"
 
 
@@ -127,7 +128,7 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def decode(text: str | bytes, older: bool = True) -> Record:
-    """The record in a file or a ledger line, of this format or, with `older`, of one before. ValueError says what is wrong."""
+    """The record in a file or a ledger line. older: whether an older format is accepted. ValueError if it is no record."""
     try:
         record = _decoder.decode(text)
         if record.format == FORMAT:
@@ -137,7 +138,7 @@ def decode(text: str | bytes, older: bool = True) -> Record:
         if not older or isinstance(content, dict) and content.get("format", 1) == FORMAT:
             raise ValueError(str(error)) from error
         return migrate(content)
-    raise ValueError(f"it is of format {record.format}, this version reads up to {FORMAT}; update sweepstakes")
+    raise ValueError(f"it is of format {record.format}, and this version reads up to {FORMAT}; update sweepstakes")
 
 
 def encode(record: Record) -> bytes:
@@ -149,14 +150,14 @@ def encode(record: Record) -> bytes:
 
 
 def migrate(content: Any) -> Record:
-    """A record of an older format as one of this. ValueError if it is none.
+    """A record of an older format in this one. ValueError if it is none.
 
-    Format 1 had no `format`; it kept counts among the costs, repeated the cell in its components, and each row told its own
-    recertification, which is a line of its own now (`bench.records.certificates`). Modules that moved since get their new names.
+    Format 1 had no field `format`, held counts among the costs, repeated the cell in its components, and held each row's
+    recertification (now in `bench.records.certificates`). Moved modules get their new names.
     """
     if not isinstance(content, dict) or content.get("format", 1) != 1:
-        told = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"it is no record of a known format ({told})")
+        what = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"it is no record of a known format ({what})")
     record = {name: value for name, value in content.items() if name not in ("recertified", "kept", "unkept")}
     try:
         costs = dict(record["costs"])
@@ -171,21 +172,19 @@ def migrate(content: Any) -> Record:
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of a record, of this format."""
+    """JSON schema of a record in this format."""
     return msgspec.json.schema(Record)
 
 
 def number(record: Record, metric: str, diverged: float | None = None) -> float:
-    """A record's metric, for measures of claims; `diverged` stands in where training diverged.
+    """A record's metric, for the measures of claims; `diverged` is the value of a diverged record.
 
-    BenchError, naming the cell and its status, if there is neither: what a failed cell would have given is not known.
+    BenchError, naming the cell and its status, if there is no value.
     """
-    found = record.metrics.get(metric) if record.status == "ok" else None
-    if found is None and record.status == "diverged":
-        found = diverged
-    if found is None:
+    values = {"ok": record.metrics.get(metric), "diverged": diverged}
+    if (value := values.get(record.status)) is None:
         raise BenchError(f"{record.label} ({record.status}) has no {metric}")
-    return float(found)
+    return float(value)
 
 
-Records = Mapping[str, list[Record]]  # entry -> its records, what a measure is given
+Records = Mapping[str, list[Record]]  # entry -> its records: the argument of a claim's measure

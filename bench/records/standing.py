@@ -1,6 +1,6 @@
-"""The standing of a row: what `bench verify` said of it, one line a verification.
+"""The standing of a row: the verdicts of `bench verify`.
 
-results/verified/<entry>.jsonl
+results/verified/<entry>.jsonl      one verification a line
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bench.records.files import read_lines
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
@@ -18,7 +19,7 @@ Verdict = Literal["verified", "disputed", "not comparable"]
 
 
 class Claimed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What was claimed. mean: on the metric's axis, taken on its scale. keys: of the records behind it."""
+    """The claimed result. mean: in the metric's unit, taken on its scale. keys: of its records."""
 
     mean: float | None
     seeds: list[int]
@@ -26,7 +27,7 @@ class Claimed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Fresh(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What fresh seeds gave. values: None where a seed's is not finite."""
+    """The result on fresh seeds. values: None where a seed's value is not finite."""
 
     mean: float | None
     seeds: list[int]
@@ -34,7 +35,7 @@ class Fresh(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Replayed(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What replaying a claimed cell gave. difference: the largest relative one, None if status or names differ."""
+    """A replay of a claimed cell. difference: the largest relative one, None if status or names differ."""
 
     key: str
     seed: int
@@ -44,10 +45,10 @@ class Replayed(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_
 
 
 class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One look at a row. set: parameters that are not the preset's. p: one-sided, of "the claimed seeds are better".
+    """One verification of a row. set: parameters that are not the preset's. p: one-sided, of "the claimed seeds are better".
 
-    entry_digest: of all that the row depends on, fixed before the number `drawn` was. repeated: whether that number was
-    given, which earns nothing.
+    entry_digest: of all that the row depends on, fixed before the number `drawn`, which chose the fresh seeds. repeated:
+    whether that number was given by the user; such a verification does not count.
     """
 
     entry: str
@@ -72,12 +73,12 @@ class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def path_of(store: Store, entry: str) -> Path:
-    """Where an entry's verifications are."""
+    """The file of an entry's verifications."""
     return store.root / "verified" / f"{entry.replace('/', '_')}.jsonl"
 
 
 def append(store: Store, line: Verification) -> None:
-    """Add a line; nothing written before is changed."""
+    """Add a verification to its entry's file."""
     path = path_of(store, line.entry)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:
@@ -85,37 +86,30 @@ def append(store: Store, line: Verification) -> None:
 
 
 def lines(store: Store) -> list[Verification]:
-    """The latest line about every row, told apart by task, preset, entry and parameters.
+    """The latest verification of every row (task, preset, entry, parameters).
 
-    Lines that repeat a draw are left out: whoever chooses the number chooses the seeds.
+    Repeated draws are left out: whoever chooses the number chooses the seeds.
     """
-    found: dict[tuple[str, str, str, str], Verification] = {}
+    latest: dict[tuple[str, str, str, str], Verification] = {}
     for path in sorted((store.root / "verified").glob("*.jsonl")):
-        for number, text in enumerate(path.read_bytes().splitlines(), 1):
-            try:
-                line = msgspec.json.decode(text, type=Verification)
-            except msgspec.DecodeError as error:
-                store.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
-                continue
-            where = (line.task, line.preset, line.entry, canonical_json(line.params))
-            if not line.repeated and (where not in found or line.when >= found[where].when):
-                found[where] = line
-    return list(found.values())
+        for line in read_lines(path, msgspec.json.Decoder(Verification).decode, store.reports):
+            row = (line.task, line.preset, line.entry, canonical_json(line.params))
+            if not line.repeated and (row not in latest or line.when >= latest[row].when):
+                latest[row] = line
+    return list(latest.values())
 
 
 def standing(store: Store) -> dict[tuple[str, str, str], Verification]:
-    """(task, preset, entry) -> the latest line about that row; with the preset's own parameters, where there is one."""
-    found: dict[tuple[str, str, str], Verification] = {}
-    for line in sorted(lines(store), key=lambda line: (not line.set, line.when)):
-        found[line.task, line.preset, line.entry] = line
-    return found
+    """(task, preset, entry) -> the latest verification, preferably one with the preset's own parameters."""
+    ordered = sorted(lines(store), key=lambda line: (not line.set, line.when))
+    return {(line.task, line.preset, line.entry): line for line in ordered}
 
 
 def badge(line: Verification | None, keys: Iterable[str]) -> str:
-    """ "verified" or "disputed" if `line` speaks of a row's records, else "claimed". keys: of those records.
+    """The badge of a row: "verified", "disputed" or "claimed". keys: of the row's records.
 
-    A verification covers the records it saw: one more seed or newer code, and the row is a claim again. A dispute stays
-    with every row that still shows one of the disputed records.
+    A verification covers the records that it was made on: with one more seed or newer code the row is "claimed" again. A
+    dispute covers every row that still shows one of the disputed records.
     """
     shown, seen = set(keys), set(line.claimed.keys) if line is not None else set()
     if line is None or not shown:

@@ -1,6 +1,6 @@
-"""What a module means and what it reaches, read from its source without running it.
+"""The digest of a module's syntax tree and the names it may reach, from its source.
 
-A file that Python cannot parse, or that nests deeper than it can follow, counts by its bytes and reaches nothing that is known.
+Of a file that Python cannot parse, or that nests too deeply, the digest is of its bytes, and the reached names are unknown.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 from bench.records.spelling import blake
 
-FORM = 2  # of the canonical tree; raised when it changes, so that remembered digests of an older form are not used
+FORM = 2  # version of the canonical tree; raised with it, so that cached digests of an older form are not used
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-SKIPPED = {"ctx", "type_comment", "kind"}  # fields without a meaning when the module runs
-CONTRACT = "bench.contract"  # its declarations take prose as `doc`
+SKIPPED = {"ctx", "type_comment", "kind"}  # fields that change nothing when the module runs
+CONTRACT = "bench.contract"  # its classes take prose as `doc`
 METRIC_DOC = 3  # position of Metric's `doc`
 
 
@@ -32,10 +32,10 @@ def meaning(content: bytes, module: str, is_package: bool) -> tuple[str, list[st
 
 
 def _tokens(tree: ast.Module) -> Iterator[str]:
-    """The tree in prefix order, each token with its number of children: equal on Python 3.11 to 3.13.
+    """The tree in prefix order, with the fields of each node and the length of each list: equal on Python 3.11 to 3.13.
 
-    Left out: positions, contexts, docstrings and other statements that are a string, the `doc` of declarations, and fields
-    that are empty (newer versions add such fields). A stack instead of recursion: expressions may nest a thousandfold.
+    Left out: positions, contexts, docstrings and other statements that are a string, the `doc` of declarations, and empty
+    fields, which newer versions add. A stack replaces recursion, since expressions may nest a thousandfold.
     """
     declarations, stack = _declarations(tree), [tree]  # type: tuple[dict[str, str], list[Any]]
     while stack:
@@ -53,7 +53,7 @@ def _tokens(tree: ast.Module) -> Iterator[str]:
 
 
 def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
-    """A field of a node without what is prose in it."""
+    """A field of a node without the prose in it."""
     value = getattr(node, name, None)
     if not isinstance(value, list):
         return value
@@ -72,31 +72,31 @@ def _is_prose(item: Any) -> bool:
 
 
 def _declarations(tree: ast.Module) -> dict[str, str]:
-    """Local name -> name in the contract, of what the module imports from there."""
+    """Local name -> name in the contract, for the module's imports from it."""
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
     return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
 
 
 def _declared(call: ast.Call, declarations: dict[str, str]) -> str | None:
-    """The contract's class that a call makes, if it makes one."""
+    """The contract's class that a call makes, or None."""
     return declarations.get(call.func.id) if isinstance(call.func, ast.Name) else None
 
 
 def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
-    """Imports anywhere in a module, and dotted paths in strings."""
+    """The imports anywhere in a module, and the dotted paths in its strings."""
     package = module if is_package else module.rpartition(".")[0]
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parents = package.split(".")
                 kept = parents[: len(parents) - node.level + 1]
                 base = ".".join([*kept, base] if base else kept)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-            found.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+            names.add(base)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-            found.add(node.value)
-    return sorted(found)
+            names.add(node.value)
+    return sorted(names)
