@@ -82,13 +82,8 @@ def _measure_in_subprocess() -> float:
     code = (
         f"import sys; sys.path[:] = {python_path()!r}; from bench.running.calibration import measure; print(measure())"
     )
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", code],
-        env={**os.environ, **ONE_THREAD},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-P", "-c", code]
+    result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
     return float(result.stdout)

@@ -143,9 +143,8 @@ def kill_descendants(group: int) -> None:
     while reap_children():
         import psutil
 
-        with contextlib.suppress(
-            ProcessLookupError, PermissionError
-        ):  # the group is gone: ESRCH on Linux, EPERM on macOS
+        # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

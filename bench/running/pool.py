@@ -32,7 +32,7 @@ from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
 GRACE = 20.0  # seconds beyond a cell's limit after which the parent kills it; the scorer should have done so earlier
-# Every cell inherits these: a fixed order of sets, and no worker processes of torch.compile, which would not survive a fork.
+# Every cell inherits these: a fixed order of sets, and no worker processes of torch.compile.
 FIXED = {"PYTHONHASHSEED": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 KINDS = {"prepare": b"p", "cell": b"c"}  # kind of job -> the byte that requests it from the fork server
 

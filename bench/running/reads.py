@@ -57,7 +57,7 @@ def with_bytecode(files: Iterable[str]) -> list[str]:
 
 
 def covered(grants: sandbox.Grants, files: Iterable[str], *folders: str) -> Covered:
-    """The paths that `grants` make readable, `files`, and everything in `folders`. Grants and files have no links in them."""
+    """The paths that `grants` make readable, `files`, and everything in `folders`. Grants and files must be free of links."""
     granted = [str(path) for path, rights in grants if rights & linux_sandbox.READ]
     prefixes = [path + os.sep for path in (*granted, *map(os.path.realpath, folders))]
     return Covered((*KERNEL, *prefixes), frozenset((*granted, *files)))

@@ -81,7 +81,7 @@ def _installed() -> set[Path]:
 
 
 def readable() -> Grants:
-    """Paths and rights of every entry's process. Its private folder and the files that its cell's key covers come on top.
+    """Paths and rights of every entry's process. Its private folder and the files of its cell's key are added later.
 
     Other folders on `sys.path`, such as the current one or a checkout, can only be listed, as the import system needs: the
     results, data and code in them stay closed.
@@ -185,10 +185,7 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     linux_sandbox.no_new_privileges()
     linux_sandbox.drop_capabilities()
     if linux_sandbox.landlock_abi():
-        proc_self = (
-            Path("/proc/self"),
-            READ_ONLY,
-        )  # it leads to a different folder in every process, so `grants` lacks it
+        proc_self = Path("/proc/self"), READ_ONLY  # not part of `grants`, since it leads elsewhere in each process
         linux_sandbox.restrict_files([proc_self, *(without(grants, withheld) if withheld else grants)], private)
     if linux_sandbox.filters():
         linux_sandbox.refuse_calls()

@@ -14,7 +14,6 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +161,13 @@ def _score(job: Job, sock: socket.socket, pid: int, private: str) -> Outcome:
         guard.send(_start_message(scorer.task, job, private))
         guard.send(dict(scorer.problem.public))
         report = _evaluate_until_done(scorer, guard)
-        outcome = scorer.finish(report, _counted_predict(scorer, guard) if report["predicts"] else None)
+
+        def predict(*inputs: Any) -> Any:
+            outputs = guard.predict(*inputs)
+            scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
+            return outputs
+
+        outcome = scorer.finish(report, predict if report["predicts"] else None)
         if guard.ended is not None:  # the process ended during scoring
             raise guard.ended
         if outcome.status == "ok":
@@ -181,17 +186,6 @@ def _score(job: Job, sock: socket.socket, pid: int, private: str) -> Outcome:
     sock.close()
     outcome.costs.evaluations = guard.evaluations
     return outcome
-
-
-def _counted_predict(scorer: Scorer, guard: Guard) -> Callable[..., Any]:
-    """The `predict` for the final score; after each call the scorer takes over the entry's counts."""
-
-    def predict(*inputs: Any) -> Any:
-        outputs = guard.predict(*inputs)
-        scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
-        return outputs
-
-    return predict
 
 
 def _evaluate_until_done(scorer: Scorer, guard: Guard) -> dict[str, Any]:
