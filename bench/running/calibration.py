@@ -1,8 +1,8 @@
-"""A machine's speed as one number, so that CPU seconds of different machines can stand in one table.
+"""A machine's speed as one number, so that CPU seconds measured on different machines can be compared in one table.
 
-The work is fixed: matrix products, FFTs and a plain Python loop, a third each on the nominal machine, in a process of its own
-with one thread. score = nominal CPU seconds / CPU seconds here, so CPU seconds times score are seconds of the nominal
-machine. It says how fast a mixed load runs and no more: a third-decimal difference between two processors means nothing.
+The benchmark is a fixed mix of matrix products, FFTs and a plain Python loop (a third of the time each on the nominal
+machine), run with one thread in a separate process. score = nominal CPU seconds / CPU seconds here, so CPU seconds times
+score are CPU seconds of the nominal machine. Differences in the third decimal mean nothing.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from bench.records.files import write_atomically
 from bench.records.provenance import here
 
 NOMINAL = 0.25  # CPU seconds of one round on the nominal machine: a server core of 2021 at about 3 GHz
-ROUNDS = 4  # the fastest counts: whatever else a machine does only ever slows a round down
-VERSION = 1  # of the work; scores of different versions do not compare
+ROUNDS = 4  # the fastest one counts, since other load on the machine can only slow a round down
+VERSION = 1  # of the work; scores of different versions cannot be compared
 
 
 def work() -> float:
-    """One round of the fixed work; returns a checksum, so that nothing of it can be left out."""
+    """Run one round of the benchmark; returns a checksum of its results."""
     import torch
 
-    g = torch.Generator().manual_seed(0)
-    a = torch.randn(256, 256, generator=g)
-    x = a
+    generator = torch.Generator().manual_seed(0)
+    a = x = torch.randn(256, 256, generator=generator)
     for _ in range(120):  # about 4e9 floating-point operations
         x = torch.tanh(a @ x)
-    wave = torch.randn(64, 4096, generator=g)
+    wave = torch.randn(64, 4096, generator=generator)
     for _ in range(96):
         wave = torch.fft.irfft(torch.fft.rfft(wave) * 0.99, n=4096)
     total = 0
@@ -45,11 +44,11 @@ def work() -> float:
 
 
 def measure() -> float:
-    """CPU seconds of the fastest round in this process."""
+    """CPU seconds of the fastest of `ROUNDS` rounds, measured in this process."""
     import torch
 
     torch.set_num_threads(1)
-    work()  # first calls set things up
+    work()  # not timed: the first calls initialise libraries
     times = []
     for _ in range(ROUNDS):
         start = time.process_time()
@@ -59,39 +58,38 @@ def measure() -> float:
 
 
 def score(cache: Path) -> float:
-    """This machine's score; measured once (about 2 CPU s), then kept in `cache`, a folder, by processor and torch version.
+    """This machine's score, measured once (about 2 CPU seconds) and then read from the folder `cache`.
 
-    Raises BenchError if the measuring process fails.
+    A stored score holds for one processor, Python and torch. Raises BenchError if the measuring process fails.
     """
-    about = here()
-    name = f"{VERSION}/{about.cpu}/{about.python}/{about.packages.get('torch')}"
+    machine = here()
+    name = f"{VERSION}/{machine.cpu}/{machine.python}/{machine.packages.get('torch')}"
     path = cache / "calibration.json"
     try:
-        known: dict[str, float] = json.loads(path.read_text())
+        scores: dict[str, float] = json.loads(path.read_text())
     except (OSError, ValueError):
-        known = {}  # only a cache: it is made anew
-    if name not in known:
-        known[name] = round(NOMINAL / _measured(), 4)
-        write_atomically(path, json.dumps(known, indent=1, sort_keys=True).encode())
-    return known[name]
+        scores = {}  # a missing or damaged cache is rebuilt
+    if name not in scores:
+        scores[name] = round(NOMINAL / _measure_in_subprocess(), 4)
+        write_atomically(path, json.dumps(scores, indent=1, sort_keys=True).encode())
+    return scores[name]
 
 
-def _measured() -> float:
+def _measure_in_subprocess() -> float:
     from bench.parts import python_path
+    from bench.running.sandbox import ONE_THREAD
 
     code = (
         f"import sys; sys.path[:] = {python_path()!r}; from bench.running.calibration import measure; print(measure())"
     )
-    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env={**os.environ, **one}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BenchError(f"calibration failed: {done.stderr.strip()[-400:]}")
-    return float(done.stdout)
+    command = [sys.executable, "-P", "-c", code]
+    result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
+    return float(result.stdout)
 
 
 def wanted(cells: Iterable[Cell]) -> bool:
-    """Whether records of these cells stand in a table by CPU seconds: a task with a target, beyond the smoke preset."""
+    """Whether some table ranks these cells by CPU seconds: a task has a target, and its preset is not `smoke`."""
     tasks = {cell.task for cell in cells if cell.preset != "smoke"}
     return any(metric.target is not None for task in tasks for metric in config.task_spec(task).cls.metrics)

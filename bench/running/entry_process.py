@@ -1,7 +1,8 @@
-"""The entry's side of a cell: what runs in its own confined process (see bench.running.scorer_process)."""
+"""The entry's side of a cell, which runs in a confined process that the scorer forks (see bench.running.scorer_process)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -20,7 +21,7 @@ from bench.running.linux_sandbox import PDEATHSIG, prctl
 
 @dataclass(frozen=True)
 class AxisSeeds:
-    """What stands for `bench.contract.Seeds` in an entry's process: the numbers of its axes, and no way back from them."""
+    """Replaces `bench.contract.Seeds` in an entry's process: it holds the seeds of the entry's axes, but not the cell's seed."""
 
     numbers: Mapping[str, int]
 
@@ -32,7 +33,10 @@ class AxisSeeds:
 
 
 def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
-    """The entry's side: receive the public data, run, serve predictions, report costs. Never returns."""
+    """Receive the public data, run the entry, answer requests for predictions, report costs. Never returns.
+
+    grants: paths that every entry may read, with their rights.
+    """
     from bench import execute, wire
 
     code = 1
@@ -42,7 +46,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         link = wire.Connection(sock)
         start = link.recv()
         _limit_memory(start["job"]["memory_mb"])
-        unkeyed = _shut_in(start, grants)
+        unkeyed_reads = _confine(start, grants)
         job = execute.Job(**start["job"], seed=0, cache=os.devnull)
         seeds: Any = AxisSeeds(start["seeds"])
         public = link.recv()
@@ -50,7 +54,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         report["reason"] = reads.advised(report["reason"])
         try:
             link.send(["done", execute.report_of(report, solution, log)])
-        except TypeError as error:  # an object that is no plain value
+        except TypeError as error:  # the solution holds an object that bench.wire cannot encode
             report = {"status": "failed", "reason": f"solution: {error}"}
             link.send(["done", execute.report_of(report, execute.Solution(), log)])
         while True:
@@ -58,7 +62,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
             if kind == "close":
                 if log is not None:
                     log.book()
-                link.send(["closed", {"cpu": dict(log.cpu) if log is not None else {}, "unkeyed_reads": unkeyed}])
+                link.send(["closed", {"cpu": dict(log.cpu) if log is not None else {}, "unkeyed_reads": unkeyed_reads}])
                 break
             if log is None:
                 break
@@ -67,16 +71,16 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
                 serve(link, solution.predict, rest[0], log)
         code = 0
     except EOFError:
-        code = 0  # the scorer is gone, and with it the cell
+        code = 0  # the scorer has ended, so nobody waits for a result
     except BaseException:
-        traceback.print_exc()  # to the cell's own output, of which the record keeps the end
+        traceback.print_exc()  # goes to the cell's captured output; the record keeps the end of it
     finally:
         sys.stdout.flush()
         os._exit(code)
 
 
-def _shut_in(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
-    """Confine this process to what `start` tells; the list of reads that could only be seen, where there is no Landlock."""
+def _confine(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
+    """Confine this process as the scorer's first message asks. Without Landlock, returns a list that collects unkeyed reads."""
     folder, private = os.getcwd(), start["private"]
     files, withheld = start["job"]["reads"], [Path(path) for path in start["withheld"]]
     sandbox.confine(Path(private), withheld, (*grants, *reads.grants_of(files)))
@@ -84,17 +88,15 @@ def _shut_in(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
 
 
 def _close_all_but(kept: int) -> None:
-    """Close every file this process inherited but its standard streams and `kept`."""
+    """Close every inherited file descriptor except the standard streams and `kept`."""
     for name in os.listdir("/dev/fd"):
         if int(name) > 2 and int(name) != kept:
-            try:
+            with contextlib.suppress(OSError):  # the descriptor that listdir used is closed already
                 os.close(int(name))
-            except OSError:
-                pass  # the list's own
 
 
 def _limit_memory(megabytes: int) -> None:
-    """RLIMIT_DATA above what the fork server's image already holds."""
+    """Allow `megabytes` of data beyond what this process inherited from the fork server."""
     if sys.platform != "linux":
         return
     with open("/proc/self/status") as status:
@@ -104,20 +106,20 @@ def _limit_memory(megabytes: int) -> None:
 
 
 def serve(link: Any, predict: Callable[..., Any] | None, inputs: list[Any], log: Any = None) -> None:
-    """Answer with what `predict` gives, and with what `log` has counted by then."""
+    """Send the output of `predict` and the counts of `log` at that time, or the exception as a message."""
     from bench import wire
 
     try:
         if predict is None:
             raise BenchError("the solution has no predict")
         frame = wire.encode(["output", predict(*inputs), dict(log.counts) if log is not None else {}])
-    except Exception as error:  # told to the scorer, which makes it the cell's failure
+    except Exception as error:  # the scorer turns this message into the cell's failure
         frame = wire.encode(["raised", f"predict: {type(error).__name__}: {error}"])
     link.sock.sendall(frame)
 
 
 class _PipeChannel:
-    """`log.evaluate` over the pipe: the scorer asks for predictions until it has its scores."""
+    """The channel of `log.evaluate` to the scorer, which asks for predictions and then sends the scores."""
 
     def __init__(self, link: Any) -> None:
         self.link = link

@@ -1,7 +1,8 @@
-"""The scorer's hold on the entry's process: its pipe, watched for time, memory and death, and the end of all below it."""
+"""How the scorer supervises the entry's process: the pipe to it, its limits of time and memory, and its end."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -16,7 +17,7 @@ from bench.running import message_checks
 
 
 class Ended(Exception):
-    """The entry's process ended, or was ended, before it was done."""
+    """The entry's process exited, or was killed at a limit, before its run was complete. status: of the cell's record."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -25,7 +26,11 @@ class Ended(Exception):
 
 @dataclass
 class Guard:
-    """The pipe to the entry's process, watched: wall time, memory of the process tree, death."""
+    """The pipe to the entry's process. While it waits, it enforces the limits of wall time and of the processes' memory.
+
+    Its methods raise `Ended` once the process is gone or a limit is passed. job: holds the limits. evaluations: how many scores
+    the entry asked for. counts: what the entry says it has spent, as of its last prediction.
+    """
 
     sock: socket.socket
     pid: int
@@ -34,27 +39,28 @@ class Guard:
     evaluations: int = 0
     counts: Any = None
     ended: Ended | None = None
-    checked: float = field(default_factory=time.monotonic)
+    memory_checked: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.link = message_checks.Connection(self.sock, self._wait)
 
     def _wait(self, sending: bool) -> None:
-        """Return once the pipe can be read, or written; raise Ended at a limit, however busy the pipe is."""
+        """Return once the pipe can be read (or written, if `sending`). Limits are checked even if the pipe is ready at once."""
         ready = False
         while not ready:
             ready = any(select.select([] if sending else [self.sock], [self.sock] if sending else [], [], 0.1))
             now = time.monotonic()
             if now > self.deadline:
                 raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
-            if now - self.checked > 0.5:
-                self.checked = now
-                used = _held()
+            if now - self.memory_checked > 0.5:
+                self.memory_checked = now
+                used = _memory_of_descendants()
                 if used > (self.job.memory_mb + 400) * 2**20:
-                    told = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
-                    raise self._end("oom", told)
+                    reason = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
+                    raise self._end("oom", reason)
 
     def recv(self) -> list[Any]:
+        """The next message; a malformed one ends the process."""
         try:
             return self.link.recv()
         except (EOFError, ConnectionError):
@@ -63,6 +69,7 @@ class Guard:
             raise self._end("failed", f"it sent what is no message: {error}") from error
 
     def send(self, value: Any) -> None:
+        """Send `value` as one message."""
         try:
             self.link.send(value)
         except (BrokenPipeError, ConnectionError):
@@ -74,13 +81,13 @@ class Guard:
         return self.ended
 
     def close(self) -> None:
-        """End the entry's process, which has said all."""
+        """Kill the entry's process after its last message."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
     def _death(self) -> Ended:
         if self.ended is None:
-            os.kill(self.pid, signal.SIGKILL)  # its pipe is shut, which a living process can do as well
+            os.kill(self.pid, signal.SIGKILL)  # a process can close its pipe and go on running
             _, status = os.waitpid(self.pid, 0)
             if os.WIFSIGNALED(status):
                 reason = f"its process died of {signal.Signals(os.WTERMSIG(status)).name}"
@@ -89,25 +96,18 @@ class Guard:
             self.ended = Ended("crashed", reason)
         return self.ended
 
-    def predict(self, *inputs: Any) -> Any:
-        """What the entry predicts; `counts` is then what it says it has spent."""
-        return self._ask("predict", inputs)
-
-    def show(self, *inputs: Any) -> Any:
-        """What the entry predicts for a picture, uncharged."""
-        return self._ask("show", inputs)
-
-    def _ask(self, kind: str, inputs: tuple[Any, ...]) -> Any:
+    def predict(self, *inputs: Any, kind: str = "predict") -> Any:
+        """The entry's output for `inputs`; RuntimeError if its `predict` raises. With kind "show", no cost is booked."""
         self.send([kind, list(inputs)])
-        kind, *rest = self.recv()
-        if kind != "output":
+        answer, *rest = self.recv()
+        if answer != "output":
             raise RuntimeError(message_checks.text(rest[0]))
         self.counts = rest[1]
         return rest[0]
 
 
-def _held() -> int:
-    """Bytes that the processes below this one hold, beside what they map from files."""
+def _memory_of_descendants() -> int:
+    """Bytes in use by this process's descendants; on Linux without memory that is mapped from files."""
     import psutil
 
     total = 0
@@ -119,32 +119,34 @@ def _held() -> int:
             else:
                 total += process.memory_info().rss
         except (OSError, psutil.Error):
-            pass  # it ended meanwhile
+            pass  # the process ended meanwhile
     return total
 
 
-def kill_descendants(group: int) -> None:
-    """End every process below this one, and wait for them, so that their CPU time is counted.
+def reap_children() -> bool:
+    """Collect every child that has ended, so that its CPU time is counted. Returns whether any child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
-    group: of the entry's processes. A signal to all of it at once leaves none the time to fork; processes that could leave
-    the group, where no filter kept them in, are looked for one by one. Orphans of the entry are this process's own
-    children, so no child left means no descendant left.
+
+def kill_descendants(group: int) -> None:
+    """Kill every descendant of this process and wait for them all, so that their CPU time is counted.
+
+    group: the process group of the entry. A signal to the whole group leaves none of its processes time to fork; without a
+    system-call filter processes can leave the group, so they are also killed one by one. This process adopts orphans (it is
+    a subreaper), so no descendant is left once it has no child.
     """
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
+    while reap_children():
         import psutil
 
-        try:
+        # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # all of it has ended; macOS forbids what Linux cannot find
         for child in psutil.Process().children(recursive=True):
-            try:
+            with contextlib.suppress(psutil.Error):
                 child.kill()
-            except psutil.Error:
-                pass
         time.sleep(0.002)

@@ -1,6 +1,7 @@
-"""The fork server: torch is loaded once, and every cell starts as a copy of it.
+"""The fork server: a process that loads torch once and forks the processes of every cell.
 
-It has one thread, runs no tensor operation and imports no foreign module, since a copy of a process that does may hang.
+It has one thread, runs no tensor operation and imports nothing beyond what `warm` names: a copy of a process with several
+threads may hang.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.running.entry_watch import reap_children
 from bench.running.linux_sandbox import PDEATHSIG, prctl
 from bench.running.sandbox import Grants, readable, without
 from bench.running.scorer_process import prepare_process, scorer_process
 
-PAYING = 10  # cells after which gathering memory into huge pages, 0.3 s once, is cheaper than going without
+HUGE_PAGES_AFTER = 10  # forks; `huge_pages` takes 0.3 s once, which shorter sweeps do not earn back
 _MADV_COLLAPSE = 25  # Linux 6.1
 
 
 def warm(withheld: Sequence[str]) -> Grants:
-    """Load what every cell needs and lay it out so that a fork is cheap; returns what an entry may read.
+    """Import what every cell needs and prepare memory for cheap forks; returns the paths that an entry may read.
 
     withheld: folders that no entry may read, such as the results and the data.
     """
-    gc.disable()  # imports make half a million objects and hardly any garbage: looking for it took a third of the start
+    gc.disable()  # imports make half a million objects and little garbage; collections took a third of the start
     import numpy.lib.npyio
     import numpy.random
     import psutil
@@ -40,40 +42,40 @@ def warm(withheld: Sequence[str]) -> Grants:
     import bench.schedules
     import bench.train
 
-    # what every cell would import anyway; named so that linters see a use
+    # This line uses the names, so that linters keep the imports.
     assert numpy and psutil and torch and bench.execute and bench.optim and bench.schedules and bench.train
-    bench.optim.resolve("sgd")  # reads the optimizer libraries' lists of names once, imports nothing
-    # once for all cells; neither is a tensor operation or starts a thread
+    bench.optim.resolve("sgd")  # caches the optimizer libraries' lists of names, without importing the libraries
+    # Both results hold for all cells; neither call runs a tensor operation or starts a thread.
     torch.set_num_threads(1)
     torch.backends.cpu.get_cpu_capability()
     grants = tuple(without(readable(), [Path(path).resolve() for path in withheld]))
-    gc.freeze()  # the collector must not touch, and so copy, the pages that the cells share with us
+    gc.freeze()  # else the collector would write to, and so copy, memory pages that forks share
     gc.enable()
     return grants
 
 
 def serve(fd: int, withheld: Sequence[str]) -> None:
-    """Fork a process for every socket that arrives on `fd`, until the parent is gone: a scorer, or what its byte asks for.
+    """Fork a process for every socket that arrives on `fd`, until the parent ends. withheld: as for `warm`.
 
-    withheld: as of `warm`.
+    The byte sent with a socket chooses the process: b"p" prepares data, b"c" runs a cell.
     """
     grants = warm(withheld)
     prctl(PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whose children's ends are ignored is not told their CPU time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIGCHLD ignored, the kernel drops the children's CPU time
     sock = socket.socket(fileno=fd)
     sock.sendall(b"r")
     forks = 0
     while True:
         ready, _, _ = select.select([sock], [], [], 0.2)
-        _reap()
+        reap_children()
         if not ready:
             continue
         message, fds, _, _ = socket.recv_fds(sock, 1, 1)
         if not message:
             return
         forks += 1
-        if forks == PAYING:
+        if forks == HUGE_PAGES_AFTER:
             huge_pages()
         if os.fork() == 0:
             sock.close()
@@ -87,15 +89,14 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
                 code = 0
             finally:
                 os._exit(code)
-        for given in fds:
-            os.close(given)
+        for received in fds:
+            os.close(received)
 
 
 def huge_pages() -> None:
-    """Gather this process's memory into huge pages where the kernel can: a fork copies a page table 512 times smaller.
+    """Move this process's memory to huge pages where the kernel can; a fork then copies a page table 512 times smaller.
 
-    Most of what an isolated cell costs is two forks and their ends (`make perf`). Where the kernel refuses, they cost more
-    and nothing else changes.
+    Forking two processes and ending them is most of a cell's overhead (`make perf`).
     """
     if sys.platform != "linux":
         return
@@ -105,11 +106,3 @@ def huge_pages() -> None:
         if "w" in rights and inode == "0" and name in ([], ["[heap]"]):
             start, end = (int(number, 16) for number in addresses.split("-"))
             madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_COLLAPSE)
-
-
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass

@@ -1,4 +1,4 @@
-"""Frames between the parent and a cell's scorer: JSON and bytes."""
+"""Frames between the parent and a cell's scorer: a JSON value, with raw bytes after it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any
 
 
 def send_frame(sock: socket.socket, head: Any, body: bytes = b"") -> None:
-    """[8 bytes][8 bytes] lengths, JSON, bytes."""
+    """Send both lengths (8 bytes each), `head` as JSON, and `body`."""
     text = json.dumps(head).encode()
     sock.sendall(struct.pack("<QQ", len(text), len(body)) + text + body)
 
 
 def take_frame(buffer: bytearray) -> tuple[Any, bytes] | None:
-    """The first whole frame of `buffer`, removed from it; None while it is incomplete."""
+    """Remove the first frame (head, body) from `buffer` and return it; None while it is incomplete."""
     if len(buffer) < 16:
         return None
-    head, body = struct.unpack_from("<QQ", buffer)
-    if len(buffer) < 16 + head + body:
+    head_size, body_size = struct.unpack_from("<QQ", buffer)
+    body_start = 16 + head_size
+    end = body_start + body_size
+    if len(buffer) < end:
         return None
-    frame = json.loads(bytes(buffer[16 : 16 + head])), bytes(buffer[16 + head : 16 + head + body])
-    del buffer[: 16 + head + body]
+    frame = json.loads(buffer[16:body_start]), bytes(buffer[body_start:end])
+    del buffer[:end]
     return frame

@@ -1,7 +1,7 @@
-"""Linux calls that shut a process in: Landlock for files, a system-call filter, capabilities.
+"""Linux calls that confine a process: Landlock for files, a system-call filter, capabilities.
 
-All of them bind the calling thread, what it starts from then on, and nothing else; none needs a privilege, none can be
-taken back. The sources are the kernel's own pages: landlock(7), seccomp(2), capabilities(7).
+Each applies to the calling thread and to what it starts afterwards, needs no privilege and cannot be undone. See the manual
+pages landlock(7), seccomp(2) and capabilities(7).
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ PDEATHSIG, SUBREAPER = 1, 36
 _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVS = 4, 22, 38
 _FILTER = 2  # SECCOMP_MODE_FILTER
 
-# Landlock: rights on files, and the version of the interface (ABI) that brought the later ones
+# Landlock: rights on files, and the version of the interface (ABI) from which each restriction exists
 EXECUTE, WRITE, READ, LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 TRUNCATE, DEVICE = 1 << 14, 1 << 15
 _ON_A_FILE = EXECUTE | WRITE | READ | TRUNCATE | DEVICE
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # ABI -> number of rights
 _TCP_ABI, _SCOPE_ABI = 4, 6
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
-_CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls, equal on every machine
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # system calls; the numbers are the same on every architecture
 
-Numbers = tuple[int | None, int | None]  # of a system call on x86-64 and on 64-bit ARM (None: it has none)
+Numbers = tuple[int | None, int | None]  # of a system call on x86-64 and on 64-bit ARM (None: it lacks the call)
 
-# System calls that an entry has no use for.
+# System calls that always fail, because no entry needs them.
 REFUSED: Mapping[str, Numbers] = {
-    # another machine, or a service of this one; io_uring can open sockets too
+    # connections to other machines or to local services; io_uring can open sockets too
     "socket": (41, 198),
     "io_uring_setup": (425, 425),
-    # another process's memory and files, or a look at what it does
+    # reading or tracing another process
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -48,16 +48,16 @@ REFUSED: Mapping[str, Numbers] = {
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
     "bpf": (321, 280),
-    # another process's priority, which Landlock lets pass; the fork server's would reach every later cell
+    # priorities of other processes, which Landlock does not protect; a cell could slow the fork server and all later cells
     "setpriority": (141, 140),
     "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119),
     "sched_setattr": (314, 274),
     "ioprio_set": (251, 30),
-    # a view of the system of its own: what ends with a process namespace ends without being charged
+    # namespaces: the CPU time of processes that are killed with a process namespace is not charged to the cell
     "unshare": (272, 97),
     "setns": (308, 268),
-    # memory, queues, keys and lines of the kernel's log that outlive a process
+    # shared memory, queues, keys and kernel log lines: they outlive a process
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
@@ -66,7 +66,7 @@ REFUSED: Mapping[str, Numbers] = {
     "request_key": (249, 218),
     "keyctl": (250, 219),
     "syslog": (103, 116),
-    # marks on files, which Landlock lets pass: they would carry a message to the next cell
+    # file metadata, which Landlock does not protect: a cell could leave a message there for a later one
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -92,60 +92,56 @@ REFUSED: Mapping[str, Numbers] = {
 
 
 class Judged(NamedTuple):
-    """A call let through or not by one argument: the bits `mask` of it are one of `values`, or are not."""
+    """A system call that is allowed only if `argument & mask` is one of `values`, or (pass_if_in=False) is none of them."""
 
     numbers: tuple[int, int]  # of the call on x86-64 and on 64-bit ARM
-    argument: int
+    argument: int  # its position
     mask: int
     values: tuple[int, ...]
     pass_if_in: bool
-    error: int  # what it fails with otherwise; 0: it seems to succeed, and does nothing
+    error: int  # of a refused call; with 0 the call does nothing and reports success
 
 
 _ALL = 0xFFFFFFFF
 _NAMESPACES = 0x7E020000  # CLONE_NEW*
 JUDGED: Mapping[str, Judged] = {
-    # limits and processors of its own process only: those of the fork server would reach every later cell
+    # resource limits and CPU affinity of its own process only; a change to the fork server would reach every later cell
     "prlimit64": Judged((302, 261), 0, _ALL, (0,), True, errno.EPERM),
     "sched_setaffinity": Judged((203, 122), 0, _ALL, (0,), True, 0),
     "clone": Judged((56, 220), 0, _NAMESPACES, (0,), True, errno.EPERM),
-    # attributes of files: the groups of numbers "f" and "v" (ext4 and others), "X" (XFS), 0x94 (btrfs)
+    # file attributes: ioctl requests of the groups "f" and "v" (ext4 and others), "X" (XFS), 0x94 (btrfs)
     "ioctl": Judged((16, 29), 1, 0xFF00, (0x6600, 0x7600, 0x5800, 0x9400), False, errno.EPERM),
-    # a child's end, of which the kernel does not charge the time to whoever ignores it
+    # with SIGCHLD ignored, the kernel drops the CPU time of children
     "rt_sigaction": Judged((13, 134), 0, _ALL, (signal.SIGCHLD,), False, 0),
-    # all of an entry's processes stay in one group, which one signal ends
+    # an entry's processes stay in one process group, so that one signal ends them all
     "setsid": Judged((112, 157), 0, 0, (), True, 0),
     "setpgid": Judged((109, 154), 0, 0, (), True, 0),
-    # its flags are in memory, where a filter cannot look; libraries then fall back to clone
+    # its flags are in memory, which a filter cannot read; libraries fall back to clone
     "clone3": Judged((435, 435), 0, 0, (), True, errno.ENOSYS),
 }
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
-_X32 = 0x40000000  # x86-64's second table of calls starts here
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the numbers above, AUDIT_ARCH
+_X32 = 0x40000000  # the x32 calls of x86-64 have numbers from here up
 
 
 def prctl(option: int, value: int) -> None:
-    """An option of this process; nothing where there is no such call."""
+    """Set an option of this process; does nothing on systems other than Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
 def _call(function: str, *arguments: int | bytes | None) -> int:
-    """A libc call, every number as wide as a register; OSError with the function's name if it returns -1."""
-    wide = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    result = int(getattr(_libc(), function)(*wide))
+    """Call a libc function, with integers widened to registers; raises OSError with the function's name if it returns -1."""
+    widened = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+    result = int(getattr(ctypes.CDLL(None, use_errno=True), function)(*widened))
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{function}: {os.strerror(number)}")
+        code = ctypes.get_errno()
+        raise OSError(code, f"{function}: {os.strerror(code)}")
     return result
 
 
 @cache
 def landlock_abi() -> int:
-    """Version of the kernel's Landlock; 0 where there is none, or a sandbox around us forbids to ask."""
+    """The version of the kernel's Landlock; 0 where there is none, or where an outer sandbox forbids the call."""
     if sys.platform != "linux":
         return 0
     try:
@@ -156,7 +152,7 @@ def landlock_abi() -> int:
 
 @cache
 def filters() -> bool:
-    """Whether a system-call filter can be set. Asked with an address that is none: the kernel sets nothing."""
+    """Whether a system-call filter can be set. Probed with a null address (EFAULT), so that no filter is set."""
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
         return False
     try:
@@ -167,27 +163,28 @@ def filters() -> bool:
 
 
 def undumpable() -> None:
-    """Only root may from here on read this process's memory or its open files in /proc, whoever else owns it."""
-    _call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
+    """Keep all users but root from reading this process's memory and open files in /proc; does nothing outside Linux."""
+    if sys.platform == "linux":
+        _call("prctl", _SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def no_new_privileges() -> None:
-    """No program started from here gains rights (setuid, file capabilities). The two below need it."""
+    """Keep programs started later from gaining rights (setuid, file capabilities). Landlock and filters require this."""
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def drop_capabilities() -> None:
-    """Give up all of root's powers but the one to open files whatever their mode, which Landlock still confines."""
+    """Drop all capabilities of root except opening files whatever their mode; Landlock restricts that one."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     kept = 1 << 1 if os.geteuid() == 0 else 0  # CAP_DAC_OVERRIDE
     _call("capset", header, struct.pack("<6I", kept, kept, 0, 0, 0, 0))
 
 
 def restrict_files(grants: Iterable[tuple[Path, int]], everything: Path) -> None:
-    """Only `grants` (path, rights; absent paths are skipped) and all of the folder `everything` stay accessible.
+    """Leave only `grants` (path, rights; missing paths are skipped) and the folder `everything`, in full, accessible.
 
-    Also refuses TCP (from ABI 4), signals and abstract sockets to processes outside (ABI 6), and, always, to look into
-    the memory of processes outside. Raises OSError where Landlock is absent.
+    Also refuses TCP (from ABI 4), signals and abstract sockets to processes outside (from ABI 6), and access to the memory of
+    processes outside (always). Raises OSError without Landlock.
     """
     abi = landlock_abi()
     handled = (1 << _RIGHTS[min(abi, max(_RIGHTS))]) - 1 if abi else 0
@@ -208,38 +205,38 @@ def restrict_files(grants: Iterable[tuple[Path, int]], everything: Path) -> None
 
 
 def _program() -> bytes:
-    """The filter as classic BPF: [code, jump if true, jump if false, constant] each; offsets count instructions."""
+    """The filter in classic BPF: instructions (code, jump if true, jump if false, constant); jumps count instructions."""
     column, machine = _MACHINES[platform.machine()]
-    load, equal, at_least, bits, give = 0x20, 0x15, 0x35, 0x54, 0x06
+    load, equal, at_least, bits, ret = 0x20, 0x15, 0x35, 0x54, 0x06
     allow, fail = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
     lines = [
         (load, 0, 0, 4),  # seccomp_data.arch
         (equal, 1, 0, machine),
-        (give, 0, 0, fail | errno.EPERM),  # a call by another machine's table
+        (ret, 0, 0, fail | errno.EPERM),  # a call of another architecture
         (load, 0, 0, 0),  # seccomp_data.nr
         (at_least, 0, 1, _X32),
-        (give, 0, 0, fail | errno.EPERM),
+        (ret, 0, 0, fail | errno.EPERM),
     ]
     for refused in REFUSED.values():
         if (number := refused[column]) is not None:
-            lines += [(equal, 0, 1, number), (give, 0, 0, fail | errno.EPERM)]
+            lines += [(equal, 0, 1, number), (ret, 0, 0, fail | errno.EPERM)]
     for call in JUDGED.values():
         number, answers = call.numbers[column], (fail | call.error, allow)
         block = [
             (load, 0, 0, 16 + 8 * call.argument),  # the low half of seccomp_data.args[argument]
             (bits, 0, 0, call.mask),
             *[(equal, len(call.values) - i, 0, value) for i, value in enumerate(call.values)],
-            (give, 0, 0, answers[not call.pass_if_in]),
-            (give, 0, 0, answers[call.pass_if_in]),
+            (ret, 0, 0, answers[not call.pass_if_in]),
+            (ret, 0, 0, answers[call.pass_if_in]),
         ]
         lines += [(equal, 0, len(block), number), *block]
-    lines += [(give, 0, 0, allow)]
+    lines += [(ret, 0, 0, allow)]
     return b"".join(struct.pack("<HBBI", *line) for line in lines)
 
 
 def refuse_calls() -> None:
-    """From here on the calls named in `REFUSED` fail with EPERM, those in `JUDGED` as it says. OSError without filters."""
+    """Refuse the calls in `REFUSED` with EPERM from now on, and those in `JUDGED` by their arguments; OSError without filters."""
     program = _program()
-    kept = ctypes.create_string_buffer(program, len(program))
-    pointed = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))  # struct sock_fprog
-    _call("prctl", _SET_SECCOMP, _FILTER, pointed, 0, 0)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    sock_fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+    _call("prctl", _SET_SECCOMP, _FILTER, sock_fprog, 0, 0)

@@ -1,8 +1,8 @@
-"""What a scorer accepts from an entry's process, which may send any bytes it likes.
+"""Checks of the messages from an entry's process, which can send arbitrary bytes to the scorer.
 
-`bench.wire` builds nothing but tensors, numbers, text, lists and dicts. This module refuses what those could still do:
-sizes that exhaust the scorer, a tensor that claims more numbers than it sent (its rest would be the scorer's own memory),
-and a report that says what no honest run could.
+`bench.wire` decodes only tensors, numbers, text, lists and dicts. This module also refuses sizes that would exhaust the
+scorer's memory, a tensor that declares more numbers than it sent (reading the rest would expose the scorer's memory), and
+a report with values that no honest run could have.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from bench.outcome import EXHIBIT
 HEADER_BYTES, BODY_BYTES = 2**26, 2**32
 DEPTH, ITEMS, TEXT = 64, 5_000_000, 20_000  # nesting, values and characters of one message
 NAME, CURVES = 100, 1000  # characters of a name, curves of a report
-PATHS, PATH = 100, 4096  # files that a cell read beside those of its key, characters of a path
-TAKEN = ("file", "allow_pickle")  # names that `numpy.savez` has for itself
+PATHS, PATH = 100, 4096  # files in a list of unkeyed reads, characters of a path
+RESERVED = ("file", "allow_pickle")  # parameters of `numpy.savez_compressed`, which takes curves by name
 ITEMSIZE = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "uint16": 2, "uint32": 4, "uint64": 8,
     "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
 }  # fmt: skip
-OURS = {"cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations"}  # costs that the scorer measures
-ENDS = ("ok", "diverged", "failed", "oom", "unavailable")  # how a report may say that its run ended
+MEASURED = {"cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations"}  # costs that the scorer measures itself
+ENDS = ("ok", "diverged", "failed", "oom", "unavailable")  # statuses that an entry may report
 
 
 class Connection(wire.Connection):
-    """The scorer's end of the pipe. recv raises ValueError for a message that it will not build.
+    """The scorer's end of the pipe. recv raises ValueError for a message that fails a check.
 
-    wait(sending): returns once the pipe can be read, or written, or raises: the other end may stop halfway.
+    wait(sending): blocks until the pipe can be read or written. It may raise, since the entry can stop in mid-message.
     """
 
     def __init__(self, sock: socket.socket, wait: Callable[[bool], None]) -> None:
@@ -43,14 +43,14 @@ class Connection(wire.Connection):
         self.wait = wait
 
     def send(self, value: Any) -> None:
-        """Send all of a message."""
-        left = memoryview(wire.encode(value))
-        while left:
+        """Send a whole message."""
+        unsent = memoryview(wire.encode(value))
+        while unsent:
             self.wait(True)
-            left = left[self.sock.send(left) :]
+            unsent = unsent[self.sock.send(unsent) :]
 
     def _exactly(self, size: int) -> bytes:
-        buffer = bytearray()  # grows with what comes, not with what is announced
+        buffer = bytearray()  # grows with the bytes received, since the announced size may be false
         while len(buffer) < size:
             self.wait(False)
             chunk = self.sock.recv(min(size - len(buffer), 2**20))
@@ -73,12 +73,12 @@ class Connection(wire.Connection):
 
 
 def check(header: bytes, body_size: int) -> None:
-    """ValueError unless `header` is what `bench.wire.encode` writes, for a body of that many bytes."""
+    """Raise ValueError unless `header` has the form that `bench.wire.encode` writes for a body of `body_size` bytes."""
     try:
         level = [json.loads(header)]
     except RecursionError as error:
         raise ValueError("it nests too deep") from error
-    tensor_bytes = items = depth = 0
+    tensor_bytes = items = depth = 0  # the nesting is walked by level, without recursion
     while level:
         depth, items = depth + 1, items + len(level)
         if depth > DEPTH or items > ITEMS:
@@ -92,7 +92,7 @@ def check(header: bytes, body_size: int) -> None:
                 if code == "@d" and isinstance(coded, dict):
                     inner += coded.values()
                 elif code == "@":
-                    tensor_bytes += _tensor(coded)
+                    tensor_bytes += _tensor_bytes(coded)
                 elif code != "@f":
                     raise ValueError(f"it has an unknown code {code!r}")
         level = inner
@@ -100,8 +100,8 @@ def check(header: bytes, body_size: int) -> None:
         raise ValueError(f"its tensors declare {tensor_bytes} bytes, {body_size} came")
 
 
-def _tensor(coded: Any) -> int:
-    """Bytes of a tensor's declaration [type, shape, bytes]; ValueError unless they agree."""
+def _tensor_bytes(coded: Any) -> int:
+    """The size that a tensor's declaration [type, shape, bytes] states; ValueError if it contradicts type and shape."""
     dtype, shape, size = coded
     if dtype not in ITEMSIZE or not all(type(length) is int and 0 <= length < 2**48 for length in shape):
         raise ValueError(f"a tensor of type {dtype!r} and shape {shape!r} is none")
@@ -111,55 +111,55 @@ def _tensor(coded: Any) -> int:
 
 
 def text(value: Any) -> str:
-    """The end of a text, such as every later reader can print."""
+    """The last `TEXT` characters of `value` as text that can be encoded in UTF-8."""
     return str(value)[-TEXT:].encode(errors="replace").decode()
 
 
 def name(value: Any) -> str:
-    """A name of a count or a curve; ValueError for one that no file could keep."""
-    line = isinstance(value, str) and 0 < len(value) <= NAME and value.isprintable()
-    if not line or value in TAKEN or value.startswith(EXHIBIT):
-        told = f"a name is a line of at most {NAME} characters and none of {', '.join((*TAKEN, EXHIBIT + '…'))}"
-        raise ValueError(f"{told}, not {str(value)[:NAME]!r}")
+    """`value` as the name of a count or a curve; ValueError if it cannot be stored as one."""
+    one_line = isinstance(value, str) and 0 < len(value) <= NAME and value.isprintable()
+    if not one_line or value in RESERVED or value.startswith(EXHIBIT):
+        rule = f"a name is a line of at most {NAME} characters and none of {', '.join((*RESERVED, EXHIBIT + '…'))}"
+        raise ValueError(f"{rule}, not {str(value)[:NAME]!r}")
     return str(value)
 
 
 def whole(value: Any) -> int:
-    """A count or a step; ValueError for anything else."""
+    """`value` as a count or a step; ValueError unless it is a whole number of at least 0."""
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"a count is a whole number of at least 0, not {value!r}")
     return value
 
 
 def seconds(value: Any) -> dict[str, float]:
-    """CPU seconds by phase; ValueError for anything but a few finite numbers of at least 0."""
-    found = {name(phase): float(amount) for phase, amount in value.items()}
-    if len(found) > 10 or not all(0 <= amount < 1e12 for amount in found.values()):
+    """`value` as CPU seconds by phase; ValueError unless it has at most 10 phases, with finite numbers of at least 0."""
+    phases = {name(phase): float(amount) for phase, amount in value.items()}
+    if len(phases) > 10 or not all(0 <= amount < 1e12 for amount in phases.values()):
         raise ValueError("CPU seconds are finite and at least 0")
-    return found
+    return phases
 
 
 def paths(value: Any) -> list[str]:
-    """Names of files that it read; ValueError for anything but a few texts."""
+    """`value` as names of files, shortened to `PATH` characters; ValueError unless it is a list of at most `PATHS` texts."""
     if not isinstance(value, list) or len(value) > PATHS or not all(isinstance(path, str) for path in value):
         raise ValueError(f"files that it read are at most {PATHS} names")
     return [text(path)[-PATH:] for path in value]
 
 
 def counts(value: Any, budget: Budget) -> dict[str, int]:
-    """What it has spent, by unit; ValueError for what no honest run could have."""
-    found = {name(unit): whole(amount) for unit, amount in value.items()}
-    if len(found) > 100 or OURS & set(found):
-        raise ValueError(f"it counts {', '.join(sorted(OURS & set(found))) or 'too many things'}")
-    if found.get(budget.unit, 0) > budget.limit:
-        raise ValueError(f"it counts {found[budget.unit]} {budget.unit}, the budget is {budget.limit}")
-    return found
+    """`value` as amounts spent, by unit; ValueError if one exceeds the budget, or is a cost that the scorer measures."""
+    spent = {name(unit): whole(amount) for unit, amount in value.items()}
+    if len(spent) > 100 or MEASURED & set(spent):
+        raise ValueError(f"it counts {', '.join(sorted(MEASURED & set(spent))) or 'too many things'}")
+    if spent.get(budget.unit, 0) > budget.limit:
+        raise ValueError(f"it counts {spent[budget.unit]} {budget.unit}, the budget is {budget.limit}")
+    return spent
 
 
 def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, Any]:
-    """The report of an entry's process with plain, bounded values; ValueError says what is wrong with it.
+    """The report of an entry's process, checked and copied into plain, bounded values; ValueError says what is wrong.
 
-    Curves named in `measured` are the scorer's to measure, so points of them that the entry sends are dropped.
+    measured: names of curves that the scorer measures itself; the entry's versions of these are dropped.
     """
     if not isinstance(value, Mapping) or value.get("status") not in ENDS:
         raise ValueError("its report has no known status")
@@ -170,7 +170,7 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
         if len(steps) != len(values):
             raise ValueError(f"its curve {name(curve)!r} has {len(steps)} steps and {len(values)} values")
         if curve not in measured:
-            curves[name(curve)] = ([whole(step) for step in steps], [float(one) for one in values])
+            curves[name(curve)] = ([whole(step) for step in steps], [float(point) for point in values])
     if not isinstance(value["tensors"], dict):
         raise ValueError("its solution's tensors are no dictionary")
     return {

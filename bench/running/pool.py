@@ -1,14 +1,15 @@
-"""Processes: a fork server with torch loaded, two processes a cell, limits, and a parent that only schedules.
+"""The parent's side of running cells in processes: scheduling, time limits, and the outcomes that come back.
 
     parent ──spawns──▶ fork server ──forks──▶ scorer ──forks──▶ the entry's process
        └────────────── one socket a cell ──────┘ └──── wire ────┘
 
-This module is the parent's side; `bench.running.fork_server` and `bench.running.scorer_process` are what the others run.
+The other processes run `bench.running.fork_server`, `bench.running.scorer_process` and `bench.running.entry_process`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import selectors
 import signal
@@ -30,10 +31,10 @@ from bench.parts import python_path
 from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
-GRACE = 20.0  # seconds the parent waits beyond a cell's limit before it steps in
-# Of the fork server, and so of every cell: the order of sets, and no helpers of torch.compile that would outlive a fork.
+GRACE = 20.0  # seconds beyond a cell's limit after which the parent kills it; the scorer should have done so earlier
+# Every cell inherits these: a fixed order of sets, and no worker processes of torch.compile.
 FIXED = {"PYTHONHASHSEED": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-KINDS = {"prepare": b"p", "cell": b"c"}  # what a job's process does, as the fork server is told
+KINDS = {"prepare": b"p", "cell": b"c"}  # kind of job -> the byte that requests it from the fork server
 
 
 @dataclass
@@ -47,9 +48,9 @@ class _Running:
 
 
 class Pool:
-    """Runs jobs on `workers` slots at a time. Use as a context manager; leaving it ends everything it started.
+    """Runs up to `workers` jobs at a time. Use it as a context manager: on exit it ends every process it started.
 
-    withheld: folders that no entry may read; None: the data folder.
+    withheld: folders that no entry may read; by default the data folder.
     """
 
     def __init__(self, workers: int, withheld: Sequence[Path] | None = None) -> None:
@@ -73,16 +74,14 @@ class Pool:
             self._server.terminate()
             self._server.wait()
         with contextlib.suppress(OSError):
-            sandbox.remove(Path(self._folder.name))  # of cells that were killed: whatever they left
+            sandbox.remove(Path(self._folder.name))  # killed cells may leave folders that cleanup() cannot remove
         self._folder.cleanup()
 
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
         code = f"import sys; sys.path[:] = {python_path()!r}; from bench.running.fork_server import serve; "
         code += f"serve({theirs.fileno()}, {self.withheld!r})"
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        environment = sandbox.environment() | threads
-        environment |= {"TMPDIR": self._folder.name, **FIXED}
+        environment = sandbox.environment() | sandbox.ONE_THREAD | {"TMPDIR": self._folder.name, **FIXED}
         self._server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
         )
@@ -92,7 +91,7 @@ class Pool:
         self._sock = ours
 
     def server_pid(self) -> int | None:
-        """The fork server's process, once there is one."""
+        """The process id of the fork server; None before it starts."""
         return self._server.pid if self._server else None
 
     def _launch(self, name: Any, kind: str, job: Any) -> None:
@@ -112,16 +111,14 @@ class Pool:
         jobs: Iterable[tuple[Any, str, Any]],
         idle: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[Any, Outcome, bytes]]:
-        """(name, kind, job)s in; (name, outcome, curves) out, as they end. `idle` is called a few times a second."""
-        waiting = iter(jobs)
-        exhausted = False
+        """Run `jobs` of (name, kind, job) and yield (name, outcome, .npz bytes of curves) as each ends.
+
+        kind: a key of `KINDS`. `jobs` is read only as workers become free. `idle` is called several times a second.
+        """
+        pending = iter(jobs)
         while True:
-            while not exhausted and len(self.running) < self.workers:
-                following = next(waiting, None)
-                if following is None:
-                    exhausted = True
-                else:
-                    self._launch(*following)
+            for job in itertools.islice(pending, self.workers - len(self.running)):
+                self._launch(*job)
             if not self.running:
                 return
             for event, _ in self._selector.select(0.2):
@@ -132,14 +129,12 @@ class Pool:
             for running in list(self.running.values()):
                 if now - running.started > running.seconds + GRACE:
                     self._kill(running)
-                    yield (
-                        running.name,
-                        Outcome.failure("timeout", f"it ran longer than limits.seconds={running.seconds:g}"),
-                        b"",
-                    )
+                    reason = f"it ran longer than limits.seconds={running.seconds:g}"
+                    yield running.name, Outcome.failure("timeout", reason), b""
             idle()
 
     def _read(self, running: _Running) -> tuple[Any, Outcome, bytes] | None:
+        """Read what a job has sent; its result once that is complete, or once its process has died."""
         try:
             chunk = running.sock.recv(1 << 20)
         except BlockingIOError:
@@ -156,11 +151,8 @@ class Pool:
             return running.name, msgspec.convert(frame[0]["outcome"], Outcome), frame[1]
         if not chunk:
             self._kill(running)
-            return (
-                running.name,
-                Outcome.failure("crashed", "the cell's own process died; see the machine's log for a killer"),
-                b"",
-            )
+            reason = "the cell's own process died; see the machine's log for a killer"
+            return running.name, Outcome.failure("crashed", reason), b""
         return None
 
     def _forget(self, running: _Running) -> None:
@@ -172,7 +164,8 @@ class Pool:
         if running.pid:
             import psutil
 
-            groups = {running.pid}  # the scorer leads one, its entry another; all of one end at once, and none can fork
+            # The scorer and its entry lead a group each. One signal to a whole group leaves no process time to fork.
+            groups = {running.pid}
             with contextlib.suppress(psutil.Error, ProcessLookupError):
                 groups |= {os.getpgid(child.pid) for child in psutil.Process(running.pid).children(recursive=True)}
             for group in groups:

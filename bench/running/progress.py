@@ -1,4 +1,4 @@
-"""How far a sweep is, for people."""
+"""The progress line of a sweep on the terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """Done, failed, left, rate, time left, and what runs now; one line, redrawn on a terminal, else now and then.
+    """Counts and time estimate of a sweep. On a terminal one line is redrawn; elsewhere a line is printed now and then.
 
-    total: cells to run. skipped: that were there. costs: seconds by stored costs, by key, of the cells that are left.
+    total: cells to run. skipped: cells whose records are fresh. costs: expected seconds of the cells that are left, by key,
+    for those whose cost an earlier record tells.
     """
 
     total: int
@@ -24,29 +25,29 @@ class Progress:
     bad: int = 0
     started: float = field(default_factory=time.monotonic)
     shown: float = 0.0
-    walls: float = 0.0  # of the cells that ended, and what stored costs said of those
-    foretold: float = 0.0
+    measured_seconds: float = 0.0  # wall time of the cells that ran
+    expected_seconds: float = 0.0  # what `costs` said of the same cells; the measured time where it said nothing
 
     def ended(self, key: str, wall: float | None) -> None:
-        """A cell is done. wall: its seconds; None if it did not run, or did not run through."""
+        """Count a cell as done. wall: its seconds; None if it did not run to its end."""
         self.done += 1
         cost = self.costs.pop(key, None)
         if wall is not None:
-            self.walls += wall
-            self.foretold += wall if cost is None else cost
+            self.measured_seconds += wall
+            self.expected_seconds += wall if cost is None else cost
 
     def seconds_left(self) -> float | None:
-        """By stored costs, corrected by how the cells so far compare with theirs; None while nothing is known."""
+        """Expected seconds left: `costs` scaled by measured over expected time so far; None before any estimate is possible."""
         left = self.total - self.done
         unknown = left - len(self.costs)
         if unknown and not self.done:
             return None
-        usual = self.walls / self.done if self.done else 0.0
-        pace = self.walls / self.foretold if self.foretold else 1.0
-        return (pace * sum(self.costs.values()) + usual * unknown) / self.workers
+        mean = self.measured_seconds / self.done if self.done else 0.0
+        ratio = self.measured_seconds / self.expected_seconds if self.expected_seconds else 1.0
+        return (ratio * sum(self.costs.values()) + mean * unknown) / self.workers
 
     def line(self, running: list[str]) -> str:
-        """The state of the sweep in words."""
+        """The progress line. running: labels of the cells that run now."""
         left = self.total - self.done
         text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
         if self.skipped:
@@ -59,7 +60,7 @@ class Progress:
         return text + (f" | {'; '.join(running)}" if running else "")
 
     def show(self, running: list[str], force: bool = False) -> None:
-        """Redraw, at most twice a second on a terminal and every ten seconds elsewhere."""
+        """Write the progress line, at most twice a second on a terminal and every ten seconds elsewhere unless `force`."""
         tty = self.out.isatty()
         now = time.monotonic()
         if not force and now - self.shown < (0.5 if tty else 10.0):
@@ -70,6 +71,6 @@ class Progress:
         self.out.flush()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Write a line that later progress lines do not overwrite."""
         self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
         self.out.flush()

@@ -1,7 +1,7 @@
-"""What an entry's process may reach: the code it needs, a folder of its own, and nothing of this machine or any other.
+"""Confinement of an entry's process: it can read the code it needs and write in a private folder; all else is refused.
 
-`available()` says which of these hold here, and every record keeps it. Linux has them all (5.13 or newer for files, 6.12
-for signals); elsewhere a cell still runs in a process of its own, and the record says what did not hold.
+`available()` says which restrictions this machine supports, and every record keeps that. Linux has them all (files from 5.13,
+signals from 6.12); on other systems a cell still runs in a separate process, and its record names what was not enforced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.running import linux_sandbox
 
 FILE_BYTES = 2**30  # the largest file that an entry may write
 FILES_OPEN = 1024
-# What Python, numpy and torch read outside of their own folders. No home folder, no /tmp, no other process in /proc.
+# What Python, numpy and torch read outside their own folders. Home folders, /tmp and other processes in /proc stay closed.
 SYSTEM = (
     "/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/nix/store", "/sys",
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/passwd", "/etc/group",
@@ -31,7 +31,8 @@ SYSTEM = (
     "/proc/driver", "/proc/sys/vm", "/proc/sys/kernel", "/System", "/Library",
 )  # fmt: skip
 DEVICES = ("null", "zero", "full", "random", "urandom", "nvidia*", "kfd", "dri")
-# Variables an entry's process keeps: how to run, nothing about the user.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# Environment variables that an entry's process keeps (names and prefixes): they configure libraries and do not name the user.
 KEPT = (
     "PATH", "LANG", "TZ", "LC_", "LD_", "DYLD_", "PYTHON", "OMP_", "GOMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "NVIDIA_",
     "HIP_", "TORCH", "PYTORCH_", "ATEN_", "MALLOC_",
@@ -43,16 +44,16 @@ Grants = tuple[tuple[Path, int], ...]  # (path, rights of bench.running.linux_sa
 
 @cache
 def available() -> MappingProxyType[str, str]:
-    """name -> "on", or why not. Names: network, files, memory (of other processes), signals, tmp, limits."""
+    """name -> "on", or the reason why not. Names: network, files, memory (of other processes), signals, tmp, limits."""
     linux, abi, filters = sys.platform == "linux", linux_sandbox.landlock_abi(), linux_sandbox.filters()
     landlock = "on" if abi else "this kernel has no Landlock, or forbids it" if linux else "only Linux has Landlock"
     filtered = "on" if filters else "no system-call filter here" if linux else "only Linux has system-call filters"
-    own = linux and os.geteuid() != 0  # the scorer is then closed to its own user, see `close_memory`
+    undumpable = linux and os.geteuid() != 0  # `linux_sandbox.undumpable` protects the scorer from every user but root
     return MappingProxyType(
         {
             "network": filtered,
             "files": landlock,
-            "memory": "on" if abi or own else landlock,
+            "memory": "on" if abi or undumpable else landlock,
             "signals": "on" if abi >= 6 else "Linux 6.12 is the first to keep signals in" if abi else landlock,
             "tmp": "on",
             "limits": "on" if linux else "only Linux bounds a process's data",
@@ -61,17 +62,17 @@ def available() -> MappingProxyType[str, str]:
 
 
 def of(transport: str) -> dict[str, str]:
-    """What a record of this `transport` keeps: `available()`, or that a call has no process of its own."""
+    """`available()` as a record of this `transport` states it; nothing is enforced where the transport is "call"."""
     if transport == "call":
         return {name: "transport=call runs in the harness's own process" for name in available()}
     return dict(available())
 
 
-# ---------------------------------------------------------------- what may be read
+# ---------------------------------------------------------------- readable paths
 
 
 def _installed() -> set[Path]:
-    """Folders of the interpreter and of installed packages: readable whole."""
+    """Folders of the interpreter and of installed packages."""
     names = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()]
     names += [path for name, path in sysconfig.get_paths().items() if name in ("stdlib", "platstdlib", "purelib")]
     if site.ENABLE_USER_SITE:
@@ -80,18 +81,18 @@ def _installed() -> set[Path]:
 
 
 def readable() -> Grants:
-    """Paths and rights that every entry's process gets, beside its own folder and the files that its cell's key covers.
+    """Paths and rights of every entry's process. Its private folder and the files of its cell's key are added later.
 
-    Of a folder on `sys.path` that holds a user's things (the current one, a checkout) only names are readable, since the import
-    system asks for them: results, data and code outside of the key stay closed.
+    Other folders on `sys.path`, such as the current one or a checkout, can only be listed, as the import system needs: the
+    results, data and code in them stay closed.
     """
-    whole = _installed()
+    installed = _installed()
     listed = {folder for name in sys.path if (folder := Path(name or ".").resolve()).is_dir()}
-    listed = {folder for folder in listed if not whole & {folder, *folder.parents}}
-    elsewhere = [path for folder in listed for path in installed_in(folder)]  # PYTHONPATH, `pip install --target`
+    listed = {folder for folder in listed if not installed & {folder, *folder.parents}}
+    packages = [path for folder in listed for path in installed_in(folder)]  # PYTHONPATH, `pip install --target`
     harness = Path(bench.__file__).resolve().parent
-    real = {path.resolve() for path in (*map(Path, SYSTEM), *whole, *elsewhere, harness) if path.exists()}
-    outermost = sorted(path for path in real if not real & set(path.parents))
+    paths = {path.resolve() for path in (*map(Path, SYSTEM), *installed, *packages, harness) if path.exists()}
+    outermost = sorted(path for path in paths if not paths & set(path.parents))
     devices = [device for pattern in DEVICES for device in Path("/dev").glob(pattern)]
     return (
         *((path, READ_ONLY) for path in outermost),
@@ -101,83 +102,78 @@ def readable() -> Grants:
 
 
 def without(grants: Iterable[tuple[Path, int]], withheld: Collection[Path]) -> Iterator[tuple[Path, int]]:
-    """`grants` less the paths in `withheld`, all resolved: a folder around one is replaced by what else is in it."""
+    """`grants` less the paths in `withheld`, all resolved. A folder that contains one is replaced by its other contents."""
     closed = {str(path) for path in withheld}
-    around = {str(folder) for path in withheld for folder in path.parents}
-    waiting = [(str(path), rights) for path, rights in grants if closed.isdisjoint(map(str, (path, *path.parents)))]
-    while waiting:
-        path, rights = waiting.pop()
+    parents = {str(folder) for path in withheld for folder in path.parents}
+    pending = [(str(path), rights) for path, rights in grants if closed.isdisjoint(map(str, (path, *path.parents)))]
+    while pending:
+        path, rights = pending.pop()
         if path in closed:
             continue
-        if path not in around or rights == linux_sandbox.LIST:
+        if path not in parents or rights == linux_sandbox.LIST:
             yield Path(path), rights
             continue
         yield Path(path), rights & linux_sandbox.LIST
-        with os.scandir(path) as found:
-            waiting += [(os.path.realpath(one.path) if one.is_symlink() else one.path, rights) for one in found]
+        with os.scandir(path) as items:
+            pending += [(os.path.realpath(item.path) if item.is_symlink() else item.path, rights) for item in items]
 
 
-# ---------------------------------------------------------------- in the two processes of a cell
-
-
-def close_memory() -> None:
-    """Make this process's memory and files unreadable to other processes of its user (not to root's)."""
-    if sys.platform == "linux":
-        linux_sandbox.undumpable()
+# ---------------------------------------------------------------- processes
 
 
 def environment() -> dict[str, str]:
-    """What the fork server starts with. A process cannot take back its first environment: all that it forks can read it."""
+    """The fork server's environment: HOME and the variables in `KEPT` only, since every forked process can read it in /proc."""
     return {name: value for name, value in os.environ.items() if name == "HOME" or name.startswith(KEPT)}
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder that may resist: neither depth, beyond what recursion and paths can name, nor a mode keeps it."""
+    """Remove a folder, whatever an entry left in it: read-only folders, or nesting too deep for recursion and for path names."""
     folder.chmod(0o700)
-    here = os.open(folder, os.O_RDONLY)
+    current = os.open(folder, os.O_RDONLY)
 
-    def go(name: str) -> None:
-        nonlocal here
-        there = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=here)
-        os.close(here)
-        here = there
+    def change_to(name: str) -> None:
+        nonlocal current
+        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=current)
+        os.close(current)
+        current = opened
 
-    def emptied() -> list[str]:
-        """Delete the files here; names of the folders."""
-        with os.scandir(here) as found:
-            ones = list(found)
-        inner = [one.name for one in ones if one.is_dir(follow_symlinks=False)]
-        for name in {one.name for one in ones}.difference(inner):
-            os.unlink(name, dir_fd=here)
-        return inner
+    def delete_files() -> list[str]:
+        """Delete the files of the current folder; returns the names of its subfolders."""
+        subfolders = []
+        with os.scandir(current) as items:
+            for item in list(items):
+                if item.is_dir(follow_symlinks=False):
+                    subfolders.append(item.name)
+                else:
+                    os.unlink(item.name, dir_fd=current)
+        return subfolders
 
-    path = [("", emptied())]  # from `folder` to here: names, and the folders that are left in each
+    stack = [("", delete_files())]  # from `folder` to the current one: each name, and its subfolders still to remove
     while True:
-        name, inner = path[-1]
-        if inner:
-            os.chmod(inner[-1], 0o700, dir_fd=here)
-            go(inner[-1])
-            path.append((inner.pop(), emptied()))
-        elif len(path) > 1:
-            go("..")
-            os.rmdir(name, dir_fd=here)
-            path.pop()
+        name, subfolders = stack[-1]
+        if subfolders:
+            os.chmod(subfolders[-1], 0o700, dir_fd=current)
+            change_to(subfolders[-1])
+            stack.append((subfolders.pop(), delete_files()))
+        elif len(stack) > 1:
+            change_to("..")
+            os.rmdir(name, dir_fd=current)
+            stack.pop()
         else:
             break
-    os.close(here)
+    os.close(current)
     folder.rmdir()
 
 
 def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
-    """Shut this process in, for good: `private` to write in, `grants` less `withheld` to read, as `available()` says.
+    """Restrict this process irrevocably, as far as `available()`: it writes in `private` and reads `grants` less `withheld`.
 
-    Raises OSError if the kernel refuses what it said it has: an entry's code must then not run.
+    Raises OSError if the kernel refuses a restriction that it reported as available; the entry's code must then not run.
     """
-    names = [name for name in os.environ if not name.startswith(KEPT)]
-    for name in names:
+    for name in [name for name in os.environ if not name.startswith(KEPT)]:
         del os.environ[name]
-    places = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), str(private))
-    os.environ |= places | {"USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
+    folders = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), str(private))
+    os.environ |= folders | {"USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
     tempfile.tempdir = str(private)
     os.chdir(private)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -189,8 +185,8 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     linux_sandbox.no_new_privileges()
     linux_sandbox.drop_capabilities()
     if linux_sandbox.landlock_abi():
-        own = Path("/proc/self"), READ_ONLY  # of the process that asks, so it cannot be granted beforehand
-        linux_sandbox.restrict_files([own, *(without(grants, withheld) if withheld else grants)], private)
+        proc_self = Path("/proc/self"), READ_ONLY  # not part of `grants`, since it leads elsewhere in each process
+        linux_sandbox.restrict_files([proc_self, *(without(grants, withheld) if withheld else grants)], private)
     if linux_sandbox.filters():
         linux_sandbox.refuse_calls()
 

@@ -1,9 +1,8 @@
-"""What runs in a cell's two processes (see bench.running.pool for the whole picture).
+"""The scorer, one of a cell's two processes (`bench.running.pool` has a diagram of all processes).
 
-The scorer forks the entry's process before it is told which cell this is, so neither hidden targets nor the seed that the
-data come from are in any memory the entry can read. The entry's process shuts itself in (`bench.running.sandbox`) before it
-imports an entry's code. Whatever a cell does (hang, segfault, exit, exhaust memory, leave children behind) takes only
-itself down: the outcome says how it ended.
+The scorer forks the entry's process before it reads the job, so the entry inherits no memory that holds hidden targets or the
+seed of the data. The entry's process confines itself (`bench.running.sandbox`) before it imports the entry's code. If a cell
+hangs, crashes, exits, exhausts memory or leaves children behind, only that cell fails, and its outcome says how it ended.
 """
 
 from __future__ import annotations
@@ -15,70 +14,73 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.contract import Unavailable
+from bench.contract import Task, Unavailable
 from bench.outcome import SETTLED, Outcome, plain
-from bench.running import message_checks, reads, sandbox
+from bench.running import linux_sandbox, message_checks, reads, sandbox
 from bench.running.entry_process import entry_process
 from bench.running.entry_watch import Ended, Guard, kill_descendants
 from bench.running.frames import send_frame, take_frame
 from bench.running.linux_sandbox import PDEATHSIG, SUBREAPER, prctl
 
+if TYPE_CHECKING:
+    from bench.execute import Job, Scorer
+
 TAIL = 4000  # characters of a cell's own output that a failed record keeps
 
 
 def _redirect() -> Any:
-    """Send this process's output to an unnamed file; what a cell prints never reaches the terminal."""
-    sink = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-    os.dup2(sink.fileno(), 1)
-    os.dup2(sink.fileno(), 2)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    return sink
+    """Send this process's output to an unnamed file, which is returned, and give it an empty input."""
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - stays open as long as the process
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return output
 
 
-def _tail(sink: Any) -> str:
-    size = os.fstat(sink.fileno()).st_size
-    return os.pread(sink.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace")
+def _read_job(conn: socket.socket) -> Job:
+    """Receive the job and add the parent's environment; exits if the parent is gone."""
+    from bench import execute
 
-
-def _read_job(conn: socket.socket) -> dict[str, Any]:
     buffer = bytearray()
-    while True:
+    while (frame := take_frame(buffer)) is None:
         chunk = conn.recv(1 << 16)
         if not chunk:
             os._exit(0)
         buffer += chunk
-        frame = take_frame(buffer)
-        if frame is not None:
-            message = dict(frame[0])
-            for name, value in message["environment"].items():
-                os.environ.setdefault(name, value)
-            return message
+    for name, value in frame[0]["environment"].items():
+        os.environ.setdefault(name, value)
+    return execute.Job(**frame[0]["job"])
 
 
 def prepare_process(conn: socket.socket, grants: sandbox.Grants) -> None:
-    """Make or find a task's data, tell the parent how that ended. grants: what every process of a cell may read."""
-    from bench import execute
-
-    _lead(conn)
-    job = execute.Job(**_read_job(conn)["job"])
+    """Find or make a task's data and send the parent the outcome. grants: paths that every process of a cell may read."""
+    _lead_group(conn)
+    job = _read_job(conn)
     _redirect()
-    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
-    _send(conn, _prepare(job))
+    reads.watch_scorer(grants, job.reads, job.cache)
+    try:
+        job.task().prepare(Path(job.cache))
+        outcome = Outcome(status="ok")
+    except Unavailable as error:
+        outcome = Outcome.failure("unavailable", str(error))
+    except Exception as error:  # each cell of this task meets the same error and records it
+        outcome = Outcome.failure("failed", f"prepare: {type(error).__name__}: {error}")
+    _send(conn, outcome)
 
 
 def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
-    """Run one cell. grants: what its entry may read (see bench.running.sandbox), the task's own data files excepted."""
-    from bench import execute
+    """Run one cell and send the parent the outcome.
 
-    _lead(conn)
-    prctl(SUBREAPER, 1)  # orphans of the entry come to us, so that they end with the cell
+    grants: paths that every process of a cell may read; the task's data files are withheld from the entry in any case.
+    """
+    _lead_group(conn)
+    prctl(SUBREAPER, 1)  # this process adopts orphans of the entry, so that they end with the cell
     started = time.monotonic()
-    sink = _redirect()
+    output = _redirect()
     ours, theirs = socket.socketpair()
     entry = os.fork()
     if entry == 0:
@@ -87,12 +89,11 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
         entry_process(theirs, grants)
     os.setpgid(entry, entry)
     theirs.close()
-    sandbox.close_memory()
-    message = _read_job(conn)
-    job = execute.Job(**message["job"])
-    reads.watch(reads.of_scorer(grants, job.reads, job.cache), refuse=True)
+    linux_sandbox.undumpable()
+    job = _read_job(conn)
+    reads.watch_scorer(grants, job.reads, job.cache)
     private = tempfile.mkdtemp(prefix="cell-")
-    outcome = _score(execute, job, ours, entry, private)
+    outcome = _score(job, ours, entry, private)
     kill_descendants(entry)
     with contextlib.suppress(OSError):
         sandbox.remove(Path(private))
@@ -103,48 +104,39 @@ def scorer_process(conn: socket.socket, grants: sandbox.Grants) -> None:
     costs.wall = time.monotonic() - started
     costs.rss_mb = round(max(children.ru_maxrss, own.ru_maxrss) / 1024, 1)
     if outcome.status not in SETTLED:
-        outcome.output = _tail(sink)
+        size = os.fstat(output.fileno()).st_size
+        outcome.output = os.pread(output.fileno(), TAIL, max(0, size - TAIL)).decode(errors="replace")
     _send(conn, outcome)
 
 
 def _send(conn: socket.socket, outcome: Outcome) -> None:
-    """The outcome to the parent: JSON, and curves and exhibits as the bytes of an .npz file."""
+    """Send the parent the outcome: as JSON, with curves and exhibits as the bytes of an .npz file."""
     body = npz(outcome)
     outcome.curves, outcome.arrays = {}, {}
     send_frame(conn, {"outcome": plain(outcome)}, body)
 
 
-def _lead(conn: socket.socket) -> None:
-    """Become the head of a cell's processes, and tell the parent which that is."""
+def _lead_group(conn: socket.socket) -> None:
+    """Start a process group and send the parent its number, so that the parent can kill it."""
     os.setsid()
     prctl(PDEATHSIG, signal.SIGKILL)
     send_frame(conn, {"pid": os.getpid()})
 
 
-def _start_of(task: Any, job: Any, private: str) -> dict[str, Any]:
-    """All that the entry's process is told of its cell: not the seed, only its axes' numbers; not where data are."""
+def _start_message(task: Task, job: Job, private: str) -> dict[str, Any]:
+    """The first message to the entry's process. It contains neither the cell's seed nor the place of the data folder."""
     from bench.contract import Seeds
     from bench.execute import ENTRY_AXES
 
     seeds = Seeds(job.seed, task.name, ENTRY_AXES)
-    told = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
+    fields = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
     files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
-    told["reads"] = reads.with_bytecode(path for path in job.reads if os.path.realpath(path) not in files)
-    return {"job": told, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
-
-
-def _prepare(job: Any) -> Outcome:
-    try:
-        job.task().prepare(Path(job.cache))
-    except Unavailable as error:
-        return Outcome.failure("unavailable", str(error))
-    except Exception as error:  # every cell of this task then says so in its own record
-        return Outcome.failure("failed", f"prepare: {type(error).__name__}: {error}")
-    return Outcome(status="ok")
+    fields["reads"] = reads.with_bytecode(path for path in job.reads if os.path.realpath(path) not in files)
+    return {"job": fields, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
 def npz(outcome: Outcome) -> bytes:
-    """Curves, each an array (2, n) of steps and values, and the arrays of exhibits; empty if there are none."""
+    """The bytes of an .npz file with curves, as arrays (2, n) of steps and values, and exhibits; empty if there are none."""
     import io
 
     import numpy as np
@@ -157,22 +149,30 @@ def npz(outcome: Outcome) -> bytes:
     return stream.getvalue()
 
 
-def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) -> Outcome:
-    """The outcome of a cell, whatever its entry does."""
+def _score(job: Job, sock: socket.socket, pid: int, private: str) -> Outcome:
+    """Run the entry in the process `pid` and score it. Every error of the entry becomes part of the outcome."""
+    from bench import execute
+
     scorer = execute.opened(job)
     if isinstance(scorer, Outcome):
         return scorer
     guard = Guard(sock, pid, time.monotonic() + job.seconds, job)
     try:
-        guard.send(_start_of(scorer.task, job, private))
+        guard.send(_start_message(scorer.task, job, private))
         guard.send(dict(scorer.problem.public))
-        report = _watched(scorer, guard)
-        outcome = scorer.finish(report, _counted(scorer, guard) if report["predicts"] else None)
-        if guard.ended is not None:  # while it was scored
+        report = _evaluate_until_done(scorer, guard)
+
+        def predict(*inputs: Any) -> Any:
+            outputs = guard.predict(*inputs)
+            scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
+            return outputs
+
+        outcome = scorer.finish(report, predict if report["predicts"] else None)
+        if guard.ended is not None:  # the process ended during scoring
             raise guard.ended
         if outcome.status == "ok":
-            scorer.show(outcome, guard.show if report["predicts"] else None)
-        if guard.ended is None:  # while it was shown, which costs the picture only
+            scorer.show(outcome, partial(guard.predict, kind="show") if report["predicts"] else None)
+        if guard.ended is None:  # a process that ended during `show` loses its exhibits and phase costs only
             guard.send(["close"])
             kind, *rest = guard.recv()
             outcome.costs.cpu = message_checks.seconds(rest[0]["cpu"])
@@ -180,7 +180,7 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
             guard.close()
     except Ended as ended:
         outcome = scorer.finish({"status": ended.status, "reason": message_checks.text(ended)}, None)
-    except Exception as error:  # what the entry sent cannot be used, which is its failure, with a row
+    except Exception as error:  # a message of the entry failed a check, which counts as its failure
         reason = message_checks.text(f"{type(error).__name__}: {error}")
         outcome = scorer.finish({"status": "failed", "reason": reason}, None)
     sock.close()
@@ -188,20 +188,9 @@ def _score(execute: Any, job: Any, sock: socket.socket, pid: int, private: str) 
     return outcome
 
 
-def _counted(scorer: Any, guard: Guard) -> Callable[..., Any]:
-    """The final `predict`, of which the entry counts what it spends."""
-
-    def predict(*inputs: Any) -> Any:
-        outputs = guard.predict(*inputs)
-        scorer.counts = message_checks.counts(guard.counts, scorer.task.budget)
-        return outputs
-
-    return predict
-
-
-def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
-    """Evaluate as the entry asks, until it reports; the report, screened."""
-    budget, last, paid = scorer.task.budget, 0, 0
+def _evaluate_until_done(scorer: Scorer, guard: Guard) -> dict[str, Any]:
+    """Evaluate whenever the entry asks for scores, until it sends its report; returns the checked report."""
+    budget, last_step, last_spent = scorer.task.budget, 0, 0
     while True:
         kind, *rest = guard.recv()
         if kind == "done":
@@ -213,14 +202,12 @@ def _watched(scorer: Any, guard: Guard) -> dict[str, Any]:
         step, spent = map(message_checks.whole, rest[:2])
         stage = message_checks.name(rest[2]) if rest[2] else ""
         guard.evaluations += 1
-        if step < last or spent < paid:
-            raise Ended("failed", f"it evaluated at step {step} after step {last}")
+        if step < last_step or spent < last_spent:
+            raise Ended("failed", f"it evaluated at step {step} after step {last_step}")
         if budget.unit == "steps" and spent != step:
             raise Ended("failed", f"it evaluated at step {step}, having spent {spent} steps")
         if spent > budget.limit or guard.evaluations > budget.limit + 2:
-            told = f"evaluation {guard.evaluations}, at step {step}"
-            raise Ended(
-                "failed", f"{told}: the budget is {budget.limit} {budget.unit}, with a score at most after each"
-            )
-        last, paid = step, spent
+            limit = f"the budget is {budget.limit} {budget.unit}, with a score at most after each"
+            raise Ended("failed", f"evaluation {guard.evaluations}, at step {step}: {limit}")
+        last_step, last_spent = step, spent
         guard.send(["scores", *scorer.evaluate(step, spent, guard.predict, stage)])

@@ -1,4 +1,4 @@
-"""Weights & Biases as one more sink: off by default, imported lazily, fed by the parent after a cell."""
+"""Optional export of records to Weights & Biases; the parent process sends each record after its cell has ended."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bench.contract import BenchError
 from bench.records.record import Record
 from bench.records.store import Store
 
-TOLD = ("task", "preset", "entry", "seed", "params", "config", "key")
+CONFIG_FIELDS = ("task", "preset", "entry", "seed", "params", "config", "key")
 
 
 def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
-    """A function that sends a record as one run; mode is "offline" (files under ./wandb) or "online".
+    """A function that sends a record as one run. mode: "offline" (files under ./wandb) or "online".
 
-    Raises BenchError if the package is absent.
+    Raises BenchError if the package wandb is not installed.
     """
     try:
         import wandb
@@ -30,7 +30,7 @@ def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
             project="sweepstakes",
             name=f"{record.task}/{record.entry}/{record.seed}",
             group=f"{record.task}@{record.version}",
-            config={name: getattr(record, name) for name in TOLD},
+            config={name: getattr(record, name) for name in CONFIG_FIELDS},
             mode=mode,
             reinit="finish_previous",
         )

@@ -1,4 +1,4 @@
-"""From a plan to records: skip what is fresh, run the rest, write each cell's record as it ends."""
+"""Run a plan: skip cells with fresh records, run the others, and write each record as its cell ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bench.running.progress import Progress
 
 
 def job_of(cell: Cell, settings: Settings) -> Any:
-    """What the cell's process needs to know."""
+    """The job that a cell's processes, or `bench.execute.call`, run."""
     from bench.execute import Job
 
     return Job(
@@ -43,8 +43,8 @@ def job_of(cell: Cell, settings: Settings) -> Any:
 
 
 def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) -> Record:
-    """The record that a cell leaves behind."""
-    from bench.running import sandbox  # 20 ms, which a sweep whose cells are all there can save
+    """The record of a cell that ended with `outcome`. started: ISO 8601."""
+    from bench.running import sandbox  # the import takes 20 ms, which a sweep of fresh cells does not need
 
     provenance = msgspec.structs.replace(
         here(),
@@ -52,7 +52,7 @@ def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) ->
         transport=settings.transport,
         isolation=sandbox.of(settings.transport),
         started=started,
-        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        ended=_now(),
     )
     return Record(
         format=FORMAT,
@@ -81,34 +81,39 @@ def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) ->
     )
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass
 class Summary:
-    """How a sweep ended."""
+    """How a sweep ended. statuses: cells by status, fresh ones excepted. elsewhere: cells that another sweep runs or ran."""
 
     ran: int = 0
     fresh: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     elsewhere: int = 0
     interrupted: bool = False
-    held: set[str] = field(default_factory=set)  # leases to give back
+    held: set[str] = field(default_factory=set)  # keys of cells whose lease this sweep holds
 
     @property
     def ok(self) -> bool:
-        """Nothing failed; a diverged cell is a result, an unavailable one no error of the sweep."""
+        """Whether every cell ran without failure. Diverged cells are results; unavailable ones are not failures of the sweep."""
         return not self.interrupted and not set(self.statuses) - {"ok", "diverged", "unavailable"}
 
 
 def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Summary:
-    """Run what is to run. Every planned cell ends in a record; Ctrl-C leaves the finished ones and stops.
+    """Run the cells of `plan` that have no fresh record, and pass each new record to `sink`.
 
-    Raises BenchError if the results folder cannot be written: before anything runs, or at once when a disk fills.
+    Every planned cell ends with a record, whatever its status. Ctrl-C stops the sweep; finished records stay. Raises BenchError
+    if the results folder cannot be written, before any cell runs, or as soon as the disk is full.
     """
-    found = states(plan, store, settings)
-    todo = [cell for cell in plan.cells() if found[cell.key].rerun]
-    summary = Summary(fresh=len(found) - len(todo))
-    for was in found.values():
-        if not was.rerun and was.word != "fresh":
-            summary.statuses[was.word] = summary.statuses.get(was.word, 0) + 1
+    known = states(plan, store, settings)
+    todo = [cell for cell in plan.cells() if known[cell.key].rerun]
+    summary = Summary(fresh=len(known) - len(todo))
+    for state in known.values():
+        if not state.rerun and state.word != "fresh":
+            summary.statuses[state.word] = summary.statuses.get(state.word, 0) + 1
     if not todo:
         return summary
     _check_writable(store)
@@ -144,6 +149,7 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
 
 
 def _check_writable(store: Store) -> None:
+    """Raise BenchError unless a file of one disk block can be written in the results folder."""
     probe = store.root / ".cache" / ".writable"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
@@ -157,49 +163,48 @@ def _check_writable(store: Store) -> None:
 def _outcomes(
     todo: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
 ) -> Iterator[tuple[Record, bytes]]:
-    runnable: list[Cell] = []
+    """Records, with their curves as .npz bytes, as the cells end."""
     for cell in todo:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
         if cell.absent:
             reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
-            outcome = Outcome.failure("unavailable", reason)
-            yield record_of(cell, outcome, settings, now), b""
-        else:
-            runnable.append(cell)
+            yield record_of(cell, Outcome.failure("unavailable", reason), settings, _now()), b""
+    runnable = [cell for cell in todo if not cell.absent]
     if settings.transport == "call":
-        yield from _called(runnable, store, settings, summary)
+        yield from _run_by_call(runnable, store, settings, summary)
     elif runnable:
-        yield from _pooled(runnable, store, settings, progress, summary)
+        yield from _run_in_pool(runnable, store, settings, progress, summary)
 
 
-def _called(cells: list[Cell], store: Store, settings: Settings, summary: Summary) -> Iterator[tuple[Record, bytes]]:
+def _run_by_call(
+    cells: list[Cell], store: Store, settings: Settings, summary: Summary
+) -> Iterator[tuple[Record, bytes]]:
     from bench.execute import call
     from bench.running.scorer_process import npz
 
     for cell in cells:
         if not _claim(cell, store, summary):
             continue
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        started = _now()
         outcome = call(job_of(cell, settings))
-        yield record_of(cell, outcome, settings, now), npz(outcome)
+        yield record_of(cell, outcome, settings, started), npz(outcome)
 
 
 @cache
-def _usual(task: str, preset: str) -> dict[str, Any]:
+def _preset_parameters(task: str, preset: str) -> dict[str, Any]:
     from bench.planning import config
 
     return config.parameters(config.task_spec(task), preset, {})
 
 
 def _label(cell: Cell) -> str:
-    """The cell in a few words, with the parameters that are not the preset's."""
-    usual = _usual(cell.task, cell.preset)
-    set_ = "".join(f" {name}={value}" for name, value in cell.params.items() if usual.get(name) != value)
-    return f"{cell.task} {cell.entry}{set_} seed {cell.seed}"
+    """The cell's label in the progress line; it names the parameters that differ from the preset."""
+    preset = _preset_parameters(cell.task, cell.preset)
+    changed = "".join(f" {name}={value}" for name, value in cell.params.items() if preset.get(name) != value)
+    return f"{cell.task} {cell.entry}{changed} seed {cell.seed}"
 
 
 def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
-    """Take the cell, unless another sweep runs it now or has just finished it."""
+    """Take the lease of the cell; False if another sweep holds it."""
     if not store.lease(cell.key):
         summary.elsewhere += 1
         return False
@@ -208,45 +213,45 @@ def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
 
 
 def prepare(pool: Any, cells: Iterable[Cell], settings: Settings) -> None:
-    """Make or find the data of the cells' tasks, once each; what cannot be done, each cell says in its own outcome."""
-    ready: dict[tuple[str, str], Cell] = {}
+    """Find or make the data of each of the cells' tasks once. A failure is ignored here, since each cell records it later."""
+    tasks: dict[tuple[str, str], Cell] = {}
     for cell in cells:
-        ready.setdefault((cell.target, str(sorted(cell.given.items()))), cell)
-    for _ in pool.run([(name, "prepare", job_of(cell, settings)) for name, cell in ready.items()]):
+        tasks.setdefault((cell.target, str(sorted(cell.given.items()))), cell)
+    for _ in pool.run([(name, "prepare", job_of(cell, settings)) for name, cell in tasks.items()]):
         pass
 
 
-def _pooled(
+def _run_in_pool(
     cells: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
 ) -> Iterator[tuple[Record, bytes]]:
     from bench.running.pool import Pool
 
     by_key = {cell.key: cell for cell in cells}
     started: dict[str, str] = {}
-    skip = {cell.key for cell in cells if store.get(cell.key) is not None}  # reruns: a record is there already
+    reruns = {cell.key for cell in cells if store.get(cell.key) is not None}
 
     def jobs() -> Iterator[tuple[str, str, Any]]:
         for cell in cells:
             if not _claim(cell, store, summary):
                 progress.ended(cell.key, None)
                 continue
-            if cell.key not in skip and store.get(cell.key) is not None:
+            if cell.key not in reruns and store.get(cell.key) is not None:
                 store.release(cell.key)  # another sweep finished it meanwhile
                 progress.ended(cell.key, None)
                 summary.elsewhere += 1
                 continue
-            started[cell.key] = datetime.now(UTC).isoformat(timespec="seconds")
+            started[cell.key] = _now()
             yield cell.key, "cell", job_of(cell, settings)
 
-    touched = time.monotonic()
+    last_touch = time.monotonic()
 
     def idle() -> None:
-        nonlocal touched
-        progress.show([_label(by_key[name]) for name in pool.running if name in by_key])
-        if time.monotonic() - touched > 30:
-            touched = time.monotonic()
-            for running in pool.running:
-                store.touch(running)
+        nonlocal last_touch
+        progress.show([_label(by_key[key]) for key in pool.running])
+        if time.monotonic() - last_touch > 30:  # a lease that is not renewed expires
+            last_touch = time.monotonic()
+            for key in pool.running:
+                store.touch(key)
 
     with Pool(settings.workers, [store.root, cache_dir()]) as pool:
         prepare(pool, cells, settings)
