@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, Literal
 
@@ -93,7 +94,9 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def plain(value: Any) -> Any:
-    """Structs, also nested ones, as dictionaries with every field, defaults included, for printing as JSON."""
+    """Structs and dataclasses, also nested ones, as dictionaries with every field, defaults included, for printing as JSON."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         return {name: plain(getattr(value, field)) for name, field in names}

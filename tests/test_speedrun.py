@@ -120,7 +120,7 @@ def test_a_task_without_a_target_has_no_table():
 
 def test_a_machine_is_measured_once(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(calibration, "_measured", lambda: calls.append(1) or 0.5)
+    monkeypatch.setattr(calibration, "_measure_in_subprocess", lambda: calls.append(1) or 0.5)
     assert calibration.score(tmp_path) == calibration.score(tmp_path) == calibration.NOMINAL / 0.5
     assert len(calls) == 1
     (tmp_path / "calibration.json").write_text("{ half")
