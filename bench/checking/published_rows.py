@@ -56,12 +56,12 @@ def claims(store: Store, name: str, request: config.Request) -> list[Claim]:
             params = {n: value for n, value in record.params.items() if derived is None or n != derived.axis}
             groups.setdefault((record.task, canonical_json(params)), {}).setdefault(record.key, record)
     planner = plan.Planner(Store(Path(request.settings.results)), request.settings)  # `store` is only read
-    found = [
+    rows = [
         _claim(planner, task, name, json.loads(params), list(records.values()))
         for (task, params), records in sorted(groups.items())
     ]
     planner.digests.save()
-    return [claim for claim in found if claim is not None]
+    return [claim for claim in rows if claim is not None]
 
 
 def _claim(

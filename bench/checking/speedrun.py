@@ -191,7 +191,7 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
         version = specs[record.task].cls.version
         if (record.preset, record.version, record.params) == (preset, version, params[record.task]):
             groups[record.task][record.entry, canonical_json(record.config)].append(record)
-    found = []
+    progressions = []
     for name, metric in metrics.items():
         cls = specs[name].cls
         budget = cls(cls.Params(**params[name])).budget.limit
@@ -199,8 +199,8 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
         for by, unit in columns:
             runs = [run for group in groups[name].values() if (run := run_of(group, metric, by, "published"))]
             if rows := progression(runs, _accepted(store, name, cls.version, preset, by)):
-                found.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
-    return found
+                progressions.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
+    return progressions
 
 
 def needed(new: Run, standing: Run) -> int | None:

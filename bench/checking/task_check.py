@@ -38,8 +38,8 @@ NEEDED: Mapping[str, str] = {
 def whole(name: str) -> TaskSpec:
     """The task `name`; BenchError with all of its flaws if it has any."""
     spec = config.task_spec(name)
-    if found := _flaws(spec):
-        lines = "\n".join(f"  {flaw}" for flaw in found)
+    if wrong := _flaws(spec):
+        lines = "\n".join(f"  {flaw}" for flaw in wrong)
         raise BenchError(
             f"task {name} cannot run yet; write what is missing, then give the same command again:\n{lines}"
         )
@@ -54,7 +54,7 @@ def require_whole(names: Iterable[str]) -> None:
 
 
 def flaws(name: str) -> list[str]:
-    """What is wrong with the task `name`, a line each; empty if nothing is."""
+    """The flaws of the task `name`, a line each."""
     try:
         return [f"{name}: {flaw}" for flaw in _flaws(config.task_spec(name))]
     except BenchError as error:
@@ -62,18 +62,18 @@ def flaws(name: str) -> list[str]:
 
 
 def _flaws(spec: TaskSpec) -> list[str]:
-    """A part of the task is looked at where all the fields that describe it are there."""
+    """The flaws of a task; a part of it is checked if the class has all the fields that describe the part."""
     lacking = [field for field in NEEDED if not hasattr(spec.cls, field)]
-    found = [f"{spec.target} lacks {NEEDED[field]}" for field in lacking]
-    found += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
-    for fields, look in (
+    wrong = [f"{spec.target} lacks {NEEDED[field]}" for field in lacking]
+    wrong += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
+    for fields, check in (
         (("name", "metrics", "rank", "objective"), _of_metrics),
         (("Params", "presets"), _of_parameters),
         (("slots", "floors", "reference"), _of_slots),
     ):
         if not set(fields) & set(lacking):
-            found += look(spec)
-    return found
+            wrong += check(spec)
+    return wrong
 
 
 def _of_metrics(spec: TaskSpec) -> Iterator[str]:
@@ -185,13 +185,13 @@ def _has(source: str, name: str) -> bool:
 
 
 def _named(text: str) -> set[str]:
-    """What the text of a module defines or imports."""
-    found: set[str] = set()
+    """The names that the text of a module defines or imports."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            names.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return found
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names

@@ -143,7 +143,7 @@ def _git(*words: str, at: Path) -> str | None:
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     """path -> (size, time) of every file under `home`; folders of tools and those in `apart` are left out."""
-    found = {}
+    stamps = {}
     for folder, names, files in os.walk(home):
         here = Path(folder)
         names[:] = [n for n in names if n not in QUIET and here / n not in apart and not (here / n).is_symlink()]
@@ -152,8 +152,8 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
                 stat = (here / name).lstat()
             except OSError:
                 continue  # the file was removed in the meantime
-            found[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
-    return found
+            stamps[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
+    return stamps
 
 
 def _contract(name: str, store: Store, outcome: Submission) -> None:
