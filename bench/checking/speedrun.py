@@ -13,7 +13,6 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -80,8 +79,7 @@ class Proposal(Run, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A task's progression by steps or by CPU seconds: every speed-run record in order of time, the standing one last."""
 
     task: str
