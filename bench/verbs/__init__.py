@@ -7,9 +7,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.outcome import plain
+
+if TYPE_CHECKING:
+    from bench.planning.config import Request
+    from bench.planning.plan import Plan
+    from bench.planning.settings import Settings
+    from bench.records.store import Store
+    from bench.running.sweep import Summary
 
 PLAIN = ("text", "json")
 OVERRIDES = """overrides (Hydra's grammar):
@@ -25,7 +32,7 @@ OVERRIDES = """overrides (Hydra's grammar):
 """
 
 
-def requested(arguments: list[str]) -> Any:
+def requested(arguments: list[str]) -> Request:
     """The request of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
     from bench.checking import task_check
     from bench.planning import config
@@ -35,7 +42,7 @@ def requested(arguments: list[str]) -> Any:
     return request
 
 
-def planned(arguments: list[str]) -> tuple[Any, Any, Any]:
+def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
     """(request, store, plan) of a verb's overrides."""
     from bench.planning import plan
     from bench.records.store import Store
@@ -45,7 +52,7 @@ def planned(arguments: list[str]) -> tuple[Any, Any, Any]:
     return request, store, plan.make(request, store)
 
 
-def run(plan: Any, store: Any, settings: Any) -> Any:
+def run(plan: Plan, store: Store, settings: Settings) -> Summary:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
     from bench.running import sweep
 
@@ -63,7 +70,7 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]
 
 
-def print_reports(store: Any) -> None:
+def print_reports(store: Store) -> None:
     """Print the store's reports on standard error: lines and files that it skipped or set aside."""
     for line in store.reports:
         print(f"note: {line}", file=sys.stderr)
@@ -74,7 +81,7 @@ def print_json(content: Any) -> None:
     print(json.dumps(plain(content), indent=1))
 
 
-def exit_code(summary: Any, failed: bool = False) -> int:
+def exit_code(summary: Summary | None, failed: bool = False) -> int:
     """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
     if summary is not None and summary.interrupted:
         return 130

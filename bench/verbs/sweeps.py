@@ -7,10 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
 from bench.verbs import exit_code, planned, print_json, print_reports, requested, run, verb
+
+if TYPE_CHECKING:
+    from bench.planning.config import Request
+    from bench.records.store import Store
 
 
 def do_plan(options: argparse.Namespace) -> int:
@@ -89,7 +93,7 @@ def do_tune(options: argparse.Namespace) -> int:
     return outcome.code
 
 
-def _show_tuning(request: Any, store: Any, form: str) -> int:
+def _show_tuning(request: Request, store: Store, form: str) -> int:
     """Print the tuning of the request's pairs, or of every tuned pair where it names none."""
     from bench.planning import plan
     from bench.tuning import trials as tuning
