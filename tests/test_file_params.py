@@ -94,14 +94,12 @@ def test_a_cell_knows_the_files_behind_its_key(bench, words, tmp_path, monkeypat
         monkeypatch.syspath_prepend(str(folder))
     (tmp_path / "link.txt").symlink_to(tmp_path / "here.txt")
     modules.forget()
-    for remembered in (config.folders, config.names, config.task_spec, config.entry):
-        remembered.cache_clear()
+    config.forget()
     try:
         request = config.parse([*words, "task.file=link.txt"])
         (cell,) = plan.make(request, Store(tmp_path / "results")).cells()
     finally:
-        for remembered in (config.folders, config.names, config.task_spec, config.entry):
-            remembered.cache_clear()
+        config.forget()
     reads = set(cell.reads)
     assert {str(tmp_path / name) for name in ("here.txt", "read_task.py")} <= reads
     assert {str(Path(toy) / "toy_package" / name) for name in ("__init__.py", "task.py")} <= reads

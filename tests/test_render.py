@@ -43,10 +43,10 @@ def everything() -> Table:
     return build(task(ERROR, LOSS), [*rows, plan(NASTY, [0.5, None, 0.4])], suite="core")
 
 
-def test_terminal_at_100_columns(everything):
-    text = printers.terminal(everything, 100)
+def test_terminal_at_110_columns(everything):
+    text = printers.terminal(everything, 110)
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 110
     assert text.count(NASTY[:6]) == 1 and "missing 1 of 3" in re.sub(
         r"\s+", " ", text
     )  # broken over lines, not cut off
@@ -54,6 +54,12 @@ def test_terminal_at_100_columns(everything):
     assert SCOPE in text and "untuned" in text and "provisional" in text and "closed division" in text
     assert len(printers.terminal(everything, 220).splitlines()[4]) > len(lines[4])  # further columns appear
     assert "wall s" in printers.terminal(everything, 220) and "wall s" not in text
+
+
+def test_a_narrow_terminal_breaks_no_name(everything):
+    for width in range(20, 140, 5):
+        words = {word for line in printers.terminal(everything, width).splitlines() for word in line.split()}
+        assert {*NASTY.split(), "mine", "raw", "missing", "diverged", "provisional:"} <= words, width
 
 
 def test_markdown_keeps_its_columns(everything):

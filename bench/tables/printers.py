@@ -36,7 +36,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class Column:
-    """A column for readers. core: shown at any width. left: aligned left and broken over lines, as columns of words are."""
+    """A column for readers. core: shown at any width. left: aligned left, as columns of words are."""
 
     title: str
     cell: Callable[[Row], str]
@@ -143,7 +143,10 @@ def footer(table: Table) -> list[str]:
 
 
 def terminal(table: Table, width: int | None = None) -> str:
-    """Plain text for a terminal of `width` columns (default: the current one's); columns beyond the core appear as they fit."""
+    """Plain text for a terminal of `width` columns (default: the current one's); columns beyond the core appear as they fit.
+
+    Names and remarks are broken over lines, between words only: where the core columns need more than `width`, lines are longer.
+    """
     from rich import box
     from rich.cells import cell_len
     from rich.console import Console
@@ -152,13 +155,16 @@ def terminal(table: Table, width: int | None = None) -> str:
 
     width = width or shutil.get_terminal_size((100, 24)).columns
     chosen = columns(table)
-    need = {c.title: 2 + max(cell_len(text) for text in [c.title, *map(c.cell, table.rows)]) for c in chosen}
+    texts = {c.title: [c.title, *map(c.cell, table.rows)] for c in chosen}
+    need = {title: 2 + max(map(cell_len, cells)) for title, cells in texts.items()}
+    word = {title: max(cell_len(word) for cell in cells for word in cell.split()) for title, cells in texts.items()}
     left = width - sum(need[c.title] for c in chosen if c.core)
     shown = []
     for column in chosen:
         if column.core or need[column.title] <= left:
             left -= 0 if column.core else need[column.title]
             shown.append(column)
+    width = max(width, sum(2 + word[c.title] if c.left else need[c.title] for c in shown))
     out = io.StringIO()
     console = Console(file=out, width=width, markup=False, highlight=False, color_system=None)
     console.print(Text(heading(table)), Text(parameters(table)), sep="\n")
@@ -171,7 +177,8 @@ def terminal(table: Table, width: int | None = None) -> str:
         )
         for column in shown:
             side: Literal["left", "right"] = "left" if column.left else "right"
-            lines.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=not column.left)
+            least = word[column.title]
+            lines.add_column(Text(column.title), justify=side, min_width=least, no_wrap=not column.left)
         for row, following in zip(rows, [*rows[1:], None], strict=True):
             last_ranked = row.rank is not None and following is not None and following.rank is None
             lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
