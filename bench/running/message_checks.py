@@ -104,7 +104,7 @@ def _tensor_bytes(coded: Any) -> int:
     """The size that a tensor's declaration [type, shape, bytes] states; ValueError if it contradicts type and shape."""
     dtype, shape, size = coded
     if dtype not in ITEMSIZE or not all(type(length) is int and 0 <= length < 2**48 for length in shape):
-        raise ValueError(f"a tensor of type {dtype!r} and shape {shape!r} is none")
+        raise ValueError(f"a tensor cannot have type {dtype!r} and shape {shape!r}")
     if size != math.prod(shape) * ITEMSIZE[dtype]:
         raise ValueError(f"a {dtype} tensor of shape {shape} does not have {size} bytes")
     return int(size)
@@ -124,7 +124,7 @@ def name(value: Any) -> str:
     return str(value)
 
 
-def whole(value: Any) -> int:
+def whole_number(value: Any) -> int:
     """`value` as a count or a step; ValueError unless it is a whole number of at least 0."""
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(f"a count is a whole number of at least 0, not {value!r}")
@@ -148,7 +148,7 @@ def paths(value: Any) -> list[str]:
 
 def counts(value: Any, budget: Budget) -> dict[str, int]:
     """`value` as amounts spent, by unit; ValueError if one exceeds the budget, or is a cost that the scorer measures."""
-    spent = {name(unit): whole(amount) for unit, amount in value.items()}
+    spent = {name(unit): whole_number(amount) for unit, amount in value.items()}
     if len(spent) > 100 or MEASURED & set(spent):
         raise ValueError(f"it counts {', '.join(sorted(MEASURED & set(spent))) or 'too many things'}")
     if spent.get(budget.unit, 0) > budget.limit:
@@ -170,7 +170,7 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
         if len(steps) != len(values):
             raise ValueError(f"its curve {name(curve)!r} has {len(steps)} steps and {len(values)} values")
         if curve not in measured:
-            curves[name(curve)] = ([whole(step) for step in steps], [float(point) for point in values])
+            curves[name(curve)] = ([whole_number(step) for step in steps], [float(point) for point in values])
     if not isinstance(value["tensors"], dict):
         raise ValueError("its solution's tensors are no dictionary")
     return {

@@ -199,7 +199,7 @@ def _evaluate_until_done(scorer: Scorer, guard: Guard) -> dict[str, Any]:
             return message_checks.report(rest[0], budget, measured | set(scorer.curves))
         if kind != "evaluate":
             raise Ended("failed", f"it sent an unknown message {kind[: message_checks.NAME]!r}")
-        step, spent = map(message_checks.whole, rest[:2])
+        step, spent = map(message_checks.whole_number, rest[:2])
         stage = message_checks.name(rest[2]) if rest[2] else ""
         guard.evaluations += 1
         if step < last_step or spent < last_spent:
