@@ -59,8 +59,8 @@ def test_usual_words_do_not_import_hydras_parser(monkeypatch):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("~task", "nothing is added"),
-        ("+a=1", "nothing is added"),
+        ("~task", "neither added nor deleted"),
+        ("+a=1", "neither added nor deleted"),
         ("a=interval(0,1)", "key=value"),
         ("words", "key=value"),
     ],
