@@ -148,18 +148,15 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         if name not in slots:
             near = difflib.get_close_matches(name, slots, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise Misfit(
-                f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}; "
-                f"its slots are\n{slot_list(spec.cls.slots)}"
-            )
+            misfit = f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}"
+            raise Misfit(f"{misfit}; its slots are\n{slot_list(spec.cls.slots)}")
     excluded = {name for filled in chosen.parts for name in slots[filled].excludes}
     if clash := sorted(excluded & set(chosen.parts)):
         raise Misfit(f"entry {chosen.name!r} on {spec.name}: slot {clash[0]!r} makes no sense beside its other parts")
     parts: dict[str, Any] = {}
     for slot in spec.cls.slots:
-        part = dict(slot.default or {})
         own = chosen.parts.get(slot.name, {})
-        part = {**part, **own} if slot.many or "_target_" not in own else dict(own)
+        part = {**(slot.default or {}), **own} if slot.many or "_target_" not in own else dict(own)
         if part and slot.name not in excluded:
             parts[slot.name] = part
     for path, value in overrides.items():
@@ -204,14 +201,12 @@ class Request:
     entry_overrides: dict[str, list[Any]] = field(default_factory=dict)
 
     def crossed(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Every combination of the swept task and entry overrides."""
-        keys = [("task", key) for key in self.task_overrides] + [("entry", key) for key in self.entry_overrides]
-        choices = [*self.task_overrides.values(), *self.entry_overrides.values()]
-        for combination in itertools.product(*choices):
-            sides: dict[str, dict[str, Any]] = {"task": {}, "entry": {}}
-            for (side, key), value in zip(keys, combination, strict=True):
-                sides[side][key] = value
-            yield sides["task"], sides["entry"]
+        """(task overrides, entry overrides) for every combination of swept values."""
+
+        def combinations(swept: dict[str, list[Any]]) -> list[dict[str, Any]]:
+            return [dict(zip(swept, chosen, strict=True)) for chosen in itertools.product(*swept.values())]
+
+        yield from itertools.product(combinations(self.task_overrides), combinations(self.entry_overrides))
 
 
 def parse(words: Iterable[str]) -> Request:

@@ -67,9 +67,8 @@ def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: se
         except msgspec.ValidationError as error:
             near = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its own are {', '.join(sorted(own))}"
-            raise BenchError(
-                f"{path}: `{name}: {shown(value)}`: expected a mapping, as every field that is not the file's own; {hint}"
-            ) from error
+            expected = "expected a mapping, as in every field that is not the file's own"
+            raise BenchError(f"{path}: `{name}: {shown(value)}`: {expected}; {hint}") from error
 
 
 def _meta(hint: Any) -> Meta | None:
