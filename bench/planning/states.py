@@ -53,7 +53,7 @@ def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = 
                 known[cell.key] = record
     by_key = {cell.key: state(cell, known.get(cell.key), settings) for cell in cells}
     if look_for_stale:
-        missing = {cell.key: cell.same for cell in cells if by_key[cell.key].word == "missing"}
+        missing = {cell.key: cell.cell_digest for cell in cells if by_key[cell.key].word == "missing"}
         older = store.older(missing.values())
         by_key |= {key: State("stale", True, older[same]) for key, same in missing.items() if same in older}
     return by_key
