@@ -31,7 +31,7 @@ def seed(number: int) -> None:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def restored() -> Iterator[None]:
     """Restore the state of all three generators on exit."""
     import numpy.random
     import torch

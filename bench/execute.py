@@ -153,11 +153,11 @@ class Scorer:
     def show(self, outcome: Outcome, predict: Callable[..., Any] | None) -> None:
         """Add the task's exhibits to the outcome of a scored run. A failure is noted and changes nothing else."""
         try:
-            made = self.task.exhibit(self.problem, Solution(predict, self.tensors))
+            task_exhibits = self.task.exhibit(self.problem, Solution(predict, self.tensors))
         except Exception as error:  # the result stands without a picture
             exhibits.left_out(outcome, "", error)
         else:
-            exhibits.keep(outcome, made)
+            exhibits.keep(outcome, task_exhibits)
 
     def _score(self, outcome: Outcome, solution: Solution) -> None:
         """Fill in the final metrics and the dates of targets, or the reason why there are none."""

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def keep(outcome: Outcome, made: Mapping[str, contract.Exhibit]) -> None:
+def keep(outcome: Outcome, task_exhibits: Mapping[str, contract.Exhibit]) -> None:
     """Add exhibits to an outcome. One that is too large or malformed is left out, and the outcome's reason says so."""
     room = EXHIBIT_BYTES
-    for name, exhibit in made.items():
+    for name, exhibit in task_exhibits.items():
         try:
             arrays = {part: small(array) for part, array in exhibit.arrays.items()}
             size = sum(array.nbytes for array in arrays.values())

@@ -82,10 +82,8 @@ def build_one(slot: Slot, config: Mapping[str, Any], slots: Iterable[Slot]) -> C
     try:
         accepted.bind(**{name: None for name in inspect.signature(slot.call).parameters} | options)
     except TypeError as error:
-        raise Misfit(
-            f"{config['_target_']}{accepted} does not fit slot {slot.name!r}: {error}\n"
-            f"the task's slots are\n{slot_list(slots)}"
-        ) from error
+        misfit = f"{config['_target_']}{accepted} does not fit slot {slot.name!r}: {error}"
+        raise Misfit(f"{misfit}\nthe task's slots are\n{slot_list(slots)}") from error
     return functools.partial(target, **options)
 
 

@@ -54,7 +54,7 @@ class RunLog:
         self.book()
         before, self._uncharged = self._uncharged, True
         try:
-            with chance.kept():
+            with chance.restored():
                 yield
         finally:
             self._uncharged = before

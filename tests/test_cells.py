@@ -62,7 +62,7 @@ def cell(pool, job) -> Callable[..., tuple[Outcome, dict[str, Any]]]:
 
 
 @BOTH
-def test_what_is_counted_while_it_predicts_reaches_the_record(cell, transport):
+def test_counts_made_by_predict_reach_the_record(cell, transport):
     """Four products in training, one a prediction that is scored; evaluations are not charged."""
     outcome, _ = cell(transport, rounds=3)
     assert outcome.status == "ok", outcome.traceback
@@ -111,7 +111,7 @@ def test_a_tracked_curve_has_about_two_hundred_points_of_any_budget(unit, job):
 
 
 @BOTH
-def test_a_probe_that_raises_costs_its_curve_only(cell, transport):
+def test_a_failing_probe_ends_its_curve_only(cell, transport):
     outcome, curves = cell(transport, probe_until=3)
     assert outcome.status == "ok" and list(curves["gauge"][0]) == [1, 2] and len(curves["good"][0]) == 4
     assert outcome.reason == "probe gauge ended at step 3: ZeroDivisionError: the gauge broke"
@@ -191,7 +191,7 @@ def test_two_commands_agree_and_seeds_differ_whatever_is_drawn_from(bench, draws
 
 
 @BOTH
-def test_what_is_shown_lies_beside_the_curves_and_is_not_charged(cell, transport):
+def test_exhibits_are_stored_beside_the_curves_and_not_charged(cell, transport):
     outcome, arrays = cell(transport, shown="some")
     assert outcome.status == "ok" and outcome.costs.counts == {"matvecs": 7}
     assert list(outcome.exhibits) == ["fits"] and outcome.exhibits["fits"].arrays == {"y": [3], "x": [3]}
@@ -206,7 +206,7 @@ def test_what_is_shown_lies_beside_the_curves_and_is_not_charged(cell, transport
 
 
 @BOTH
-def test_exhibits_that_fail_cost_themselves_only(cell, transport):
+def test_a_failing_exhibit_changes_no_result(cell, transport):
     outcome, arrays = cell(transport, shown="raises")
     assert outcome.status == "ok" and outcome.metrics["error"] == 0 and "good" in arrays
     assert outcome.exhibits == {} and outcome.reason == "no exhibits: no picture"
@@ -222,7 +222,7 @@ def test_predictions_of_any_precision_are_scored(cell, transport, dtype):
     assert outcome.status == "ok" and outcome.metrics["error"] == 0, outcome.traceback
 
 
-def test_what_cannot_cross_says_so(cell):
+def test_a_value_that_cannot_cross_is_an_error_that_names_it(cell):
     outcome, _ = cell("pipe", dtype="float8_e4m3fn")
     assert outcome.status == "failed" and "type float8_e4m3fn cannot cross" in outcome.reason
 
@@ -250,7 +250,7 @@ def test_torch_compile_builds_in_a_cell(pool):
 
 
 @pytest.mark.small
-def test_without_a_compiler_torch_says_so(monkeypatch):
+def test_without_a_compiler_the_record_has_torchs_error(monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     with Pool(1) as bare:
         outcome = compiled(bare, "inductor")

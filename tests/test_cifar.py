@@ -69,7 +69,7 @@ def test_the_archive_is_fetched_checked_and_unpacked(tmp_path, monkeypatch):
     assert cifar.ensure(tmp_path / "here") == found, "what is there is not fetched again"
 
 
-def test_without_data_the_next_step_is_told(tmp_path, monkeypatch):
+def test_without_data_the_error_names_the_next_step(tmp_path, monkeypatch):
     monkeypatch.delenv("SWEEPSTAKES_DOWNLOAD", raising=False)
     with pytest.raises(Unavailable, match="SWEEPSTAKES_DATA.*SWEEPSTAKES_DOWNLOAD=1"):
         cifar.ensure(tmp_path)
@@ -126,7 +126,7 @@ def test_bytes_changed_at_random_end_in_pictures_or_in_a_refusal(tmp_path):
     assert refused > 100
 
 
-def test_too_few_pictures_are_told(tmp_path):
+def test_too_few_pictures_are_an_error(tmp_path):
     with pytest.raises(BenchError, match="60 test pictures, 100"):
         cifar.load(make(tmp_path), train=False, count=100)
 

@@ -230,7 +230,7 @@ def test_a_whole_claim_loads(tmp_path, monkeypatch):
         ({"exact": "yes"}, "`true` or `false`"),
         ({"settings": []}, "expected a list of names with plans"),
         ({"settings": [{"name": "one"}]}, "missing required field `plan` at"),
-        ({"settings": [{"name": "one", "plan": ["workers=2"]}]}, "says nothing of cells"),
+        ({"settings": [{"name": "one", "plan": ["workers=2"]}]}, "chooses no cells"),
         ({"settings": GOOD["settings"] * 2}, "two settings are named 'one'"),
         ({"measure": "delay"}, "a dotted path"),
         ({"measure": "tasks.grokking.claims.dela"}, "did you mean delay"),

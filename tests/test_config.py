@@ -17,14 +17,14 @@ from bench.planning import values
         (["task=toy/lin", "entry=zero"], "did you mean toy/line"),
         (["task=toy/line", "entry=line_sg"], "did you mean line_sgd"),
         (["task=toy/line", "entry=zero", "task.nois=1"], "did you mean noise"),
-        (["task=toy/line", "entry=zero", "task.noise=loud"], "wants float"),
+        (["task=toy/line", "entry=zero", "task.noise=loud"], "takes float"),
         (["task=toy/line", "entry=zero", "task.noise=nan"], "task.noise=nan is not a finite number"),
         (["task=toy/line", "entry=line_sgd", "entry.optimizer.lr=inf"], "entry.optimizer.lr=inf is not a finite"),
         (
             ["task=toy/line", "entry=line_sgd", "entry.optimizer.betas=[0.9,-inf]"],
             "entry.optimizer.betas[1]=-inf is not",
         ),
-        (["task=toy/line", "entry=zero", "task.steps=2.5"], "task.steps=2.5: toy/line wants int"),
+        (["task=toy/line", "entry=zero", "task.steps=2.5"], "task.steps=2.5: toy/line takes int"),
         (["task=toy/line", "entry=zero", "preset=smal"], "did you mean small"),
         (["task=toy/line", "entry=zero", "limit.seconds=1"], "did you mean limits.seconds"),
         (["task=toy/line", "entry=zero", "limits.seconds=soon"], "expected a number"),
@@ -102,7 +102,7 @@ def test_one_number_however_it_is_spelled_is_one_cell(bench):
     assert len({one["cells"][0]["key"] for one in told}) == 1
 
 
-def test_what_is_not_finite_in_a_file_is_named(bench, tmp_path):
+def test_a_number_in_a_file_that_is_not_finite_is_named(bench, tmp_path):
     (tmp_path / "configs" / "entry").mkdir(parents=True)
     (tmp_path / "configs" / "entry" / "mine.yaml").write_text(
         "optimizer: {_target_: bench.optim.named, name: SGD, lr: .inf}\n"
@@ -147,7 +147,7 @@ def test_a_parameter_has_its_own_type(name, given, kept):
 @pytest.mark.parametrize(
     ("name", "given"), [("width", 2.5), ("width", "wide"), ("rate", [1]), ("grid", [1.0, float("nan")])]
 )
-def test_what_is_no_value_of_a_type_is_named(name, given):
+def test_a_value_of_a_wrong_type_is_named(name, given):
     with pytest.raises(BenchError, match=rf"task\.{name}"):
         values.of_type(given, values.types(Sizes)[name], f"task.{name}", "a task")
 
@@ -175,7 +175,7 @@ def test_whole_numbers_run_alike_however_they_are_spelled():
 OLD, NEW = "baselines.tops.ridge.Ridge", "baselines.networks.layers.Ridge"
 
 
-def test_names_that_moved_are_read_as_the_new_ones_and_the_user_is_told_once(capsys):
+def test_moved_names_are_replaced_and_the_user_is_notified_once(capsys):
     node = {"head": {"_target_": OLD, "sizes": [1, OLD], "name": "ridge"}}
     for _ in range(2):
         assert values.current(node, "mine.yaml") == {"head": {"_target_": NEW, "sizes": [1, NEW], "name": "ridge"}}

@@ -43,14 +43,14 @@ def test_a_file_arrives_whole_and_is_not_fetched_twice(url, tmp_path, capsys):
     assert [p.name for p in target.parent.iterdir()] == ["file.bin"]
 
 
-def test_a_wrong_checksum_is_told_and_the_file_is_not_used(url, tmp_path):
+def test_a_wrong_checksum_is_an_error_and_the_file_is_not_used(url, tmp_path):
     target = tmp_path / "file.bin"
     with pytest.raises(BenchError, match=f"MD5 {MD5}, expected 0000"):
         download(url, target, "0000")
     assert not target.exists() and (tmp_path / "file.bin.unexpected").exists()
 
 
-def test_without_a_network_the_next_step_is_told(tmp_path):
+def test_without_a_network_the_error_names_the_next_step(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -122,6 +122,6 @@ def test_the_modes_are_shown_beside_the_closed_form():
     assert size(task.exhibit(problem, Solution(tensors=solution.tensors | many))) <= EXHIBIT_BYTES
 
 
-def test_a_task_shows_nothing_unless_it_says_so():
+def test_a_task_has_no_exhibits_by_default():
     task, problem = opened("large_batch/prototypes")
     assert task.exhibit(problem, Solution()) == {}

@@ -75,7 +75,7 @@ def test_numbers_and_words_are_read_as_they_look():
     assert yaml.safe_load("x: 1e-4") == {"x": "1e-4"}, "else the change to YAML's numbers has become needless"
 
 
-def test_text_that_is_no_utf8_is_told_and_a_byte_order_mark_is_none_of_it():
+def test_text_that_is_no_utf8_is_an_error_and_a_byte_order_mark_is_dropped():
     with pytest.raises(BenchError, match="some.yaml is not UTF-8"):
         yaml_file.read(Path("some.yaml"), "doc: Hägele".encode("latin-1"))
     assert yaml_file.read(Path("some.yaml"), "doc: a".encode("utf-8-sig")) == {"doc": "a"}
@@ -124,7 +124,7 @@ def put(folder: Path, path: str, text: str) -> None:
         ("entry/adamw.yaml", "optimizer: {lr: 1}\n"),
     ],
 )
-def test_a_broken_file_is_told_and_the_rest_is_listed(bench, tmp_path, path, text):
+def test_a_broken_file_is_reported_and_the_rest_is_listed(bench, tmp_path, path, text):
     put(tmp_path, path, text)
     put(tmp_path, "entry/good.yaml", "optimizer: {lr: 1}\n")
     done = bench("list")
@@ -136,7 +136,7 @@ def test_a_broken_file_is_told_and_the_rest_is_listed(bench, tmp_path, path, tex
     assert [one["file"] for one in told["wrong"]] == [f"{path.split('/')[0]} {name}"]
 
 
-def test_a_plan_is_not_hurt_by_files_it_does_not_need(bench, tmp_path):
+def test_a_plan_ignores_broken_files_that_it_does_not_need(bench, tmp_path):
     put(tmp_path, "entry/bad.yaml", "needs: scipy\n")
     put(tmp_path, "entry/adamw.yaml", "optimizer: {lr: 1}\n")
     put(tmp_path, "task/toy/bad.yaml", "_target_: 5\n")

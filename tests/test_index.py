@@ -13,7 +13,7 @@ import pytest
 from bench.records import index as indexing
 from bench.records.ledger import publish
 from bench.records.record import encode
-from bench.records.spelling import row_of, same_of
+from bench.records.spelling import cell_digest, row_digest
 from bench.records.store import Store
 from tests.test_store import record
 
@@ -48,7 +48,7 @@ def fresh(root) -> list:
     return rows(store)
 
 
-def test_queries_find_what_is_there_and_nothing_else(tmp_path):
+def test_queries_return_the_stored_records_and_nothing_else(tmp_path):
     store = filled(tmp_path)
     assert {k: r.seed for k, r in store.latest([key(1), key(2), key(100), key(99)]).items()} == {
         key(1): 1,
@@ -56,9 +56,9 @@ def test_queries_find_what_is_there_and_nothing_else(tmp_path):
     }
     assert {k: r.seed for k, r in store.by_key([key(1), key(101), key(99)]).items()} == {key(101): 101}
     one = record(seed=102)
-    row = row_of(one.task, one.version, one.params, one.config, one.seed)
-    assert [r.key for r in store.like([row, 5])[row]] == [key(102)]
-    same = same_of(one.task, one.preset, one.entry, 3, one.params)
+    row = row_digest(one.task, one.version, one.params, one.config, one.seed)
+    assert [r.key for r in store.of_rows([row, 5])[row]] == [key(102)]
+    same = cell_digest(one.task, one.preset, one.entry, 3, one.params)
     assert [r.key for r in store.older([same]).values()] == [key(3)]
     assert store.costs(["toy/line"]) == {
         ("toy/line", "small", "line_sgd"): pytest.approx((1 + 2 + 3 + 4 + 4 * 1.0) / 8)
@@ -108,7 +108,7 @@ def test_changes_by_others_are_seen_at_the_next_query(tmp_path, kind):
     assert rows(Store(tmp_path)) == rows(mine)
 
 
-def test_lines_that_moved_behind_the_clocks_back_are_found(tmp_path):
+def test_lines_that_moved_without_a_new_time_are_found(tmp_path):
     """Same size, same time, other order: only the line itself tells."""
     store = filled(tmp_path)
     path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
@@ -120,7 +120,7 @@ def test_lines_that_moved_behind_the_clocks_back_are_found(tmp_path):
     assert {k: r.seed for k, r in store.by_key([key(100)]).items()} == {key(100): 100}
 
 
-def test_what_has_just_changed_is_not_trusted_by_its_time(tmp_path, monkeypatch):
+def test_a_unit_that_has_just_changed_is_read_again_despite_its_time(tmp_path, monkeypatch):
     monkeypatch.setattr(indexing, "SETTLING", 10**12)
     store = filled(tmp_path)
     rows(store)
@@ -134,7 +134,7 @@ def test_what_has_just_changed_is_not_trusted_by_its_time(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", None])
-def test_a_damaged_index_is_made_anew_and_told(tmp_path, content):
+def test_a_damaged_index_is_rebuilt_and_reported(tmp_path, content):
     expected = rows(filled(tmp_path))
     path = tmp_path / ".cache" / "index.sqlite"
     whole = path.read_bytes()
@@ -157,7 +157,7 @@ def test_a_page_of_zeros_in_the_middle_is_noticed_where_it_matters(tmp_path):
     assert set(store.by_key([f"{i:032x}" for i in range(300)])) == {f"{i:032x}" for i in range(300)}
 
 
-def test_a_folder_that_takes_no_index_only_costs_time(tmp_path):
+def test_queries_work_where_no_index_can_be_written(tmp_path):
     store = filled(tmp_path)
     (tmp_path / ".cache").write_text("a file where the folder should be")
     assert len(rows(store)) == 8 and not store.reports
@@ -172,7 +172,7 @@ def test_another_ledger_is_another_index(tmp_path):
     assert len(rows(store)) == 6
 
 
-def test_damaged_records_are_set_aside_once_and_bad_lines_told(tmp_path):
+def test_damaged_records_are_moved_aside_once_and_bad_lines_reported(tmp_path):
     store = filled(tmp_path)
     store.attempts(key(1))[0].write_text("{")
     store.attempts(key(2))[0].write_bytes(encode(record(key(3))))
@@ -228,9 +228,9 @@ def test_a_builder_killed_at_any_moment_leaves_a_right_index_or_none(tmp_path):
 
 def test_rows_and_cells_go_by_value_whatever_the_spelling_of_a_number():
     def row(value):
-        return row_of("toy/line", 1, {"x": value}, {"optimizer": {"lr": value}}, 0)
+        return row_digest("toy/line", 1, {"x": value}, {"optimizer": {"lr": value}}, 0)
 
     assert row(1) == row(1.0) and row(0.5) == row(5e-1)
     assert len({row(1), row(2), row(True), row("1"), row(None)}) == 5
-    assert same_of("toy/line", "small", "a", 0, {"x": 1.0}) == same_of("toy/line", "small", "a", 0, {"x": 1})
-    assert same_of("toy/line", "small", "a", 0, {}) != same_of("toy/line", "small", "a", 1, {})
+    assert cell_digest("toy/line", "small", "a", 0, {"x": 1.0}) == cell_digest("toy/line", "small", "a", 0, {"x": 1})
+    assert cell_digest("toy/line", "small", "a", 0, {}) != cell_digest("toy/line", "small", "a", 1, {})

@@ -78,11 +78,11 @@ def test_a_source_is_read_in_its_own_encoding():
     ],
     ids=["syntax", "no utf-8", "no such encoding", "zero byte", "signs", "sum"],
 )  # fmt: skip
-def test_what_python_cannot_follow_counts_by_its_content(source):
+def test_a_source_that_cannot_be_parsed_counts_by_its_content(source):
     assert syntax.meaning(source, "m", False) == (blake(source), [])
 
 
-def test_a_deep_expression_and_a_huge_number_are_no_trouble():
+def test_a_deep_expression_and_a_huge_number_are_digested():
     deep = "x = " + "1 + " * 900 + "1"
     assert meant(deep) != meant(deep + "0") != blake(deep)
     assert meant("x = 0x" + "f" * 10_000) != meant("x = 0x" + "f" * 10_001)
@@ -148,7 +148,7 @@ def test_a_comment_changes_nothing(project, name):
     assert digest(project) == before
 
 
-def test_digests_are_remembered_until_a_file_changes(project, tmp_path):
+def test_digests_are_cached_until_a_file_changes(project, tmp_path):
     store = tmp_path / "cache" / "digests.json"
     first = identity.Digests(store)
     before = first.closure(["part.build"])
@@ -178,7 +178,7 @@ def test_an_edit_of_equal_size_and_time_is_seen_and_its_bytecode_goes(project, t
     assert str(compiled) == importlib.util.cache_from_source(str(part)) and not compiled.exists()
 
 
-def test_a_remembered_digest_is_not_made_anew(project, tmp_path, monkeypatch):
+def test_a_cached_digest_is_not_computed_again(project, tmp_path, monkeypatch):
     store = tmp_path / "cache" / "digests.json"
     time.sleep(0.05)
     first = identity.Digests(store)
@@ -312,7 +312,7 @@ def test_a_compiled_module_counts_by_its_content(project):
     assert identity.Digests().closure(["part.build"])["fast"] == blake(b"machine code")
 
 
-def test_bench_why_tells_a_record_of_an_older_format_as_such(bench, tmp_path):
+def test_bench_why_reports_a_record_of_an_older_format(bench, tmp_path):
     words = ["task=toy/line", "entry=zero", "preset=smoke"]
     assert bench("run", *words).returncode == 0
     (path,) = (tmp_path / "results" / "local").glob("*/*.json")

@@ -51,7 +51,7 @@ def test_a_score_that_is_no_number_is_wrong(place):
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 10), (4, 1, 10), ()])
-def test_shapes_that_do_not_fit_are_told(shape):
+def test_shapes_that_do_not_fit_are_an_error(shape):
     with pytest.raises(BenchError, match=r"scores \(samples, classes\) are wanted for 4 samples"):
         right(torch.zeros(shape), torch.zeros(4, dtype=torch.int64))
 

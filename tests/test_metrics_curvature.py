@@ -91,7 +91,7 @@ def test_several_outputs_of_a_sample_add_up():
     assert gauss_newton_trace(x @ weight.T, [weight]) == pytest.approx(2 * float(x.square().sum()) / 5)
 
 
-def test_what_has_no_curvature_says_so():
+def test_a_loss_without_curvature_is_an_error():
     w = torch.ones(2, requires_grad=True)
     with pytest.raises(ValueError, match="no parameters"):
         hessian_trace(lambda: w.sum(), [], 1)

@@ -24,13 +24,13 @@ def test_a_run_that_diverged_counts_as_untrained(bad):
     assert lr_sensitivity([4.5, 4.0, bad], 7.0) == pytest.approx(7 / 6)
 
 
-def test_learning_nothing_is_steady_unless_something_is_attainable():
+def test_learning_nothing_has_no_sensitivity_unless_a_loss_is_attainable():
     assert lr_sensitivity([7.0, 8.0, math.nan], 7.0) == 0.0
     assert lr_sensitivity([7.0, 8.0, math.nan], 7.0, attainable=4.0) == 3.0
 
 
 @given(LOSSES, st.floats(0, 10), st.floats(0, 10))
-def test_what_is_attainable_changes_nothing_for_who_attains_it(losses, initial, attainable):
+def test_the_attainable_loss_changes_nothing_for_a_recipe_that_attains_it(losses, initial, attainable):
     plain, guarded = lr_sensitivity(losses, initial), lr_sensitivity(losses, initial, attainable)
     assert 0 <= plain <= guarded
     if min(*losses, initial) <= attainable:

@@ -49,7 +49,7 @@ def test_a_rotation_of_the_features_changes_no_gram_matrix():
     torch.testing.assert_close(gram(h.reshape(6, 2, 2)), gram(h))
 
 
-def test_what_is_no_kernel_says_so():
+def test_a_matrix_that_is_no_kernel_is_an_error():
     with pytest.raises(ValueError, match="square"):
         alignment(torch.eye(2), torch.eye(3))
     with pytest.raises(ValueError, match="zeros"):

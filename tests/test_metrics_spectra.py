@@ -40,7 +40,7 @@ def test_effective_ranks_of_a_worked_example():
     assert effective_rank(matrix, "entropy") == pytest.approx(4 / 3**0.75)
 
 
-def test_what_has_no_effective_rank_says_so():
+def test_a_tensor_without_an_effective_rank_is_an_error():
     with pytest.raises(ValueError, match="expected a matrix"):
         effective_rank(torch.ones(3))
     with pytest.raises(ValueError, match="zeros"):
@@ -102,7 +102,7 @@ def test_matrix_coefficients_are_pure_in_a_group_that_does_not_commute():
     assert float(irrep_purity(mixed[None], irreps)) == pytest.approx(2 / 3)
 
 
-def test_what_is_no_list_of_irreps_says_so():
+def test_a_wrong_list_of_irreps_is_an_error():
     w, irreps = torch.ones(2, 6), symmetric_3()
     with pytest.raises(ValueError, match="hold 2 of the 6"):
         irrep_purity(w, irreps[:2])

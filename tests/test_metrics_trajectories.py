@@ -82,7 +82,7 @@ def test_r2_of_a_worked_example():
         ([2, 2, 2], [1, 2, 3], "different times"),
     ],
 )
-def test_points_that_have_no_fit(times, values, reason):
+def test_points_without_a_fit_are_an_error(times, values, reason):
     for fit in (fit_log, fit_sqrt, fit_power):
         with pytest.raises(ValueError, match=reason):
             fit(times, values)
@@ -123,7 +123,7 @@ def test_distances_are_pythagorean_and_a_snapshot_stays():
         update_norm([], [], rms=True)
 
 
-def test_gradient_norm_is_that_of_the_gradients_there_are():
+def test_gradient_norm_leaves_out_parameters_without_a_gradient():
     used, unused = torch.ones(4, requires_grad=True), torch.ones(3, requires_grad=True)
     with pytest.raises(ValueError, match="backward"):
         gradient_norm([used, unused])

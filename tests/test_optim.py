@@ -118,14 +118,14 @@ def test_a_name_that_does_not_exist_gets_the_nearest():
         optim.resolve("zzzzzzzz")
 
 
-def test_a_wrapper_is_refused_with_the_way_out():
+def test_a_wrapper_is_refused_with_the_next_step():
     for name in ("SAM", "lookahead", "schedulefree.ScheduleFreeWrapper"):
         with pytest.raises(BenchError, match="wraps another optimizer.*write a function"):
             optim.resolve(name)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Lion", "schedulefree.SGDScheduleFree"])
-def test_an_unknown_argument_lists_those_there_are(name):
+def test_an_unknown_argument_is_an_error_that_lists_the_known_ones(name):
     with pytest.raises(BenchError, match=r"takes no 'weight_decy'; it takes lr, .*weight_decay"):
         optim.named(small(), 1, name, weight_decy=0.1)
 
@@ -137,7 +137,7 @@ class Wanting(torch.optim.SGD):
     wants_graph = True
 
 
-def test_what_a_class_says_that_it_wants_is_kept():
+def test_the_marks_of_a_class_are_kept():
     found = optim.named(small(), 1, f"{__name__}.Wanting", lr=0.1)
     assert found.wants_closure and found.wants_graph
     plain = optim.named(small(), 1, "SGD", lr=0.1)

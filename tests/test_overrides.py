@@ -59,13 +59,13 @@ def test_usual_words_do_not_import_hydras_parser(monkeypatch):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("~task", "nothing is added"),
-        ("+a=1", "nothing is added"),
+        ("~task", "neither added nor deleted"),
+        ("+a=1", "neither added nor deleted"),
         ("a=interval(0,1)", "key=value"),
         ("words", "key=value"),
     ],
 )
-def test_what_the_grammar_has_and_a_run_has_not_is_named(word, said):
+def test_parts_of_the_grammar_that_a_run_does_not_use_are_refused(word, said):
     with pytest.raises(BenchError, match=said):
         overrides.read([word])
 

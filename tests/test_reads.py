@@ -84,7 +84,7 @@ def test_a_read_that_the_key_does_not_cover_fails_and_names_the_file(refused, na
     assert found.unkeyed_reads == []
 
 
-def test_what_the_key_covers_is_read(bench, tmp_path):
+def test_files_that_the_key_covers_can_be_read(bench, tmp_path):
     """A table in a package folder, a helper imported by name, and the entry's own folder."""
     line = "from entries.whole import helper; rate = float(read(Path(__file__).with_name('rates.json')))"
     line += "; assert (rate, helper.RATE) == (0.5, 2)"
@@ -106,7 +106,7 @@ def test_an_absent_file_is_absent(bench, tmp_path):
 NO_LANDLOCK = "from bench.running import linux_sandbox\nlinux_sandbox.landlock_abi = lambda: 0\n"
 
 
-def test_without_a_sandbox_the_record_names_what_was_read(bench, environment, tmp_path):
+def test_without_a_sandbox_the_record_names_the_unkeyed_reads(bench, environment, tmp_path):
     entry(tmp_path, "beside", "read(Path(__file__).with_name('rates.json'))")
     (tmp_path / "entries" / "rates.json").write_text("0.5")
     (tmp_path / "patched").mkdir()

@@ -17,7 +17,7 @@ from bench.outcome import Costs
 from bench.records import certificates
 from bench.records.ledger import Published, code_digest, publish
 from bench.records.record import Components, Provenance, Record
-from bench.records.spelling import row_of
+from bench.records.spelling import row_digest
 from bench.records.store import Store
 from bench.upkeep import recertify
 from tests.conftest import ROOT
@@ -155,12 +155,12 @@ def test_another_machine_is_told_from_another_result():
 def test_a_certificate_counts_for_its_code_only_and_survives_publishing_the_same_record(tmp_path):
     store = Store(tmp_path)
     one = record(components={"code": {"module": "a"}})
-    row = row_of(one.task, one.version, one.params, one.config, one.seed)
+    row = row_digest(one.task, one.version, one.params, one.config, one.seed)
 
     def older(digest: str) -> bool:
         """Whether the published row is of older code for a cell of the code `digest`."""
         components = Components(code={"module": digest})
-        cell = SimpleNamespace(key="another", like=row, components=components)
+        cell = SimpleNamespace(key="another", row_digest=row, components=components)
         return Published(store, [cell]).get(cell)[1]  # type: ignore[list-item, arg-type]
 
     publish(store, [one])

@@ -76,12 +76,12 @@ def test_a_wrong_field_is_named(change, told):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '"record"', '{"format": 2, "key": "k"}', '{"key": "k", "metr'])
-def test_what_is_no_record_is_a_value_error(text):
+def test_a_text_that_is_no_record_is_a_value_error(text):
     with pytest.raises(ValueError):
         decode(text)
 
 
-def test_a_newer_format_says_so():
+def test_a_newer_format_is_an_error_that_names_it():
     with pytest.raises(ValueError, match=f"format {FORMAT + 1}"):
         decode(encode(made(format=FORMAT + 1)))
 

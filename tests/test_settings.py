@@ -43,7 +43,7 @@ def test_an_override_sets_what_it_names_and_nothing_else():
         ("reuse=3", "reuse=3: expected str like 'local'"),
     ],
 )
-def test_what_is_no_setting_or_no_value_of_it_is_named(word, said):
+def test_an_unknown_setting_or_a_wrong_value_is_named(word, said):
     with pytest.raises(BenchError) as error:
         config.parse([word])
     assert said in str(error.value)

@@ -35,7 +35,7 @@ def test_the_latest_attempt_counts(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"key": 1}', "\x00" * 100])
-def test_a_damaged_record_is_set_aside_and_the_rest_loads(tmp_path, damage):
+def test_a_damaged_record_is_moved_aside_and_the_rest_loads(tmp_path, damage):
     store = Store(tmp_path)
     store.put(record())
     path = store.put(record("cd" * 16))
@@ -51,7 +51,7 @@ def test_nan_cannot_be_stored_as_a_metric(tmp_path):
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_find_wants_one_match(tmp_path):
+def test_find_needs_a_single_match(tmp_path):
     store = Store(tmp_path)
     store.put(record("ab12" + "0" * 28))
     store.put(record("ab13" + "0" * 28))
@@ -91,7 +91,7 @@ def test_publishing_is_idempotent_sorted_and_drops_old_versions(tmp_path):
     assert [json.loads(line)["version"] for line in path.read_text().splitlines()] == [2]
 
 
-def test_a_conflict_is_kept_and_told_and_an_equal_record_changes_nothing(tmp_path):
+def test_a_conflict_is_kept_and_reported_and_an_equal_record_changes_nothing(tmp_path):
     store = Store(tmp_path)
     publish(store, [record()])
     path = tmp_path / "ledger" / "toy" / "line" / "line_sgd.jsonl"
@@ -145,7 +145,7 @@ def test_curves_come_back(tmp_path):
     assert found is not None and store.curves(found)["loss"].tolist() == [[0, 1], [2, 1]]
 
 
-def test_a_folder_that_takes_no_files_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     blocker = Path(tmp_path) / "local"
     blocker.write_text("a file")
     with pytest.raises(BenchError, match="results=PATH"):

@@ -195,7 +195,7 @@ def test_a_served_prediction_leaves_no_trace_even_if_it_raises():
     assert model.training
 
 
-def test_an_optimizer_that_wants_a_closure_gets_it():
+def test_an_optimizer_that_needs_a_closure_gets_it():
     model, log = scalar(), Recorder()
     optimizer = torch.optim.LBFGS(model.parameters(), lr=1.0, max_iter=4)
     optimizer.wants_closure = True  # type: ignore[attr-defined]
@@ -272,7 +272,7 @@ def test_a_loop_that_starts_late_numbers_its_steps_on():
     assert end == 12 and seen == list(log.losses) == [8, 9, 10, 11, 12] and log.evaluated == [9, 11, 12]
 
 
-def test_what_is_done_after_a_step_is_seen_by_the_evaluation_and_not_after_a_divergence():
+def test_at_step_precedes_the_evaluation_and_is_not_called_after_a_divergence():
     model, log = scalar(), Recorder()
 
     def reset(step: int) -> None:
@@ -368,6 +368,6 @@ def test_a_budget_in_another_unit_is_counted_by_the_loss(name, least):
     assert log.counts["evals"] == 10 and log.counts["steps"] <= 11 // least and log.incumbent is not None
 
 
-def test_a_solution_without_predict_says_so():
+def test_a_solution_without_predict_is_an_error():
     with pytest.raises(BenchError, match="has no `predict`"):
         Solution().require_predict()

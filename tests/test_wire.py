@@ -125,7 +125,7 @@ def test_tensors_that_numpy_cannot_hold_are_refused_by_name(name, tensor):
         wire.encode([tensor])
 
 
-def test_what_arrives_owns_its_memory():
+def test_an_arriving_tensor_owns_its_memory():
     original = torch.zeros(3)
     back = wire.roundtrip([original, original])
     back[0] += 1

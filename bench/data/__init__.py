@@ -1,4 +1,4 @@
-"""Data sets: where they live, how they get there."""
+"""Data sets: their folder, downloads, and file formats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 def cache_dir() -> Path:
     """The folder named by SWEEPSTAKES_DATA, else `sweepstakes/` in the user's cache folder. Not created here."""
-    named = os.environ.get("SWEEPSTAKES_DATA")
-    if named:
+    if named := os.environ.get("SWEEPSTAKES_DATA"):
         return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "sweepstakes"

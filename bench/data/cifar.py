@@ -1,6 +1,6 @@
 """CIFAR-10 from the official python archive, or from a local `cifar-10-batches-py` folder.
 
-The batch files are pickles from elsewhere: they are read by an unpickler that knows arrays and plain containers only.
+The batch files are foreign pickles, so they are read by an unpickler that loads arrays and plain containers only.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the t
 
 
 def files(folder: Path) -> Mapping[str, Path]:
-    """The batch files under a data folder, whether they are there or not."""
+    """name -> batch file under a data folder, whether it exists or not."""
     return {name: folder / FOLDER / name for name in MD5}
 
 
 def ensure(folder: Path) -> Path:
     """The folder with the batches; downloads the archive only if SWEEPSTAKES_DOWNLOAD=1.
 
-    Raises Unavailable, with the next step, if the data are not here.
+    Unavailable, with the next step, if files are missing.
     """
     where = folder / FOLDER
     missing = [name for name, path in files(folder).items() if not path.is_file()]
@@ -66,12 +66,12 @@ def ensure(folder: Path) -> Path:
 
 @cache
 def origin(where: Path) -> str:
-    """ "official" if every file has its published MD5, else "unverified": the copy is used, and records say so."""
+    """ "official" if every file has its published MD5, else "unverified"; the records of a cell state it."""
     return "official" if all(md5(where / name) == checksum for name, checksum in MD5.items()) else "unverified"
 
 
 class _Plain(pickle.Unpickler):
-    """Arrays and containers only."""
+    """An unpickler of arrays and containers only."""
 
     allowed = {
         ("numpy.core.multiarray", "_reconstruct"),
@@ -85,7 +85,7 @@ class _Plain(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
-            raise pickle.UnpicklingError(f"it wants to load {module}.{name}")
+            raise pickle.UnpicklingError(f"it loads {module}.{name}, which is refused")
         return super().find_class(module, name)
 
 
@@ -109,7 +109,7 @@ def _batch(path: Path) -> tuple[Any, list[int]]:
 def load(where: Path, train: bool, count: int) -> tuple[Tensor, Tensor]:
     """The first `count` pictures as (count, 3072) float32, normalised by channel, and labels (count,) int64.
 
-    Raises BenchError for a damaged file, one that holds other objects, or too few pictures.
+    BenchError for a damaged file, one that holds other objects, or too few pictures.
     """
     import numpy as np
     import torch
@@ -120,14 +120,13 @@ def load(where: Path, train: bool, count: int) -> tuple[Tensor, Tensor]:
     for name in names:
         if len(labels) >= count:
             break
-        pixels, found = _batch(where / name)
+        pixels, batch_labels = _batch(where / name)
         arrays.append(pixels)
-        labels += found
+        labels += batch_labels
     pictures = np.concatenate(arrays)[:count]
     if len(pictures) < count:
-        raise BenchError(
-            f"{where} holds {len(pictures)} {'training' if train else 'test'} pictures, {count} are asked for"
-        )
+        kind = "training" if train else "test"
+        raise BenchError(f"{where} holds {len(pictures)} {kind} pictures, {count} are asked for")
     x = torch.from_numpy(np.ascontiguousarray(pictures)).float().reshape(-1, 3, 32 * 32) / 255
     x = (x - torch.tensor(MEAN)[:, None]) / torch.tensor(DEVIATION)[:, None]
     return x.reshape(len(x), -1), torch.tensor(labels[:count])

@@ -1,4 +1,4 @@
-"""Downloads with a checksum: under a temporary name, then renamed; a file that is not the expected one is moved aside."""
+"""Downloads with a checksum: a file is written under a temporary name and renamed; an unexpected one is moved aside."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CHUNK = 1 << 20
 
 
 def md5(path: Path) -> str:
-    """Hexadecimal MD5 of a file: identifies published archives, protects against nothing else."""
+    """Hexadecimal MD5 of a file. It identifies published archives and is no protection against an attacker."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def download(url: str, target: Path, checksum: str, timeout: float = 30.0) -> Path:
-    """`url` as `target`, unless a file of this MD5 is there already. Progress goes to stderr.
+    """Download `url` to `target`, unless it exists with this MD5. Progress goes to stderr.
 
-    Raises Unavailable without a network or if the server has no such file, BenchError if what came has another checksum
-    (it is kept beside as `.unexpected`).
+    Unavailable without a network or if the server lacks the file; BenchError for another checksum (the file is then kept as
+    `<target>.unexpected`).
     """
     if target.is_file() and md5(target) == checksum:
         return target
@@ -44,20 +44,17 @@ def download(url: str, target: Path, checksum: str, timeout: float = 30.0) -> Pa
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         partial.unlink(missing_ok=True)
         reason = getattr(error, "reason", error)
-        raise Unavailable(
-            f"cannot download {url}: {reason}; check the network, or put {target.name} into {target.parent}"
-        ) from error
+        remedy = f"check the network, or put {target.name} into {target.parent}"
+        raise Unavailable(f"cannot download {url}: {reason}; {remedy}") from error
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise BenchError(
-            f"cannot write {target}: {error.strerror or error}; free space or set SWEEPSTAKES_DATA"
-        ) from error
-    found = md5(partial)
-    if found != checksum:
+        reason = error.strerror or error
+        raise BenchError(f"cannot write {target}: {reason}; free space or set SWEEPSTAKES_DATA") from error
+    digest = md5(partial)
+    if digest != checksum:
         aside = target.with_name(target.name + ".unexpected")
         partial.replace(aside)
-        raise BenchError(
-            f"{url}: MD5 {found}, expected {checksum}; kept as {aside}, not used. Try again, or fetch it by hand"
-        )
+        mismatch = f"{url}: MD5 {digest}, expected {checksum}"
+        raise BenchError(f"{mismatch}; kept as {aside}, not used. Try again, or fetch it by hand")
     partial.replace(target)
     return target

@@ -1,4 +1,4 @@
-"""Numbers about classifiers, as pure functions of their outputs. Importing this needs no torch."""
+"""Metrics of classifiers, as pure functions of their outputs. Importing this module needs no torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ if TYPE_CHECKING:
 
 
 def right(scores: Tensor, labels: Tensor) -> int:
-    """How many of `labels` (samples,) have the largest of their `scores` (samples, classes); the first of equals counts.
+    """Number of `labels` (samples,) with the largest of their `scores` (samples, classes); of equal scores the first counts.
 
-    A sample with a score that is not a number is wrong. BenchError if the shapes do not fit: class numbers in place of
-    scores, for instance, would otherwise be compared in silence.
+    A sample with a NaN among its scores is wrong. BenchError if the shapes do not fit, such as class numbers instead of scores.
     """
     if labels.ndim != 1 or scores.ndim != 2 or len(scores) != len(labels):
-        raise BenchError(
-            f"predict returned {tuple(scores.shape)}; scores (samples, classes) are wanted for {len(labels)} samples"
-        )
+        wanted = f"scores (samples, classes) are wanted for {len(labels)} samples"
+        raise BenchError(f"predict returned {tuple(scores.shape)}; {wanted}")
     return int(((scores.argmax(-1) == labels) & ~scores.isnan().any(-1)).sum())
 
 

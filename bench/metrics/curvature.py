@@ -1,8 +1,8 @@
 """Curvature of a loss at given parameters, by automatic differentiation.
 
 `loss` is a closure without arguments that returns a scalar tensor; it is called once, with gradients enabled, so that
-these work inside a probe too. It has to be deterministic (no dropout; batch norm in evaluation mode). Nothing is
-written to `.grad`.
+these functions work inside a probe too. It has to be deterministic (no dropout; batch norm in evaluation mode). `.grad` is
+neither read nor written.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-CHUNK = 1 << 24  # numbers of a Jacobian that are held at once, 64 MB in float32
+CHUNK = 1 << 24  # the most numbers of a Jacobian in memory, 64 MB in float32
 
 
 def leaves(params: Iterable[Tensor]) -> list[Tensor]:
     """The parameters as a list. ValueError if there are none, one needs no gradient, or one is complex."""
-    found = list(params)
-    if not found:
+    parameters = list(params)
+    if not parameters:
         raise ValueError("no parameters: the derivative with respect to nothing is undefined")
-    for p in found:
+    for p in parameters:
         if not p.requires_grad:
             raise ValueError(f"a parameter of shape {tuple(p.shape)} needs no gradient; leave it out")
         if p.is_complex():
             raise ValueError("complex parameters are not supported; parametrise by torch.view_as_real")
-    return found
+    return parameters
 
 
 def _gradient(loss: Callable[[], Tensor], params: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The gradient with its own graph. Attention is computed plainly: its fused kernels have no second derivative."""
+    """The gradient with its graph. Attention uses its plain kernel, since the fused ones have no second derivative."""
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         value = loss()
         if value.numel() != 1:
@@ -56,10 +56,10 @@ def hessian_vector_product(
 
     vector: one tensor a parameter, of its shape. ValueError if it is not, or the loss is no scalar.
     """
-    found = leaves(params)
-    if [v.shape for v in vector] != [p.shape for p in found]:
+    parameters = leaves(params)
+    if [v.shape for v in vector] != [p.shape for p in parameters]:
         raise ValueError("the vector needs one tensor a parameter, of the parameter's shape")
-    return _product(_gradient(loss, found), found, vector)
+    return _product(_gradient(loss, parameters), parameters, vector)
 
 
 def hessian_trace(
@@ -72,15 +72,13 @@ def hessian_trace(
     """
     if samples < 1:
         raise ValueError(f"samples={samples}: the trace needs at least one random vector")
-    found = leaves(params)
-    gradient = _gradient(loss, found)
+    parameters = leaves(params)
+    gradient = _gradient(loss, parameters)
     total = 0.0
     for _ in range(samples):
-        signs = [
-            (torch.randint(0, 2, p.shape, generator=generator) * 2 - 1).to(dtype=p.dtype, device=p.device)
-            for p in found
-        ]
-        product = _product(gradient, found, signs)
+        draws = (torch.randint(0, 2, p.shape, generator=generator) * 2 - 1 for p in parameters)
+        signs = [draw.to(dtype=p.dtype, device=p.device) for draw, p in zip(draws, parameters, strict=True)]
+        product = _product(gradient, parameters, signs)
         total += sum(float((v * h).double().sum()) for v, h in zip(signs, product, strict=True))
     return total / samples
 
@@ -96,24 +94,22 @@ def top_eigenvalue(
     """
     if steps < 1:
         raise ValueError(f"steps={steps}: Lanczos' iteration needs at least one")
-    found = leaves(params)
-    gradient = _gradient(loss, found)
-    sizes = [p.numel() for p in found]
+    parameters = leaves(params)
+    gradient = _gradient(loss, parameters)
+    sizes = [p.numel() for p in parameters]
     start = torch.randn(sum(sizes), generator=generator, dtype=torch.float64)
     basis = [start / start.norm()]
     diagonal: list[float] = []
     beside: list[float] = []
     while True:
-        parts = [
-            piece.reshape(p.shape).to(dtype=p.dtype, device=p.device)
-            for piece, p in zip(basis[-1].split(sizes), found, strict=True)
-        ]
-        product = torch.cat([h.reshape(-1).double().cpu() for h in _product(gradient, found, parts)])
+        pieces = zip(basis[-1].split(sizes), parameters, strict=True)
+        parts = [piece.reshape(p.shape).to(dtype=p.dtype, device=p.device) for piece, p in pieces]
+        product = torch.cat([h.reshape(-1).double().cpu() for h in _product(gradient, parameters, parts)])
         if not bool(product.isfinite().all()):
             raise FloatingPointError("the Hessian is not finite here: the run has diverged")
         diagonal.append(float(basis[-1] @ product))
         known = torch.stack(basis)
-        for _ in range(2):  # once leaves rounding errors that grow with the eigenvalue's convergence
+        for _ in range(2):  # one pass leaves rounding errors, which grow as the eigenvalue converges
             product = product - known.T @ (known @ product)
         norm = float(product.norm())
         scale = max(map(abs, [*diagonal, *beside]))
@@ -131,18 +127,18 @@ def jacobian_rows(outputs: Tensor, params: Iterable[Tensor], chunk: int = CHUNK)
 
     ValueError if `outputs` carry no graph.
     """
-    found = leaves(params)
+    parameters = leaves(params)
     if not outputs.requires_grad:
         raise ValueError("the outputs carry no graph; compute them under torch.enable_grad(), without detach")
     with torch.enable_grad():
         flat = outputs.reshape(-1)
-    rows = max(1, chunk // sum(p.numel() for p in found))
+    rows = max(1, chunk // sum(p.numel() for p in parameters))
     for first in range(0, len(flat), rows):
         count = min(rows, len(flat) - first)
         units = torch.zeros(count, len(flat), dtype=flat.dtype, device=flat.device)
         units[torch.arange(count), first + torch.arange(count)] = 1
         blocks = torch.autograd.grad(
-            flat, found, units, retain_graph=True, is_grads_batched=True, materialize_grads=True
+            flat, parameters, units, retain_graph=True, is_grads_batched=True, materialize_grads=True
         )
         yield torch.cat([block.reshape(count, -1) for block in blocks], 1)
 

@@ -1,4 +1,4 @@
-"""Kernels of a network and their alignment: how far training moved features from where they began."""
+"""Kernels of a network and their alignment, which measures how far training changed its features."""
 
 from __future__ import annotations
 

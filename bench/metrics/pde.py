@@ -1,9 +1,9 @@
 """Errors of predicted fields, as pure functions of tensors.
 
-Two conventions live here. The project's own functions take fields of shape (batch, x[, y[, z]], frames, channels) that hold
-predicted frames only, treat channels apart, and average over trajectories last, so that no value depends on how a test set
-is cut into batches. `pdebench` takes the same shape and returns the numbers that PDEBench's `metric_func` (Takamoto et al.
-2022, arXiv 2210.07182, appendix B) defines, with its quirks.
+The project's own functions take fields of shape (batch, x[, y[, z]], frames, channels) that hold predicted frames only, treat
+channels apart, and average over trajectories last, so that no value depends on how a test set is cut into batches. `pdebench`
+takes the same shape and returns the numbers that PDEBench's `metric_func` (Takamoto et al. 2022, arXiv 2210.07182, appendix
+B) defines, with its quirks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _space(field: Tensor) -> tuple[int, ...]:
 
 
 def _rms(field: Tensor) -> Tensor:
-    """Over space: (batch, frames, channels)."""
+    """Root mean square over space: (batch, frames, channels)."""
     return field.square().mean(dim=_space(field)).sqrt()
 
 
@@ -35,16 +35,18 @@ def _checked(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return pred.double(), target.double()
 
 
+def _capped(errors: Tensor, cap: float) -> Tensor:
+    return torch.nan_to_num(errors, nan=cap, posinf=cap).clamp(max=cap) if math.isfinite(cap) else errors
+
+
 def relative_errors(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | Tensor = EPSILON) -> Tensor:
     """RMS(pred - target) / (RMS(target) + epsilon) over space: (batch, frames, channels).
 
-    epsilon: one number, or one a channel. cap bounds each value, and a value that is not a number counts as the cap: one
-    trajectory that explodes then weighs as much as ten wrong ones, not as much as the exponent range allows. Raises
-    ValueError for unequal shapes.
+    epsilon: one number, or one a channel. cap: the largest value, which NaN counts as too, so that one trajectory that
+    explodes does not dominate the mean. ValueError for unequal shapes.
     """
     pred, target = _checked(pred, target)
-    errors = _rms(pred - target) / (_rms(target) + epsilon)
-    return torch.nan_to_num(errors, nan=cap, posinf=cap).clamp(max=cap) if math.isfinite(cap) else errors
+    return _capped(_rms(pred - target) / (_rms(target) + epsilon), cap)
 
 
 def horizon(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | Tensor = EPSILON) -> Tensor:
@@ -63,16 +65,14 @@ def vrmse(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float = 
     """
     pred, target = _checked(pred, target)
     deviation = target.var(dim=_space(target), unbiased=False).sqrt()
-    errors = _rms(pred - target) / (deviation + epsilon)
-    errors = torch.nan_to_num(errors, nan=cap, posinf=cap).clamp(max=cap) if math.isfinite(cap) else errors
-    return float(errors.mean())
+    return float(_capped(_rms(pred - target) / (deviation + epsilon), cap).mean())
 
 
 def correlation_time(pred: Tensor, target: Tensor, threshold: float = 0.8) -> float:
     """Share of the rollout before the correlation over space first falls below `threshold`, averaged over trajectories.
 
     The correlation of a frame is Pearson's, averaged over channels; a frame without variation correlates with an equal
-    one only.
+    frame only.
     """
     pred, target = _checked(pred, target)
     space = _space(pred)

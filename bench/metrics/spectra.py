@@ -35,17 +35,16 @@ def effective_rank(matrix: Tensor, kind: Literal["participation", "entropy"] = "
 def _functions(weights: Tensor) -> Tensor:
     """Weights as real functions on a group: (rows, operands, order) float64."""
     if weights.ndim not in (2, 3) or weights.is_complex():
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)}, {weights.dtype}; expected real (rows, order) or (rows, operands, order)"
-        )
+        expected = "expected real (rows, order) or (rows, operands, order)"
+        raise ValueError(f"weights of shape {tuple(weights.shape)}, {weights.dtype}; {expected}")
     if not bool(weights.isfinite().all()):
         raise ValueError("the weights are not finite: the run has diverged")
-    found = weights.detach().double()
-    return found[:, None] if found.ndim == 2 else found
+    functions = weights.detach().double()
+    return functions[:, None] if functions.ndim == 2 else functions
 
 
 def _purity(power: Tensor, functions: Tensor) -> Tensor:
-    """The strongest part's share of all parts, 0 where they hold nothing but rounding of the functions' whole power."""
+    """The share of the strongest part, 0 where all parts together are rounding errors of the functions' power."""
     varying = power.sum(-1)
     whole = functions.square().sum((1, 2))
     return torch.where(varying > 1e-24 * whole, power.amax(-1) / varying.clamp_min(torch.finfo(power.dtype).tiny), 0.0)

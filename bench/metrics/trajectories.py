@@ -1,6 +1,6 @@
-"""Numbers about training runs: times, distances, spikes and stability over a grid of rates.
+"""Metrics of training runs: times, distances, spikes and stability over a grid of rates.
 
-Pure functions of curves (sequences of numbers) and of parameters (tensors). Importing this needs no torch.
+Pure functions of curves (sequences of numbers) and of parameters (tensors). Importing this module needs no torch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def time_to_target(steps: Sequence[int], values: Sequence[float], target: float, budget: int) -> tuple[int, bool]:
-    """(step of the first value >= target, True), or (budget, False): a run that never arrives is censored there.
+    """(step of the first value >= target, True), or (budget, False) for a run that never reaches it.
 
-    NaN never arrives. ValueError if `steps` and `values` differ in length.
+    NaN is below every target. ValueError if `steps` and `values` differ in length.
     """
     for step, value in zip(steps, values, strict=True):
         if value >= target and step <= budget:
@@ -30,23 +30,23 @@ def delay(
 ) -> tuple[float, bool]:
     """(steps to target on held-back data over steps to target on training data, True); 1 is no delay.
 
-    Both times are capped at `budget`, and one before the first step counts as step 1. False beside the ratio if either
-    was never reached: with the training data learned the ratio is then a lower bound, without it it says nothing and is
-    1. ValueError if the sequences differ in length. Power et al. 2022 (arXiv 2201.02177), figure 1.
+    Both times are capped at `budget`, and step 0 counts as step 1. (ratio, False) if a target was never reached: the ratio
+    is a lower bound if the one on training data was, else it is 1 and means nothing. ValueError if the sequences
+    differ in length. Power et al. 2022 (arXiv 2201.02177), figure 1.
     """
-    fitted, learned = time_to_target(steps, trained, target, budget)
-    understood, generalised = time_to_target(steps, held_back, target, budget)
-    return max(understood, 1) / max(fitted, 1), learned and generalised
+    train_time, trained_reached = time_to_target(steps, trained, target, budget)
+    held_back_time, held_back_reached = time_to_target(steps, held_back, target, budget)
+    return max(held_back_time, 1) / max(train_time, 1), trained_reached and held_back_reached
 
 
 def lr_sensitivity(losses: Sequence[float], initial: float, attainable: float = math.inf) -> float:
     """Learning-rate sensitivity, in the losses' unit: mean of min(loss, initial) minus the least loss, over a grid of rates.
 
-    A loss that is not a number, or infinite, counts as `initial`, the loss before training. ValueError if `losses` is
+    A loss that is not finite counts as `initial`, the loss before training. ValueError if `losses` is
     empty. Wortsman et al. 2023 (arXiv 2309.14322), section 2.2: there the mean is over a log-spaced grid, unweighted.
 
-    attainable: the least loss is taken to be at most this. By the paper's formula alone (the default) the steadiest
-    recipe is the one that learns nothing at any rate; with it, such a recipe pays what it fails to learn.
+    attainable: an upper bound on the least loss. Without it, the paper's formula is smallest for a recipe that learns
+    nothing at any rate; with it, such a recipe is charged the difference.
     """
     if not losses:
         raise ValueError("the sensitivity of no losses is undefined")
@@ -140,30 +140,30 @@ def fit_power(times: Sequence[float], values: Sequence[float]) -> Power:
 
 
 def _episodes(curve: Sequence[float], window: int, threshold: float) -> list[tuple[int, int]]:
-    """(first point of a spike, first point after it); the end of the curve if it never comes back."""
+    """(first point of a spike, first point after it, or the curve's length if the spike never ends)."""
     if window < 1:
         raise ValueError(f"window={window}: the level before a spike needs at least one point")
     if not threshold > 0:
-        raise ValueError(f"threshold={threshold}: a spike rises by more than nothing")
+        raise ValueError(f"threshold={threshold}: a spike has a positive height")
     quiet: list[float] = []
-    found: list[tuple[int, int]] = []
+    episodes: list[tuple[int, int]] = []
     start = None
     for i, value in enumerate(curve):
         level = median(quiet[-window:]) if len(quiet) >= window else math.inf
         if value <= level + threshold:  # false for NaN
             quiet.append(value)
             if start is not None:
-                found.append((start, i))
+                episodes.append((start, i))
                 start = None
         elif start is None:
             start = i
-    return found if start is None else [*found, (start, len(curve))]
+    return episodes if start is None else [*episodes, (start, len(curve))]
 
 
 def spikes(curve: Sequence[float], window: int, threshold: float) -> int:
     """How often a loss curve jumps by more than `threshold` (its unit) above the median of the `window` points before.
 
-    Neighbouring points of one jump are one spike, and the level it is measured from stays that before it. The first
+    Neighbouring points of one jump are one spike, and its level is that before the jump. The first
     `window` points set the first level. NaN and infinity are part of a spike. ValueError for a window below 1 or a
     threshold that is not positive.
     """
@@ -171,15 +171,15 @@ def spikes(curve: Sequence[float], window: int, threshold: float) -> int:
 
 
 def recovery(curve: Sequence[float], window: int, threshold: float) -> list[int]:
-    """For each spike, as `spikes` counts them: points until the curve is back within `threshold` of its level before.
+    """For each spike that `spikes` counts: points until the curve is again within `threshold` of the level before.
 
-    A spike that the curve does not come back from lasts until its end. Errors as in `spikes`.
+    A spike that never ends lasts until the end of the curve. Errors as in `spikes`.
     """
     return [end - start for start, end in _episodes(curve, window, threshold)]
 
 
 def snapshot(params: Iterable[Tensor]) -> list[Tensor]:
-    """Copies of the parameters as they are now, without gradients: the start of a distance."""
+    """Copies of the parameters without gradients, from which a distance is measured later."""
     return [p.detach().clone() for p in params]
 
 

@@ -1,12 +1,13 @@
-"""Configuration: folders, the override grammar, and resolved (task, entry) pairs.
+"""Configuration: from the words of a run to resolved (task, entry) pairs.
 
-Hydra's parser reads every override; the base is loaded once and the task's and the entry's own files are merged per pair,
-since a whole Hydra composition for every cell would cost more than many a cell (`bench.verbs.hydra_door` is Hydra's own door).
-Where files are found: bench.planning.folders; what may stand in them: bench.planning.files.
+The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell
+(`bench.verbs.hydra_door` runs through Hydra itself). `bench.planning.folders` finds the files, `bench.planning.files` defines
+their contents, and `bench.planning.overrides` reads the words.
 """
 
 from __future__ import annotations
 
+import copy
 import difflib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,18 +26,18 @@ from bench.planning.folders import folders, names, places, unknown
 from bench.planning.settings import Settings
 from bench.planning.typed import Model
 
-RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # overrides that change no cell
+RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # settings that change no cell
 Read = TypeVar("Read")
 
 
 def load(group: str, name: str, model: type[Model]) -> Model:
-    """One configuration file as its model. BenchError if there is none of that name, or two, or it does not hold."""
+    """A configuration file as its model. BenchError if no file has that name, or two have it, or its content is wrong."""
     known = names(group)
     if name not in known:
         more = "" if group == "suite" else f" (`bench list` shows every {group})"
         raise unknown(group, name, known, more)
-    if twice := places(group).get(name, ())[1:]:
-        raise BenchError(f"{group} {name!r} is defined twice: {known[name]} and {twice[0]}; rename one")
+    if others := places(group).get(name, ())[1:]:
+        raise BenchError(f"{group} {name!r} is defined twice: {known[name]} and {others[0]}; rename one")
     return typed.load(known[name], model)
 
 
@@ -48,27 +49,26 @@ def suite(name: str) -> SuiteFile:
 def sound(
     group: str, read: Callable[[str], Read], chosen: Iterable[str] | None = None
 ) -> tuple[dict[str, Read], dict[str, str]]:
-    """What `read` makes of the chosen names of a group, or of all, and what is wrong with the others: one bad file costs
-    only itself."""
-    good: dict[str, Read] = {}
-    wrong: dict[str, str] = {}
+    """(name -> what `read` returns, name -> error message) for the chosen names of a group, by default all."""
+    results: dict[str, Read] = {}
+    errors: dict[str, str] = {}
     for name in names(group) if chosen is None else chosen:
         try:
-            good[name] = read(name)
+            results[name] = read(name)
         except BenchError as error:
-            wrong[name] = str(error)
-    return good, wrong
+            errors[name] = str(error)
+    return results, errors
 
 
 def forget() -> None:
-    """Read every folder and file anew, after the current folder has changed."""
-    for remembered in (folders, places, names, task_spec, entry, tuned):
-        remembered.cache_clear()
+    """Clear the caches of folders and files, after the current folder has changed."""
+    for cached in (folders, places, names, task_spec, entry, tuned):
+        cached.cache_clear()
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task's name, its class, and what its configuration file says: parameters, a line about it, its datasheet."""
+    """A task's name and class, and from its configuration file: parameters, a line about it, its datasheet."""
 
     name: str
     target: str
@@ -95,7 +95,7 @@ def task_spec(name: str) -> TaskSpec:
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a composition: its entries sorted and joined by `+`."""
+    """The canonical name of a composition: its entries sorted and joined by `+`."""
     return "+".join(sorted(part for part in name.split("+") if part))
 
 
@@ -103,8 +103,8 @@ def canonical(name: str) -> str:
 def entry(name: str) -> Entry:
     """The entry `name`, or the composition `a+b`: entries that fill different slots (or add to a `many` slot)."""
     merged = Entry(name=canonical(name), parts={})
-    for one in merged.name.split("+"):
-        file = load("entry", one, EntryFile)
+    for part_name in merged.name.split("+"):
+        file = load("entry", part_name, EntryFile)
         parts = dict(merged.parts)
         for slot, part in file.slots.items():
             if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
@@ -122,45 +122,41 @@ def entry(name: str) -> Entry:
 
 
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's parameters: class defaults, its file, the preset, then overrides; types are checked."""
+    """The task's parameters, of checked types: the class's defaults, then its file's, the preset's and the overrides."""
     presets = spec.cls.presets
     if preset not in presets:
         raise unknown(f"preset of {spec.name}", preset, presets)
     types = values.types(spec.cls.Params)
-    found = dict(values.defaults(spec.cls.Params))
+    chosen = dict(values.defaults(spec.cls.Params))
     for source in (spec.params, presets[preset], overrides):
         for key, value in source.items():
             if key not in types:
                 raise unknown(f"parameter of {spec.name}", key, types)
-            found[key] = values.of_type(value, types[key], f"task.{key}", spec.name)
-    if lacking := [key for key in types if key not in found]:
-        raise BenchError(f"{spec.name}: parameter {lacking[0]!r} has no value; set task.{lacking[0]}=…, or its default")
-    return {key: found[key] for key in types}
+            chosen[key] = values.of_type(value, types[key], f"task.{key}", spec.name)
+    if missing := [key for key in types if key not in chosen]:
+        raise BenchError(f"{spec.name}: parameter {missing[0]!r} has no value; set task.{missing[0]}=…, or its default")
+    return {key: chosen[key] for key in types}
 
 
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """slot -> resolved part: the task's defaults, the entry's parts over them, then `slot.argument` overrides.
+    """slot -> resolved part: the task's defaults, then the entry's parts, then the `slot.argument` overrides.
 
-    Misfit, naming the slots and their signatures, if the entry fills a slot that the task has not.
+    Misfit, naming the slots and their signatures, if the entry fills a slot that the task lacks.
     """
     slots = {slot.name: slot for slot in spec.cls.slots}
     for name in (*chosen.parts, *(path.split(".")[0] for path in overrides)):
         if name not in slots:
             near = difflib.get_close_matches(name, slots, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise Misfit(
-                f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}; "
-                f"its slots are\n{slot_list(spec.cls.slots)}"
-            )
+            misfit = f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}"
+            raise Misfit(f"{misfit}; its slots are\n{slot_list(spec.cls.slots)}")
     excluded = {name for filled in chosen.parts for name in slots[filled].excludes}
-    clash = sorted(excluded & set(chosen.parts))
-    if clash:
+    if clash := sorted(excluded & set(chosen.parts)):
         raise Misfit(f"entry {chosen.name!r} on {spec.name}: slot {clash[0]!r} makes no sense beside its other parts")
     parts: dict[str, Any] = {}
     for slot in spec.cls.slots:
-        part = dict(slot.default or {})
         own = chosen.parts.get(slot.name, {})
-        part = {**part, **own} if slot.many or "_target_" not in own else dict(own)
+        part = {**(slot.default or {}), **own} if slot.many or "_target_" not in own else dict(own)
         if part and slot.name not in excluded:
             parts[slot.name] = part
     for path, value in overrides.items():
@@ -169,7 +165,7 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
             raise BenchError(f"entry.{path}: {chosen.name} on {spec.name} leaves slot {slot_name!r} empty")
         if not rest:
             raise BenchError(f"entry.{path}={value!r}: name an argument, such as entry.{slot_name}.lr=0.1")
-        node = parts[slot_name] = _copy(parts[slot_name])
+        node = parts[slot_name] = copy.deepcopy(parts[slot_name])
         for key in rest[:-1]:
             node = node.setdefault(key, {})
         node[rest[-1]] = values.current(value, f"entry.{path}={value!r}")
@@ -178,13 +174,9 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
     return parts
 
 
-def _copy(node: Any) -> Any:
-    return {key: _copy(value) for key, value in node.items()} if isinstance(node, dict) else node
-
-
 @cache
 def tuned(task: str, name: str) -> TunedFile | None:
-    """What `bench tune` chose for this pair; None if it was never tuned here."""
+    """The values that `bench tune` chose for this pair; None if it was not tuned."""
     for folder in folders():
         path = folder / "tuned" / task / f"{name.replace('/', '_')}.yaml"
         if path.is_file():
@@ -194,9 +186,9 @@ def tuned(task: str, name: str) -> TunedFile | None:
 
 @dataclass
 class Request:
-    """Parsed overrides: settings of the run, and lists to be crossed.
+    """The parsed words of a run: its settings, and lists to be crossed.
 
-    extra: entries beside a suite's own, on the tasks where they fit. seeds: empty unless given.
+    extra: entries beside a suite's own, on the tasks where they fit. seeds: empty if none were given.
     """
 
     settings: Settings
@@ -209,26 +201,23 @@ class Request:
     entry_overrides: dict[str, list[Any]] = field(default_factory=dict)
 
     def crossed(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Every combination of the swept task and entry overrides."""
-        keys = [("task", key) for key in self.task_overrides] + [("entry", key) for key in self.entry_overrides]
-        choices = [*self.task_overrides.values(), *self.entry_overrides.values()]
-        for combination in itertools.product(*choices):
-            task: dict[str, Any] = {}
-            own: dict[str, Any] = {}
-            for (kind, key), value in zip(keys, combination, strict=True):
-                (task if kind == "task" else own)[key] = value
-            yield task, own
+        """(task overrides, entry overrides) for every combination of swept values."""
+
+        def combinations(swept: dict[str, list[Any]]) -> list[dict[str, Any]]:
+            return [dict(zip(swept, chosen, strict=True)) for chosen in itertools.product(*swept.values())]
+
+        yield from itertools.product(combinations(self.task_overrides), combinations(self.entry_overrides))
 
 
 def parse(words: Iterable[str]) -> Request:
-    """Overrides in Hydra's grammar -> Request. BenchError for what is no override, or names nothing."""
+    """Words in Hydra's override grammar -> Request. BenchError for a word outside the grammar or an unknown name."""
     request = Request(settings.defaults())
     for override in overrides.read(words):
         key = override.key
         if key in ("task", "entry", "extra"):
             group = "task" if key == "task" else "entry"
-            chosen = map(str, override.listed(names(group), group))
-            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(chosen)
+            listed = map(str, override.listed(names(group), group))
+            {"task": request.tasks, "entry": request.entries, "extra": request.extra}[key].extend(listed)
         elif key == "suite":
             request.suite = str(override.value)
             suite(request.suite)

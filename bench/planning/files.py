@@ -1,7 +1,7 @@
-"""What may stand in a configuration file: a typed model for every kind.
+"""The typed models of configuration files, one for each kind.
 
-A field says what it is in words and by an example: both go into the error of a wrong value (`bench.planning.typed`) and into
-the JSON schema.
+A field carries a description and an example: both appear in the error about a wrong value (`bench.planning.typed`) and in the
+JSON schema.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from bench.contract import Datasheet, Text
 from bench.planning.yaml_file import shown
 
-CELLS = ("task", "entry", "seed", "preset", "tuned")  # the words that say which cells a plan has
+CELLS = ("task", "entry", "seed", "preset", "tuned")  # the keys of words that choose a plan's cells
 
 
 def _is(what: str, *examples: Any, **limits: Any) -> Meta:
@@ -32,7 +32,7 @@ Function = Annotated[
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):
-    """A search over listed values."""
+    """A search space of listed values."""
 
     values: Annotated[tuple[Any, ...], Meta(min_length=1)]
 
@@ -45,7 +45,7 @@ Search = Annotated[
 
 
 class EntryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/entry/<name>.yaml`. slots: every other field of the file, a mapping of a part's arguments each."""
+    """`configs/entry/<name>.yaml`. slots: all other fields of the file, each a mapping of a part's arguments."""
 
     FREE: ClassVar[str] = "slots"
 
@@ -60,7 +60,7 @@ class EntryFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class TaskFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/task/<family>/<name>.yaml`. parameters: every other field of the file, a parameter of the task each."""
+    """`configs/task/<family>/<name>.yaml`. parameters: all other fields of the file, each a parameter of the task."""
 
     FREE: ClassVar[str] = "parameters"
 
@@ -73,16 +73,15 @@ class TaskFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class VerbFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """`configs/verb/<name>.yaml`: a verb of the command line that a family of tasks, or a package, brings."""
+    """`configs/verb/<name>.yaml`: a verb of the command line that a family of tasks or a package adds."""
 
     target: Annotated[
-        str,
-        _is("the dotted path of a function that adds the verb to argparse's subparsers", "my_tasks.verbs.add_parser"),
+        str, _is("the dotted path of a function that adds a parser to argparse's", "my_tasks.verbs.add_parser")
     ] = msgspec.field(name="_target_")
 
 
 class Pair(Struct, frozen=True, forbid_unknown_fields=True):
-    """A task of a suite with its entries; params and seeds are its own where they differ from the suite's."""
+    """A task of a suite with its entries. params, seeds: given where they differ from the suite's."""
 
     task: str
     entries: Words
@@ -103,18 +102,18 @@ class SuiteFile(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def tasks(self) -> set[str]:
-        """Of all pairs."""
+        """Names of the tasks of all pairs."""
         return {pair.task for pair in self.pairs}
 
 
 def _check_cells(plan: tuple[str, ...]) -> None:
     for word in plan:
         if word.split("=")[0].split(".")[0] not in CELLS:
-            raise ValueError(f"{word!r} says nothing of cells; a plan has {', '.join(CELLS)}")
+            raise ValueError(f"{word!r} chooses no cells; a plan has {', '.join(CELLS)}")
 
 
 class Setting(Struct, frozen=True, forbid_unknown_fields=True):
-    """One place where a claim is measured; plan: words of a sweep, such as `task=…`, `entry=a,b`, `seed=range(5)`."""
+    """One setting at which a claim is measured. plan: words of a sweep, such as `task=…`, `entry=a,b`, `seed=range(5)`."""
 
     name: Text
     plan: Words
@@ -124,7 +123,7 @@ class Setting(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tried(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many settings a claim was measured at on the way to the declared ones, these included, and on which seeds."""
+    """The number of settings that were tried for a claim, the declared ones included, and the seeds they were tried on."""
 
     settings: Positive
     seeds: str | int
@@ -201,21 +200,21 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def plans(self) -> dict[str, tuple[str, ...]]:
-        """label -> words; the label is empty where there is one plan."""
+        """label -> words; a single plan has an empty label."""
         return dict(self.plan) if isinstance(self.plan, dict) else {"": self.plan}
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What makes a line of its own."""
+        """The fields by which records are split into lines."""
         return (self.series,) if isinstance(self.series, str) else self.series
 
     def __post_init__(self) -> None:
         for words in self.plans.values():
             _check_cells(words)
         if isinstance(self.y, dict) and self.y_label is None:
-            raise ValueError("`y_label`: a measure has no name of its own: say what it is, with its unit")
+            raise ValueError("`y_label`: a measure has no name; give one, with its unit")
         if isinstance(self.y, dict) and self.x == "step":
-            raise ValueError("`x: step`; a measure is one number a record; name what of the record is x")
+            raise ValueError("`x: step`; a measure is one number a record; name a field of the record for x")
         if self.draw == "points" and self.x == "step":
             raise ValueError("`draw: points`; curves are lines")
         if "plan" in self.lines and "" in self.plans:
@@ -223,8 +222,8 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a trial's setting, its objective
-    and, in newer files, what each of its seeds gave and its cost."""
+    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial, with its setting and
+    objective, and in newer files its cost and the values of its seeds."""
 
     preset: str
     trials: Positive
@@ -244,7 +243,7 @@ class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class ManifestRow(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A row that a submission asks for. trials: of its tuning, None if untuned. entry_digest: of what the row depends on."""
+    """A row of a submission. trials: of its tuning, None if untuned. entry_digest: of all that the row depends on."""
 
     task: str
     version: int

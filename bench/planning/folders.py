@@ -1,8 +1,8 @@
-"""Where configuration files are, and under which names.
+"""The folders of configuration files and the files' names.
 
 Search order: the project's `configs/`, installed packages that announce a folder under the entry-point group
 `sweepstakes.configs`, then `configs/` of the current folder. Hidden files and folders (`._x.yaml`, `.ipynb_checkpoints/`)
-are what editors and file systems leave behind, and no configuration.
+are left by editors and file systems, and are skipped.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ PROJECT = Path(__file__).resolve().parents[2]
 @cache
 def folders() -> tuple[Path, ...]:
     """Every folder of configurations, in search order."""
-    found = [PROJECT / "configs"]
+    configs = [PROJECT / "configs"]
     for folder, package in plugins().items():
         spec = find_spec(folder)
         if spec is None or not spec.submodule_search_locations:
             raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
-        found.append(Path(next(iter(spec.submodule_search_locations))))
+        configs.append(Path(next(iter(spec.submodule_search_locations))))
     own = Path.cwd() / "configs"
-    if own.resolve() != found[0] and own.is_dir():
-        found.append(own)
-    return tuple(found)
+    if own.resolve() != configs[0] and own.is_dir():
+        configs.append(own)
+    return tuple(configs)
 
 
 @cache
 def places(group: str) -> dict[str, tuple[Path, ...]]:
-    """name -> every file of that name, for a group such as `task`, `entry` or `suite`. More than one is a mistake."""
-    found: dict[str, tuple[Path, ...]] = {}
+    """name -> files of that name, for a group such as `task`, `entry` or `suite`. More than one is an error of the user."""
+    files: dict[str, tuple[Path, ...]] = {}
     for folder in folders():
-        for inside in sorted(glob("**/*.yaml", root_dir=folder / group, recursive=True)):  # skips what is hidden
+        for inside in sorted(glob("**/*.yaml", root_dir=folder / group, recursive=True)):  # skips hidden files
             name = Path(inside).with_suffix("").as_posix()
-            found[name] = (*found.get(name, ()), folder / group / inside)
-    return found
+            files[name] = (*files.get(name, ()), folder / group / inside)
+    return files
 
 
 @cache
@@ -53,7 +53,7 @@ def names(group: str) -> dict[str, Path]:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> BenchError:
-    """The error for a name that does not exist, with the nearest that do."""
+    """The error for an unknown name, with the nearest known ones."""
     options = sorted(known)
     tails = {option.rsplit("/", 1)[-1]: option for option in options}
     near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)

@@ -1,7 +1,7 @@
-"""The words of a run, `key=value`, in Hydra's grammar.
+"""Reading the words of a run, `key=value`, in Hydra's override grammar.
 
-Nearly all are a plain value, a list of them, `range(5)` or `glob(pde/*)`. These are read here, as Hydra reads them: importing
-its parser takes longer than the rest of a plan. Any other word is left to Hydra.
+Plain values, lists of them, `range(5)` and `glob(pde/*)` are read here as Hydra reads them, since importing Hydra's parser
+takes longer than the rest of a plan. Any other word is given to Hydra.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ WHOLE = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
 FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e-?\d+)?", re.ASCII)
 TEXT = re.compile(r"[A-Za-z_/][\w/.+-]*", re.ASCII)
 BOOLEANS = {"true": True, "false": False}
-NUMBERS = {"null", "nan", "inf"}  # texts that Hydra reads as something else
+NUMBERS = {"null", "nan", "inf"}  # texts that Hydra reads as other values
 NEXT = "an override reads key=value, such as seed=range(5)"
 
 
 @dataclass(frozen=True)
 class Override:
-    """One word. values: several where it sweeps. glob: patterns that its values match, and those that they do not."""
+    """One word. values: several for a sweep. glob: patterns of the wanted names, and of those left out."""
 
     word: str
     key: str
@@ -34,32 +34,32 @@ class Override:
 
     @property
     def value(self) -> Any:
-        """The value of a key that takes one."""
+        """The value of a key that takes a single one."""
         if len(self.values) != 1 or self.glob:
             raise BenchError(f"{self.word}: {self.key} takes one value; name it")
         return self.values[0]
 
     def listed(self, names: Iterable[str] = (), group: str = "") -> list[Any]:
-        """Its values; those of a glob are the names of a group that match."""
+        """The values; those of a glob are the matching names of a group."""
         if self.glob is None:
             return list(self.values)
         if not group:
             raise BenchError(f"{self.word}: glob works for task and entry")
         wanted, unwanted = self.glob
-        found = [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)]
-        found = [name for name in found if not any(fnmatch.fnmatch(name, pattern) for pattern in unwanted)]
-        if not found:
+        matching = [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)]
+        matching = [name for name in matching if not any(fnmatch.fnmatch(name, pattern) for pattern in unwanted)]
+        if not matching:
             raise BenchError(f"{self.word}: no {group} matches; `bench list` shows them")
-        return found
+        return matching
 
 
 def read(words: Iterable[str]) -> list[Override]:
-    """Every word, in order. BenchError for what is none of the grammar."""
+    """The overrides of all words, in order. BenchError for a word outside the grammar."""
     return [plain(word) or _hydras(word) for word in words]
 
 
 def plain(word: str) -> Override | None:
-    """A word of the plain kind; None for any other."""
+    """The override of a plain word; None for any other word."""
     match = PLAIN.fullmatch(word)
     if match is None:
         return None
@@ -72,7 +72,7 @@ def plain(word: str) -> Override | None:
 
 
 def _value(text: str) -> Any:
-    """What Hydra makes of a text; None where that is left to it."""
+    """A text's value as Hydra reads it; None for a text that is left to Hydra."""
     if WHOLE.fullmatch(text):
         return int(text)
     if FLOAT.fullmatch(text):
@@ -88,16 +88,17 @@ def _hydras(word: str) -> Override:
     from hydra.errors import HydraException
 
     try:
-        found = OverridesParser.create().parse_override(word)
-        raw = found._value  # Hydra's public accessor refuses globs
-        if found.type is not OverrideType.CHANGE:
-            raise BenchError(f"{word}: nothing is added or deleted here; {NEXT}")
+        override = OverridesParser.create().parse_override(word)
+        raw = override._value  # Hydra's public accessor refuses globs
+        if override.type is not OverrideType.CHANGE:
+            raise BenchError(f"{word}: keys are neither added nor deleted; {NEXT}")
         if isinstance(raw, Glob):
-            return Override(word, found.key_or_group, glob=(raw.include, raw.exclude))
+            return Override(word, override.key_or_group, glob=(raw.include, raw.exclude))
         if isinstance(raw, RangeSweep):
             values = list(raw.range())
         else:
-            values = list(found.sweep_iterator()) if found.is_sweep_override() else [found.value()]
+            values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
     except HydraException as error:
         raise BenchError(f"{str(error).splitlines()[0]}; {NEXT}") from error
-    return Override(word, found.key_or_group, [one.text if isinstance(one, QuotedString) else one for one in values])
+    values = [value.text if isinstance(value, QuotedString) else value for value in values]
+    return Override(word, override.key_or_group, values)

@@ -1,4 +1,4 @@
-"""A sweep becomes rows of cells; the store says which are fresh, stale, missing or failed."""
+"""The plan: from a request to rows of cells, each with its key."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from bench.records.store import Store
 
 @dataclass
 class Row:
-    """One line of a table: an entry on a task with its parameters, over seeds; one list of cells a seed.
+    """One row of a table: an entry on a task with its parameters.
 
-    params: without a derived metric's axis, a file by its content. paths: of those files here, by parameter.
+    params: without a derived metric's axis, a file named by its content. paths: parameter -> that file's place on this machine.
+    planned: seed -> cells, several along a derived metric's axis.
     """
 
     task: str
@@ -39,7 +40,7 @@ class Row:
 
     @property
     def table(self) -> tuple[str, str, str]:
-        """Rows of one table share this."""
+        """The table's identity: task, preset and parameters."""
         return (self.task, self.preset, canonical_json(dict(self.params)))
 
     def cells(self) -> Iterator[Cell]:
@@ -50,51 +51,47 @@ class Row:
 
 @dataclass
 class Plan:
-    """Rows in order; `cells()` in the order they run."""
+    """The rows of a request, in order."""
 
     rows: list[Row]
     suite: str | None = None
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell once, seeds outermost, so that an interrupted sweep has whole comparisons."""
-        seen: set[str] = set()
+        """Every cell once, in the order of running: seed by seed, so that an interrupted sweep has whole comparisons."""
         seeds = sorted({seed for row in self.rows for seed in row.planned})
-        for seed in seeds:
-            for row in self.rows:
-                for cell in row.planned.get(seed, ()):
-                    if cell.key not in seen:
-                        seen.add(cell.key)
-                        yield cell
+        cells = (cell for seed in seeds for row in self.rows for cell in row.planned.get(seed, ()))
+        first: dict[str, Cell] = {}
+        for cell in cells:
+            first.setdefault(cell.key, cell)
+        yield from first.values()
 
 
 def axis_of(task: type[Task]) -> Derived | None:
-    """The derived metric whose axis the plan expands, if the task has any (they share one axis)."""
+    """The derived metric whose axis the plan expands, None if the task has none (all share one axis)."""
     return task.derived[0] if task.derived else None
 
 
 def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
-    """Of the packages (or "cuda") that an entry needs, those that are not here."""
-    missing = []
-    for need in needs:
+    """The needed packages, or "cuda", that this machine lacks."""
+
+    def present(need: str) -> bool:
         if need == "cuda":
-            present = Path("/dev/nvidiactl").exists()
-        else:
-            present = importlib.util.find_spec(need.split(".")[0]) is not None
-        if not present:
-            missing.append(need)
-    return tuple(missing)
+            return Path("/dev/nvidiactl").exists()
+        return importlib.util.find_spec(need.split(".")[0]) is not None
+
+    return tuple(need for need in needs if not present(need))
 
 
 def reads_of(
     digests: identity.Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]
 ) -> tuple[str, ...]:
-    """What a cell's processes may read beside the interpreter's packages: its key's code and data files, absolute and with
-    links resolved. files: as the task's `data_files` gives them."""
+    """The code and data files that a cell's key covers, absolute and with links resolved: its processes read nothing else
+    but installed packages. files: the task's `data_files`."""
     return (*digests.files(identity.roots(target, parts)), *sorted(str(path.resolve()) for path in files.values()))
 
 
 class Planner:
-    """Builds rows; holds the digests, which are remembered beside the store."""
+    """Builds rows. Its digests are cached beside the store."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.settings = settings
@@ -104,7 +101,7 @@ class Planner:
     def row(
         self, task: str, entry: str, seeds: Sequence[int], task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
     ) -> Row:
-        """One (task, entry) pair with its overrides, over seeds."""
+        """The row of one (task, entry) pair with its overrides."""
         spec, chosen = config.task_spec(task), config.entry(entry)
         preset = self.settings.preset
         given = config.parameters(spec, preset, task_set)
@@ -118,23 +115,20 @@ class Planner:
             kind = values.types(spec.cls.Params)[derived.axis]
             steps = [values.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
             grid = [{**params, derived.axis: value} for value in steps]
-        shown = dict(params)
-        if derived is not None:
-            shown.pop(derived.axis, None)
+        common = {name: value for name, value in params.items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
-        row = Row(task, spec.target, preset, shown, chosen.name, slots, chosen.division, trials, paths)
+        row = Row(task, spec.target, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
-        for one in grid:
-            files = spec.cls(spec.cls.Params(**{**one, **paths})).data_files(self.cache)
+        for point in grid:
+            files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(self.cache)
             reads = reads_of(self.digests, spec.target, parts, files)
-            found = identity.components(self.digests, spec.target, parts, files)
-            # the seed is the only part that differs: the rest is spelled once for all seeds
-            about = {"task": task, "version": spec.cls.version, "params": one, "parts": parts}
-            spell = identity.key_maker(about | found)
+            components = identity.components(self.digests, spec.target, parts, files)
+            about = {"task": task, "version": spec.cls.version, "params": point, "parts": parts}
+            key_of = identity.key_maker(about | components)
             for seed in seeds:
                 cell = Cell(
-                    task, spec.cls.version, spec.target, preset, one, chosen.name, parts, seed, absent, trials, spell(seed),
-                    Components(**found), paths, reads,
+                    task, spec.cls.version, spec.target, preset, point, chosen.name, parts, seed, absent, trials, key_of(seed),
+                    Components(**components), paths, reads,
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row
@@ -142,23 +136,21 @@ class Planner:
     def _tuned(
         self, task: str, chosen: Any, preset: str, task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
     ) -> tuple[dict[str, Any], int | None]:
-        """Tuned values and the number of trials; None means untuned, which is shown but not ranked."""
+        """(tuned values, number of trials); None as the number marks a row as untuned, and it is not ranked."""
         if not chosen.search:
             return {}, 0 if not entry_set else None
-        found = config.tuned(task, chosen.name) if self.settings.tuned else None
-        if found is None or found.preset != preset or task_set:
+        file = config.tuned(task, chosen.name) if self.settings.tuned else None
+        if file is None or file.preset != preset or task_set:
             return {}, None
-        return dict(found.values), None if entry_set else found.trials
+        return dict(file.values), None if entry_set else file.trials
 
 
 def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:
-    """(task, entry, seeds, parameters) of what was asked for: a suite's pairs and extra entries, or a product."""
+    """(task, entry, seeds, parameters) of a request: a suite's pairs with extra entries, or the product of tasks and entries."""
     if request.suite is None:
         if not request.tasks or not request.entries:
             missing = "task=" if not request.tasks else "entry="
-            raise BenchError(
-                f"name what to run: {missing}… is missing (or suite=core); `bench list` shows what there is"
-            )
+            raise BenchError(f"name what to run: {missing}… is missing (or suite=core); `bench list` shows the names")
         seeds = request.seeds or [request.settings.seed]
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
@@ -179,12 +171,13 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
 
 
 def make(request: config.Request, store: Store) -> Plan:
-    """The plan of a request. Every pair must fit; the error says which does not, and why."""
+    """The plan of a request. BenchError, naming the pair and the reason, if an entry does not fit its task."""
     planner = Planner(store, request.settings)
-    rows: list[Row] = []
-    for task_set, entry_set in request.crossed():
-        for task, entry, seeds, params in pairs_of(request):
-            rows.append(planner.row(task, entry, seeds, {**params, **task_set}, entry_set))
+    rows = [
+        planner.row(task, entry, seeds, {**params, **task_set}, entry_set)
+        for task_set, entry_set in request.crossed()
+        for task, entry, seeds, params in pairs_of(request)
+    ]
     planner.digests.save()
     if not rows:
         raise BenchError("the plan is empty: no pair of the suite matches; `bench plan suite=…` shows its pairs")

@@ -1,4 +1,4 @@
-"""Settings of a run: what is the same for all its cells. Their defaults stand in `configs/config.yaml`."""
+"""Settings of a run, common to all its cells. `configs/config.yaml` holds the defaults."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ Group = TypeVar("Group", bound=msgspec.Struct)
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """preset: smoke, small or paper. seed: where none is swept. tuned: whether tuned values are used.
+    """preset: smoke, small or paper. seed: used where no seeds are swept. tuned: whether tuned values are used.
 
-    probes: whether they run; no score depends on it. transport: pipe, the entry in its own process, or call, in this one.
-    workers: cells at a time. reuse: which records let a cell be skipped. retry: run `failed` cells again. results: the store.
+    probes: whether they run; no score depends on them. transport: pipe (the entry in its own process) or call (in this one).
+    workers: cells at a time. reuse: whose records let a cell be skipped. retry: whether `failed` cells run again. results: the
+    store's folder.
     """
 
     preset: str
@@ -39,13 +40,13 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
 @cache
 def defaults() -> Settings:
-    """Those of `configs/config.yaml`, which holds what only Hydra's own main reads as well."""
+    """The settings in `configs/config.yaml`; its other fields are for Hydra's own main."""
     content = yaml_file.read(PROJECT / "configs" / "config.yaml")
     return of({name: content[name] for name in Settings.__struct_fields__})
 
 
 def of(content: Mapping[str, Any]) -> Settings:
-    """A mapping of all settings. BenchError for one that is missing, unknown or of another kind."""
+    """Settings from a mapping. BenchError for one that is missing, unknown or of a wrong type."""
     try:
         return msgspec.convert(content, Settings)
     except msgspec.ValidationError as error:
@@ -53,7 +54,7 @@ def of(content: Mapping[str, Any]) -> Settings:
 
 
 def changed(settings: Settings, path: str, value: Any) -> Settings:
-    """`settings` with the one at a dotted path set. BenchError for a name or a value that does not fit."""
+    """`settings` with a new value at a dotted path. BenchError for an unknown path or a value of a wrong type."""
     if path not in (known := list(_names(settings))):
         raise unknown("setting", path, [*known, "task", "entry", "suite", "extra"])
     return _changed(settings, path.split("."), value, path)
@@ -61,8 +62,8 @@ def changed(settings: Settings, path: str, value: Any) -> Settings:
 
 def _names(settings: msgspec.Struct, above: str = "") -> Iterator[str]:
     for name in settings.__struct_fields__:
-        found = getattr(settings, name)
-        yield from _names(found, f"{above}{name}.") if isinstance(found, msgspec.Struct) else (above + name,)
+        value = getattr(settings, name)
+        yield from _names(value, f"{above}{name}.") if isinstance(value, msgspec.Struct) else (above + name,)
 
 
 def _changed(group: Group, names: list[str], value: Any, path: str) -> Group:
@@ -73,15 +74,15 @@ def _changed(group: Group, names: list[str], value: Any, path: str) -> Group:
 
 
 def _value(old: Any, kind: Any, value: Any, path: str) -> Any:
-    """`value` as what the setting at `path` is; numbers are above 0."""
+    """`value` in the type of the setting at `path`; numbers have to be above 0."""
     if get_origin(kind) is Literal and isinstance(value, str) and value not in get_args(kind):
         raise unknown(f"choice of {path}", value, get_args(kind))
     number = isinstance(old, int | float) and not isinstance(old, bool)
     try:
-        found = msgspec.convert(whole(value), kind)
-        if not number or 0 < found < float("inf"):
-            return found
+        converted = msgspec.convert(whole(value), kind)
+        if not number or 0 < converted < float("inf"):
+            return converted
     except msgspec.ValidationError:
-        pass
+        pass  # the error below describes it
     wanted = ("a whole number above 0" if kind is int else "a number above 0") if number else type(old).__name__
     raise BenchError(f"{path}={value!r}: expected {wanted} like {old!r}")

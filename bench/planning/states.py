@@ -1,4 +1,4 @@
-"""What the store says of a plan's cells: fresh, stale, missing, failed; and what running them should cost."""
+"""The states of a plan's cells by the store (fresh, stale, missing, failed), and the expected cost of running them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.records.store import Store
 
 @dataclass(frozen=True)
 class State:
-    """What the store says of a cell. rerun: whether `bench run` runs it. record: the latest, or the stale one."""
+    """The state of a cell. rerun: whether `bench run` runs it. record: the latest, or the stale one."""
 
     word: str  # fresh, missing, stale, or the status of a record that is no result
     rerun: bool
@@ -25,7 +25,7 @@ class State:
 
 
 def state(cell: Cell, record: Record | None, settings: Settings) -> State:
-    """Fresh, missing or failed, by this machine's record of the very key, and whether it is to run (again)."""
+    """The state of a cell by the record of its key."""
     if settings.reuse == "none" or record is None:
         return State("missing" if record is None else record.status, True, record)
     if record.settled:
@@ -41,7 +41,7 @@ def state(cell: Cell, record: Record | None, settings: Settings) -> State:
 
 
 def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = False) -> dict[str, State]:
-    """key -> State of every cell. Where `reuse=ledger`, published records of this code, or recertified for it, are results."""
+    """key -> State of every cell. With `reuse=ledger`, published records of this code, or certified for it, count too."""
     cells = list(plan.cells())
     known: dict[str, Record] = {**store.latest(cell.key for cell in cells)}
     if settings.reuse == "ledger":
@@ -51,19 +51,17 @@ def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = 
             record, outdated = published.get(cell)
             if record is not None and not outdated:
                 known[cell.key] = record
-    found = {cell.key: state(cell, known.get(cell.key), settings) for cell in cells}
+    by_key = {cell.key: state(cell, known.get(cell.key), settings) for cell in cells}
     if look_for_stale:
-        missing = {cell.key: cell.same for cell in cells if found[cell.key].word == "missing"}
+        missing = {cell.key: cell.cell_digest for cell in cells if by_key[cell.key].word == "missing"}
         older = store.older(missing.values())
-        for name, same in missing.items():
-            if same in older:
-                found[name] = State("stale", True, older[same])
-    return found
+        by_key |= {key: State("stale", True, older[same]) for key, same in missing.items() if same in older}
+    return by_key
 
 
 def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
-    """(component, old, new) of what differs between a cell and a stale record of it. Code is left out where its digests were
-    made another way, so that they tell nothing: the component `form` then says so."""
+    """(component, old, new) wherever a cell differs from its stale record. Where the form of code digests differs, code is left
+    out, since such digests cannot be compared."""
     old, new = record.identity, cell.identity
     if record.components.form != cell.components.form:
         del old["code"], new["code"]
@@ -71,15 +69,15 @@ def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
 
 
 def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
-    """key -> CPU seconds, the mean of what the store has of the same task, preset and entry; absent where it has none."""
+    """key -> mean CPU seconds of the stored cells of the same task, preset and entry; absent where there are none."""
     cells = list(cells)
     means = store.costs(cell.task for cell in cells)
-    found = ((cell.key, means.get((cell.task, cell.preset, cell.entry))) for cell in cells)
-    return {name: cost for name, cost in found if cost is not None}
+    groups = ((cell.key, (cell.task, cell.preset, cell.entry)) for cell in cells)
+    return {key: means[group] for key, group in groups if group in means}
 
 
-def estimate(plan: Plan, found: Mapping[str, State], store: Store) -> tuple[float, int]:
-    """(CPU seconds the cells to run should cost by stored costs of their like, number of cells without any)."""
-    todo = [cell for cell in plan.cells() if found[cell.key].rerun]
+def estimate(plan: Plan, cell_states: Mapping[str, State], store: Store) -> tuple[float, int]:
+    """(expected CPU seconds of the cells that will run, number of cells without an expected cost)."""
+    todo = [cell for cell in plan.cells() if cell_states[cell.key].rerun]
     costs = expected(todo, store)
     return sum(costs.values()), len(todo) - len(costs)

@@ -1,7 +1,7 @@
-"""From what a file holds to its typed model, and the error for a value that is of another kind than its field.
+"""Converting a file's content to its typed model, with errors that name file, field and what was expected.
 
-A model is a `msgspec.Struct` whose fields carry what they are in words and by an example. A model may name one field as
-`FREE`: it gathers every field of the file that the model does not name, such as an entry's slots.
+A model is a `msgspec.Struct` whose fields carry a description and an example. A model may name one field as `FREE`: it gathers
+every field of the file that the model does not name, such as an entry's slots.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ NAMED = re.compile(r"Object (?P<how>missing required|contains unknown) field `(?
 
 
 def load(path: Path, model: type[Model], data: bytes | None = None) -> Model:
-    """The YAML file at `path`, or `data` that is to be named so, as its model. Names that moved are read as the new ones.
+    """The YAML file at `path` as its model; data: its content, if already read. Moved names are replaced by the new ones.
 
-    BenchError names file, field and example.
+    BenchError names the file, the field and an example.
     """
     return convert(current(read(path, data), str(path)), model, path)
 
 
 def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model:
-    """A mapping as its model; a field that is left empty (`paper:` and nothing after it) counts as left out."""
+    """A mapping as its model; an empty field (`paper:` and nothing after it) counts as absent."""
     given = {name: value for name, value in content.items() if value is not None}
     free: str | None = getattr(model, "FREE", None)
     if free is not None:
@@ -45,21 +45,21 @@ def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model
     try:
         return msgspec.convert(given, model)
     except msgspec.ValidationError as error:
-        raise BenchError(f"{path}{_told(str(error), given, model)}") from error
+        raise BenchError(f"{path}{_explained(str(error), given, model)}") from error
 
 
 def schema(model: type[Struct]) -> dict[str, Any]:
-    """The JSON schema of a model's file, in which the fields gathered by `FREE` stand beside the others."""
-    found = msgspec.json.schema(model)
+    """The JSON schema of a model's file; the fields gathered by `FREE` are additional properties."""
+    schema = msgspec.json.schema(model)
     free: str | None = getattr(model, "FREE", None)
     if free is not None:
-        own = found["$defs"][model.__name__]
+        own = schema["$defs"][model.__name__]
         own["additionalProperties"] = own["properties"].pop(free).get("additionalProperties", True)
-    return found
+    return schema
 
 
 def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: set[str], path: Path) -> None:
-    """Each gathered field has to be of the kind that the model's mapping holds, or it is a field misspelt."""
+    """BenchError for a gathered field of another type than the model's mapping holds; it may be a misspelt field."""
     kind = get_args(get_type_hints(model)[free])[1]
     for name, value in rest.items():
         try:
@@ -67,21 +67,20 @@ def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: se
         except msgspec.ValidationError as error:
             near = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its own are {', '.join(sorted(own))}"
-            raise BenchError(
-                f"{path}: `{name}: {shown(value)}`: expected a mapping, as every field that is not the file's own; {hint}"
-            ) from error
+            expected = "expected a mapping, as in every field that is not the file's own"
+            raise BenchError(f"{path}: `{name}: {shown(value)}`: {expected}; {hint}") from error
 
 
 def _meta(hint: Any) -> Meta | None:
-    """What a field says of itself, also where it may be None."""
-    told = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Meta) and one.description]
-    if told:
-        return told[-1]
-    return next((found for part in get_args(hint) if (found := _meta(part)) is not None), None)
+    """The description of a field, or of a member of its union type; None if there is none."""
+    described = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta) and meta.description]
+    if described:
+        return described[-1]
+    return next((meta for part in get_args(hint) if (meta := _meta(part)) is not None), None)
 
 
 def _wanted(model: type[Struct], name: str) -> str:
-    """`a list of packages, as in `needs: [einops]``."""
+    """A field's description with its example: a list of packages, as in `needs: [einops]`. Empty if it has none."""
     fields = dict(zip(model.__struct_encode_fields__, model.__struct_fields__, strict=True))
     meta = _meta(get_type_hints(model, include_extras=True)[fields[name]])
     if meta is None:
@@ -90,8 +89,8 @@ def _wanted(model: type[Struct], name: str) -> str:
     return f"{meta.description}{example}"
 
 
-def _told(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:
-    """msgspec's message about a file's content, as what follows the file's name."""
+def _explained(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:
+    """The part of the error after the file's name, from msgspec's message."""
     match = PLACED.fullmatch(message)
     assert match is not None
     what, place = match["what"], match["place"] or ""
@@ -101,9 +100,8 @@ def _told(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:
         return f": lacks `{named['name']}`" + (f": expected {wanted}" if wanted else "")
     if named and not place:
         near = difflib.get_close_matches(named["name"], known, n=1)
-        return f": no field {named['name']!r}; " + (
-            f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-        )
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+        return f": no field {named['name']!r}; {hint}"
     if not what.startswith(("Expected", "Invalid", "Object")):  # a model's own check
         return f": {f'`{place}`: ' if place else ''}{what}"
     field = re.split(r"[.\[]", place)[0]

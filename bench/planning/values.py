@@ -1,4 +1,4 @@
-"""Values of parameters and arguments: of their type, finite, and the same however a number is spelled."""
+"""Checking values of parameters and arguments: they have the declared type and are finite, and 1 equals 1.0."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from bench.records.spelling import whole
 
 @cache
 def types(params: type) -> Mapping[str, Any]:
-    """Parameter -> its type, of a dataclass of parameters."""
+    """parameter -> type, for a dataclass of parameters."""
     hints = get_type_hints(params)
     return {field.name: hints[field.name] for field in dataclasses.fields(params)}
 
 
 @cache
 def defaults(params: type) -> Mapping[str, Any]:
-    """Parameter -> its default, where it has one."""
-    found = {}
+    """parameter -> default, where it has one."""
+    given = {}
     for field in dataclasses.fields(params):
         if field.default is not dataclasses.MISSING:
-            found[field.name] = field.default
+            given[field.name] = field.default
         elif field.default_factory is not dataclasses.MISSING:
-            found[field.name] = field.default_factory()
-    return found
+            given[field.name] = field.default_factory()
+    return given
 
 
 def of_type(value: Any, kind: Any, where: str, owner: str) -> Any:
-    """`value` as a parameter of type `kind`: 1.0 is a whole number, 1 a float. BenchError if it is none, or not finite."""
+    """`value` as a parameter of type `kind`; 1.0 may be an integer and 1 a float. BenchError for another type, NaN, infinity."""
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # the override grammar reads a name of digits as a number
     try:
-        found = msgspec.convert(whole(value), kind, strict=False)
+        converted = msgspec.convert(whole(value), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BenchError(f"{where}={value!r}: {owner} wants {getattr(kind, '__name__', kind)}") from error
-    finite(found, where)
-    return found
+        raise BenchError(f"{where}={value!r}: {owner} takes {getattr(kind, '__name__', kind)}") from error
+    finite(converted, where)
+    return converted
 
 
 def finite(value: Any, where: str) -> None:
-    """BenchError, naming the place, for NaN and infinity anywhere in a value: they equal nothing, or have no spelling."""
+    """BenchError, naming the place, for NaN or infinity anywhere in a value: JSON, and so the key, cannot hold them."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             finite(item, f"{where}.{name}")
@@ -56,17 +56,15 @@ def finite(value: Any, where: str) -> None:
         for number, item in enumerate(value):
             finite(item, f"{where}[{number}]")
     elif isinstance(value, float) and not math.isfinite(value):
-        raise BenchError(
-            f"{where}={value!r} is not a finite number; give one, or leave it out where it may be left out"
-        )
+        raise BenchError(f"{where}={value!r} is not a finite number; give one, or leave an optional one out")
 
 
 def current(node: Any, where: str) -> Any:
-    """`node` with the dotted names that moved in their new spelling; the user is told, once a place, to write those."""
-    found = moved(node)
-    if renames := dict(_renames(node, found)):
-        _tell(f"{where}: {', '.join(f'{old} is now {new}' for old, new in renames.items())}; write the new names")
-    return found
+    """`node` with moved dotted names replaced by the new ones; a note asks the user, once a place, to write those."""
+    renamed = moved(node)
+    if renames := dict(_renames(node, renamed)):
+        _note(f"{where}: {', '.join(f'{old} is now {new}' for old, new in renames.items())}; write the new names")
+    return renamed
 
 
 def _renames(old: Any, new: Any) -> Iterator[tuple[str, str]]:
@@ -81,5 +79,5 @@ def _renames(old: Any, new: Any) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _tell(line: str) -> None:
+def _note(line: str) -> None:
     print(f"note: {line}", file=sys.stderr)

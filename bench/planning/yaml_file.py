@@ -1,7 +1,7 @@
-"""Reading one YAML file strictly: a mapping, in UTF-8, without surprises.
+"""Reading one YAML file strictly: it has to be a mapping, in UTF-8.
 
-Two things of YAML 1.1 are changed: `1e-4` is a number, as everywhere else, and a date stays text. Interpolation (`${…}`) is
-refused, since a file that reads others is no longer what it says.
+Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text. Interpolation (`${…}`) is refused, since the
+file's values would then depend on other settings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 
 from bench.contract import BenchError
 
-try:  # libyaml reads a hundred files in the time that the Python parser takes for ten
+try:  # libyaml is ten times faster than the Python parser
     from yaml import CSafeLoader as _Parser
 except ImportError:
     from yaml import SafeLoader as _Parser  # type: ignore[assignment]
@@ -25,7 +25,7 @@ TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Reader(_Parser):
-    """YAML's safe loader with the two changes; a key that stands twice is an error instead of the last one's value."""
+    """YAML's safe loader with the two changes. A repeated key is an error."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in known if tag != TIMESTAMP]
@@ -37,9 +37,8 @@ class _Reader(_Parser):
         for key_node, _ in node.value:
             key = key_node.value
             if isinstance(key, str) and key != "<<" and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"{key!r} stands twice; keep one", problem_mark=key_node.start_mark
-                )
+                problem = f"{key!r} stands twice; keep one"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key_node.start_mark)
             seen.add(key if isinstance(key, str) else id(key))
         return dict(super().construct_mapping(node, deep))
 
@@ -48,10 +47,9 @@ _Reader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.012345
 
 
 def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """The mapping in the file at `path`, or in `data` that is to be named so.
+    """The mapping in the file at `path`; data: its content, if already read.
 
-    Raises BenchError, naming the file, the line where there is one, and what to do, for anything else than a mapping with
-    texts as keys.
+    BenchError, naming the file, the line if known and the remedy, for anything but a mapping with texts as keys.
     """
     try:
         text = (path.read_bytes() if data is None else data).decode("utf-8-sig")
@@ -62,8 +60,8 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
     try:
         content = yaml.load(text, Loader=_Reader)
     except yaml.MarkedYAMLError as error:
-        raise BenchError(_told(path, text, error)) from error
-    except (yaml.YAMLError, ValueError) as error:  # such as a character that YAML does not take
+        raise BenchError(_explained(path, text, error)) from error
+    except (yaml.YAMLError, ValueError) as error:  # such as a forbidden character
         raise BenchError(f"{path} is not YAML: {error}") from error
     if content is None:
         raise BenchError(f"{path} is empty; write `name: value` lines into it, or delete it")
@@ -79,22 +77,18 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value on one line as YAML writes it, cut where it is long."""
-    text = " ".join(
-        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True).split()
-    )
-    text = text.removesuffix(" ...")
+    """A value as YAML on one line, cut after 120 characters."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+    text = " ".join(dumped.split()).removesuffix(" ...")
     return text if len(text) <= 120 else text[:117] + "…"
 
 
 def quoted(value: Any) -> str:
-    """Why a word became something else, for the start of a hint; empty where it did not."""
-    if isinstance(value, bool):
-        return "YAML reads no, off, yes and on as false and true; "
-    return ""
+    """The reason why a word became a boolean, for the start of a hint; empty for other values."""
+    return "YAML reads no, off, yes and on as false and true; " if isinstance(value, bool) else ""
 
 
-def _told(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
+def _explained(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return f"{path} is not YAML: {error}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bench.records.record import Components
-from bench.records.spelling import SHOWN, row_of, same_of
+from bench.records.spelling import SHOWN, cell_digest, row_digest
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Cell:
         return {**self.params, **self.paths}
 
     @cached_property
-    def same(self) -> int:
+    def cell_digest(self) -> int:
         """The digest by which a stale record of this cell is found: code and data are no part of it."""
-        return same_of(self.task, self.preset, self.entry, self.seed, dict(self.params))
+        return cell_digest(self.task, self.preset, self.entry, self.seed, dict(self.params))
 
     @cached_property
-    def like(self) -> int:
+    def row_digest(self) -> int:
         """The digest by which a published record of this row and seed is found, whatever its code."""
-        return row_of(self.task, self.version, dict(self.params), dict(self.parts), self.seed)
+        return row_digest(self.task, self.version, dict(self.params), dict(self.parts), self.seed)

@@ -24,14 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.record import Record, decode
-from bench.records.spelling import row_of, same_of
+from bench.records.spelling import cell_digest, row_digest
 
-SCHEMA = 2  # raised when the columns change; an index of an older schema is rebuilt
+SCHEMA = 3  # raised when the columns change; an index of an older schema is rebuilt
 WORTH = 500  # newly read records from which on the index is written to disk
 SETTLING = 1_000_000_000  # ns; a file that changed so shortly before it was read may change again and keep its time
 AT_ONCE = 500  # values in one query; SQLite allows 999
-COLUMNS = "unit, key, attempt, offset, length, row, same, task, preset, entry, status, cpu, ended"
-LOOKUPS = {"unit": "unit", "key": "key", "row": '"row"', "same": "same", "cost": "task, preset, entry, status, cpu"}
+COLUMNS = "unit, key, attempt, offset, length, row_digest, cell_digest, task, preset, entry, status, cpu, ended"
+LOOKUPS = (
+    "unit",
+    "key",
+    "row_digest",
+    "cell_digest",
+    "task, preset, entry, status, cpu",
+)  # columns that queries search
 
 
 @dataclass(frozen=True)
@@ -50,22 +56,11 @@ class Place:
         return self.unit.startswith("local/")
 
 
-@dataclass(frozen=True)
-class Changes:
-    """new: units whose content the index has not read -> stamp. gone: units that no longer exist."""
-
-    new: Mapping[str, str]
-    gone: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.new or self.gone)
-
-
 def _values(record: Record, unit: str, attempt: int, offset: int, length: int) -> tuple[Any, ...]:
     return (
         unit, record.key, attempt, offset, length,
-        row_of(record.task, record.version, record.params, record.config, record.seed),
-        same_of(record.task, record.preset, record.entry, record.seed, record.params),
+        row_digest(record.task, record.version, record.params, record.config, record.seed),
+        cell_digest(record.task, record.preset, record.entry, record.seed, record.params),
         record.task, record.preset, record.entry, record.status, record.costs.cpu_total, record.provenance.ended,
     )  # fmt: skip
 
@@ -108,11 +103,12 @@ class Index:
                 stamps[path.relative_to(self.ledger).as_posix()] = stamp(stat, stat.st_size)
         return stamps
 
-    def _changes(self, db: sqlite3.Connection, distrusted: frozenset[str]) -> Changes:
+    def _changes(self, db: sqlite3.Connection, distrusted: frozenset[str]) -> tuple[dict[str, str], set[str]]:
+        """(units whose content the index has not read -> stamp, units that no longer exist)."""
         seen = dict(db.execute("select unit, stamp from units"))
         stamps = self._stamps()
         new = {u: s for u, s in stamps.items() if seen.get(u) != s or s.endswith("?") or u in distrusted}
-        return Changes(new, frozenset(seen) - frozenset(stamps))
+        return new, seen.keys() - stamps.keys()
 
     # Reading the changed files
 
@@ -146,19 +142,19 @@ class Index:
                 db.execute("insert into bad values (?, ?, ?)", (unit, number, str(error)))
             offset += len(line)
 
-    def _update(self, db: sqlite3.Connection, changes: Changes) -> int:
+    def _update(self, db: sqlite3.Connection, new: Mapping[str, str], gone: set[str]) -> int:
         """Read the changed files into `db`; returns the number of records read."""
         insert, count = f"insert into records values ({', '.join('?' * len(COLUMNS.split()))})", 0
-        for unit in changes.gone:
+        for unit in gone:
             for table in ("records", "units", "bad"):
                 db.execute(f"delete from {table} where unit = ?", (unit,))
-        for unit, stamp in changes.new.items():
+        for unit, stamp in new.items():
             rows = list((self._local_rows if unit.startswith("local/") else self._ledger_rows)(db, unit))
             db.executemany(insert, rows)
             db.execute("insert or replace into units values (?, ?)", (unit, stamp))
             count += len(rows)
-        for name, columns in LOOKUPS.items():  # made after the first rows are in, which is faster
-            db.execute(f"create index if not exists by_{name} on records ({columns})")
+        for number, columns in enumerate(LOOKUPS):  # made after the first rows are in, which is faster
+            db.execute(f"create index if not exists lookup_{number} on records ({columns})")
         db.commit()
         return count
 
@@ -204,22 +200,22 @@ class Index:
 
     def _refreshed(self, db: sqlite3.Connection | None, distrust: frozenset[str]) -> sqlite3.Connection:
         old = db if db is not None else self._empty(":memory:")
-        changes = self._changes(old, distrust)
-        if changes:
-            new = sqlite3.connect(":memory:")
-            old.backup(new)
+        new, gone = self._changes(old, distrust)
+        if new or gone:
+            updated = sqlite3.connect(":memory:")
+            old.backup(updated)
             if old is not self._db:
                 old.close()
             collecting = gc.isenabled()
             gc.disable()  # it would walk a hundred thousand records many times, and they hold no cycles
             try:
-                count = self._update(new, changes)
+                count = self._update(updated, new, gone)
             finally:
                 if collecting:
                     gc.enable()
             if count >= WORTH:
-                self._write(new)
-            old = new
+                self._write(updated)
+            old = updated
         if self._db is not None and self._db is not old:
             self._db.close()
         self._db = old
@@ -256,7 +252,7 @@ class Index:
         db, wanted, places = self.refresh(), list(dict.fromkeys(values)), []
         for start in range(0, len(wanted), AT_ONCE):
             batch = wanted[start : start + AT_ONCE]
-            places += self._ask(db, f'"{column}" in ({", ".join("?" * len(batch))})', batch, last=column == "same")
+            places += self._ask(db, f"{column} in ({', '.join('?' * len(batch))})", batch, last=column == "cell_digest")
         return places
 
     def of_keys(self, keys: Iterable[str]) -> list[Place]:
@@ -264,12 +260,12 @@ class Index:
         return self._places("key", keys)
 
     def of_rows(self, rows: Iterable[int]) -> list[Place]:
-        """Places of the records with these row digests (`row_of`)."""
-        return self._places("row", rows)
+        """Places of the records with these row digests (`row_digest`)."""
+        return self._places("row_digest", rows)
 
     def of_cells(self, cells: Iterable[int]) -> list[Place]:
-        """Places of the records with these cell digests (`same_of`); the one that ended last comes last."""
-        return self._places("same", cells)
+        """Places of the records with these cell digests (`cell_digest`); the one that ended last comes last."""
+        return self._places("cell_digest", cells)
 
     def of_prefix(self, prefix: str) -> list[Place]:
         """Places of the records whose key starts with `prefix`."""

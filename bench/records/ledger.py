@@ -70,7 +70,7 @@ class Published:
     def __init__(self, store: Store, cells: Iterable[Cell]) -> None:
         cells = list(cells)
         self.by_key = store.by_key(cell.key for cell in cells)
-        self.by_row = store.like(cell.like for cell in cells if cell.key not in self.by_key)
+        self.by_row = store.of_rows(cell.row_digest for cell in cells if cell.key not in self.by_key)
         self._standing = certificates.standing(certificates.read(store)) if self.by_row else {}
 
     def get(self, cell: Cell) -> tuple[Record | None, bool]:
@@ -78,7 +78,7 @@ class Published:
         if cell.key in self.by_key:
             return self.by_key[cell.key], False
         data = cell.components.data
-        for record in self.by_row.get(cell.like, ()):
+        for record in self.by_row.get(cell.row_digest, ()):
             if data == record.components.data or (data and set(data.values()) == {"absent"}):
                 return record, not self.current(record, cell.components)
         return None, False

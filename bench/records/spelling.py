@@ -42,12 +42,12 @@ def blake(text: str | bytes) -> str:
     return hashlib.blake2b(text.encode() if isinstance(text, str) else text, digest_size=16).hexdigest()
 
 
-def row_of(task: str, version: int, params: Any, config: Any, seed: int) -> int:
+def row_digest(task: str, version: int, params: Any, config: Any, seed: int) -> int:
     """63-bit digest of a table's row and a seed. Records with equal digests are compared again."""
     return _short(f"[{_encode(task)},{version},{_spelled(_plain(params))},{_spelled(_plain(config))},{seed}]")
 
 
-def same_of(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
+def cell_digest(task: str, preset: str, entry: str, seed: int, params: Any) -> int:
     """63-bit digest of the parts of a cell that stay when code, data or tuning change."""
     return _short(f"[{_encode(task)},{_encode(preset)},{_encode(entry)},{seed},{_spelled(_plain(params))}]")
 

@@ -5,7 +5,7 @@
 
 A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
 write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads. Queries for many records at
-once (`latest`, `by_key`, `like`, `older`, `costs`) use `bench.records.index` and read only what they return.
+once (`latest`, `by_key`, `of_rows`, `older`, `costs`) use `bench.records.index` and read only what they return.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.contract import BenchError
 from bench.outcome import EXHIBIT
 from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record, decode, encode
-from bench.records.spelling import row_of, same_of
+from bench.records.spelling import cell_digest, row_digest
 
 if TYPE_CHECKING:
     from bench.records.index import Index, Place
@@ -160,20 +160,20 @@ class Store:
         wanted = list(keys)
         return {record.key: record for record in self._lines(lambda: self.index.of_keys(wanted))}
 
-    def like(self, rows: Iterable[int]) -> dict[int, list[Record]]:
-        """row (`spelling.row_of`) -> its published records, of any code and data."""
+    def of_rows(self, rows: Iterable[int]) -> dict[int, list[Record]]:
+        """row (`spelling.row_digest`) -> its published records, of any code and data."""
         wanted = set(rows)
         by_row: dict[int, list[Record]] = defaultdict(list)
         for record in self._lines(lambda: self.index.of_rows(wanted)):
-            by_row[row_of(record.task, record.version, record.params, record.config, record.seed)].append(record)
+            by_row[row_digest(record.task, record.version, record.params, record.config, record.seed)].append(record)
         return by_row
 
     def older(self, cells: Iterable[int]) -> dict[int, Record]:
-        """cell (`spelling.same_of`) -> this machine's record of it that ended last, of any code and data."""
+        """cell (`spelling.cell_digest`) -> this machine's record of it that ended last, of any code and data."""
         by_cell = {}
         for place in self.index.of_cells(cells):
             if place.local and (record := self._read(self._file(place))) is not None:
-                by_cell[same_of(record.task, record.preset, record.entry, record.seed, record.params)] = record
+                by_cell[cell_digest(record.task, record.preset, record.entry, record.seed, record.params)] = record
         return by_cell
 
     def of_entry(self, entry: str, preset: str) -> Iterator[Record]:
