@@ -79,9 +79,7 @@ def test_other_machines_trials_stay_and_older_ones_give_way(bench, trials):
     assert keys == {"elsewhere", "newer", *(record.key for record in mine if record is not mine[2])}
     path.write_text("{}\n")
     damaged = bench(*words)
-    assert (
-        damaged.returncode == 2 and "mine.jsonl:1 is no trial record" in damaged.stderr and path.read_text() == "{}\n"
-    )
+    assert damaged.returncode == 2 and "mine.jsonl:1 cannot be read" in damaged.stderr and path.read_text() == "{}\n"
 
 
 def test_show_compares_at_equal_trials(bench, trials):

@@ -27,7 +27,7 @@ from bench.outcome import plain
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
 from bench.planning.settings import Settings
-from bench.records.files import write_atomically
+from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
@@ -163,16 +163,8 @@ def path_of(store: Store, task: str) -> Path:
 
 def _accepted(store: Store, task: str, version: int, preset: str, by: By) -> list[Proposal]:
     """The accepted proposals; a line that cannot be read is reported and skipped."""
-    path, proposals = path_of(store, task), []
-    for number, text in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-        try:
-            line = msgspec.json.decode(text, type=Proposal)
-        except msgspec.DecodeError as error:
-            store.reports.append(f"{path}:{number} cannot be read ({error}); skipped")
-            continue
-        if (line.version, line.preset, line.by) == (version, preset, by):
-            proposals.append(line)
-    return proposals
+    proposals = read_lines(path_of(store, task), msgspec.json.Decoder(Proposal).decode, store.reports)
+    return [line for line in proposals if (line.version, line.preset, line.by) == (version, preset, by)]
 
 
 def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> list[Table]:

@@ -96,10 +96,10 @@ def locked(store: Store) -> FileLock:
     return FileLock(store.root / ".ledger.lock", timeout=60)
 
 
-def lines_of(path: Path) -> Iterator[Record]:
-    """The records of a ledger file before it is rewritten. BenchError for a line that would be lost."""
+def lines_of(path: Path, remedy: str = "mend or remove the line, then publish") -> Iterator[Record]:
+    """The records of a file that `write_lines` wrote. BenchError, with the remedy, for a line that cannot be read."""
     reports: list[str] = []
-    yield from read_lines(path, decode, reports, "mend or remove the line, then publish")
+    yield from read_lines(path, decode, reports, remedy)
     if reports:
         raise BenchError(reports[0])
 

@@ -15,11 +15,10 @@ from typing import Any
 import msgspec
 from filelock import FileLock
 
-from bench.contract import BenchError
 from bench.planning import config
 from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
-from bench.records.ledger import comparable, write_lines
-from bench.records.record import Components, Record, decode
+from bench.records.ledger import comparable, lines_of, write_lines
+from bench.records.record import Components, Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import comparisons, grid
@@ -64,16 +63,8 @@ def _file(results: Path, task: str, entry: str) -> Path:
 
 def records(task: str, entry: str, results: Path = RESULTS) -> list[Record]:
     """The published trial records in their file's order; empty without a file. BenchError for a damaged line."""
-    path, published = _file(results, task, entry), []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-        try:
-            published.append(decode(line))
-        except ValueError as error:
-            raise BenchError(
-                f"{path}:{number} is no trial record ({error}); restore the file, or delete it and "
-                "`bench publish --trials` again where the trials ran"
-            ) from error
-    return published
+    remedy = "restore the file, or delete it and `bench publish --trials` again where the trials ran"
+    return list(lines_of(_file(results, task, entry), remedy))
 
 
 def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
