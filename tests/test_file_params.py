@@ -100,6 +100,7 @@ def test_a_cell_knows_the_files_behind_its_key(bench, words, tmp_path, monkeypat
         (cell,) = plan.make(request, Store(tmp_path / "results")).cells()
     finally:
         config.forget()
+        modules.forget()
     reads = set(cell.reads)
     assert {str(tmp_path / name) for name in ("here.txt", "read_task.py")} <= reads
     assert {str(Path(toy) / "toy_package" / name) for name in ("__init__.py", "task.py")} <= reads
