@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any, Literal
 
@@ -94,9 +93,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def plain(value: Any) -> Any:
-    """Structs and dataclasses, also nested ones, as dictionaries with every field, defaults included, for printing as JSON."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    """Structs, also nested ones, as dictionaries with every field, defaults included, for printing as JSON."""
     if isinstance(value, msgspec.Struct):
         names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
         return {name: plain(getattr(value, field)) for name, field in names}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.board import collect
 from bench.checking import speedrun
 from bench.checking.speedrun import Run
 from bench.contract import Metric, Target
@@ -111,6 +112,8 @@ def test_the_ledgers_own_table():
     assert [row.mean for row in steps.rows] == sorted((row.mean for row in steps.rows), reverse=True)
     assert "fewest steps" in speedrun.render(found, "text")
     assert json.loads(speedrun.render(found, "json"))[0]["standing"] == steps.rows[-1].entry
+    shown = collect.speedruns({"grokking"}, Store(ROOT / "results"))
+    assert steps.rows[-1].entry in [table["rows"][-1]["entry"] for table in shown] and json.dumps(shown)
 
 
 def test_a_task_without_a_target_has_no_table():

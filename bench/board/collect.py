@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from bench.board.site import Content
 from bench.checking import speedrun
 from bench.claims import claim, report, verdicts
 from bench.figures import gallery
+from bench.outcome import plain
 from bench.planning import config, plan
 from bench.planning.files import EntryFile
 from bench.planning.plan import Plan
@@ -90,7 +90,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         drawings=_drawings(families, store),
         claims=[report.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
-        speedruns=_speedruns(families, store),
+        speedruns=speedruns(families, store),
         submit=document(),
     )
 
@@ -155,10 +155,10 @@ def _findings(families: set[str] | None, store: Store) -> list[verdicts.Finding]
     return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate() if claims else []
 
 
-def _speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:
+def speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:
     """The families' speed-runs as values."""
     tables = speedrun.tables(store)
-    return [asdict(table) for table in tables if families is None or table.task.split("/")[0] in families]
+    return [plain(table) for table in tables if families is None or table.task.split("/")[0] in families]
 
 
 def document() -> str:
