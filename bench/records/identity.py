@@ -27,9 +27,8 @@ from bench.records.syntax import DOTTED, FORM, meaning
 
 HARNESS = ("bench.execute",)  # where the harness's own code starts
 CONTENT = "content:"  # prefix of a file parameter in keys and records, before its content hash
-TICK = (
-    20_000_000  # ns; a file system's clock may stand still for so long, so a younger file may change and keep its times
-)
+# in ns; a file system's clock may stand still for so long, so a younger file may change and keep its times
+TICK = 20_000_000
 
 
 class Digests:
