@@ -119,7 +119,11 @@ class Index:
         present: dict[tuple[str, int], str] = {}
         with suppress(FileNotFoundError):
             present = {parts: name for name in os.listdir(folder) if (parts := name_of(name))}
-        known = set(db.execute("select key, attempt from records where unit = ?", (unit,)))
+        known: set[tuple[str, int]] = set()
+        if db.execute(
+            "select 1 from units where unit = ?", (unit,)
+        ).fetchone():  # else a search of all rows for nothing
+            known = set(db.execute("select key, attempt from records where unit = ?", (unit,)))
         gone = [(unit, *parts) for parts in known - present.keys()]
         db.executemany("delete from records where unit = ? and key = ? and attempt = ?", gone)
         for parts, name in present.items():
@@ -128,8 +132,6 @@ class Index:
 
     def _ledger_rows(self, db: sqlite3.Connection, unit: str) -> Iterator[tuple[Any, ...]]:
         """Rows of a ledger file's lines; a line that cannot be read goes into the table `bad`."""
-        for table in ("records", "bad"):
-            db.execute(f"delete from {table} where unit = ?", (unit,))
         try:
             content = (self.ledger / unit).read_bytes()
         except FileNotFoundError:
@@ -146,7 +148,9 @@ class Index:
     def _update(self, db: sqlite3.Connection, new: Mapping[str, str], gone: set[str]) -> int:
         """Read the changed files into `db`; returns the number of records read."""
         insert, count = f"insert into records values ({', '.join('?' * len(COLUMNS.split()))})", 0
-        for unit in gone:
+        read = {unit for (unit,) in db.execute("select unit from units")}
+        ledgers = {unit for unit in read & new.keys() if not unit.startswith("local/")}
+        for unit in gone | ledgers:  # a first build deletes nothing: each deletion would search all rows that are in
             for table in ("records", "units", "bad"):
                 db.execute(f"delete from {table} where unit = ?", (unit,))
         for unit, stamp in new.items():
