@@ -155,11 +155,11 @@ def _spent(built: Sequence[Built], known: Known) -> dict[str, Any]:
 
     untimed: rows that were tuned, but of whose tuning no CPU time is known.
     """
-    records = {record.key: record for one in built for record in one.records}.values()
+    records = {record.key: record for joined in built for record in joined.records}.values()
     ended = max((record.provenance.ended for record in records), default="")
     cpu = sum(record.costs.cpu_total for record in records)
-    pairs = {(one.table.task, row.entry) for one in built for row in one.table.rows}
-    tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
+    pairs = {(joined.table.task, row.entry) for joined in built for row in joined.table.rows}
+    tuned = {(joined.table.task, row.entry) for joined in built for row in joined.table.rows if row.trials}
     tuning = sum(known.tuning_cpu.get(pair, 0.0) for pair in pairs)
     failed = sum(record.status not in ("ok", "unavailable") for record in records)
     return {"ended": ended, "records": len(records), "cpu": short(cpu), "cpu_tuning": short(tuning), "failed": failed,
@@ -168,18 +168,20 @@ def _spent(built: Sequence[Built], known: Known) -> dict[str, Any]:
 
 def suite_model(name: str, doc: str, built: Sequence[Built], known: Known) -> dict[str, Any]:
     """A suite's sections: one for each kind of entries that several tasks have, then single tables for all other rows."""
-    own = [replace(one, table=replace(one.table, suite=name)) for one in built]  # another suite may share the table
-    place = {id(one.table): one for one in own}
+    own = [
+        replace(joined, table=replace(joined.table, suite=name)) for joined in built
+    ]  # another suite may share the table
+    place = {id(joined.table): joined for joined in own}
     sections, covered = [], set()
-    for summary in summarise([one.table for one in own]):
+    for summary in summarise([joined.table for joined in own]):
         if sum(not entry.reason for entry in summary.standings) >= 2:
             sections.append(_aggregate(summary, place, known))
             covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
-    for one in own:
+    for joined in own:
         for group in GROUPS:
-            rows = one.table.group(group)
-            if any((id(one.table), row.group, row.slots) not in covered for row in rows):
-                sections.append(_single(one, group, rows, known))
+            rows = joined.table.group(group)
+            if any((id(joined.table), row.group, row.slots) not in covered for row in rows):
+                sections.append(_single(joined, group, rows, known))
     return {"suite": name, "doc": doc, "sections": sections, "method": METHOD, "scope": built[0].table.scope,
             "version": sorted({f"{b.table.task}@{b.table.version}" for b in built}), **_spent(built, known)}  # fmt: skip
 
@@ -202,7 +204,7 @@ def _line(entry: Standing | Row, rows: Sequence[Row | None], built: Sequence[Bui
     present = [row for row in rows if row is not None]
     trials = {row.trials for row in present}
     cpu = [row.costs.own for row in present if not math.isnan(row.costs.own)]
-    by_table = [_badges(one, row, known) for one, row in zip(built, rows, strict=True) if row is not None]
+    by_table = [_badges(joined, row, known) for joined, row in zip(built, rows, strict=True) if row is not None]
     return {
         "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,
         "badges": _combined(by_table), "declared": known.declared.get(entry.entry),
