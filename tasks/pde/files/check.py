@@ -24,12 +24,10 @@ from tasks.pde.files.pdebench import Foreign, Layout
 BATCH = 16 << 20  # bytes of samples held at a time; one sample if it is larger
 MODES = 8  # highest Fourier mode of the residual
 STEP = 0.5  # a mode is judged only if it turns or decays by less than this between two frames
-TOLERANCE = (
-    0.1  # on the residual relative to the change of u; 20 samples of PDEBench's own Burgers generator: below 0.03
-)
-RESOLVED = (
-    0.01  # of the largest wave; where the highest ones hold more, a shock lies between points and u^2 is not told
-)
+# on the residual relative to the change of u; 20 samples of PDEBench's own Burgers generator: below 0.03
+TOLERANCE = 0.1
+# of the largest wave; where the highest ones hold more, a shock lies between points and the points do not determine u^2
+RESOLVED = 0.01
 DARCY_TOLERANCE = 0.02  # on a sample's median |residual| / beta; exact solutions in float32 on 128 x 128: below 1e-4
 JUMP = 20.0  # a frame's mean may move this many times as far as in the usual frame
 GROUPS_OF_THE_LOADER = 24  # PDEBench's loader takes the grid of a .h5 file from its group "0023"
@@ -84,25 +82,25 @@ def residual(values: Array, spacing: float, interval: float, equation: Equation)
     def modes(field: Array) -> Array:
         return np.fft.rfft(field, axis=-1)[..., : MODES + 1] / points
 
-    found, size = modes(u), np.abs(u).max(axis=(1, 2))
-    wave = 2 * np.pi * np.arange(found.shape[-1]) / (points * spacing)
+    spectrum, size = modes(u), np.abs(u).max(axis=(1, 2))
+    wave = 2 * np.pi * np.arange(spectrum.shape[-1]) / (points * spacing)
     speed = abs(equation.speed) + abs(equation.steepening) * size
     rate = speed[:, None] * wave + equation.viscosity * wave**2 + equation.growth
     slow = (rate * interval < STEP)[:, None, :]
-    due = -1j * wave * (equation.speed * found + equation.steepening * modes(u**2 / 2))
-    due += equation.growth * modes(u * (1 - u)) - equation.viscosity * wave**2 * found
-    moved = (found[:, 2::2] - found[:, :-2:2]) * slow
+    due = -1j * wave * (equation.speed * spectrum + equation.steepening * modes(u**2 / 2))
+    due += equation.growth * modes(u * (1 - u)) - equation.viscosity * wave**2 * spectrum
+    moved = (spectrum[:, 2::2] - spectrum[:, :-2:2]) * slow
     due = interval / 3 * (due[:, :-2:2] + 4 * due[:, 1::2] + due[:, 2::2]) * slow
     worst = np.full(samples, np.nan)
-    fast = (np.abs(found) * ~(rate * interval < STEP)[:, None, :]).max(axis=-1)
+    fast = (np.abs(spectrum) * ~(rate * interval < STEP)[:, None, :]).max(axis=-1)
     fast = np.maximum(np.maximum(fast[:, :-2:2], fast[:, 1::2]), fast[:, 2::2])
     for part in np.array_split(np.arange(moved.shape[1]), min(4, moved.shape[1])):
         miss, far, should = (np.linalg.norm(x[:, part], axis=(1, 2)) for x in (moved - due, moved, due))
         scale = np.maximum(far, should)
-        told = scale > 1e-4 * size  # below, rounding to float32 is a part of the change
+        measurable = scale > 1e-4 * size  # below, rounding to float32 is a part of the change
         if equation.growth:  # what decays between two frames is in the product at times that no frame shows
-            told &= fast[:, part].max(axis=1) < RESOLVED * size
-        worst = np.fmax(worst, np.where(told, miss / np.where(told, scale, 1.0), np.nan))
+            measurable &= fast[:, part].max(axis=1) < RESOLVED * size
+        worst = np.fmax(worst, np.where(measurable, miss / np.where(measurable, scale, 1.0), np.nan))
     if equation.steepening:
         waves = np.abs(np.fft.rfft(u, axis=-1))
         highest = waves[..., -(waves.shape[-1] // 8 or 1) :].max(axis=-1)
@@ -139,26 +137,28 @@ def check(path: Path) -> list[Finding]:
         odd = pdebench.odd_groups(path)
     except Foreign as fault:
         return [Finding("error", fault.where, fault.reason, fault.step)]
-    found = [Finding("error", "file", what, "download the repaired version") for what in old]
+    findings = [Finding("error", "file", what, "download the repaired version") for what in old]
     if odd:
-        found.append(Finding("error", _samples(odd), "lies on another grid than the first group", "make these again"))
-    found += _axes(layout) + _names(path, layout) + tally.findings()
-    return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
+        findings.append(
+            Finding("error", _samples(odd), "lies on another grid than the first group", "make these again")
+        )
+    findings += _axes(layout) + _names(path, layout) + tally.findings()
+    return sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.level))
 
 
 def _axes(layout: Layout) -> list[Finding]:
-    found = []
+    findings = []
     step = "the file is foreign, or its axes are damaged"
     axes = [*zip(pdebench.AXES, layout.axes, strict=False)]
     for name, axis in axes if layout.family == "darcy" else [*axes, ("t", layout.t)]:
         steps = np.diff(axis)
         if not np.isfinite(axis).all() or (steps <= 0).any():
-            found.append(Finding("error", name, f"the {name} axis does not increase", step))
+            findings.append(Finding("error", name, f"the {name} axis does not increase", step))
         elif steps.size and np.ptp(steps) > 1e-2 * steps.mean():
-            found.append(Finding("warning", name, f"the {name} axis is not uniform", step))
+            findings.append(Finding("warning", name, f"the {name} axis is not uniform", step))
     if layout.family in ("scalar", "cfd") and layout.times == layout.frames:
         what = f"t-coordinate has {layout.times} entries, PDEBench's files have one more than frames"
-        found.append(Finding("warning", "t", what, "nothing, if the times are those of the frames"))
+        findings.append(Finding("warning", "t", what, "nothing, if the times are those of the frames"))
     held = layout.attributes
     claims = [(f"{name}dim", name, float(len(axis))) for name, axis in axes] if layout.family == "seeds" else []
     if layout.family == "seeds":
@@ -166,20 +166,20 @@ def _axes(layout: Layout) -> list[Finding]:
     for claim, name, value in claims:
         if claim in held and not np.isclose(held[claim], value, rtol=1e-3):
             what = f"the config says {claim} = {held[claim]:g}, the {name} axis says {value:g}"
-            found.append(Finding("warning", name, what, step))
-    return found
+            findings.append(Finding("warning", name, what, step))
+    return findings
 
 
 def _names(path: Path, layout: Layout) -> list[Finding]:
-    found = []
+    findings = []
     if (path.suffix == ".h5") != (layout.family == "seeds"):
         wanted = ".h5" if layout.family == "seeds" else ".hdf5"
         what = f"a {layout.family} file; PDEBench's loaders take it for another by the extension {path.suffix!r}"
-        found.append(Finding("warning", "file", what, f"rename it to {path.stem}{wanted}"))
+        findings.append(Finding("warning", "file", what, f"rename it to {path.stem}{wanted}"))
     if layout.family == "seeds" and layout.samples < GROUPS_OF_THE_LOADER:
         what = f"{layout.samples} groups; PDEBench's own loader reads the grid of group 0023"
-        found.append(Finding("note", "file", what, "nothing, unless that loader is used"))
-    return found
+        findings.append(Finding("note", "file", what, "nothing, unless that loader is used"))
+    return findings
 
 
 def _samples(numbers: list[int]) -> str:
@@ -250,23 +250,23 @@ class _Tally:
     def findings(self) -> list[Finding]:
         """All faults, one finding for each kind and channel."""
         again, look = "make these samples again, or leave them out", "look at these samples before you use them"
-        told: dict[str, tuple[Literal["error", "warning"], str, str]] = {
+        faults: dict[str, tuple[Literal["error", "warning"], str, str]] = {
             "finite": ("error", "values that are not finite", again),
             "constant": ("warning", "the same value everywhere and always", look),
             "frozen": ("warning", "the last frames are all the same while the field is uneven", look),
             "jump": ("warning", "the mean leaps between two frames", look),
             "twice": ("warning", "the same numbers as an earlier sample", "leave them out, or check the seeds"),
         }
-        found = []
+        findings = []
         for name in self.zero if self.start else ():
-            found.append(Finding("error", name, "zero throughout", "check the generator's configuration"))
+            findings.append(Finding("error", name, "zero throughout", "check the generator's configuration"))
         for (fault, channel), samples in self.faults.items():
-            if samples and fault in told and not (fault == "constant" and channel in self.zero):
-                level, what, step = told[fault]
-                found.append(Finding(level, f"{channel} {_samples(samples)}".strip(), what, step))
+            if samples and fault in faults and not (fault == "constant" and channel in self.zero):
+                level, what, step = faults[fault]
+                findings.append(Finding(level, f"{channel} {_samples(samples)}".strip(), what, step))
         if not self.start:
-            found.append(Finding("error", "file", "no samples", "make it again"))
-        return found + self._verdict()
+            findings.append(Finding("error", "file", "no samples", "make it again"))
+        return findings + self._verdict()
 
     def _verdict(self) -> list[Finding]:
         if self.layout.family == "darcy":

@@ -46,12 +46,12 @@ def _datasets(layout: Layout) -> list[tuple[str, str, tuple[int, ...]]]:
     axes = [*zip(AXES, layout.shape, strict=False)]
     if layout.family == "seeds":
         inner = [("grid/" + axis, (length,)) for axis, length in (*axes, ("t", layout.times))]
-        return [("samples", "data", (*field, len(layout.names))), *(("samples", *one) for one in inner)]
+        return [("samples", "data", (*field, len(layout.names))), *(("samples", *part) for part in inner)]
     names = layout.names if layout.family == "cfd" else ("tensor",)
-    found: list[tuple[str, str, tuple[int, ...]]] = [("samples", name, field) for name in names]
-    found += [("samples", name, layout.shape) for name in layout.constants]
+    parts: list[tuple[str, str, tuple[int, ...]]] = [("samples", name, field) for name in names]
+    parts += [("samples", name, layout.shape) for name in layout.constants]
     times = [] if layout.family == "darcy" else [("t", layout.times)]
-    return found + [("grid", f"{axis}-coordinate", (length,)) for axis, length in (*axes, *times)]
+    return parts + [("grid", f"{axis}-coordinate", (length,)) for axis, length in (*axes, *times)]
 
 
 def _field(group: str, name: str, shape: tuple[int, ...], file: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     for group, name, shape in _datasets(layout):
         groups.setdefault(group, []).append(_field(group, name, shape, path.name))
     purposes = {"samples": f"{layout.samples} samples, one a record", "grid": "coordinates, the same for all samples"}
-    found = {
+    card = {
         "@context": dict(CONTEXT),
         "@type": "sc:Dataset",
         "conformsTo": f"{NAMESPACE}1.0",
@@ -119,4 +119,4 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
             for group, fields in groups.items()
         ],
     }
-    return found
+    return card

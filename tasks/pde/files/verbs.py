@@ -45,16 +45,16 @@ def do_check(options: argparse.Namespace) -> int:
     """What is wrong with a file of fields, if anything; exit code 1 if there is an error."""
     from tasks.pde.files.check import check
 
-    found = check(Path(options.file))
+    findings = check(Path(options.file))
     if options.format == "json":
-        print(json.dumps([asdict(one) for one in found], indent=1))
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        for one in found:
-            step = "" if one.level == "note" else f"; {one.next_step}"
-            print(f"{one.level:8} {one.where}: {one.what}{step}")
-        errors = sum(one.level == "error" for one in found)
-        print(f"{options.file}: {errors} errors, {sum(one.level == 'warning' for one in found)} warnings")
-    return int(any(one.level == "error" for one in found))
+        for finding in findings:
+            step = "" if finding.level == "note" else f"; {finding.next_step}"
+            print(f"{finding.level:8} {finding.where}: {finding.what}{step}")
+        errors = sum(finding.level == "error" for finding in findings)
+        print(f"{options.file}: {errors} errors, {sum(finding.level == 'warning' for finding in findings)} warnings")
+    return int(any(finding.level == "error" for finding in findings))
 
 
 def do_croissant(options: argparse.Namespace) -> int:
@@ -66,13 +66,13 @@ def do_croissant(options: argparse.Namespace) -> int:
         "name": options.name, "description": options.description,
     }  # fmt: skip
     about: dict[str, Any] = {key: value for key, value in given.items() if value}
-    found = croissant(Path(options.file), about)
+    card = croissant(Path(options.file), about)
     if options.format == "json":
-        print(json.dumps(found, indent=1))
+        print(json.dumps(card, indent=1))
         return 0
-    print(f"{found['name']}: {found['description']}\nlicence    {found['license']}\ncitation   {found['citeAs']}")
-    print(f"sha256     {found['distribution'][0]['sha256']}")
-    for group in found["recordSet"]:
+    print(f"{card['name']}: {card['description']}\nlicence    {card['license']}\ncitation   {card['citeAs']}")
+    print(f"sha256     {card['distribution'][0]['sha256']}")
+    for group in card["recordSet"]:
         for field in group["field"]:
             print(f"{group['name']:10} {field['description']}")
     return 0
@@ -129,10 +129,10 @@ def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
     make.add_argument("--format", choices=formats, default=formats[0])
     for name, do in (("info", do_info), ("check", do_check), ("croissant", do_croissant)):
         doc = do.__doc__ or ""
-        one = data.add_parser(name, help=doc, description=doc)
-        one.set_defaults(do=do)
-        one.add_argument("file", help="an HDF5 file in one of PDEBench's layouts")
-        one.add_argument("--format", choices=formats, default=formats[0])
+        parser = data.add_parser(name, help=doc, description=doc)
+        parser.set_defaults(do=do)
+        parser.add_argument("file", help="an HDF5 file in one of PDEBench's layouts")
+        parser.add_argument("--format", choices=formats, default=formats[0])
         if name == "croissant":
             for option, text in (
                 ("licence", "URL or SPDX name"),
@@ -140,6 +140,6 @@ def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
                 ("creator", "an organisation"),
                 ("url", "where the data are published"),
             ):
-                one.add_argument(f"--{option}", help=text, required=True)
-            one.add_argument("--name", help="else the file's")
-            one.add_argument("--description", help="else made from the layout")
+                parser.add_argument(f"--{option}", help=text, required=True)
+            parser.add_argument("--name", help="else the file's")
+            parser.add_argument("--description", help="else made from the layout")
