@@ -1,0 +1,196 @@
+"""The arithmetic of a run: settings that hold libraries to operations which all processors do alike, and a digest of the results.
+
+Processors of one name round differently where a library chooses its instructions by the processor, or starts from the
+processor's approximate reciprocals (`rcpps`, `rsqrtps`), whose tables differ between makes. Training amplifies the last bit.
+With `numerics=portable`, environment variables hold the libraries to AVX2, and `pin` replaces what would still depend on the
+processor or be slow without wider instructions. `fingerprint` tells what is left: equal fingerprints, equal bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+PORTABLE: Mapping[str, str] = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's groups of instructions beyond AVX2
+}
+# Functions that torch takes from MKL's vector library, which starts them from approximate reciprocals; torch's and numpy's
+# names. The processor rounds the root correctly, and numpy takes the others from the C library.
+_FUNCTIONS = {"sqrt": "sqrt", "log": "log", "tan": "tan", "asin": "arcsin", "acos": "arccos", "atan": "arctan"}
+_kept: list[Any] = []  # torch drops the replacements with their library object
+
+
+def environment(mode: str) -> dict[str, str]:
+    """Variables that a process needs before it loads torch and numpy. mode: portable or native."""
+    return dict(PORTABLE) if mode == "portable" else {}
+
+
+def pin() -> None:
+    """Replace, in this process, the functions in `_FUNCTIONS`, powers of one half, and the products of Muon in bfloat16."""
+    import torch
+    from torch.optim import _muon
+
+    if _kept:
+        return
+    library = torch.library.Library("aten", "IMPL")
+    _kept.append(library)
+    root = _by_numpy("sqrt", "sqrt")
+    power, cpu = torch.library.get_kernel("aten::pow.Tensor_Scalar", "CPU"), _cpu()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that kernels are replaced, which is the purpose
+        for name, numpy_name in _FUNCTIONS.items():
+            _replace(library, name, f"{name}_", f"{name}.out", _by_numpy(name, numpy_name))
+        _replace(
+            library, "pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out",
+            lambda x, exponent: root(x) if exponent == 0.5 else power.call_boxed(cpu, x, exponent),
+        )  # fmt: skip
+    iterate, products = _muon._zeropower_via_newtonschulz, _products_in_float32()
+
+    def orthogonal(*arguments: Any) -> Any:
+        with products():
+            return iterate(*arguments)
+
+    _muon._zeropower_via_newtonschulz = orthogonal
+
+
+def _cpu() -> Any:
+    import torch
+
+    return torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+
+
+def _replace(library: Any, name: str, in_place: str, into: str, kernel: Callable[..., Any]) -> None:
+    """Make `kernel` torch's function `name` on the CPU, with its forms that write in place and into an output."""
+
+    def write(target: Any, value: Any) -> Any:
+        return target.resize_(value.shape).copy_(value)
+
+    library.impl(name, kernel, "CPU")
+    library.impl(in_place, lambda x, *rest: x.copy_(kernel(x, *rest)), "CPU")
+    library.impl(into, lambda x, *rest, out: write(out, kernel(x, *rest)), "CPU")
+
+
+def _by_numpy(name: str, numpy_name: str) -> Callable[..., Any]:
+    """torch's function `name` as numpy computes it for real numbers of 32 and 64 bits; others go to torch's own kernel."""
+    import numpy as np
+    import torch
+
+    own, cpu, function = torch.library.get_kernel(f"aten::{name}", "CPU"), _cpu(), getattr(np, numpy_name)
+    kinds = (torch.float32, torch.float64)
+
+    def kernel(x: Any) -> Any:
+        if x.dtype not in kinds:
+            return own.call_boxed(cpu, x)
+        result = torch.empty_like(x)  # numpy's own memory is aligned otherwise, and later sums would depend on that
+        with np.errstate(all="ignore"):
+            function(x.detach().numpy(), out=result.numpy())
+        return result
+
+    return kernel
+
+
+def _products_in_float32() -> Any:
+    """A mode of torch in which products of bfloat16 matrices are computed in float32 and rounded once.
+
+    Processors without bfloat16 instructions take 40 times as long over the products themselves, and the others round each in
+    an order of their own.
+    """
+    import torch
+
+    class Products(torch.overrides.TorchFunctionMode):
+        """Widens the arguments of matrix products."""
+
+        def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            if function not in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.addmm):
+                return function(*arguments, **(options or {}))
+            return function(*[x.float() for x in arguments], **(options or {})).bfloat16()
+
+    return Products
+
+
+# ---------------------------------------------------------------- fingerprint
+
+
+def fingerprint() -> str:
+    """A digest, 12 hexadecimal digits, of the results of a fixed set of operations in this process, with its settings."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        digest = hashlib.blake2b(digest_size=6)
+        for result in _operations():
+            digest.update(result.detach().resolve_conj().numpy().tobytes())
+        return digest.hexdigest()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _numbers(*shape: int, kind: Any) -> Any:
+    """Numbers from -1 to 1 that every machine makes alike: multiples of 2**-8 by whole-number arithmetic."""
+    import torch
+
+    count = math.prod(shape)
+    return ((torch.arange(count) * 7919 + 104729) % 509 - 254).to(torch.float64).div(256).to(kind).reshape(shape)
+
+
+def _operations() -> Iterator[Any]:
+    import numpy as np
+    import scipy.linalg
+    import torch
+    from torch.nn import functional
+
+    for kind in (torch.float32, torch.float64):
+        for rows, inner, columns in ((3, 5, 7), (64, 96, 32), (1, 300, 50), (130, 260, 70)):
+            yield _numbers(rows, inner, kind=kind) @ _numbers(inner, columns, kind=kind)
+        matrix = _numbers(40, 40, kind=kind)
+        positive = matrix @ matrix.T + 40 * torch.eye(40, dtype=kind)
+        yield from (
+            torch.linalg.solve(positive, matrix),
+            torch.linalg.cholesky(positive),
+            torch.linalg.eigvalsh(positive),
+        )
+        yield from (torch.linalg.qr(matrix)[0], torch.linalg.svdvals(matrix))
+        wave = _numbers(3, 34, 30, kind=kind)
+        yield from (torch.fft.rfft(wave), torch.fft.fft2(wave), torch.fft.irfft(torch.fft.rfft(wave)))
+        yield from (wave.sum(), wave.sum(0), wave.mean(1), wave.var(), wave.norm(), wave.cumsum(0))
+        for function in ("exp", "tanh", "sin", "sigmoid", "erf", "expm1", "log1p", "rsqrt", *_FUNCTIONS):
+            yield getattr(torch, function)(wave.abs() * 0.9 + 0.01)
+        yield from (wave.abs() ** 0.5, (wave.abs() + 0.1) ** 1.7, torch.logsumexp(wave, 1))
+        yield from (functional.gelu(wave), functional.softmax(wave, 1), functional.layer_norm(wave, (30,)))
+        for name, shape, weights in (("conv1d", (4, 8, 64), (16, 8, 5)), ("conv2d", (2, 8, 20, 20), (16, 8, 3, 3))):
+            weight = _numbers(*weights, kind=kind).requires_grad_()
+            output = getattr(functional, name)(_numbers(*shape, kind=kind), weight, padding=1)
+            yield from (output, *torch.autograd.grad(output.square().sum(), weight))
+        for function in ("exp", "log", "sin", "log1p", "power"):
+            rest = (1.7,) if function == "power" else ()
+            yield torch.from_numpy(getattr(np, function)(np.abs(wave.numpy()) + 0.01, *rest))
+        yield torch.from_numpy(np.linalg.solve(positive.numpy(), matrix.numpy()))
+        yield torch.from_numpy(scipy.linalg.cho_factor(positive.numpy())[0])
+    yield torch.tensor([f(x / 97) for x in range(1, 99) for f in (math.exp, math.log, math.sin, math.gamma)]).double()
+    for optimizer in (torch.optim.SGD, torch.optim.AdamW, torch.optim.Muon):
+        yield from _trained(optimizer)
+
+
+def _trained(optimizer: Any) -> list[Any]:
+    """The weights of a small network after 20 steps."""
+    import torch
+
+    shapes = ((48, 16), (24, 48))
+    weights = [_numbers(*shape, kind=torch.float32).mul(0.3).requires_grad_() for shape in shapes]
+    steps = optimizer(weights, lr=0.02)
+    inputs, targets = _numbers(96, 16, kind=torch.float32), torch.arange(96) % 24
+    for _ in range(20):
+        hidden = torch.nn.functional.gelu(inputs @ weights[0].T)
+        loss = torch.nn.functional.cross_entropy(hidden @ weights[1].T, targets)
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+    return weights
