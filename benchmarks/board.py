@@ -97,7 +97,7 @@ def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:
         task = fake_task(f"fake/task_{t:02d}")
         built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET))  # type: ignore[arg-type]
     said = {"search": {"optimizer.lr": [1e-4, 1.0]}, "config": "optimizer: {lr: 0.01}"}
-    about: dict[str, Any] = {name: ({"doc": f"What {name} is.", **said}, {}) for name in names}
+    about: dict[str, Any] = {name: {"about": {"doc": f"What {name} is.", **said}} for name in names}
     return site.Content([("fake", "made up", built)], curves=lambda record: record.curves, entries=about,
                         baselines=frozenset(names[:12]))  # fmt: skip
 

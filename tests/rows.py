@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from bench.contract import Budget, Derived, Metric, Target
 from bench.records.record import Record, migrate
 from bench.records.standing import Claimed, Verification
 from bench.tables.table import Table
+from bench.tuning.trials import Tuning
 
 ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
 LOSS = Metric("loss", "nats", "min", "Final loss.", scale="log", diverged="first")
@@ -81,6 +83,15 @@ def verification(
     about |= {"fresh": None, "p": None, "replayed": None, "entry_digest": "d", "drawn": "n", "commit": None}
     claimed = Claimed(mean=None, seeds=[], keys=[*keys])
     return Verification(**about | {"verdict": verdict, "when": when, "claimed": claimed} | more)
+
+
+def tuning(entry: str, best_of: list[float], sensitivity: float, **more: Any) -> Tuning:
+    """The tuning of an entry by its expected best of k trials; of unknown cost."""
+    about: dict[str, Any] = dict(
+        task="t", preset="small", space="", seeds=(), trials=len(best_of), tried=len(best_of), declared=None, better="min",
+        objective="val_error", value=best_of[-1], values={}, at_the_edge=(), cpu_seconds=math.nan,
+    )  # fmt: skip
+    return Tuning(**about | {"entry": entry, "best_of": best_of, "sensitivity": sensitivity} | more)
 
 
 def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Plan:
