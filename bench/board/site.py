@@ -24,12 +24,15 @@ import msgspec
 import bench
 from bench.board import model, record_page
 from bench.board.model import Built, records_of
+from bench.checking import oddities
+from bench.outcome import plain
 from bench.records.record import Record
 from bench.tables.table import CPU_ENTRY
 
 HERE = Path(__file__).parent
 SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
 BUCKET = 64  # records in a chunk, about
+LEFT_OUT = ("components", "curves")  # digests, which `bench why` compares, and points, which are in the task's chunk
 POLICY = (  # the page loads scripts of this folder only and sends nothing anywhere
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; img-src data:; "
     "connect-src 'none'; form-action 'none'; base-uri 'none'"
@@ -150,7 +153,8 @@ def _records(data: Path, content: Content, tables: Sequence[Built]) -> int:
         shared: dict[str, int] = {}  # values that several records of a chunk have, as JSON, each with its index
         details = []
         for record, home, near in (records[key] for key in keys):
-            detail = record_page.detail(record) | {"table": home, "near": near, "again": record_page.command(record)}
+            detail = {name: value for name, value in plain(record).items() if name not in LEFT_OUT}
+            detail |= {"look": oddities.of(record), "table": home, "near": near, "again": record_page.command(record)}
             detail["packages"] = detail["provenance"].pop("packages", {})
             for name in ("config", "params", "limits", "near", "packages"):
                 detail[name] = shared.setdefault(_json(detail.get(name)), len(shared))
