@@ -19,10 +19,12 @@ from bench.board import collect, comparing, model, record_page, site
 from bench.board.model import Built
 from bench.figures import gallery
 from bench.planning import config, plan
+from bench.records.ledger import POINTS
 from bench.records.record import decode
 from bench.records.standing import Verdict, Verification
 from bench.records.store import Store
 from bench.tables import join
+from bench.tables.standings import Standing
 from bench.tables.table import Row, build
 from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
 from tests import rows as made_rows
@@ -161,20 +163,22 @@ def test_a_shared_table_counts_once_in_each_suite(mixed):
     assert len(first["tasks"]) == 2
 
 
+def said(ranks: list[Any], values: dict[str, list[float]]) -> str:
+    standings = [Standing(name, 1, (), rank=rank, by_seed=tuple(values.get(name, ()))) for name, rank in ranks]
+    return comparing.sentence(standings, "linear")
+
+
 def test_the_sentence_counts_leaders_and_the_seeds_that_would_part_them():
     rng = np.random.default_rng(1)
     a = {"a": list(rng.normal(0.50, 0.1, 5)), "b": list(rng.normal(0.45, 0.1, 5)), "c": [0.1, 0.11, 0.09, 0.1, 0.1]}
     ranks: list[Any] = [("a", (1, 2)), ("b", (1, 2)), ("c", (3, 3)), ("d", None)]
-    told = comparing.sentence(ranks, a, "linear")
+    told = said(ranks, a)
     assert re.fullmatch(r"2 of 3 ranked entries are inseparable at the top; separating a from b needs about \d+ seeds "
                         r"\(there are 5\)\. 1 more is unranked\.", told)  # fmt: skip
-    same = comparing.sentence(ranks[:2], {"a": a["a"], "b": a["a"]}, "linear")
+    same = said(ranks[:2], {"a": a["a"], "b": a["a"]})
     assert "no feasible number of seeds" in same
-    assert (
-        comparing.sentence([("a", (1, 1)), ("b", (2, 2))], a, "linear")
-        == "a leads alone, ahead of 1 other ranked entry."
-    )
-    assert comparing.sentence([("a", None), ("b", None)], {}, "linear") == "None of 2 entries is ranked yet."
+    assert said([("a", (1, 1)), ("b", (2, 2))], a) == "a leads alone, ahead of 1 other ranked entry."
+    assert said([("a", None), ("b", None)], {}) == "None of 2 entries is ranked yet."
 
 
 def test_duels_are_of_the_ranked_and_profiles_of_what_has_ratios(mixed):
@@ -228,7 +232,7 @@ def test_bands_are_over_seeds_and_end_where_a_run_failed():
     assert steps == [0, 10, 20]
     assert list(mid) == [5, 4, 2.5] and list(low) == [3, 2, 1] and list(high) == [9, 9, 4]
     many = [list(range(1000)), list(range(1000)), True]
-    assert len(model.band([tuple(many)])[0]) == model.POINTS  # type: ignore[list-item]
+    assert len(model.band([tuple(many)])[0]) == POINTS  # type: ignore[list-item]
 
 
 def test_curves_share_their_steps(mixed):

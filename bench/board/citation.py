@@ -79,13 +79,9 @@ def merged(papers: Iterable[Paper]) -> list[Paper]:
     return [*by_key.values()]
 
 
-def _keys(tables: Iterable[Table]) -> list[str]:
-    return sorted({key for table in tables for row in table.rows for key in row.keys})
-
-
 def digest(tables: Iterable[Table]) -> str:
     """A digest of the keys of the tables' records, independent of their order: 12 characters."""
-    return blake(canonical_json(_keys(tables)))[:SHOWN]
+    return blake(canonical_json(sorted({key for table in tables for row in table.rows for key in row.keys})))[:SHOWN]
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
         commit=origin.commit or "",
         dirty=bool(origin.dirty),
         digest=digest(tables),
-        records=len(_keys(tables)),
+        records=len({key for table in tables for row in table.rows for key in row.keys}),
         missing=sum(row.missing for table in tables for row in table.rows),
         command=command,
         tasks=tuple(dict.fromkeys(f"{table.task}@{table.version}" for table in tables)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,11 +32,9 @@ SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 def of_suites(store: Store) -> list[Plan]:
     """The plans of all suites, that of `make bench` first. The error of a suite that cannot be planned goes to the store's
     reports."""
-
-    def made(suite: str) -> Plan:
-        return plan.make(config.parse([f"suite={suite}", f"results={store.root}"]), store)
-
-    plans, wrong = config.sound("suite", made, sorted(config.names("suite"), key=lambda name: (name != FIRST, name)))
+    names = sorted(config.names("suite"), key=lambda name: (name != FIRST, name))
+    words = {name: [f"suite={name}", f"results={store.root}"] for name in names}
+    plans, wrong = config.sound("suite", lambda name: plan.make(config.parse(words[name]), store), names)
     store.reports += wrong.values()
     return [*plans.values()]
 
@@ -49,13 +48,11 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
         for table, task, rows in join.built(one, store):
             same = (table.task, *sorted(cell.key for row in rows for cell in row.row.cells()))
             if same not in known:
-                entries = [row.entry for row in table.rows]
                 count = 1 + sum(other.table.task == table.task for other in known.values())
                 name = table.task if count == 1 else f"{table.task}~{count}"
-                tunings = {
-                    n: t for n in entries if (t := trials.summary(table.task, n, results=store.root)) is not None
-                }
-                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tunings)
+                tunings = {row.entry: trials.summary(table.task, row.entry, results=store.root) for row in table.rows}
+                tuned = {entry: tuning for entry, tuning in tunings.items() if tuning is not None}
+                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tuned)
             own.append(known[same])
         built_plans.append((one.suite or "selection", own))
     return built_plans
@@ -75,7 +72,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         suites=[(name, _doc(name), own) for name, own in suites],
         curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         entries={name: _entry(name, tables, verified) for name in names},
-        baselines=frozenset(name for name in names if _shipped(name)),
+        baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
         drawings=_drawings(families, store),
         claims=[report.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
@@ -88,24 +85,16 @@ def _doc(suite: str) -> str:
     return config.suite(suite).doc if suite in config.names("suite") else "the tasks and entries of this command"
 
 
-def _files(name: str) -> list[str]:
-    """The configuration files behind an entry, which may be a composition."""
-    return [part for part in name.split("+") if part in config.names("entry")]
-
-
-def _shipped(name: str) -> bool:
-    """Whether the project ships the entry, so that others are compared with it."""
-    return all(config.names("entry")[part].is_relative_to(config.PROJECT) for part in _files(name))
+def _files(name: str) -> dict[str, Path]:
+    """The configuration files behind an entry, which may be a composition, by the names of its parts."""
+    return {part: path for part in name.split("+") if (path := config.names("entry").get(part)) is not None}
 
 
 def _entry(name: str, tables: Sequence[Built], verified: Iterable[Verification]) -> dict[str, Any]:
     """An entry's page: its files, its tuning by task, and the latest verification of each of its rows."""
     tuning = {one.table.task: _tuned(one.tunings[name]) for one in tables if name in one.tunings}
-    return {
-        "about": about(name),
-        "tuning": tuning,
-        "verified": [plain(line) for line in verified if line.entry == name],
-    }
+    lines = [plain(line) for line in verified if line.entry == name]
+    return {"about": about(name), "tuning": tuning, "verified": lines}
 
 
 def about(name: str) -> dict[str, Any]:
@@ -134,12 +123,8 @@ def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]
     """family -> its figures, drawn or with the reason why not."""
     by_family: dict[str, list[dict[str, Any]]] = {}
     for drawing in gallery.of_families(families, [f"results={store.root}"]):
-        values = {
-            "id": drawing.id,
-            "title": drawing.title,
-            "caption": drawing.caption,
-            "notes": "; ".join(drawing.notes),
-        }
+        values = {name: getattr(drawing, name) for name in ("id", "title", "caption")}
+        values["notes"] = "; ".join(drawing.notes)
         if drawing.svg:
             values |= {"command": f"bench figures {drawing.id}", "svg": drawing.svg}
         else:

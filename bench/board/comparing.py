@@ -6,7 +6,7 @@ Numbers are as the board's data files hold them: few digits, and None for what J
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,26 +35,28 @@ def several(values: Iterable[float | None], digits: int = 4) -> list[float | Non
     return [short(value, digits) for value in values]
 
 
-def sentence(
-    ranks: Sequence[tuple[str, tuple[int, int] | None]], values: Mapping[str, Sequence[float]], scale: Scale
-) -> str:
+def sentence(standings: Sequence[Standing], scale: Scale) -> str:
     """`3 of 12 entries are inseparable at the top; separating A from B needs about 11 seeds.`
 
-    ranks: entry and its range of ranks, best first. values: entry -> by seed, not yet on `scale`; of the ranked entries.
+    standings: best first; their `by_seed` is not yet on `scale`.
     """
-    ranked = [(name, rank) for name, rank in ranks if rank]
+    ranked = [standing for standing in standings if standing.rank]
     if not ranked:
-        return f"None of {len(ranks)} entries is ranked yet." if len(ranks) > 1 else "The only entry is not ranked."
-    leaders = [name for name, rank in ranked if rank[0] == 1]
+        return (
+            f"None of {len(standings)} entries is ranked yet."
+            if len(standings) > 1
+            else "The only entry is not ranked."
+        )
+    leaders = [standing for standing in ranked if standing.rank and standing.rank[0] == 1]
     if len(ranked) == 1:
-        return f"{leaders[0]} is the only entry with a rank, so it leads nobody."
-    below = len(ranks) - len(ranked)
+        return f"{leaders[0].entry} is the only entry with a rank, so it leads nobody."
+    below = len(standings) - len(ranked)
     more = f" {below} more {'is' if below == 1 else 'are'} unranked." if below else ""
     if len(leaders) == 1:
         behind = "1 other ranked entry" if len(ranked) == 2 else f"{len(ranked) - 1} other ranked entries"
-        return f"{leaders[0]} leads alone, ahead of {behind}.{more}"
-    first, second = leaders[:2]
-    a, b = (statistics.transform(values[name], scale) for name in (first, second))
+        return f"{leaders[0].entry} leads alone, ahead of {behind}.{more}"
+    first, second = (leader.entry for leader in leaders[:2])
+    a, b = (statistics.transform(leader.by_seed, scale) for leader in leaders[:2])
     pairs = len(ranked) * (len(ranked) - 1) // 2
     seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / pairs)
     needs = f"separating {first} from {second} needs about {seeds} seeds (there are {len(a)})"

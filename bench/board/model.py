@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from bench.records.ledger import thin
 from bench.records.record import Record
 from bench.records.spelling import SHOWN
 from bench.tables import printers, trial_words
-from bench.tables.seed_values import Joined
+from bench.tables.seed_values import Group, Joined
 from bench.tables.standings import Standing, Summary, summarise
 from bench.tables.table import GROUPS, Row, Table
 from bench.tuning.trials import Tuning
@@ -36,7 +36,6 @@ ALIKE = (
     "group", "slots", "anchor", "provisional", "reason", "states", "ok", "seeds", "ok_lo", "ok_hi", "reached", "failures",
     "trials", "declared", "badges",
 )  # fmt: skip
-POINTS = 60  # of a curve
 COSTS = ("cpu_entry", "wall", "rss_mb", "steps", "samples", "evals", "parameters")
 STATES = {"ok": "o", "failed": "x", "missing": "-", "undefined": "u"}
 METHOD = (
@@ -151,14 +150,13 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
 
 
 def band(runs: Sequence[tuple[Sequence[float], Sequence[float], bool]]) -> tuple[list[float], Any, Any, Any]:
-    """(steps, median, lowest, highest over seeds) on at most `POINTS` of all steps that any run has.
+    """(steps, median, lowest, highest over seeds) on at most `ledger.POINTS` of all steps that any run has.
 
     runs: (steps, values, ended well), linear between a run's own steps. A run that reached its targets and stopped early
     keeps its last value; a failed run has no value after its end.
     """
     steps = sorted({float(step) for xs, _, _ in runs for step in xs})
-    if len(steps) > POINTS:
-        steps = thin([steps, steps], POINTS)[0]
+    steps = thin([steps, steps])[0]
     table = np.array([np.interp(steps, xs, ys, left=np.nan, right=None if ok else np.nan) for xs, ys, ok in runs])
     table = table[:, known := np.isfinite(table).any(axis=0)]
     bands = np.full((3, len(steps)), np.nan)
@@ -201,7 +199,8 @@ def suite_model(name: str, doc: str, built: Sequence[Built]) -> dict[str, Any]:
     sections, covered = [], set()
     for summary in summarise([one.table for one in own]):
         if sum(not entry.reason for entry in summary.standings) >= 2:
-            sections.append(_aggregate(summary, [one for one in own if any(one.table is t for t in summary.tables)]))
+            shown = [one for one in own if any(one.table is table for table in summary.tables)]
+            sections.append(_section("tasks", summary, shown))
             covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
     for one in own:
         for group in GROUPS:
@@ -212,68 +211,53 @@ def suite_model(name: str, doc: str, built: Sequence[Built]) -> dict[str, Any]:
             "version": sorted({f"{b.table.task}@{b.table.version}" for b in built}), **_spent(built)}  # fmt: skip
 
 
-def _section(
-    kind: str, group: Any, slots: Iterable[str], built: Sequence[Built], rows: list[Any], more: Mapping[str, Any]
-) -> dict[str, Any]:
-    where = "-".join([group, *slots]) if kind == "tasks" else f"{built[0].table.task}-{group}"
-    return {
-        "id": where, "kind": kind, "group": group, "division": printers.TITLES[group], "slots": list(slots),
-        "tasks": [[b.id, b.table.task, b.table.version, b.table.preset] for b in built], "rows": rows,
-        **more, **_spent(built),
-    }  # fmt: skip
-
-
-def _line(
-    entry: Standing | Row, rows: Sequence[Row | None], built: Sequence[Built], numbers: Iterable[float | None]
-) -> dict[str, Any]:
-    """What both kinds of sections show of an entry. rows: the entry's row on each table, or None. numbers: skill, lo, hi.
-
-    cells: by table the skill of each seed, and its state as a letter.
-    """
-    present = [row for row in rows if row is not None]
-    trials = {row.trials for row in present}
-    cpu = [row.costs.own for row in present if not math.isnan(row.costs.own)]
-    older = sum(one.joined(entry.entry).older for one, row in zip(built, rows, strict=True) if row is not None)
-    return {
-        "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,
-        "badges": badges(present, older), "declared": trial_words.declared(entry.entry),
-        "anchor": next((row.anchor for row in present if row.anchor), ""),
-        "ok": sum(row.ok for row in present), "seeds": sum(row.seeds + row.missing for row in present),
-        "cpu": short(sum(cpu)) if cpu else None,
-        "trials": None if None in trials else sorted(trials),
-        "cells": [row and [several(row.skills, 3), _states(row)] for row in rows],
-        **dict(zip(("skill", "lo", "hi"), numbers, strict=True)),
-    }  # fmt: skip
-
-
-def _aggregate(summary: Summary, built: Sequence[Built]) -> dict[str, Any]:
-    """The section of entries over tasks, with their mean skill."""
-    rows = []
-    for entry in summary.standings:
-        line = _line(entry, entry.rows, built, several((entry.mean, entry.lo, entry.hi), 3))
-        without = several((entry.out_lo, entry.out_hi), 3)
-        rows.append(line | {"middle": short(entry.middle, 3), "without": without})
-    complete = [entry for entry in summary.standings if not entry.reason]
-    by_seed = {entry.entry: entry.by_seed for entry in complete}
-    sentence = comparing.sentence([(entry.entry, entry.rank) for entry in summary.standings], by_seed, "linear")
-    more = {"sentence": sentence, "duels": [comparing.over_tasks(summary.tables, complete)]}
-    return _section("tasks", summary.group, summary.slots, built, rows, more)
-
-
-def _single(built: Built, group: Any, rows: Sequence[Row]) -> dict[str, Any]:
+def _single(built: Built, group: Group, rows: Sequence[Row]) -> dict[str, Any]:
     """The section of one table, with its own ranks; where skill is undefined, its metric on an axis of its own."""
     metric = built.table.metric
     has_skill = any(not math.isnan(row.skill) for row in rows)
-    lines = []
+    standings = []
     for row in rows:
-        if has_skill:
-            lines.append(_line(row, [row], [built], several((row.skill, row.skill_lo, row.skill_hi), 3)))
-        else:
-            centre = row.median if math.isnan(row.value) else row.value
-            line = _line(row, [row], [built], several((centre, row.lo, row.hi)))
-            lines.append(line | {"cells": [[several(row.values), _states(row)]]})
-    values = {row.entry: row.values for row in rows if row.rank}
-    slots = sorted({slot for row in rows for slot in row.slots})
+        centre = row.median if math.isnan(row.value) else row.value
+        mean, lo, hi = (row.skill, row.skill_lo, row.skill_hi) if has_skill else (centre, row.lo, row.hi)
+        same = {name: getattr(row, name) for name in ("entry", "reason", "rank", "provisional")}
+        standings.append(Standing(**same, tasks=1, rows=(row,), mean=mean, lo=lo, hi=hi, by_seed=row.values))
+    slots = tuple(sorted({slot for row in rows for slot in row.slots}))
+    summary = Summary(built.table.suite, group, slots, (built.table,), tuple(standings))
     axis = None if has_skill else [metric.name, metric.unit, metric.better, metric.scale]
-    sentence = comparing.sentence([(row.entry, row.rank) for row in rows], values, metric.scale)
-    return _section("task", group, slots, [built], lines, {"axis": axis, "sentence": sentence})
+    return _section("task", summary, [built], axis)
+
+
+def _section(kind: str, summary: Summary, built: Sequence[Built], axis: list[Any] | None = None) -> dict[str, Any]:
+    """What is shown of entries on one task or on several tasks."""
+    lines = [_line(entry, built, axis is not None) for entry in summary.standings]
+    section = {
+        "id": "-".join([summary.group, *summary.slots] if kind == "tasks" else [built[0].table.task, summary.group]),
+        "kind": kind, "group": summary.group, "division": printers.TITLES[summary.group], "slots": list(summary.slots),
+        "tasks": [[b.id, b.table.task, b.table.version, b.table.preset] for b in built], "rows": lines,
+    }  # fmt: skip
+    if kind == "task":
+        sentence = comparing.sentence(summary.standings, built[0].table.metric.scale)
+        return section | {"axis": axis, "sentence": sentence, **_spent(built)}
+    for line, entry in zip(lines, summary.standings, strict=True):
+        line |= {"middle": short(entry.middle, 3), "without": several((entry.out_lo, entry.out_hi), 3)}
+    duels = comparing.over_tasks(summary.tables, [entry for entry in summary.standings if not entry.reason])
+    return section | {"sentence": comparing.sentence(summary.standings, "linear"), "duels": [duels], **_spent(built)}
+
+
+def _line(entry: Standing, built: Sequence[Built], raw: bool) -> dict[str, Any]:
+    """An entry of a section. raw: numbers are the metric's own. cells: by table a number a seed, and its state as a letter."""
+    rows = [row for row in entry.rows if row is not None]
+    trials = {row.trials for row in rows}
+    cpu = [row.costs.own for row in rows if not math.isnan(row.costs.own)]
+    older = sum(one.joined(entry.entry).older for one, row in zip(built, entry.rows, strict=True) if row is not None)
+    skill, lo, hi = several((entry.mean, entry.lo, entry.hi), 4 if raw else 3)
+    return {
+        "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,
+        "badges": badges(rows, older), "declared": trial_words.declared(entry.entry),
+        "anchor": next((row.anchor for row in rows if row.anchor), ""),
+        "ok": sum(row.ok for row in rows), "seeds": sum(row.seeds + row.missing for row in rows),
+        "cpu": short(sum(cpu)) if cpu else None,
+        "trials": None if None in trials else sorted(trials),
+        "cells": [row and [several(row.values) if raw else several(row.skills, 3), _states(row)] for row in entry.rows],
+        "skill": skill, "lo": lo, "hi": hi,
+    }  # fmt: skip

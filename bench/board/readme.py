@@ -35,11 +35,9 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
 def main() -> None:
     """Rewrite the section in README.md."""
     path = config.PROJECT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    new = section(Store(config.PROJECT / "results"))
-    path.write_text(f"{before}{START}\n{new}\n{END}{after}", encoding="utf-8")
+    before, rest = path.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    path.write_text(f"{before}{START}\n{section(Store(config.PROJECT / 'results'))}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ def write(content: Content, out: Path) -> Path:
     tables = list({id(table): table for _, _, built in content.suites for table in built}.values())
     index = {
         "version": bench.__version__,
-        "suites": _suites(data, content),
+        "suites": [
+            {"name": name, "doc": doc, "tables": [one.id for one in built]} for name, doc, built in content.suites
+        ],
         "tables": _tables(data, content, tables),
         "entries": _entries(data, content, tables),
         "figures": list(content.drawings),
@@ -92,6 +94,8 @@ def write(content: Content, out: Path) -> Path:
         "costs": model.COSTS,
         "cpu": CPU_ENTRY,
     }
+    for place, suite in enumerate(content.suites):
+        _put(data, f"suite-{place}", model.suite_model(*suite))
     for family, drawings in content.drawings.items():
         _put(data, f"figures-{family}", drawings)
     for name in ("claims", "speedruns", "submit"):
@@ -103,13 +107,6 @@ def write(content: Content, out: Path) -> Path:
     page = (HERE / "static" / "index.html").read_text(encoding="utf-8")
     path.write_text(page.replace("{{policy}}", POLICY).replace("{{scripts}}", tags), encoding="utf-8")
     return path
-
-
-def _suites(data: Path, content: Content) -> list[dict[str, Any]]:
-    """Writes a chunk for each suite; returns the index's list of them."""
-    for place, suite in enumerate(content.suites):
-        _put(data, f"suite-{place}", model.suite_model(*suite))
-    return [{"name": name, "doc": doc, "tables": [table.id for table in built]} for name, doc, built in content.suites]
 
 
 def _tables(data: Path, content: Content, tables: Sequence[Built]) -> list[list[Any]]:
