@@ -52,8 +52,7 @@ def bibliography() -> dict[str, Paper]:
     known: dict[str, Paper] = {}
     for entry in bibtexparser.parse_file(str(PAPERS)).entries:
         fields = {name: str(field.value) for name, field in entry.fields_dict.items()}
-        paper = Paper("", entry.key, entry.entry_type, fields)
-        known |= {entry.key: paper} | ({fields["eprint"]: paper} if "eprint" in fields else {})
+        known[entry.key] = known[fields.get("eprint", entry.key)] = Paper("", entry.key, entry.entry_type, fields)
     return known
 
 
@@ -126,11 +125,9 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
 
 def _identity(citation: Citation) -> str:
     """Version, commit, records, digest and command in a line."""
-    commit = f", commit {citation.commit[:SHOWN]}" if citation.commit else ""
-    return (
-        f"version {citation.version}{commit}{' with uncommitted changes' if citation.dirty and commit else ''}; "
-        f"{citation.records} records, digest {citation.digest}; {citation.command}"
-    )
+    changed = " with uncommitted changes" if citation.dirty else ""
+    origin = f"version {citation.version}" + (f", commit {citation.commit[:SHOWN]}{changed}" if citation.commit else "")
+    return f"{origin}; {citation.records} records, digest {citation.digest}; {citation.command}"
 
 
 def bibtex(citation: Citation) -> str:
@@ -181,15 +178,15 @@ def cff(citation: Citation) -> str:
         if "eprint" in fields:
             reference["identifiers"] = [{"type": "other", "value": f"arXiv:{fields['eprint']}"}]
         references.append(reference)
+    commit = {"commit": citation.commit} if citation.commit else {}
     content = {
         "cff-version": "1.2.0",
         "message": f"This table: {_identity(citation)}",
         "title": TITLE, "type": "software", "license": LICENCE, "version": citation.version,
         "authors": [{"name": AUTHORS}],
         "identifiers": [{"type": "other", "value": citation.digest, "description": "digest of the table's record keys"}],
-        "references": references,
+        "references": references, **commit,
     }  # fmt: skip
-    content |= {"commit": citation.commit} if citation.commit else {}
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)).rstrip()
 
 

@@ -39,10 +39,10 @@ def of_suites(store: Store) -> list[Plan]:
     return [*plans.values()]
 
 
-def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
-    """(name, tables) of each plan; plans that have a table with the same cells share one object."""
+def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, str, list[Built]]]:
+    """(name, doc, tables) of each plan; plans that have a table with the same cells share one object."""
     known: dict[tuple[str, ...], Built] = {}
-    built_plans = []
+    suites = []
     for one in plans:
         own = []
         for table, task, rows in join.built(one, store):
@@ -54,22 +54,23 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
                 tuned = {entry: tuning for entry, tuning in tunings.items() if tuning is not None}
                 known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tuned)
             own.append(known[same])
-        built_plans.append((one.suite or "selection", own))
-    return built_plans
+        doc = config.suite(one.suite).doc if one.suite else "the tasks and entries of this command"
+        suites.append((one.suite or "selection", doc, own))
+    return suites
 
 
 def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     """The content that `site.write` shows of the plans. whole: suites without records are left out and all claims and figures
     are in; else every plan is in, with the claims and figures of the plans' families."""
-    suites = [(name, own) for name, own in built(plans, store) if not whole or any(one.records for one in own)]
-    tables = [*{id(one): one for _, own in suites for one in own}.values()]
+    suites = [suite for suite in built(plans, store) if not whole or any(one.records for one in suite[2])]
+    tables = [*{id(one): one for _, _, own in suites for one in own}.values()]
     everything = [name for group in ("task", "claim", "figure") for name in config.names(group)]
     families = {name.split("/")[0] for name in (everything if whole else [one.table.task for one in tables])}
     names = sorted({row.entry for one in tables for row in one.table.rows})
     findings = _findings(families, store)
     verified = standing.standing(store).values()
     return Content(
-        suites=[(name, _doc(name), own) for name, own in suites],
+        suites=suites,
         curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         entries={name: _entry(name, tables, verified) for name in names},
         baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
@@ -81,34 +82,23 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     )
 
 
-def _doc(suite: str) -> str:
-    return config.suite(suite).doc if suite in config.names("suite") else "the tasks and entries of this command"
-
-
 def _files(name: str) -> dict[str, Path]:
     """The configuration files behind an entry, which may be a composition, by the names of its parts."""
     return {part: path for part in name.split("+") if (path := config.names("entry").get(part)) is not None}
 
 
 def _entry(name: str, tables: Sequence[Built], verified: Iterable[Verification]) -> dict[str, Any]:
-    """An entry's page: its files, its tuning by task, and the latest verification of each of its rows."""
-    tuning = {one.table.task: _tuned(one.tunings[name]) for one in tables if name in one.tunings}
-    lines = [plain(line) for line in verified if line.entry == name]
-    return {"about": about(name), "tuning": tuning, "verified": lines}
-
-
-def about(name: str) -> dict[str, Any]:
-    """The content of an entry's files: doc, paper, licence, authors, search space, and the slots as YAML."""
+    """An entry's page: what its files say, its tuning by task, and the latest verification of each of its rows."""
     files = [config.load("entry", part, EntryFile) for part in _files(name)]
-
-    def words(key: str) -> str:
-        return "; ".join(dict.fromkeys(text for file in files if (text := getattr(file, key).strip())))
-
-    return {key: words(key) for key in ("doc", "paper", "licence")} | {
+    texts = {key: dict.fromkeys(getattr(file, key).strip() for file in files) for key in ("doc", "paper", "licence")}
+    about = {key: "; ".join(filter(None, said)) for key, said in texts.items()} | {
         "authors": [author for file in files for author in file.authors],
         "search": {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()},
         "config": "\n".join(yaml.safe_dump(file.slots, sort_keys=False).strip() for file in files if file.slots),
     }
+    tuning = {one.table.task: _tuned(one.tunings[name]) for one in tables if name in one.tunings}
+    lines = [plain(line) for line in verified if line.entry == name]
+    return {"about": about, "tuning": tuning, "verified": lines}
 
 
 def _tuned(tuning: trials.Tuning) -> dict[str, Any]:

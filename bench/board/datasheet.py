@@ -7,7 +7,7 @@ written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -51,18 +51,13 @@ def fields(task: str) -> dict[str, Any]:
     }
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    return grid.markdown([head, *([str(cell) for cell in row] for row in rows)])
-
-
 def _sizes(sheet: Mapping[str, Any]) -> str:
     """Parameters by preset: those that differ in a table, the others in a line."""
     presets = sheet["presets"]
-    values = {name: [params[name] for params in presets.values()] for name in next(iter(presets.values()))}
-    differ = {name for name, row in values.items() if len(set(map(str, row))) > 1}
-    rows = [[name, *row] for name, row in values.items() if name in differ]
-    table = _table(["parameter", *presets], [*rows, ["budget", *sheet["budgets"].values()]])
-    same = [f"`{name}` {row[0]}" for name, row in values.items() if name not in differ and row[0] not in ("", None)]
+    values = {name: [str(params[name]) for params in presets.values()] for name in next(iter(presets.values()))}
+    differ = [[name, *row] for name, row in values.items() if len(set(row)) > 1]
+    same = [f"`{name}` {row[0]}" for name, row in values.items() if len(set(row)) == 1 and row[0] not in ("", "None")]
+    table = grid.markdown([["parameter", *presets], *differ, ["budget", *sheet["budgets"].values()]])
     return table + (f"\n\nIn every preset: {', '.join(same)}." if same else "")
 
 
@@ -78,7 +73,7 @@ def page(task: str) -> str:
         f"Source: {sheet['paper']}.".replace("..", "."),
         f"## Composition\n\n{_sizes(sheet)}",
         shapes and "Tensors of one cell at `smoke`. An entry sees `public`; `hidden` stays with the scorer.",
-        shapes and _table(["tensor", "shape"], shapes),
+        shapes and grid.markdown([["tensor", "shape"], *shapes]),
         "Seeds: data, split, initialization, order and noise are drawn from separate streams, each fixed by the cell's seed and "
         "the task's name, so that all entries meet the same draws.",
         f"## Collection\n\n{sheet['data_source']}",
@@ -86,7 +81,7 @@ def page(task: str) -> str:
         f"Error of the reference: {sheet['reference_error']}",
         f"## Uses\n\nEntries fill {', '.join(f'`{name}`' for name in sheet['slots'])}. Skill 0 is {floor}, skill 1 is "
         f"`{sheet['reference']}`. Ranked by `{sheet['ranked_by']}`, tuned by `{sheet['tuned_by']}`.",
-        _table(["metric", "unit", "better", "measured by", "what it is"], metrics),
+        grid.markdown([["metric", "unit", "better", "measured by", "what it is"], *metrics]),
         f"Known limits: {sheet['known_limits']}",
         f"## Distribution\n\nLicence of the data: {sheet['data_licence']}",
         f"## Maintenance\n\nVersion {sheet['version']} of `{sheet['target']}`. Golden digests of the data and of the first steps "

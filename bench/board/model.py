@@ -125,9 +125,9 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
 
 def _tuned(built: Built) -> list[Any] | None:
     """[k, objective, by row (expected best of k trials, share within 5 % of the best)]: every tuned row has k trials."""
-    tunings = [built.tunings.get(row.entry) for row in built.table.rows]
-    tunings = [t if t and t.preset == built.table.preset and len(t.best_of) > 1 else None for t in tunings]
-    k = min((len(tuning.best_of) for tuning in tunings if tuning), default=0)
+    found = (built.tunings.get(row.entry) for row in built.table.rows)
+    tunings = [t if t and t.preset == built.table.preset and t.trials > 1 else None for t in found]
+    k = min((tuning.trials for tuning in tunings if tuning), default=0)
     objective = next((tuning.objective for tuning in tunings if tuning), "")
     numbers = [[short(t.best_of[k - 1]), short(t.sensitivity, 2)] if t else None for t in tunings]
     return [k, objective, numbers] if k else None
@@ -139,14 +139,15 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
     untimed: rows that were tuned, but of whose tuning no CPU time is known.
     """
     records = {record.key: record for one in built for record in one.records}.values()
-    ended = max((record.provenance.ended for record in records), default="")
-    cpu = sum(record.costs.cpu_total for record in records)
-    failed = sum(record.status not in ("ok", "unavailable") for record in records)
     tuning = {(one.table.task, entry): tuning.cpu_seconds for one in built for entry, tuning in one.tunings.items()}
     timed = {pair: seconds for pair, seconds in tuning.items() if not math.isnan(seconds)}
     tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
-    return {"ended": ended, "records": len(records), "cpu": short(cpu), "cpu_tuning": short(sum(timed.values())),
-            "failed": failed, "untimed": len(tuned - timed.keys())}  # fmt: skip
+    return {
+        "ended": max((record.provenance.ended for record in records), default=""), "records": len(records),
+        "cpu": short(sum(record.costs.cpu_total for record in records)), "cpu_tuning": short(sum(timed.values())),
+        "failed": sum(record.status not in ("ok", "unavailable") for record in records),
+        "untimed": len(tuned - timed.keys()),
+    }  # fmt: skip
 
 
 def band(runs: Sequence[tuple[Sequence[float], Sequence[float], bool]]) -> tuple[list[float], Any, Any, Any]:

@@ -15,7 +15,8 @@ from bench.records.identity import CONTENT
 from bench.records.record import Record
 
 PATH = "PATH"  # in a command, a file of the reader's own: the record holds only a digest of its content
-Parts = dict[str, Any]
+Parts = Mapping[str, Any]
+Difference = tuple[str, Any, Any]  # dotted path, value here, value there; None stands for absent
 
 
 def command(record: Record) -> str:
@@ -60,15 +61,13 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
     return {k: v for name, part in node.items() for k, v in leaves(part, f"{path}.{name}".removeprefix(".")).items()}
 
 
-def difference(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(path, mine, other's) of every leaf that differs; None stands for absent."""
+def difference(mine: Parts, other: Parts) -> list[Difference]:
+    """Every leaf that differs, by path."""
     a, b = leaves(mine), leaves(other)
     return [(path, a.get(path), b.get(path)) for path in sorted({*a, *b}) if a.get(path) != b.get(path)]
 
 
-def nearest(
-    name: str, mine: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, list[tuple[str, Any, Any]]] | None:
+def nearest(name: str, mine: Parts, baselines: Mapping[str, Parts]) -> tuple[str, list[Difference]] | None:
     """The baseline, other than `name`, whose configuration differs in the fewest leaves, and where; None without any."""
     differences = [(other, difference(mine, parts)) for other, parts in baselines.items() if other != name]
     return min(differences, key=lambda pair: (len(pair[1]), pair[0]), default=None)
