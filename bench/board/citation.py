@@ -31,10 +31,9 @@ KEY = re.compile(r"\[(\w+)\]")
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper as a `paper` text names it.
+    """A paper as a `paper` text names it. cited_for: names of tasks and entries.
 
-    key, kind, fields: of its entry in `papers.bib`; for a paper without one, a key made of the text, `misc`, and the arXiv
-    number if the text has one. cited_for: names of tasks and entries.
+    key, kind, fields: of its entry in `papers.bib`; without one a key made of the text, `misc`, and its arXiv number if any.
     """
 
     text: str

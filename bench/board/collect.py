@@ -25,14 +25,13 @@ from bench.records.store import Store
 from bench.tables import join
 from bench.tuning import trials
 
-FIRST = "core"
 SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 
 
 def of_suites(store: Store) -> list[Plan]:
     """The plans of all suites, that of `make bench` first. The error of a suite that cannot be planned goes to the store's
     reports."""
-    names = sorted(config.names("suite"), key=lambda name: (name != FIRST, name))
+    names = sorted(config.names("suite"), key=lambda name: (name != "core", name))
     words = {name: [f"suite={name}", f"results={store.root}"] for name in names}
     plans, wrong = config.sound("suite", lambda name: plan.make(config.parse(words[name]), store), names)
     store.reports += wrong.values()

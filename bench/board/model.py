@@ -44,6 +44,7 @@ METHOD = (
     "skill and as the metric’s penalty in ranks, so that nobody gains by failing. Untuned or incomplete rows stand below "
     "the line, unranked."
 )
+Run = tuple[Sequence[float], Sequence[float], bool]  # steps and values of a curve, and whether the cell ended well
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,11 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def band(runs: Sequence[tuple[Sequence[float], Sequence[float], bool]]) -> tuple[list[float], Any, Any, Any]:
+def band(runs: Sequence[Run]) -> tuple[list[float], Any, Any, Any]:
     """(steps, median, lowest, highest over seeds) on at most `ledger.POINTS` of all steps that any run has.
 
-    runs: (steps, values, ended well), linear between a run's own steps. A run that reached its targets and stopped early
-    keeps its last value; a failed run has no value after its end.
+    A run is linear between its own steps. One that reached its targets and stopped early keeps its last value; a failed one
+    has no value after its end.
     """
     steps = sorted({float(step) for xs, _, _ in runs for step in xs})
     steps = thin([steps, steps])[0]
@@ -168,20 +169,17 @@ def band(runs: Sequence[tuple[Sequence[float], Sequence[float], bool]]) -> tuple
 def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> dict[str, Any]:
     """The learning curves of a table: median and range over seeds. read: a record's curves, name -> (steps, values).
 
-    axis: of a derived metric, whose values `at` keep the curves of its cells apart. Returns names, axis, at, xs (each list of
-    steps once), and lines, each [place of the row, name, at, x, median, low, high, seeds] where name, at and x are indices
-    and low and high are 0 for a single seed.
+    axis: of a derived metric, whose values `at` keep the curves of its cells apart. xs: each list of steps once. lines: each
+    [place of the row, name, at, x, median, low, high, seeds], name, at and x as indices, low and high 0 for a single seed.
     """
     order = {row.entry: place for place, row in enumerate(built.table.rows)}
     axis = built.task.derived[0].axis if built.task.derived else None
-    groups: dict[tuple[int, str, Any], list[tuple[Any, Any, bool]]] = {}
+    groups: dict[tuple[int, str, Any], list[Run]] = {}
     for row in built.rows:
         for record in records_of(row):
             at = record.params.get(axis) if axis else None
             for name, (xs, ys) in read(record).items():
-                if len(xs):
-                    run = (np.asarray(xs, float), np.asarray(ys, float), record.status == "ok")
-                    groups.setdefault((order[row.entry], name, at), []).append(run)
+                groups.setdefault((order[row.entry], name, at), []).append((xs, ys, record.status == "ok"))
     names, ats = (list(dict.fromkeys(key[i] for key in groups)) for i in (1, 2))
     grids: dict[tuple[float, ...], int] = {}  # lists of steps, each with its index
     lines = []

@@ -43,7 +43,7 @@ POLICY = (  # the page loads scripts of this folder only and sends nothing anywh
 class Content:
     """The content of the board. suites: (name, doc, tables); a table that two suites share is one object.
 
-    curves: of a record, name -> (steps, values). entries: name -> about (its files), tuning (by task) and verified (lines).
+    curves: of a record, name -> (steps, values), none empty. entries: name -> about (its files), tuning (by task), verified.
     drawings: family -> figures as values. claims, speedruns: as values. behind: records of the claims, which may be in no
     table. submit: the document on submitting, as HTML.
     """
