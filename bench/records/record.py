@@ -153,7 +153,7 @@ def migrate(content: Any) -> Record:
     """A record of an older format in this one. ValueError if it is none.
 
     Format 1 had no field `format`, held counts among the costs, repeated the cell in its components, and held each row's
-    recertification (now in `bench.records.certificates`). Moved modules get their new names.
+    recertification (now in `bench.records.ledger`). Moved modules get their new names.
     """
     if not isinstance(content, dict) or content.get("format", 1) != 1:
         what = content.get("format") if isinstance(content, dict) else type(content).__name__

@@ -5,7 +5,7 @@ a training loop would take too long; a sample that agrees to the last bit says n
 path of the code ends in other bits. The sample has at least one cell of every (task, entry) that is to be marked, at least
 three in all, and at least a twentieth of the rows. If one differs, nothing is marked.
 
-A row is never edited: the certificate is a line of its own (`bench.records.certificates`), which names the rows, the code
+A row is never edited: the certificate is a line of its own (`bench.records.ledger`), which names the rows, the code
 that they stand for, and the cells that were run again.
 """
 
@@ -22,8 +22,7 @@ from datetime import UTC, datetime
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.records.cell import Cell
-from bench.records.certificates import Certificate, append
-from bench.records.ledger import Published, code_digest, differences, locked
+from bench.records.ledger import Certificate, Published, certify, code_digest, differences
 from bench.records.provenance import here
 from bench.records.record import Record
 from bench.records.spelling import SHOWN
@@ -111,23 +110,15 @@ def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
     fresh = store.latest(keys)
     outcome.reasons = [text for cell, old in sample if (text := reason(cell, old, fresh.get(cell.key)))]
     if not outcome.reasons:
-        _certify(store, ready, outcome)
+        codes: dict[str, list[str]] = defaultdict(list)
+        for cell, record in ready:
+            codes[code_digest(cell.components)].append(record.key)
+        certify(store, Certificate(
+            kind="recertified", when=datetime.now(UTC).isoformat(timespec="seconds"), commit=here().commit, dirty=here().dirty,
+            sample=outcome.sample, drawn=outcome.drawn, rows={code: sorted(keys) for code, keys in codes.items()},
+        ))  # fmt: skip
         outcome.marked = len(ready)
     return outcome
-
-
-def _certify(store: Store, rows: Sequence[tuple[Cell, Record]], outcome: Recertification) -> None:
-    """Write the certificate that published `rows` stand for the code of their cells."""
-    codes: dict[str, list[str]] = defaultdict(list)
-    for cell, record in rows:
-        codes[code_digest(cell.components)].append(record.key)
-    origin = here()
-    certificate = Certificate(
-        kind="recertified", when=datetime.now(UTC).isoformat(timespec="seconds"), commit=origin.commit, dirty=origin.dirty,
-        sample=outcome.sample, drawn=outcome.drawn, rows={code: sorted(keys) for code, keys in codes.items()},
-    )  # fmt: skip
-    with locked(store):
-        append(store, certificate)
 
 
 def report(outcome: Recertification) -> list[str]:
