@@ -49,6 +49,11 @@ def comparable(record: Record) -> tuple[str, ...]:
     return canonical_json(record.params), canonical_json(record.config), str(record.seed)
 
 
+def file_of(ledger: Path, task: str, entry: str) -> Path:
+    """The ledger's file for an entry on a task."""
+    return ledger / task / f"{entry.replace('/', '_')}.jsonl"
+
+
 def code_digest(components: Components) -> str:
     """One digest of all code in a cell's components."""
     return blake(canonical_json(components.code))
@@ -160,7 +165,7 @@ def publish(store: Store, records: Iterable[Record]) -> int:
     """
     files: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
-        files[store.ledger / record.task / f"{record.entry.replace('/', '_')}.jsonl"].append(record)
+        files[file_of(store.ledger, record.task, record.entry)].append(record)
     changed = 0
     store.ledger.mkdir(parents=True, exist_ok=True)
     with locked(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import site
 import sysconfig
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ def plugins() -> dict[str, str]:
     return {point.value: point.dist.name if point.dist else "" for point in entry_points(group=PLUGINS)}
 
 
+def _plugin_tops() -> set[str]:
+    return {name.split(".")[0] for name in plugins()}
+
+
 @cache
 def _installed_roots() -> tuple[str, ...]:
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -33,17 +38,15 @@ def _installed_roots() -> tuple[str, ...]:
 
 
 @cache
-def _top(name: str) -> tuple[str, ...] | str | None:
-    """The folders of a top-level package, the file of a top-level module, or None if it is built in or absent."""
+def _top(name: str) -> tuple[str, ...]:
+    """The folders of a top-level package, or the file of a top-level module; empty if it is built in or absent."""
     try:
         spec = PathFinder.find_spec(name) or find_spec(name)
     except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
+        spec = None
+    if spec is not None and spec.submodule_search_locations:
         return tuple(spec.submodule_search_locations)
-    return spec.origin if spec.has_location else None
+    return (spec.origin,) if spec is not None and spec.has_location and spec.origin else ()
 
 
 @cache
@@ -51,13 +54,10 @@ def first_party(top: str) -> bool:
     """Whether a top-level name is first-party. The project and its plugins are, even when they are installed as wheels."""
     if top in OURS:
         return True
-    place = _top(top)
-    if place is None:
+    places = _top(top)
+    if not places or not os.path.exists(places[0]):  # built in, absent, or inside a zip or egg file
         return False
-    path = place if isinstance(place, str) else place[0]
-    if not os.path.exists(path):  # inside a zip or egg file
-        return False
-    return not _installed(path, top) or top in {name.split(".")[0] for name in plugins()}
+    return not _installed(places[0], top) or top in _plugin_tops()
 
 
 def _installed(path: str, top: str) -> bool:
@@ -71,20 +71,16 @@ def _installed(path: str, top: str) -> bool:
 @cache
 def _provided(folder: str) -> frozenset[str]:
     """Top-level names of the distributions that are installed in a folder."""
-    files = (
-        line.split(",")[0].strip('"')
-        for about in Path(folder).glob("*.dist-info")
-        if (about / "RECORD").is_file()
-        for line in (about / "RECORD").read_text(encoding="utf-8", errors="replace").splitlines()
-    )
-    return frozenset(name.partition("/")[0].split(".")[0] for name in files)
+    records = (path.read_text(encoding="utf-8", errors="replace") for path in Path(folder).glob("*.dist-info/RECORD"))
+    files = (line.strip('"') for record in records for line in record.splitlines())
+    return frozenset(re.split("[/.,]", file, maxsplit=1)[0] for file in files)
 
 
 def installed_in(folder: Path) -> list[Path]:
     """The installed part of a folder on `sys.path`, without plugins: the folder itself, or files and folders in it."""
     if INSTALLED & {*folder.parts, *folder.resolve().parts}:
         return [folder]
-    names = _provided(str(folder)) - {name.split(".")[0] for name in plugins()}
+    names = _provided(str(folder)) - _plugin_tops()
     return [child for child in folder.iterdir() if child.name.split(".")[0] in names]
 
 
@@ -97,16 +93,14 @@ def forget() -> None:
 def module_files(name: str) -> list[tuple[str, Path]]:
     """(module, file) of a dotted name and its parents, as far as these are modules: `a.b.f` -> a, a.b."""
     top, *rest = name.split(".")
-    place = _top(top)
-    if place is None:
-        return []
-    if isinstance(place, str):
-        return [(top, Path(place))]
+    places = [Path(place) for place in _top(top)]
+    if not places or places[0].is_file():
+        return [(top, place) for place in places]
 
     def first(folders: list[Path], name: str) -> list[Path]:
         return [folder / name for folder in folders if (folder / name).is_file()][:1]
 
-    module, folders = top, [Path(folder) for folder in place]
+    module, folders = top, places
     files = [(top, path) for path in first(folders, "__init__.py")]
     for step in rest:
         module = f"{module}.{step}"

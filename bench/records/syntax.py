@@ -57,11 +57,11 @@ def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
     value = getattr(node, name, None)
     if not isinstance(value, list):
         return value
-    if isinstance(node, ast.Call) and name in ("args", "keywords") and (declared := _declared(node, declarations)):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (made := declarations.get(node.func.id)):
         if name == "keywords":
             return [keyword for keyword in value if keyword.arg != "doc"]
-        plain = not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1])
-        return value[:METRIC_DOC] + value[METRIC_DOC + 1 :] if declared == "Metric" and plain else value
+        if made == "Metric" and not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1]):
+            return value[:METRIC_DOC] + value[METRIC_DOC + 1 :]
     if isinstance(node, ast.JoinedStr):  # 3.12.1 ends some with an empty string
         return [item for item in value if not (isinstance(item, ast.Constant) and item.value == "")]
     return [item for item in value if not _is_prose(item)]
@@ -75,11 +75,6 @@ def _declarations(tree: ast.Module) -> dict[str, str]:
     """Local name -> name in the contract, for the module's imports from it."""
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
     return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
-
-
-def _declared(call: ast.Call, declarations: dict[str, str]) -> str | None:
-    """The contract's class that a call makes, or None."""
-    return declarations.get(call.func.id) if isinstance(call.func, ast.Name) else None
 
 
 def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
