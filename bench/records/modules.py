@@ -1,21 +1,31 @@
-"""Finding modules without importing them, and telling first-party code, which may be edited here, from installed code."""
+"""Finding modules without importing them, and telling first-party code, which may be edited here, from installed code.
+
+Records and entries keep the names of modules and `_target_`s of the day they were written. A move is one line of moves.json,
+old name: new name. A name that lies under a new name is never replaced: `bench.claims` was a module and is a room now, so
+`bench.claims.Claim` moved and `bench.claims.verdicts` did not.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import site
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 OURS = {"bench", "tasks", "baselines"}  # first-party even when installed as a wheel
 PLUGINS = "sweepstakes.configs"  # entry-point group of the packages that add tasks and entries
 INSTALLED = {"site-packages", "dist-packages"}  # folder names that pip, conda and Debian install into
 PROSE = {".md", ".rst"}  # suffixes of package files that change no result
+MOVES: Mapping[str, str] = json.loads(Path(__file__).with_name("moves.json").read_bytes())
+NEW = frozenset(MOVES.values())
+ROOTS = frozenset(name.partition(".")[0] for name in MOVES)
 
 
 @cache
@@ -116,3 +126,15 @@ def package_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix != ".py" and path.suffix not in PROSE and not path.name.startswith(".") and path.is_file():
             yield path
+
+
+def moved(node: Any) -> Any:
+    """A copy of nested mappings and lists in which old dotted names, and names under them, are the new ones; keys stay."""
+    if isinstance(node, str) and node.partition(".")[0] in ROOTS:
+        parts = node.split(".")
+        prefixes = [".".join(parts[:cut]) for cut in range(len(parts), 0, -1)]
+        old = next((prefix for prefix in prefixes if prefix in MOVES), None) if NEW.isdisjoint(prefixes) else None
+        return node if old is None else MOVES[old] + node.removeprefix(old)
+    if isinstance(node, Mapping):
+        return {key: moved(value) for key, value in node.items()}
+    return [moved(value) for value in node] if isinstance(node, (list, tuple)) else node

@@ -13,7 +13,7 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.outcome import SETTLED, Costs, Exhibit, Status
-from bench.records.moves import moved
+from bench.records.modules import moved
 
 FORMAT = 2
 OLD_COSTS = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations")

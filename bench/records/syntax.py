@@ -9,6 +9,8 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import resolve_name
 from typing import Any
 
 from bench.records.spelling import blake
@@ -85,13 +87,9 @@ def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                kept = parents[: len(parents) - node.level + 1]
-                base = ".".join([*kept, base] if base else kept)
-            names.update(f"{base}.{alias.name}" for alias in node.names)
-            names.add(base)
+            with suppress(ImportError):  # of an import from beyond the top-level package, which fails when it runs
+                base = resolve_name("." * node.level + (node.module or ""), package)
+                names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
             names.add(node.value)
     return sorted(names)

@@ -3,10 +3,8 @@
 A published record of an older code digest stays on the board, marked *older code*. Running everything again after every edit of
 a training loop would take too long; a sample that agrees to the last bit says nearly as much, since a cell that takes another
 path of the code ends in other bits. The sample has at least one cell of every (task, entry) that is to be marked, at least
-three in all, and at least a twentieth of the rows. If one differs, nothing is marked.
-
-A row is never edited: the certificate is a line of its own (`bench.records.ledger`), which names the rows, the code
-that they stand for, and the cells that were run again.
+three in all, and at least a twentieth of the rows. If one differs, nothing is marked; else a certificate
+(`bench.records.ledger`) names the rows, the code that they stand for, and the cells that were run again.
 """
 
 from __future__ import annotations
