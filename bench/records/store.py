@@ -135,14 +135,12 @@ class Store:
 
     def by_key(self, keys: Iterable[str]) -> dict[str, Record]:
         """key -> its published record, for those `keys` that have one."""
-        wanted = list(keys)
-        return {record.key: record for record in self._lines(lambda: self.index.places("key", wanted))}
+        return {record.key: record for record in self._lines(self.index.places, "key", [*keys])}
 
     def of_rows(self, rows: Iterable[int]) -> dict[int, list[Record]]:
         """row (`spelling.row_digest`) -> its published records, of any code and data."""
-        wanted = list(rows)
         by_row: dict[int, list[Record]] = defaultdict(list)
-        for record in self._lines(lambda: self.index.places("row_digest", wanted)):
+        for record in self._lines(self.index.places, "row_digest", [*rows]):
             by_row[row_digest(record.task, record.version, record.params, record.config, record.seed)].append(record)
         return by_row
 
@@ -154,38 +152,37 @@ class Store:
 
     def of_entry(self, entry: str, preset: str) -> Iterator[Record]:
         """An entry's records at a preset: the published ones, then this machine's latest of each key."""
-        yield from self._lines(lambda: self.index.of_entry(entry, preset))
+        yield from self._lines(self.index.of_entry, entry, preset)
         yield from self._newest(self.index.of_entry(entry, preset))
 
     def _record(self, place: Place) -> Record | None:
         return self._read(self.root / place.unit / f"{place.key}.{place.attempt}.json")
 
-    def _lines(self, query: Callable[[], list[Place]]) -> list[Record]:
+    def _lines(self, query: Callable[..., list[Place]], *arguments: Any) -> list[Record]:
         """The published records at the places of a query.
 
         When a line is not at its indexed place, the index reads the file again, and the query is repeated once.
         """
-        records: list[Record] = []
         for _ in range(2):
-            records, wrong, units = [], set(), defaultdict(list)
-            for place in query():
-                if not place.local:
-                    units[place.unit].append(place)
-            for unit, places in units.items():
+            records, wrong = [], set()
+            for place in query(*arguments):
                 try:
-                    with (self.ledger / unit).open("rb") as stream:
-                        for place in places:
-                            stream.seek(place.offset)
-                            record = decode(stream.read(place.length))
-                            if record.key != place.key:
-                                raise ValueError(f"the record of another key than {place.key}")
-                            records.append(record)
+                    if not place.local:
+                        records.append(self._line(place))
                 except (ValueError, OSError):
-                    wrong.add(unit)
+                    wrong.add(place.unit)
             if not wrong:
                 break
             self.index.refresh(wrong)
         return records
+
+    def _line(self, place: Place) -> Record:
+        with (self.ledger / place.unit).open("rb") as stream:
+            stream.seek(place.offset)
+            record = decode(stream.read(place.length))
+        if record.key != place.key:
+            raise ValueError(f"the record of another key than {place.key}")
+        return record
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with `prefix`, preferably this machine's. BenchError if there is none, or several."""

@@ -56,16 +56,11 @@ def _older(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
 
 
 def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Record]]:
-    """The sample that the number `drawn` chooses."""
-    chance = random.Random(drawn)
-    groups: dict[tuple[str, str], list[tuple[Cell, Record]]] = defaultdict(list)
-    for cell, record in rows:
-        groups[cell.task, cell.entry].append((cell, record))
-    sample = [chance.choice(group) for group in groups.values()]
-    chosen = {cell.key for cell, _ in sample}
-    rest = [(cell, record) for cell, record in rows if cell.key not in chosen]
-    wanted = max(LEAST, math.ceil(SHARE * len(rows)))
-    return sample + chance.sample(rest, min(len(rest), max(0, wanted - len(sample))))
+    """The sample that the number `drawn` chooses: a cell of every (task, entry), then others."""
+    shuffled = random.Random(drawn).sample(rows, len(rows))
+    first = {(cell.task, cell.entry): cell for cell, _ in reversed(shuffled)}
+    ordered = sorted(shuffled, key=lambda row: row[0] is not first[row[0].task, row[0].entry])
+    return ordered[: max(len(first), LEAST, math.ceil(SHARE * len(rows)))]
 
 
 def reason(cell: Cell, old: Record, new: Record | None) -> str:
@@ -128,15 +123,14 @@ def report(outcome: Recertification) -> list[str]:
         needs = "packages, devices or data that this machine lacks"
         lines.append(f"{outcome.skipped} rows of older code need {needs}; they stay so")
     if outcome.interrupted:
-        return [*lines, "interrupted: nothing was marked; the same command starts anew"]
-    if outcome.sample:
+        lines.append("interrupted: nothing was marked; the same command starts anew")
+    elif outcome.sample:
         keys = " ".join(key[:SHOWN] for key in outcome.sample)
         count = outcome.older - outcome.skipped
         lines.append(f"{len(outcome.sample)} of {count} rows, drawn by {outcome.drawn}, run again: {keys}")
-    if outcome.reasons:
         lines += [f"differs: {text}" for text in outcome.reasons]
         needed = "a new version of the task, or `bench run` and `publish`"
-        lines.append(f"nothing was marked; a change of results needs {needed}")
-    elif outcome.sample:
-        lines.append(f"every bit agrees: {outcome.marked} published rows are recertified for this code")
+        differs = f"nothing was marked; a change of results needs {needed}"
+        agrees = f"every bit agrees: {outcome.marked} published rows are recertified for this code"
+        lines.append(differs if outcome.reasons else agrees)
     return lines
