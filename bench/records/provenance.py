@@ -17,10 +17,12 @@ PACKAGES = ("sweepstakes", "torch", "numpy", "scipy", "h5py", "hydra-core", "pyt
 
 
 def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).resolve().parents[2]), *arguments]
-    with suppress(OSError, subprocess.SubprocessError):  # git is not installed, fails or hangs
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-    return None
+    root = Path(__file__).resolve().parents[2]
+    try:
+        result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _cpu() -> str:
