@@ -178,7 +178,7 @@ class Index:
     def _write(self, db: sqlite3.Connection) -> None:
         """Write the index beside the old one and rename it. Where that fails, the next command reads the files again."""
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with suppress(OSError, sqlite3.Error):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for abandoned in self.path.parent.glob(f".{self.path.name}.*"):  # by processes that were killed
                 if time.time() - abandoned.stat().st_mtime > 3600:
@@ -186,9 +186,8 @@ class Index:
             with closing(sqlite3.connect(temporary)) as disk:
                 db.backup(disk)
             temporary.replace(self.path)
-        except (OSError, sqlite3.Error):
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is still there if something failed
+            temporary.unlink(missing_ok=True)
 
     # Queries: the places in the ledger come first, then the local ones, by file and attempt
 
@@ -222,5 +221,4 @@ class Index:
             "and status in ('ok', 'diverged') group by task, preset, entry"
         )
         db = self.refresh()
-        rows = (row for task in set(tasks) for row in db.execute(query, (task,)))
-        return {(task, preset, entry): mean for task, preset, entry, mean in rows}
+        return {row[:3]: row[3] for task in set(tasks) for row in db.execute(query, (task,))}

@@ -133,6 +133,8 @@ def lines_of(path: Path, remedy: str = "mend or remove the line, then publish") 
 
 def _line(store: Store, record: Record, old: Record | None) -> Record | None:
     """The record as the ledger holds it in place of `old`; None, with a report, if the two are in conflict."""
+    import numpy as np
+
     settled = old is not None and old.key == record.key and old.settled and record.settled
     if old is not None and settled and (old.status, old.metrics) != (record.status, record.metrics):
         store.reports.append(
@@ -142,19 +144,12 @@ def _line(store: Store, record: Record, old: Record | None) -> Record | None:
         )
         return None
     curves = {name: thinned for name, points in store.curves(record).items() if (thinned := thin(points))[0]}
-    if record.seed == SHOWN_SEED:
-        return msgspec.structs.replace(record, curves=curves, exhibited=_packed(store, record))
-    return msgspec.structs.replace(record, curves=curves, exhibits={})
-
-
-def _packed(store: Store, record: Record) -> str:
-    """The arrays of a record's exhibits as an .npz file in base64; empty if it has none."""
-    import numpy as np
-
-    stream = io.BytesIO()
+    if record.seed != SHOWN_SEED:
+        return msgspec.structs.replace(record, curves=curves, exhibits={})
+    exhibited = io.BytesIO()  # an .npz file; empty without exhibits
     if arrays := store.exhibits(record):
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-    return base64.b64encode(stream.getvalue()).decode()
+        np.savez_compressed(exhibited, allow_pickle=False, **arrays)
+    return msgspec.structs.replace(record, curves=curves, exhibited=base64.b64encode(exhibited.getvalue()).decode())
 
 
 def publish(store: Store, records: Iterable[Record]) -> int:

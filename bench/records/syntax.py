@@ -39,7 +39,9 @@ def _tokens(tree: ast.Module) -> Iterator[str]:
     Left out: positions, contexts, docstrings and other statements that are a string, the `doc` of declarations, and empty
     fields, which newer versions add. A stack replaces recursion, since expressions may nest a thousandfold.
     """
-    declarations, stack = _declarations(tree), [tree]  # type: tuple[dict[str, str], list[Any]]
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
+    declarations = {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
+    stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, ast.AST):
@@ -55,7 +57,7 @@ def _tokens(tree: ast.Module) -> Iterator[str]:
 
 
 def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
-    """A field of a node without the prose in it."""
+    """A field of a node without the prose in it. declarations: local name -> name in the contract."""
     value = getattr(node, name, None)
     if not isinstance(value, list):
         return value
@@ -71,12 +73,6 @@ def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
 
 def _is_prose(item: Any) -> bool:
     return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
-
-
-def _declarations(tree: ast.Module) -> dict[str, str]:
-    """Local name -> name in the contract, for the module's imports from it."""
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
-    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
 
 
 def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
