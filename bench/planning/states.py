@@ -71,7 +71,7 @@ def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
 def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
     """key -> mean CPU seconds of the stored cells of the same task, preset and entry; absent where there are none."""
     cells = list(cells)
-    means = store.costs(cell.task for cell in cells)
+    means = store.index.costs(cell.task for cell in cells)
     groups = ((cell.key, (cell.task, cell.preset, cell.entry)) for cell in cells)
     return {key: means[group] for key, group in groups if group in means}
 

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from bench.contract import BenchError
-from bench.records.moves import moved
+from bench.records.modules import moved
 from bench.records.spelling import whole
 
 
