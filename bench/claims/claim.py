@@ -19,25 +19,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from bench.contract import BenchError
 from bench.planning import config
-from bench.planning.files import ClaimFile, Setting
+from bench.planning.files import ARXIV, ClaimFile
 from bench.records.record import Record
 
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
-Bound = Literal["above", "below", "between"]
 
 # fields whose values are fixed before any data are seen, if the threshold is declared so
 FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact")
-ARXIV = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}")
 
 
 @dataclass(frozen=True)
 class Predicate:
     """The numbers that agree with a statement: above `low`, below `high`, or between the two, both included."""
 
-    bound: Bound
+    bound: str
     low: float
     high: float
 
@@ -50,9 +50,7 @@ class Predicate:
         return min(value - self.low, self.high - value)
 
     def verdict(self, lo: float, hi: float) -> Verdict:
-        """Of an interval: wholly inside, wholly outside, or neither (also if its bounds are NaN)."""
-        if math.isnan(lo) or math.isnan(hi):
-            return "inconclusive"
+        """Of an interval: wholly inside, wholly outside, or neither, as where its bounds are NaN, which no limit compares to."""
         if self.bound == "between":
             inside, outside = lo >= self.low and hi <= self.high, hi < self.low or lo > self.high
         else:
@@ -62,49 +60,34 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Claim:
-    """A paper's statement and a predicate over the records of its cells.
+    """A claim's file with the predicate and the measure that it describes.
 
-    paper: citation. arxiv: number, empty if there is none. measure: one seed's records, entry -> list (several where a task
-    parameter or a derived metric's axis is swept), to a finite number in `unit`; it sees failed cells with their status.
-    scale: on which seeds are averaged. exact: the measure does not depend on chance, so its interval is the range over seeds,
-    of one seed too. threshold: whether the predicate was fixed before or after data had been seen. tried: settings that were
-    measured on the way to the declared ones, each entry's own tuning aside, and on which seeds.
+    file: its `scale` is the one on which seeds are averaged; an `exact` measure does not depend on chance, so its interval is the
+    range over seeds, of one seed too; `threshold` says whether the predicate was fixed before or after data had been seen;
+    `tried` counts the settings measured on the way to the declared ones, each entry's own tuning aside. measure: one seed's
+    records, entry -> list (several where a task parameter or a derived metric's axis is swept), to a finite number in the
+    file's unit; it sees failed cells with their status.
     """
 
     id: str
-    paper: str
-    arxiv: str
-    statement: str
-    settings: tuple[Setting, ...]
-    measure: Measure
-    predicate: Predicate
-    unit: str
-    threshold: Literal["before", "after"]
-    tried: Mapping[str, Any]
     source: Path
-    scale: Literal["linear", "log"] = "linear"
-    exact: bool = False
-    note: str = ""
+    file: ClaimFile
+    predicate: Predicate
+    measure: Measure
 
 
 def load(name: str) -> Claim:
     """The claim of `configs/claim/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
     file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
-    return Claim(
-        id=name, paper=file.paper, arxiv=file.arxiv, statement=" ".join(file.statement.split()), settings=file.settings,
-        measure=function(source, "measure", file.measure, {}), predicate=_predicate(file), unit=file.unit,
-        threshold=file.threshold, tried={"settings": file.tried.settings, "seeds": str(file.tried.seeds)}, source=source,
-        scale=file.scale, exact=file.exact, note=file.note,
-    )  # fmt: skip
+    file = msgspec.structs.replace(file, statement=" ".join(file.statement.split()))
+    return Claim(name, source, file, predicate(file), function(source, "measure", file.measure, {}))
 
 
-def _predicate(file: ClaimFile) -> Predicate:
-    if file.above is not None:
-        return Predicate("above", file.above, math.inf)
-    if file.below is not None:
-        return Predicate("below", -math.inf, file.below)
-    assert file.between is not None  # the file has one of the three
-    return Predicate("between", *file.between)
+def predicate(file: ClaimFile) -> Predicate:
+    """The predicate of a claim's file."""
+    ((bound, limit),) = file.limits.items()
+    low, high = {"above": (limit, math.inf), "below": (-math.inf, limit)}.get(bound, limit)
+    return Predicate(bound, low, high)
 
 
 def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[..., float]:
@@ -116,9 +99,8 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
     options = dict(value) if isinstance(value, dict) else {"_target_": value}
     target = options.pop("_target_", None)
     if not isinstance(target, str) or "." not in target:
-        raise BenchError(
-            f"{source}: `{field}: {value}`: expected a dotted path, or {{_target_: path, argument: value}}"
-        )
+        expected = "expected a dotted path, or {_target_: path, argument: value}"
+        raise BenchError(f"{source}: `{field}: {value}`: {expected}")
     located = _locate(f"{source}: `{field}: {target}`", target)
     try:
         inspect.signature(located).bind(*arguments, **options)
@@ -167,7 +149,7 @@ def select(patterns: Iterable[str]) -> tuple[dict[str, Claim], dict[str, str]]:
     names = config.names("claim")
     wanted: dict[str, None] = {}
     for pattern in patterns:
-        if ARXIV.fullmatch(pattern):
+        if re.fullmatch(ARXIV, pattern):
             files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
             chosen = [name for name, file in files.items() if file.arxiv == pattern]
         else:

@@ -130,14 +130,14 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Limit = Annotated[float, _is("a finite number", 0.5)]
-NUMBERED = r"^(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?$"
+ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}"  # the number of a paper
 
 
 class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`configs/claim/<family>/<id>.yaml`."""
 
     paper: Text
-    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=NUMBERED)]
+    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=f"^({ARXIV})?$")]
     statement: Text
     settings: Annotated[
         tuple[Setting, ...], _is("a list of names with plans", [{"name": "one", "plan": WORDS}], min_length=1)
@@ -155,11 +155,15 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     exact: Annotated[bool, _is("`true` or `false`", True)] = False
     note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The one of above, below and between that is given, with its limit or limits."""
+        return {name: limit for name in ("above", "below", "between") if (limit := getattr(self, name)) is not None}
+
     def __post_init__(self) -> None:
-        given = {name: limit for name in ("above", "below", "between") if (limit := getattr(self, name)) is not None}
-        if len(given) != 1:
-            raise ValueError(f"one of above, below, between is needed, not {' and '.join(given) or 'none'}")
-        ((name, limit),) = given.items()
+        if len(self.limits) != 1:
+            raise ValueError(f"one of above, below, between is needed, not {' and '.join(self.limits) or 'none'}")
+        ((name, limit),) = self.limits.items()
         low, high = limit if isinstance(limit, tuple) else (limit, limit)
         if not math.isfinite(low) or not math.isfinite(high) or low > high:
             wanted = "[low, high]" if name == "between" else "a finite number"
