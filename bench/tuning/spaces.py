@@ -12,13 +12,14 @@ import math
 import random
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from bench.contract import BenchError
 from bench.planning import config
 from bench.records.spelling import blake
 
 Setting = dict[str, Any]
+Name = Literal["lattice", "random", "given"]
 
 
 def _log_point(path: str, bounds: Any, share: float) -> float:
@@ -103,11 +104,9 @@ def _too_few(search: Mapping[str, Any], count: int, trials: int, advice: str) ->
     )
 
 
-def settings_of(space: str, task: str, entry: str, trials: int) -> list[Setting]:
-    """The trials of an entry on a task; none if it has nothing to search."""
+def settings(space: Name, task: str, entry: str, trials: int) -> list[Setting]:
+    """The trials of an entry on a task."""
     search = config.entry(entry).search
-    if not search:
-        return []
     if space == "lattice":
         return grid(search, trials)
     return (drawn if space == "random" else given)(search, trials, task, entry)
