@@ -127,18 +127,12 @@ def _pairs(request: config.Request) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Tuned:
-    """How tuning ended. trials: of each entry, by task. paths: files written. unfinished: (task, entry) of which some trials
-    have no result."""
+    """How tuning ended. trials: of each entry, by task. unfinished: (task, entry) some of whose trials have no result."""
 
     sweep: sweep.Summary
     trials: Mapping[str, int]
     paths: list[Path] = field(default_factory=list)
     unfinished: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def code(self) -> int:
-        """Exit code: 130 if interrupted, 1 if trials have no result."""
-        return 130 if self.sweep.interrupted else int(bool(self.unfinished))
 
 
 def tune(

@@ -73,9 +73,9 @@ def records(path: Path) -> list[Record]:
 def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     """Fold this machine's trials of the (task, entry) pairs into `results/trials/`: (trials, lines new or changed).
 
-    A trial is a record on a tuning seed, whatever its setting and status. The call is idempotent, under a lock, and writes each
-    file whole or not at all. A newer record of the same setting and seed replaces the older; records of an older task
-    version are dropped.
+    A trial is a record on a tuning seed, whatever its setting and status; what would make the file large is left out. The call is
+    idempotent, under a lock, and writes each file whole or not at all. A newer record of the same setting and seed replaces
+    the older; records of an older task version are dropped.
     """
     wanted = set(pairs)
     trials: dict[tuple[str, str], list[Record]] = {}
@@ -84,11 +84,8 @@ def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
         if pair not in wanted or not TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS:
             continue
         if record.version == config.task_spec(record.task).cls.version:
-            # digests, output and exhibits would only make the file large
-            thin = msgspec.structs.replace(
-                record, components=Components(), traceback="", output="", exhibits={}, attempt=1
-            )
-            trials.setdefault(pair, []).append(thin)
+            large = {"components": Components(), "traceback": "", "output": "", "exhibits": {}}
+            trials.setdefault(pair, []).append(msgspec.structs.replace(record, **large, attempt=1))
     changed = 0
     store.root.mkdir(parents=True, exist_ok=True)
     with FileLock(store.root / ".trials.lock", timeout=60):

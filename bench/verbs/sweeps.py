@@ -90,7 +90,7 @@ def do_tune(options: argparse.Namespace) -> int:
             print(f"note: {entry} on {task}: trials without a result, nothing is chosen; the same command continues",
                   file=sys.stderr)  # fmt: skip
     print_reports(store)
-    return outcome.code
+    return 130 if outcome.sweep.interrupted else int(bool(outcome.unfinished))
 
 
 def _show_tuning(request: Request, store: Store, form: str) -> int:
