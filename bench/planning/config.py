@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import difflib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from typing import Any, TypeVar
 
 import msgspec
@@ -84,11 +84,9 @@ def task_spec(name: str) -> TaskSpec:
     file = load("task", name, TaskFile)
     try:
         cls = locate(file.target)
-    except BenchError as error:
-        raise BenchError(f"{names('task')[name]}: {error}") from error
     except Exception as error:  # a module that is being written may raise anything
-        wrong = f"{type(error).__name__}: {error}"
-        raise BenchError(f"{names('task')[name]}: {file.target} cannot be imported: {wrong}") from error
+        foreign = f"{file.target} cannot be imported: {type(error).__name__}: {error}"
+        raise BenchError(f"{names('task')[name]}: {error if isinstance(error, BenchError) else foreign}") from error
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise BenchError(f"{file.target} is not a subclass of bench.contract.Task")
     return TaskSpec(name, file.target, cls, file.parameters, file.doc, file.datasheet)
@@ -102,23 +100,19 @@ def canonical(name: str) -> str:
 @cache
 def entry(name: str) -> Entry:
     """The entry `name`, or the composition `a+b`: entries that fill different slots (or add to a `many` slot)."""
-    merged = Entry(name=canonical(name), parts={})
-    for part_name in merged.name.split("+"):
-        file = load("entry", part_name, EntryFile)
-        parts = dict(merged.parts)
-        for slot, part in file.slots.items():
-            if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
-                raise Misfit(f"entry {name!r}: two of its parts fill slot {slot!r}; compose entries of different slots")
-            parts[slot] = {**parts.get(slot, {}), **part}
-        merged = Entry(
-            name=merged.name,
-            parts=parts,
-            search={**merged.search, **msgspec.to_builtins(file.search)},
-            needs=(*merged.needs, *file.needs),
-            doc=" + ".join(filter(None, (merged.doc, file.doc))),
-            paper=", ".join(filter(None, (merged.paper, file.paper))),
-        )
-    return merged
+    files = [load("entry", part, EntryFile) for part in canonical(name).split("+")]
+    parts: dict[str, Any] = {}
+    for slot, part in (item for file in files for item in file.slots.items()):
+        if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
+            raise Misfit(f"entry {name!r}: two of its parts fill slot {slot!r}; compose entries of different slots")
+        parts[slot] = {**parts.get(slot, {}), **part}
+    search = {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()}
+    needs = tuple(need for file in files for need in file.needs)
+    doc, paper = (
+        " + ".join(file.doc for file in files if file.doc),
+        ", ".join(file.paper for file in files if file.paper),
+    )
+    return Entry(canonical(name), parts, search, needs, doc, paper)
 
 
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,19 +163,15 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         for key in rest[:-1]:
             node = node.setdefault(key, {})
         node[rest[-1]] = values.current(value, f"entry.{path}={value!r}")
-    for slot_name, part in parts.items():
-        values.finite(part, f"entry.{slot_name}")
+    values.finite(parts, "entry")
     return parts
 
 
 @cache
 def tuned(task: str, name: str) -> TunedFile | None:
     """The values that `bench tune` chose for this pair; None if it was not tuned."""
-    for folder in folders():
-        path = folder / "tuned" / task / f"{name.replace('/', '_')}.yaml"
-        if path.is_file():
-            return typed.load(path, TunedFile)
-    return None
+    path = names("tuned").get(f"{task}/{name.replace('/', '_')}")
+    return typed.load(path, TunedFile) if path else None
 
 
 @dataclass
@@ -204,9 +194,9 @@ class Request:
         """(task overrides, entry overrides) for every combination of swept values."""
 
         def combinations(swept: dict[str, list[Any]]) -> list[dict[str, Any]]:
-            return [dict(zip(swept, chosen, strict=True)) for chosen in itertools.product(*swept.values())]
+            return [dict(zip(swept, chosen, strict=True)) for chosen in product(*swept.values())]
 
-        yield from itertools.product(combinations(self.task_overrides), combinations(self.entry_overrides))
+        return product(combinations(self.task_overrides), combinations(self.entry_overrides))
 
 
 def parse(words: Iterable[str]) -> Request:
@@ -226,13 +216,10 @@ def parse(words: Iterable[str]) -> Request:
         elif key.startswith("entry."):
             request.entry_overrides[key[6:]] = override.listed()
         elif key == "seed":
-            request.seeds = [_seed(value) for value in override.listed()]
+            request.seeds = override.listed()
+            for seed in request.seeds:
+                if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+                    raise BenchError(f"seed={seed!r}: a seed is an integer from 0 up; seed=range(5) for five of them")
         else:
             request.settings = settings.changed(request.settings, key, override.value)
     return request
-
-
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BenchError(f"seed={value!r}: a seed is an integer from 0 up; seed=range(5) for five of them")
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ class Row:
     """
 
     task: str
-    target: str
     preset: str
     params: Mapping[str, Any]
     entry: str
@@ -45,8 +45,7 @@ class Row:
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, seed by seed."""
-        for cells in self.planned.values():
-            yield from cells
+        return chain.from_iterable(self.planned.values())
 
 
 @dataclass
@@ -73,13 +72,8 @@ def axis_of(task: type[Task]) -> Derived | None:
 
 def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
     """The needed packages, or "cuda", that this machine lacks."""
-
-    def present(need: str) -> bool:
-        if need == "cuda":
-            return Path("/dev/nvidiactl").exists()
-        return importlib.util.find_spec(need.split(".")[0]) is not None
-
-    return tuple(need for need in needs if not present(need))
+    cuda = Path("/dev/nvidiactl")
+    return tuple(n for n in needs if not (cuda.exists() if n == "cuda" else importlib.util.find_spec(n.split(".")[0])))
 
 
 def reads_of(
@@ -117,7 +111,7 @@ class Planner:
             grid = [{**params, derived.axis: value} for value in steps]
         common = {name: value for name, value in params.items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
-        row = Row(task, spec.target, preset, common, chosen.name, slots, chosen.division, trials, paths)
+        row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
         for point in grid:
             files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(self.cache)
