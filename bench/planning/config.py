@@ -19,7 +19,7 @@ import msgspec
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
-from bench.planning import overrides, settings, typed, values
+from bench.planning import overrides, settings, typed
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
 from bench.planning.folders import PROJECT as PROJECT
 from bench.planning.folders import folders, names, places, unknown
@@ -120,13 +120,13 @@ def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dic
     presets = spec.cls.presets
     if preset not in presets:
         raise unknown(f"preset of {spec.name}", preset, presets)
-    types = values.types(spec.cls.Params)
-    chosen = dict(values.defaults(spec.cls.Params))
+    types = typed.types(spec.cls.Params)
+    chosen = typed.defaults(spec.cls.Params)
     for source in (spec.params, presets[preset], overrides):
         for key, value in source.items():
             if key not in types:
                 raise unknown(f"parameter of {spec.name}", key, types)
-            chosen[key] = values.of_type(value, types[key], f"task.{key}", spec.name)
+            chosen[key] = typed.of_type(value, types[key], f"task.{key}", spec.name)
     if missing := [key for key in types if key not in chosen]:
         raise BenchError(f"{spec.name}: parameter {missing[0]!r} has no value; set task.{missing[0]}=…, or its default")
     return {key: chosen[key] for key in types}
@@ -162,8 +162,8 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         node = parts[slot_name] = copy.deepcopy(parts[slot_name])
         for key in rest[:-1]:
             node = node.setdefault(key, {})
-        node[rest[-1]] = values.current(value, f"entry.{path}={value!r}")
-    values.finite(parts, "entry")
+        node[rest[-1]] = typed.current(value, f"entry.{path}={value!r}")
+    typed.finite(parts, "entry")
     return parts
 
 

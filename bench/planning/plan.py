@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
-from bench.planning import config, values
+from bench.planning import config, typed
 from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
@@ -106,8 +106,8 @@ class Planner:
         derived = axis_of(spec.cls)
         grid: list[dict[str, Any]] = [params]
         if derived is not None and derived.axis not in task_set:
-            kind = values.types(spec.cls.Params)[derived.axis]
-            steps = [values.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
+            kind = typed.types(spec.cls.Params)[derived.axis]
+            steps = [typed.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
             grid = [{**params, derived.axis: value} for value in steps]
         common = {name: value for name, value in params.items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))

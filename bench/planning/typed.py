@@ -1,14 +1,19 @@
-"""Converting a file's content to its typed model, with errors that name file, field and what was expected.
+"""Values in their declared types: a file's content as its typed model, and single parameters of a task.
 
-A model is a `msgspec.Struct` whose fields carry a description and an example. A model may name one field as `FREE`: it gathers
-every field of the file that the model does not name, such as an entry's slots.
+A model is a `msgspec.Struct` whose fields carry a description and an example, both of which an error shows beside the file and
+the field. A model may name one field as `FREE`: it gathers every field of the file that the model does not name, such as an
+entry's slots.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import math
 import re
+import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -16,8 +21,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench.contract import BenchError
-from bench.planning.values import current
-from bench.planning.yaml_file import quoted, read, shown
+from bench.planning.yaml_file import leaves, quoted, read, shown
+from bench.records.moves import moved
+from bench.records.spelling import whole
 
 Model = TypeVar("Model", bound=Struct)
 
@@ -58,6 +64,53 @@ def schema(model: type[Struct]) -> dict[str, Any]:
     return schema
 
 
+@cache
+def types(params: type) -> Mapping[str, Any]:
+    """parameter -> type, for a dataclass of parameters."""
+    hints = get_type_hints(params)
+    return {field.name: hints[field.name] for field in dataclasses.fields(params)}
+
+
+def defaults(params: type) -> dict[str, Any]:
+    """parameter -> default, where it has one."""
+    fields, missing = dataclasses.fields(params), dataclasses.MISSING
+    made = {field.name: field.default_factory() for field in fields if field.default_factory is not missing}
+    return {field.name: field.default for field in fields if field.default is not missing} | made
+
+
+def of_type(value: Any, kind: Any, where: str, owner: str) -> Any:
+    """`value` as a parameter of type `kind`; 1.0 may be an integer and 1 a float. BenchError for another type, NaN, infinity."""
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # the override grammar reads a name of digits as a number
+    try:
+        converted = msgspec.convert(whole(value), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{where}={value!r}: {owner} takes {getattr(kind, '__name__', kind)}") from error
+    finite(converted, where)
+    return converted
+
+
+def finite(value: Any, where: str) -> None:
+    """BenchError, naming the place, for NaN or infinity anywhere in a value: JSON, and so the key, cannot hold them."""
+    for place, number in leaves(value, where):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise BenchError(f"{place}={number!r} is not a finite number; give one, or leave an optional one out")
+
+
+def current(node: Any, where: str) -> Any:
+    """`node` with moved dotted names replaced by the new ones; a note asks the user, once a place, to write those."""
+    renamed = moved(node)
+    pairs = zip(leaves(node), leaves(renamed), strict=True)
+    if renames := {old: new for (_, old), (_, new) in pairs if isinstance(old, str) and old != new}:
+        _note(f"{where}: {', '.join(f'{old} is now {new}' for old, new in renames.items())}; write the new names")
+    return renamed
+
+
+@cache
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
+
+
 def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: set[str], path: Path) -> None:
     """BenchError for a gathered field of another type than the model's mapping holds; it may be a misspelt field."""
     kind = get_args(get_type_hints(model)[free])[1]
@@ -94,14 +147,14 @@ def _explained(message: str, given: Mapping[str, Any], model: type[Struct]) -> s
     match = PLACED.fullmatch(message)
     assert match is not None
     what, place = match["what"], match["place"] or ""
-    named, known = NAMED.fullmatch(what), model.__struct_encode_fields__
-    if named and not place and named["how"] == "missing required":
-        wanted = _wanted(model, named["name"])
-        return f": lacks `{named['name']}`" + (f": expected {wanted}" if wanted else "")
-    if named and not place:
-        near = difflib.get_close_matches(named["name"], known, n=1)
+    if not place and (named := NAMED.fullmatch(what)):
+        name, known = named["name"], model.__struct_encode_fields__
+        if named["how"] == "missing required":
+            wanted = _wanted(model, name)
+            return f": lacks `{name}`" + (f": expected {wanted}" if wanted else "")
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-        return f": no field {named['name']!r}; {hint}"
+        return f": no field {name!r}; {hint}"
     if not what.startswith(("Expected", "Invalid", "Object")):  # a model's own check
         return f": {f'`{place}`: ' if place else ''}{what}"
     field = re.split(r"[.\[]", place)[0]
