@@ -1,8 +1,6 @@
 """Configuration: from the words of a run to resolved (task, entry) pairs.
 
-The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell
-(`bench.verbs.hydra_door` runs through Hydra itself). `bench.planning.folders` finds the files, `bench.planning.files` defines
-their contents, and `bench.planning.overrides` reads the words.
+The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell.
 """
 
 from __future__ import annotations
@@ -50,8 +48,7 @@ def sound(
     group: str, read: Callable[[str], Read], chosen: Iterable[str] | None = None
 ) -> tuple[dict[str, Read], dict[str, str]]:
     """(name -> what `read` returns, name -> error message) for the chosen names of a group, by default all."""
-    results: dict[str, Read] = {}
-    errors: dict[str, str] = {}
+    results, errors = {}, {}
     for name in names(group) if chosen is None else chosen:
         try:
             results[name] = read(name)
@@ -117,12 +114,11 @@ def entry(name: str) -> Entry:
 
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The task's parameters, of checked types: the class's defaults, then its file's, the preset's and the overrides."""
-    presets = spec.cls.presets
-    if preset not in presets:
-        raise unknown(f"preset of {spec.name}", preset, presets)
+    if preset not in spec.cls.presets:
+        raise unknown(f"preset of {spec.name}", preset, spec.cls.presets)
     types = typed.types(spec.cls.Params)
     chosen = typed.defaults(spec.cls.Params)
-    for source in (spec.params, presets[preset], overrides):
+    for source in (spec.params, spec.cls.presets[preset], overrides):
         for key, value in source.items():
             if key not in types:
                 raise unknown(f"parameter of {spec.name}", key, types)
@@ -140,8 +136,7 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
     slots = {slot.name: slot for slot in spec.cls.slots}
     for name in (*chosen.parts, *(path.split(".")[0] for path in overrides)):
         if name not in slots:
-            near = difflib.get_close_matches(name, slots, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = "".join(f" (did you mean {near}?)" for near in difflib.get_close_matches(name, slots, n=1))
             misfit = f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}"
             raise Misfit(f"{misfit}; its slots are\n{slot_list(spec.cls.slots)}")
     excluded = {name for filled in chosen.parts for name in slots[filled].excludes}

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
-from bench.planning import config, typed
+from bench.planning import config
 from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
@@ -100,20 +100,18 @@ class Planner:
         preset = self.settings.preset
         given = config.parameters(spec, preset, task_set)
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
-        params = {**given, **{name: self.digests.by_content(path) for name, path in paths.items()}}
+        contents = {name: self.digests.by_content(path) for name, path in paths.items()}
         tuned, trials = self._tuned(task, chosen, preset, task_set, entry_set)
         parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
         derived = axis_of(spec.cls)
-        grid: list[dict[str, Any]] = [params]
+        sets = [task_set]
         if derived is not None and derived.axis not in task_set:
-            kind = typed.types(spec.cls.Params)[derived.axis]
-            steps = [typed.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
-            grid = [{**params, derived.axis: value} for value in steps]
-        common = {name: value for name, value in params.items() if derived is None or name != derived.axis}
+            sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
+        common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
         row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
-        for point in grid:
+        for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
             files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(self.cache)
             reads = reads_of(self.digests, spec.target, parts, files)
             components = identity.components(self.digests, spec.target, parts, files)
@@ -149,9 +147,8 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
     suite = config.suite(request.suite)
-    for task in request.tasks:
-        if task not in suite.tasks:
-            raise config.unknown(f"task in suite {request.suite}", task, suite.tasks)
+    if others := [task for task in request.tasks if task not in suite.tasks]:
+        raise config.unknown(f"task in suite {request.suite}", others[0], suite.tasks)
     wanted = {config.canonical(entry) for entry in request.entries}
     for pair in suite.pairs:
         if request.tasks and pair.task not in request.tasks:

@@ -31,51 +31,31 @@ from bench.tables import statistics
 from bench.tuning import spaces
 from bench.tuning.trials import DIVERGED, objective
 
-Group = list[tuple[spaces.Setting, plan.Row]]
+
+def _penalty(metric: Metric, metrics: Mapping[str, float]) -> float:
+    """What a metric that a record lacks counts as: its `diverged` value if it has one, else the worst."""
+    if isinstance(metric.diverged, int | float):
+        return float(metric.diverged)
+    return metrics.get(f"initial_{metric.name}", math.inf if metric.better == "min" else -math.inf)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One trial: its setting, the objective by tuning seed and their mean, CPU seconds of all its cells."""
-
-    setting: spaces.Setting
-    value: float
-    seeds: tuple[float, ...]
-    cpu_seconds: float
-
-
-def _trial(setting: spaces.Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> Trial:
-    """The trial of a setting from its cells' records; a cell without the objective counts as its penalty."""
+def _trial(setting: spaces.Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> dict[str, Any]:
+    """The row of a tuned file's table, not rounded: the setting, the objective as mean and by seed, CPU seconds of all cells."""
     metric = objective(task)
     derived = next((derived for derived in task.derived if derived.metric.name == metric.name), None)
     seeds = []
     for cells in row.planned.values():
-        metrics = [_with_penalties(records[cell.key], task) for cell in cells]
+        known = [records[cell.key].metrics for cell in cells]
+        metrics = [{m.name: _penalty(m, given) for m in task.metrics} | given for given in known]
         if derived is not None:
             seeds.append(float(derived.reduce([cell.params[derived.axis] for cell in cells], metrics)))
         else:
-            seeds.append(metrics[0].get(metric.name, _worst(metric)))
-    cpu = sum(records[cell.key].costs.cpu_total for cell in row.cells())
+            seeds.append(metrics[0][metric.name])
     with np.errstate(over="ignore"):
         mean = float(statistics.inverse(statistics.transform(seeds, metric.scale).mean(), metric.scale))
-    return Trial(setting, mean if all(map(math.isfinite, seeds)) else _worst(metric), tuple(seeds), cpu)
-
-
-def _with_penalties(record: Record, task: Any) -> dict[str, float]:
-    """A record's metrics, with the `diverged` value of each that it lacks."""
-    metrics = dict(record.metrics)
-    for metric in task.metrics:
-        if metric.name not in metrics and metric.diverged is not None:
-            first = metrics.get(f"initial_{metric.name}", math.inf)
-            metrics[metric.name] = first if metric.diverged == "first" else float(metric.diverged)
-    return metrics
-
-
-def _worst(metric: Metric) -> float:
-    """What a trial without a result counts as."""
-    if isinstance(metric.diverged, (int, float)):
-        return float(metric.diverged)
-    return math.inf if metric.better == "min" else -math.inf
+    value = mean if all(map(math.isfinite, seeds)) else _penalty(metric, {})
+    cpu = sum(records[cell.key].costs.cpu_total for cell in row.cells())
+    return {**setting, "objective": value, "seeds": seeds, "cpu_seconds": float(f"{cpu:.4g}")}
 
 
 def affordable(
@@ -147,7 +127,7 @@ def tune(
     settings = msgspec.structs.replace(request.settings, tuned=False)
     numbers = range(TUNING_FROM, TUNING_FROM + seeds)
     planner = plan.Planner(store, settings)
-    groups: dict[tuple[str, str], Group] = {}
+    groups: dict[tuple[str, str], list[tuple[spaces.Setting, plan.Row]]] = {}
     counts: dict[str, int] = {}
     for task, entries in _pairs(request).items():
         counts[task] = trials if budget is None else affordable(planner, store, task, entries, numbers, budget)
@@ -173,24 +153,23 @@ def _rounded(value: float) -> float | Literal["diverged"]:
     return float(f"{value:.5g}") if math.isfinite(value) else DIVERGED
 
 
-def _write(task: str, entry: str, trials: list[Trial], preset: str, seeds: Sequence[int], space: spaces.Name) -> Path:
+def _write(task: str, entry: str, table: list[dict[str, Any]], preset: str, seeds: range, space: spaces.Name) -> Path:
     """Write the tuned file of a pair, beside the configuration of its entry."""
     metric = objective(config.task_spec(task).cls)
-    best = (min if metric.better == "min" else max)(trials, key=lambda trial: trial.value)
+    best = (min if metric.better == "min" else max)(table, key=lambda row: row["objective"])
+    values = {name: best[name] for name in sorted(config.entry(entry).search)}
     edges = []
-    if len({trial.value for trial in trials}) > 1:  # where all trials tie, the best lies at no edge
-        for name, value in best.setting.items():
-            tried = [trial.setting[name] for trial in trials]
+    if len({row["objective"] for row in table}) > 1:  # where all trials tie, the best lies at no edge
+        for name, value in values.items():
+            tried = [row[name] for row in table]
             if isinstance(value, int | float) and value in (min(tried), max(tried)):
                 edges.append(name)
-    table = [
-        {**trial.setting, "objective": _rounded(trial.value), "seeds": [*map(_rounded, trial.seeds)],
-         "cpu_seconds": float(f"{trial.cpu_seconds:.4g}")}
-        for trial in trials
-    ]  # fmt: skip
+    rounded = [
+        row | {"objective": _rounded(row["objective"]), "seeds": [*map(_rounded, row["seeds"])]} for row in table
+    ]
     content = TunedFile(
-        preset=preset, trials=len(trials), seeds=tuple(seeds), space=space, objective=metric.name,
-        value=_rounded(best.value), values=best.setting, at_the_edge=tuple(edges), table=tuple(table),
+        preset=preset, trials=len(table), seeds=tuple(seeds), space=space, objective=metric.name,
+        value=_rounded(best["objective"]), values=values, at_the_edge=tuple(edges), table=tuple(rounded),
     )  # fmt: skip
     first = entry.split("+")[0]
     folder = config.names("entry")[first].parents[len(Path(first).parts)]

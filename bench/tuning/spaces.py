@@ -32,9 +32,7 @@ def _log_point(path: str, bounds: Any, share: float) -> float:
 
 def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
     """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
-    shifted grids, so that each path sees `trials` different values (a rank-1 lattice).
-
-    Raises BenchError for bounds that are no two positive numbers, or fewer given values than trials.
+    shifted grids, so that each path sees `trials` different values (a rank-1 lattice). BenchError for fewer given values.
     """
     settings: list[Setting] = [{} for _ in range(trials)]
     for number, (path, space) in enumerate(sorted(search.items())):
@@ -59,8 +57,8 @@ def _generator(task: str, entry: str) -> random.Random:
 def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
     """`trials` different settings: log-uniform between bounds, uniform over given values.
 
-    The first k of n are the draws of k trials, so that more trials later add to those already run.
-    Raises BenchError for bounds that are no two positive numbers, or lists with fewer combinations than trials.
+    The first k of n are the draws of k trials, so that more trials later add to those already run. BenchError for lists with
+    fewer combinations than trials.
     """
     lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
     if len(lists) == len(search) and math.prod(lists) < trials:
@@ -70,21 +68,16 @@ def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
     while len(settings) < trials:
         setting: Setting = {}
         for path, space in sorted(search.items()):
-            u = rng.random()
-            if isinstance(space, Mapping):
-                setting[path] = space["values"][int(u * len(space["values"]))]
-            else:
-                setting[path] = _log_point(path, space, u)
+            share, values = rng.random(), space["values"] if isinstance(space, Mapping) else ()
+            setting[path] = values[int(share * len(values))] if values else _log_point(path, space, share)
         if setting not in settings:
             settings.append(setting)
     return settings
 
 
 def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
-    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw.
-
-    Raises BenchError if a path has bounds instead of a list, or the lists have fewer combinations than trials.
-    """
+    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw. BenchError if
+    there are fewer, or if a path has bounds instead of a list."""
     for path, space in search.items():
         if not isinstance(space, Mapping):
             raise BenchError(f"search of {path}: --space given wants a list, such as {path}: {{values: [0.01, 0.1]}}")
@@ -98,10 +91,8 @@ def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
 
 
 def _too_few(search: Mapping[str, Any], count: int, trials: int, advice: str) -> BenchError:
-    paths = ", ".join(sorted(search))
-    return BenchError(
-        f"search of {paths}: {count} combinations of given values for {trials} trials; list more, or {advice}"
-    )
+    counts = f"{count} combinations of given values for {trials} trials"
+    return BenchError(f"search of {', '.join(sorted(search))}: {counts}; list more, or {advice}")
 
 
 def settings(space: Name, task: str, entry: str, trials: int) -> list[Setting]:

@@ -80,10 +80,8 @@ def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     wanted = set(pairs)
     trials: dict[tuple[str, str], list[Record]] = {}
     for record in store.records():
-        pair = record.task, record.entry
-        if pair not in wanted or not TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS:
-            continue
-        if record.version == config.task_spec(record.task).cls.version:
+        pair, ours = (record.task, record.entry), TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS
+        if pair in wanted and ours and record.version == config.task_spec(record.task).cls.version:
             large = {"components": Components(), "traceback": "", "output": "", "exhibits": {}}
             trials.setdefault(pair, []).append(msgspec.structs.replace(record, **large, attempt=1))
     changed = 0
@@ -119,21 +117,14 @@ def summary(task: str, entry: str, results: Path) -> Tuning | None:
         sum(record.costs.cpu_total for record in published) if published else math.nan,
         sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
     ]
-    same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "values", "at_the_edge")}
+    same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "trials", "values", "at_the_edge")}
     return Tuning(
-        **same,
-        task=task,
-        entry=name,
-        trials=len(values),
-        tried=max(len(values), len(settings)),
-        declared=declared(name),
-        objective=metric.name,
-        better=metric.better,
-        value=worst if tuned.value == DIVERGED else float(tuned.value),
+        **same, task=task, entry=name, tried=max(tuned.trials, len(settings)), declared=declared(name), objective=metric.name,
+        better=metric.better, value=worst if tuned.value == DIVERGED else float(tuned.value),
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
-    )
+    )  # fmt: skip
 
 
 def everywhere() -> list[tuple[str, str]]:
