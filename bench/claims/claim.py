@@ -23,7 +23,7 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.planning import config
-from bench.planning.files import ARXIV, ClaimFile
+from bench.planning.files import ARXIV, TARGET, ClaimFile
 from bench.records.record import Record
 
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
@@ -99,8 +99,7 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
     options = dict(value) if isinstance(value, dict) else {"_target_": value}
     target = options.pop("_target_", None)
     if not isinstance(target, str) or "." not in target:
-        expected = "expected a dotted path, or {_target_: path, argument: value}"
-        raise BenchError(f"{source}: `{field}: {value}`: {expected}")
+        raise BenchError(f"{source}: `{field}: {value}`: expected {TARGET}")
     located = _locate(f"{source}: `{field}: {target}`", target)
     try:
         inspect.signature(located).bind(*arguments, **options)
@@ -136,25 +135,25 @@ def _names(module: str) -> list[str]:
     return below + [name for name, member in own if member.__module__ == module and not name.startswith("_")]
 
 
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that match a shell pattern or lie in the family that it names."""
-    return [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
+def matching(group: str, patterns: Iterable[str], numbers: Mapping[str, str] | None = None) -> list[str]:
+    """The names of a group, `claim` or `figure`, of which a pattern is the family, the number or a shell pattern; all without
+    patterns."""
+    names, selected = config.names(group), []
+    for pattern in patterns:
+        chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
+        chosen = chosen or [name for name, number in (numbers or {}).items() if number == pattern]
+        if not chosen:
+            raise config.unknown(group, pattern, names, f" (`bench {group}s` shows every one)")
+        selected += chosen
+    return [*dict.fromkeys(selected or names)]
 
 
-def select(patterns: Iterable[str]) -> tuple[dict[str, Claim], dict[str, str]]:
+def select(patterns: Sequence[str]) -> tuple[dict[str, Claim], dict[str, str]]:
     """The claims whose id or arXiv number is among the patterns, or whose id matches one; all claims without patterns.
 
     Beside them, id -> error of each selected file that cannot be read.
     """
-    names = config.names("claim")
-    wanted: dict[str, None] = {}
-    for pattern in patterns:
-        if re.fullmatch(ARXIV, pattern):
-            files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
-            chosen = [name for name, file in files.items() if file.arxiv == pattern]
-        else:
-            chosen = matching(pattern, names)
-        if not chosen:
-            raise config.unknown("claim", pattern, names, " (`bench claims` shows every one)")
-        wanted |= dict.fromkeys(chosen)
-    return config.sound("claim", load, wanted or names)
+    files: dict[str, ClaimFile] = {}
+    if any(re.fullmatch(ARXIV, pattern) for pattern in patterns):
+        files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
+    return config.sound("claim", load, matching("claim", patterns, {name: file.arxiv for name, file in files.items()}))

@@ -74,12 +74,10 @@ class Finding:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """`error` if any setting has one; else the verdict that all tested settings share, or `mixed`."""
-    if "error" in verdicts:
-        return "error"
     tested = set(verdicts) - {"not tested"}
-    if not tested:
-        return "not tested"
-    return tested.pop() if len(tested) == 1 else "mixed"
+    if "error" in tested or len(tested) > 1:
+        return "error" if "error" in tested else "mixed"
+    return tested.pop() if tested else "not tested"
 
 
 def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Sequence[Record | None]]]) -> SettingOutcome:

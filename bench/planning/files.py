@@ -25,10 +25,8 @@ def _is(what: str, *examples: Any, **limits: Any) -> Meta:
 Positive = Annotated[int, Meta(ge=1)]
 Words = Annotated[tuple[str, ...], Meta(min_length=1)]
 WORDS = ["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]
-Function = Annotated[
-    str | dict[str, Any],
-    _is("a dotted path, or {_target_: path, argument: value}", "tasks.grokking.claims.decay_gain"),
-]
+TARGET = "a dotted path, or {_target_: path, argument: value}"
+Function = Annotated[str | dict[str, Any], _is(TARGET, "tasks.grokking.claims.decay_gain")]
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench.contract import BenchError
+from bench.planning.folders import unknown
 from bench.planning.yaml_file import leaves, quoted, read, shown
 from bench.records.moves import moved
 from bench.records.spelling import whole
@@ -148,13 +149,11 @@ def _explained(message: str, given: Mapping[str, Any], model: type[Struct]) -> s
     assert match is not None
     what, place = match["what"], match["place"] or ""
     if not place and (named := NAMED.fullmatch(what)):
-        name, known = named["name"], model.__struct_encode_fields__
+        name = named["name"]
         if named["how"] == "missing required":
             wanted = _wanted(model, name)
             return f": lacks `{name}`" + (f": expected {wanted}" if wanted else "")
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-        return f": no field {name!r}; {hint}"
+        return f": {unknown('field', name, model.__struct_encode_fields__)}"
     if not what.startswith(("Expected", "Invalid", "Object")):  # a model's own check
         return f": {f'`{place}`: ' if place else ''}{what}"
     field = re.split(r"[.\[]", place)[0]
