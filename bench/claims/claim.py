@@ -1,8 +1,6 @@
-"""Claims: a paper's statement as plans, a measure of their records, and a predicate on the measure.
+"""Claims: a paper's statement as plans, a pure measure of their records that gives one number a seed, and a predicate on it.
 
-A claim is a file `configs/claim/<family>/<id>.yaml`. Its settings are plans in the words of a sweep; its measure is a pure
-function that makes one number a seed out of their records; its predicate says which numbers agree with the statement. The
-verdict comes from an interval over seeds. Nothing is tuned until it agrees: a claim that fails is worth as much.
+The verdict comes from an interval over seeds. Nothing is tuned until it agrees: a claim that fails is worth as much.
 """
 
 from __future__ import annotations
@@ -62,11 +60,9 @@ class Predicate:
 class Claim:
     """A claim's file with the predicate and the measure that it describes.
 
-    file: its `scale` is the one on which seeds are averaged; an `exact` measure does not depend on chance, so its interval is the
-    range over seeds, of one seed too; `threshold` says whether the predicate was fixed before or after data had been seen;
-    `tried` counts the settings measured on the way to the declared ones, each entry's own tuning aside. measure: one seed's
-    records, entry -> list (several where a task parameter or a derived metric's axis is swept), to a finite number in the
-    file's unit; it sees failed cells with their status.
+    file: seeds are averaged on its `scale`; an `exact` measure does not depend on chance, so its interval is the range over
+    seeds, of one seed too. measure: one seed's records, entry -> list (several where a task parameter or a derived metric's
+    axis is swept), to a finite number in the file's unit; it sees failed cells with their status.
     """
 
     id: str
@@ -80,14 +76,9 @@ def load(name: str) -> Claim:
     """The claim of `configs/claim/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
     file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
     file = msgspec.structs.replace(file, statement=" ".join(file.statement.split()))
-    return Claim(name, source, file, predicate(file), function(source, "measure", file.measure, {}))
-
-
-def predicate(file: ClaimFile) -> Predicate:
-    """The predicate of a claim's file."""
     ((bound, limit),) = file.limits.items()
     low, high = {"above": (limit, math.inf), "below": (-math.inf, limit)}.get(bound, limit)
-    return Predicate(bound, low, high)
+    return Claim(name, source, file, Predicate(bound, low, high), function(source, "measure", file.measure, {}))
 
 
 def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[..., float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from bench.contract import BenchError
 from bench.planning.folders import unknown
@@ -125,22 +125,14 @@ def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: se
             raise BenchError(f"{path}: `{name}: {shown(value)}`: {expected}; {hint}") from error
 
 
-def _meta(hint: Any) -> Meta | None:
-    """The description of a field, or of a member of its union type; None if there is none."""
-    described = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta) and meta.description]
-    if described:
-        return described[-1]
-    return next((meta for part in get_args(hint) if (meta := _meta(part)) is not None), None)
-
-
 def _wanted(model: type[Struct], name: str) -> str:
     """A field's description with its example: a list of packages, as in `needs: [einops]`. Empty if it has none."""
-    fields = dict(zip(model.__struct_encode_fields__, model.__struct_fields__, strict=True))
-    meta = _meta(get_type_hints(model, include_extras=True)[fields[name]])
-    if meta is None:
-        return ""
-    example = f", as in `{name}: {shown(meta.examples[0])}`" if meta.examples else ""
-    return f"{meta.description}{example}"
+    field = msgspec.json.schema(model)["$defs"][model.__name__]["properties"][name]
+    for kind in (field, *field.get("anyOf", ())):  # a field, or a member of its union type
+        if description := kind.get("description"):
+            examples = kind.get("examples")
+            return f"{description}, as in `{name}: {shown(examples[0])}`" if examples else str(description)
+    return ""
 
 
 def _explained(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:

@@ -1,9 +1,7 @@
-"""Search spaces: from an entry's `search` to the settings of its trials.
+"""Search spaces: from an entry's `search` to the settings of its trials, the same on every machine.
 
-    search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
-    search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
-
-`lattice` walks bounds evenly, `random` draws from them, `given` takes lists only. Settings are the same on every machine.
+search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
+search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
 """
 
 from __future__ import annotations

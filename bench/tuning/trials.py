@@ -1,8 +1,5 @@
-"""The tuning ledger: how an entry was tuned, what fewer trials would have found, and the record of every trial.
-
-configs/tuned/<task>/<entry>.yaml               the setting that `bench tune` chose, and its table of trials
-results/trials/<family>/<task>/<entry>.jsonl    the trials' records without curves, written by `bench publish --trials`
-"""
+"""How an entry was tuned, what fewer trials would have found, and `results/trials/<task>/<entry>.jsonl`: the tuning ledger of
+the trials' records without curves, written by `bench publish --trials`."""
 
 from __future__ import annotations
 
