@@ -101,29 +101,22 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
 
 def _locate(field: str, target: str) -> Callable[..., float]:
     """The function at a dotted path. A part that does not exist is an error with the nearest names of its module."""
-    module = ""
-    for part in target.split("."):
-        path = f"{module}.{part}".removeprefix(".")
-        if path == target and callable(located := getattr(importlib.import_module(module), part, None)):
+    module, _, name = target.rpartition(".")
+    try:
+        if callable(located := getattr(importlib.import_module(module), name, None)):
             return located
-        try:
-            importlib.import_module(path)
-        except ModuleNotFoundError as error:
-            if error.name != path:
-                raise BenchError(f"{field} cannot be imported: {error}") from error
-            if not module:
-                raise BenchError(f"{field}: no package {part!r} here") from error
-            raise BenchError(f"{field}: {config.unknown(f'name in {module}', part, _names(module))}") from error
-        module = path
-    raise BenchError(f"{field} is a module; name a function of it")
-
-
-def _names(module: str) -> list[str]:
-    """Submodules of a module and the public functions that it defines."""
-    imported = importlib.import_module(module)
-    below = [info.name for info in pkgutil.iter_modules(getattr(imported, "__path__", []))]
-    own = inspect.getmembers(imported, inspect.isfunction)
-    return below + [name for name, member in own if member.__module__ == module and not name.startswith("_")]
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise BenchError(f"{field} cannot be imported: {error}") from error
+        module, _, name = str(error.name).rpartition(".")
+    if not module:
+        raise BenchError(f"{field}: no package {name!r} here")
+    owner = importlib.import_module(module)
+    modules = [info.name for info in pkgutil.iter_modules(getattr(owner, "__path__", []))]
+    if name in modules:
+        raise BenchError(f"{field} is a module; name a function of it")
+    own = [n for n, f in inspect.getmembers(owner, inspect.isfunction) if f.__module__ == module and n[0] != "_"]
+    raise BenchError(f"{field}: {config.unknown(f'name in {module}', name, modules + own)}")
 
 
 def matching(group: str, patterns: Iterable[str], numbers: Mapping[str, str] | None = None) -> list[str]:

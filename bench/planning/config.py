@@ -105,11 +105,7 @@ def entry(name: str) -> Entry:
         parts[slot] = {**parts.get(slot, {}), **part}
     search = {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()}
     needs = tuple(need for file in files for need in file.needs)
-    doc, paper = (
-        " + ".join(file.doc for file in files if file.doc),
-        ", ".join(file.paper for file in files if file.paper),
-    )
-    return Entry(canonical(name), parts, search, needs, doc, paper)
+    return Entry(canonical(name), parts, search, needs, " + ".join(file.doc for file in files if file.doc))
 
 
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:

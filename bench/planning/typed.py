@@ -43,8 +43,7 @@ def load(path: Path, model: type[Model], data: bytes | None = None) -> Model:
 def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model:
     """A mapping as its model; an empty field (`paper:` and nothing after it) counts as absent."""
     given = {name: value for name, value in content.items() if value is not None}
-    free: str | None = getattr(model, "FREE", None)
-    if free is not None:
+    if free := getattr(model, "FREE", ""):
         own = {*model.__struct_encode_fields__} - {free}
         rest = {name: given.pop(name) for name in [*given] if name not in own}
         _check_free(rest, model, free, own, path)
@@ -58,8 +57,7 @@ def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model
 def schema(model: type[Struct]) -> dict[str, Any]:
     """The JSON schema of a model's file; the fields gathered by `FREE` are additional properties."""
     schema = msgspec.json.schema(model)
-    free: str | None = getattr(model, "FREE", None)
-    if free is not None:
+    if free := getattr(model, "FREE", ""):
         own = schema["$defs"][model.__name__]
         own["additionalProperties"] = own["properties"].pop(free).get("additionalProperties", True)
     return schema

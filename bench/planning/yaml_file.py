@@ -65,9 +65,8 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
         raise BenchError(f"{path} is empty; write `name: value` lines into it, or delete it")
     if not isinstance(content, dict):
         raise BenchError(f"{path} holds {shown(content)}; it must be a mapping, `name: value` lines")
-    for key in content:
-        if not isinstance(key, str):
-            raise BenchError(f"{path}: the key {shown(key)} is no text; {quoted(key)}put it in quotes")
+    for key in (key for key in content if not isinstance(key, str)):
+        raise BenchError(f"{path}: the key {shown(key)} is no text; {quoted(key)}put it in quotes")
     for place, value in leaves(content):
         if isinstance(value, str) and "${" in value:
             raise BenchError(f"{path}: `{place}: {value}` reads other settings; write the value itself")
