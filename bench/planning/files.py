@@ -1,8 +1,5 @@
-"""The typed models of configuration files, one for each kind.
-
-A field carries a description and an example: both appear in the error about a wrong value (`bench.planning.typed`) and in the
-JSON schema.
-"""
+"""The typed models of configuration files. A field's description and example appear in errors (`bench.planning.typed`) and in the
+JSON schema."""
 
 from __future__ import annotations
 
@@ -162,15 +159,16 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if len(self.limits) != 1:
             raise ValueError(f"one of above, below, between is needed, not {' and '.join(self.limits) or 'none'}")
         ((name, limit),) = self.limits.items()
-        low, high = limit if isinstance(limit, tuple) else (limit, limit)
-        if not math.isfinite(low) or not math.isfinite(high) or low > high:
+        low, high = limit if name == "between" else (limit, limit)
+        if not -math.inf < low <= high < math.inf:
             wanted = "[low, high]" if name == "between" else "a finite number"
             raise ValueError(f"`{name}: {shown(msgspec.to_builtins(limit))}`: expected {wanted}")
-        settings = [setting.name for setting in self.settings]
-        if twice := next((name for name in settings if settings.count(name) > 1), None):
+        names = [setting.name for setting in self.settings]
+        if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two settings are named {twice!r}")
 
 
+Labelled = Annotated[dict[str, Words], Meta(min_length=1)]
 Scale = Annotated[Literal["linear", "log"], _is("one of linear, log", "log")]
 
 
@@ -179,10 +177,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     title: Text
     caption: Text
-    plan: Annotated[
-        Words | Annotated[dict[str, Words], Meta(min_length=1)],
-        _is("a list of words, or a mapping of labels to such lists", WORDS),
-    ]
+    plan: Annotated[Words | Labelled, _is("a list of words, or a mapping of labels to such lists", WORDS)]
     x: Text
     y: Annotated[
         Text | Words | dict[str, Any], _is("a name, a list of names, or a measure", ["train_acc", "monitor_acc"])

@@ -1,9 +1,8 @@
 """`bench tune`: the same number of trials for every entry, on seeds apart from the reported ones, chosen on validation data.
 
-Every trial runs all tuning seeds (from 1000 up); its value is the mean of the task's `objective` on the metric's scale, where a
-diverged cell counts as its `diverged` value. The board takes tuned values from the files that this module writes,
-`configs/tuned/<task>/<entry>.yaml`, and from nowhere else. Trials leave records like any other cells, so a second call runs
-nothing, and the same command continues an interrupted one.
+A trial's value is the mean of the task's `objective` over all tuning seeds, on the metric's scale. The board takes tuned values
+from the files that this module writes, and from nowhere else. Trials leave records like any other cells, so a second call
+runs nothing, and the same command continues an interrupted one.
 """
 
 from __future__ import annotations
@@ -64,8 +63,7 @@ def affordable(
     """Trials that `budget` CPU seconds pay for all `entries` of a task, each the same number, by stored costs.
 
     Costs of reported seeds count, so that an interrupted call plans the same number again; those of earlier trials only
-    where there are no others. Trials that have run already count in full.
-    Raises BenchError if some entry has no stored cost, or the budget does not pay two trials.
+    where there are no others. BenchError if some entry has no stored cost, or the budget does not pay two trials.
     """
     preset = planner.settings.preset
     known: dict[tuple[str, bool], list[float]] = {}  # (entry, whether of a tuning seed) -> CPU seconds of its cells
