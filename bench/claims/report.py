@@ -18,8 +18,6 @@ from bench.tables import grid
 if TYPE_CHECKING:
     from bench.claims.verdicts import Finding, SettingOutcome
 
-WIDTH = 120
-
 
 def _measured(outcome: SettingOutcome) -> str:
     """`0.012 [0.010, 0.014], n 5`, or the reason why there is no number."""
@@ -54,7 +52,7 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 def text(findings: Sequence[Finding]) -> str:
     """For a terminal: verdict, id and statement, then what was measured in every setting."""
-    wrap = functools.partial(textwrap.wrap, width=WIDTH, initial_indent="  ", subsequent_indent="  ")
+    wrap = functools.partial(textwrap.wrap, width=120, initial_indent="  ", subsequent_indent="  ")
     lines: list[str] = []
     for finding in findings:
         file = finding.claim.file

@@ -14,8 +14,6 @@ from bench.records.record import Record
 from bench.tables.plan_set import PlanSet
 from bench.tables.statistics import t_interval
 
-NAN = math.nan
-
 
 @dataclass(frozen=True)
 class SettingOutcome:
@@ -27,9 +25,9 @@ class SettingOutcome:
 
     setting: Setting
     verdict: Verdict
-    measured: float = NAN
-    lo: float = NAN
-    hi: float = NAN
+    measured: float = math.nan
+    lo: float = math.nan
+    hi: float = math.nan
     values: Mapping[int, float] = field(default_factory=dict)
     missing: int = 0
     older: int = 0

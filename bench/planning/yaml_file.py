@@ -15,11 +15,7 @@ import yaml
 
 from bench.contract import BenchError
 
-try:  # libyaml is ten times faster than the Python parser
-    from yaml import CSafeLoader as _Parser
-except ImportError:
-    from yaml import SafeLoader as _Parser  # type: ignore[assignment]
-
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster than the Python parser
 NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.[\d_]+)[eE][-+]?\d+")
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
