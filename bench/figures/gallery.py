@@ -142,12 +142,7 @@ class Gallery(PlanSet):
 
 def select(patterns: Iterable[str]) -> list[str]:
     """Ids of the figures that match a shell pattern or lie in the family that it names; all without patterns."""
-    names, selected = config.names("figure"), []
-    for pattern in patterns:
-        if not (chosen := matching(pattern, names)):
-            raise config.unknown("figure", pattern, names, " (`bench figures` shows every one)")
-        selected += chosen
-    return [*dict.fromkeys(selected or names)]
+    return matching("figure", patterns)
 
 
 def of_ids(ids: Iterable[str]) -> tuple[list[FigureSpec], list[Drawing]]:

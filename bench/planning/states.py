@@ -60,8 +60,7 @@ def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = 
 
 
 def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
-    """(component, old, new) wherever a cell differs from its stale record. Where the form of code digests differs, code is left
-    out, since such digests cannot be compared."""
+    """(component, old, new) wherever a cell differs from its stale record; without code where the form of its digests differs."""
     old, new = record.identity, cell.identity
     if record.components.form != cell.components.form:
         del old["code"], new["code"]

@@ -82,15 +82,15 @@ def do_tune(options: argparse.Namespace) -> int:
     here = Path.cwd()
     paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
     if options.format == "json":
-        print_json({"ran": outcome.ran, "fresh": outcome.fresh, "trials": outcome.trials, "files": paths,
+        print_json({"ran": outcome.sweep.ran, "fresh": outcome.sweep.fresh, "trials": outcome.trials, "files": paths,
                     "unfinished": outcome.unfinished})  # fmt: skip
     else:
-        print("\n".join([*paths, f"{outcome.ran} cells run, {outcome.fresh} had records"]))
+        print("\n".join([*paths, f"{outcome.sweep.ran} cells run, {outcome.sweep.fresh} had records"]))
         for task, entry in outcome.unfinished:
             print(f"note: {entry} on {task}: trials without a result, nothing is chosen; the same command continues",
                   file=sys.stderr)  # fmt: skip
     print_reports(store)
-    return outcome.code
+    return 130 if outcome.sweep.interrupted else int(bool(outcome.unfinished))
 
 
 def _show_tuning(request: Request, store: Store, form: str) -> int:
