@@ -71,7 +71,7 @@ def _claim(
     cls = config.task_spec(task).cls
     if not set(params) <= set(config.parameters(config.task_spec(task), planner.settings.preset, {})):
         return None  # the records are of a version with other parameters
-    changed = changed_parameters(task, planner.settings.preset, params)
+    changed = config.changed_parameters(task, planner.settings.preset, params)
     row = planner.row(task, name, sorted({record.seed for record in records}), changed, {})
     kept: dict[int, list[Record]] = {}
     for seed, cells in row.planned.items():
@@ -99,11 +99,5 @@ def _record_of(cell: Cell, records: Iterable[Record]) -> Record | None:
 
 def reseeded(planner: plan.Planner, row: plan.Row, seeds: Sequence[int]) -> plan.Row:
     """The same row over other seeds."""
-    changed = changed_parameters(row.task, row.preset, row.params)
+    changed = config.changed_parameters(row.task, row.preset, row.params)
     return planner.row(row.task, row.entry, seeds, {**changed, **row.paths}, {})
-
-
-def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that are not the preset's."""
-    usual = config.parameters(config.task_spec(task), preset, {})
-    return {name: value for name, value in params.items() if usual.get(name) != value}

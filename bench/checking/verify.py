@@ -19,7 +19,7 @@ import msgspec
 
 from bench.checking import replay
 from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import Claim, changed_parameters, reseeded
+from bench.checking.published_rows import Claim, reseeded
 from bench.contract import BenchError, Metric
 from bench.planning import config, plan
 from bench.planning.settings import Settings
@@ -123,7 +123,7 @@ def judge(claim: Claim, scratch: Store, number: str, first: list[Record | None] 
     scaled = [list(map(float, statistics.transform(group, metric.scale))) for group in values]
     line = Verification(
         entry=row.entry, task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset,
-        params=dict(row.params), set=changed_parameters(row.task, row.preset, row.params), metric=metric.name,
+        params=dict(row.params), set=config.changed_parameters(row.task, row.preset, row.params), metric=metric.name,
         verdict="not comparable", reason=claim.why_not, fresh=None, p=None, replayed=None, entry_digest=claim.digest,
         drawn=number, repeated=bool(repeated()),
         claimed=Claimed(
