@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,19 @@ from bench.tables.statistics import MIN_SEEDS
 
 @dataclass
 class Claim:
-    """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`.
+    """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`. why_not: why it cannot be verified.
 
-    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh: the row of the fresh seeds,
-    replay_seed: the claimed seed to replay; `bench.checking.verify` draws both. why_not: why the row cannot be verified.
+    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh, replay: the rows of the
+    fresh seeds and of the claimed seed to replay, empty until `bench.checking.verify` has drawn them. replays: the records of
+    every run of `replay`, in plan order.
     """
 
     row: plan.Row
     records: dict[int, list[Record]]
     digest: str
-    fresh: plan.Row | None = None
-    replay_seed: int | None = None
+    fresh: plan.Row
+    replay: plan.Row
+    replays: list[list[Record | None]] = field(default_factory=list)
     why_not: str = ""
 
 
@@ -81,7 +83,8 @@ def _claim(
     if not kept:
         return None
     row.planned = {seed: cells for seed, cells in row.planned.items() if seed in kept}
-    claim = Claim(row, kept, digest_of(row))
+    empty = replace(row, planned={})
+    claim = Claim(row, kept, digest_of(row), empty, empty)
     versions = {record.version for group in kept.values() for record in group}
     if versions != {cls.version}:
         claim.why_not = f"version: the records are of {task}@{max(versions)}, here is {cls.version}"
