@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -107,6 +106,8 @@ class _Sweep:
 
     def results(self) -> Iterator[tuple[str, Outcome, bytes]]:
         """(key, outcome, curves as .npz bytes) as the cells end."""
+        from bench.running.pool import Pool, job_of
+
         runnable = []
         for key, cell in self.cells.items():
             if cell.absent:
@@ -119,39 +120,29 @@ class _Sweep:
             from bench.execute import call
             from bench.running.scorer_process import npz
 
-            for key, _, job in self._jobs(runnable):
-                outcome = call(job)
-                yield key, outcome, npz(outcome)
+            for cell in self._started(runnable):
+                outcome = call(job_of(cell, self.settings))
+                yield cell.key, outcome, npz(outcome)
         elif runnable:
-            from bench.running.pool import Pool
-
             with Pool(self.settings.workers, [self.store.root, cache_dir()]) as pool:
                 # The data of each task are found or made once. A failure is ignored here, since each cell records it later.
                 tasks = {(cell.target, str(sorted(cell.given.items()))): cell for cell in runnable}
-                for _ in pool.run([(name, "prepare", self._job(cell)) for name, cell in tasks.items()]):
+                for _ in pool.run([(name, "prepare", job_of(cell, self.settings)) for name, cell in tasks.items()]):
                     pass
-                yield from pool.run(self._jobs(runnable), lambda: self._idle(pool.running))
+                jobs = ((cell.key, "cell", job_of(cell, self.settings)) for cell in self._started(runnable))
+                yield from pool.run(jobs, lambda: self._idle(pool.running))
 
-    def _jobs(self, cells: list[Cell]) -> Iterator[tuple[str, str, Any]]:
-        """The job of every cell whose lease can be taken, unless another sweep has written its record meanwhile."""
+    def _started(self, cells: list[Cell]) -> Iterator[Cell]:
+        """The cells whose lease could be taken, and whose record no other sweep has written meanwhile."""
         for cell in cells:
             if self.store.lease(cell.key):
                 if cell.key in self.repeated or self.store.get(cell.key) is None:
                     self.started[cell.key] = _now()
-                    yield cell.key, "cell", self._job(cell)
+                    yield cell
                     continue
                 self.store.release(cell.key)
             self.progress.ended(cell.key, None)
             self.summary.elsewhere += 1
-
-    def _job(self, cell: Cell) -> Any:
-        from bench.execute import Job
-
-        limits, probes = self.settings.limits, self.settings.probes
-        return Job(
-            cell.target, cell.given, dict(cell.parts), cell.seed, str(cache_dir()), probes, limits.seconds, limits.memory_mb,
-            cell.reads,
-        )  # fmt: skip
 
     def _idle(self, running: Iterable[str]) -> None:
         """Show the progress, and renew leases, which expire otherwise."""
