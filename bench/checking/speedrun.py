@@ -31,7 +31,9 @@ from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+from bench.running import sweep
 from bench.tables import grid
+from bench.tables.comparisons import paired_difference, seeds_to_separate
 from bench.tables.table import CPU_ENTRY
 
 By = Literal["steps", "cpu"]
@@ -126,8 +128,6 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
 
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
-    from bench.tables.comparisons import paired_difference
-
     a, b = _paired(new, standing)
     if len(a) < FEWEST:
         return p_better([*new.values.values()], [*standing.values.values()], "min")
@@ -192,8 +192,6 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
 
 def needed(new: Run, standing: Run) -> int | None:
     """Seeds that would show `new` to be faster with 80 % power, by the common seeds; None if it does not look faster."""
-    from bench.tables.comparisons import seeds_to_separate
-
     a, b = _paired(new, standing)
     if len(a) < 2 or sum(a) >= sum(b):
         return None
@@ -228,8 +226,6 @@ def propose(
     again where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the
     record itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
     """
-    from bench.running import sweep
-
     spec, preset = config.task_spec(task), settings.preset
     metric = target_metric(spec.cls)
     if metric is None:

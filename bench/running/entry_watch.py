@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench import wire
 from bench.running import message_checks
 
@@ -127,8 +129,6 @@ class Guard(wire.Connection):
 
 def _memory_of_descendants() -> int:
     """Bytes in use by this process's descendants; on Linux without memory that is mapped from files."""
-    import psutil
-
     total = 0
     for process in psutil.Process().children(recursive=True):
         try:
@@ -160,8 +160,6 @@ def kill_descendants(group: int) -> None:
     a subreaper), so no descendant is left once it has no child.
     """
     while reap_children():
-        import psutil
-
         # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
