@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.contract import Task
 from bench.data import cache_dir
 from bench.execute import Job
@@ -51,10 +53,6 @@ def metrics_wrong(task: type[Task], outcome: Outcome | Record) -> list[str]:
 
 def _unequal_arrays(first: bytes, again: bytes) -> list[str]:
     """Names of the arrays that only one of two .npz files holds, or that differ."""
-    import numpy as np
-
-    if first == again:
-        return []
     a, b = ({**np.load(io.BytesIO(body))} if body else {} for body in (first, again))
     return sorted({*a} ^ {*b} | {name for name in {*a} & {*b} if not np.array_equal(a[name], b[name], equal_nan=True)})
 
@@ -86,17 +84,15 @@ def check(pool: Pool, second: Pool, task: str, entry: str) -> tuple[Outcome, lis
     quiet = again
     if cls.probes:
         ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))])
-    wrong = [f"{task}: {flaw}" for flaw in metrics_wrong(cls, first)]
+    wrong = metrics_wrong(cls, first)
     unequal = [f"{name} ({old}, {new})" for name, old, new in ledger.differences(first, again)]
     unequal = unequal or [f"the curve {name}" for name in _unequal_arrays(curves, other_curves)]
     if unequal:
-        wrong.append(
-            f"{task}: the same seed gave another result from another server: {', '.join(unequal[:5])}; draw from `seeds`, "
-            "torch, random or numpy's global generator, which the harness sets"
-        )
+        advice = "draw from `seeds`, torch, random or numpy's global generator, which the harness sets"
+        wrong.append(f"the same seed gave another result from another server: {', '.join(unequal[:5])}; {advice}")
     elif scores(cls, first) != scores(cls, quiet):
-        wrong.append(f"{task}: scores change when probes are off; an entry must not depend on them")
+        wrong.append("scores change when probes are off; an entry must not depend on them")
     if first.unkeyed_reads:
         paths = ", ".join(first.unkeyed_reads[:5])
-        wrong.append(f"{task}: the cell read {paths}, which its key does not cover; {ADVICE}")
-    return first, wrong
+        wrong.append(f"the cell read {paths}, which its key does not cover; {ADVICE}")
+    return first, [f"{task}: {flaw}" for flaw in wrong]
