@@ -124,6 +124,12 @@ def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dic
     return {key: chosen[key] for key in types}
 
 
+def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are not the preset's."""
+    usual = parameters(task_spec(task), preset, {})
+    return {name: value for name, value in params.items() if usual.get(name) != value}
+
+
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """slot -> resolved part: the task's defaults, then the entry's parts, then the `slot.argument` overrides.
 

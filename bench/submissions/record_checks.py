@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.checking import contract_suite
-from bench.checking.published_rows import changed_parameters
 from bench.planning import config, plan
 from bench.records.cell import Cell
 from bench.records.identity import key_maker
@@ -40,7 +39,7 @@ def contradictions(folder: Path) -> list[str]:
             wrong.append(f"{task}: seeds {[*row.seeds]}; the suite's are 0, 1, 2, … and at least 3")
         settings = config.parse([f"preset={row.preset}"]).settings
         planner = plan.Planner(Store(Path(settings.results)), settings)  # the folder itself is only read
-        changed = changed_parameters(task, row.preset, row.params)
+        changed = config.changed_parameters(task, row.preset, row.params)
         for cell in planner.row(task, about.entry, row.seeds, changed, {}).cells():
             record = next((record for record in records if _same(record, cell)), None)
             if record is None:
