@@ -59,8 +59,9 @@ print(len(cells), sorted({"torch", "pandas"} & set(sys.modules)))
 
 
 def environment() -> dict[str, str]:
-    """The variables of a user who installed the toy package."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TOY)]), "OMP_NUM_THREADS": "1"}
+    """The variables of a user who installed the toy package; Python keeps compiled modules, as it does by default."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TOY)]), "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager

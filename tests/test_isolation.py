@@ -51,13 +51,13 @@ def test_of_a_users_folder_only_names_may_be_read(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     grants = sandbox.readable()
-    assert [rights for path, rights in grants if tmp_path in (path, *path.parents)] == [linux_sandbox.LIST]
-    assert not {Path.home(), Path("/"), Path("/tmp"), Path("/proc"), Path("/etc")} & {path for path, _ in grants}
+    assert [rights for path, rights in grants if tmp_path in (Path(path), *Path(path).parents)] == [linux_sandbox.LIST]
+    assert not {Path.home(), Path("/"), Path("/tmp"), Path("/proc"), Path("/etc")} & {Path(path) for path, _ in grants}
     given = dict(reads.grants_of([str(tmp_path / "package" / "part.py"), str(tmp_path / "data" / "a.h5")]))
     assert given == {
-        tmp_path / "package": linux_sandbox.LIST,
-        tmp_path / "package" / "part.py": linux_sandbox.READ,
-        tmp_path / "data" / "a.h5": linux_sandbox.READ,
+        str(tmp_path / "package"): linux_sandbox.LIST,
+        str(tmp_path / "package" / "part.py"): linux_sandbox.READ,
+        str(tmp_path / "data" / "a.h5"): linux_sandbox.READ,
     }
 
 
@@ -76,7 +76,9 @@ def test_what_was_installed_into_a_folder_of_ones_own_is_read_whole(tmp_path, mo
         )
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "own"), str(tmp_path / "site-packages")])
     whole = {
-        path.name for path, rights in sandbox.readable() if tmp_path in path.parents and rights == sandbox.READ_ONLY
+        Path(path).name
+        for path, rights in sandbox.readable()
+        if tmp_path in Path(path).parents and rights == sandbox.READ_ONLY
     }
     assert whole == {"lib.py", "lib.libs", "lib-1.0.dist-info", "site-packages"}
 
@@ -87,11 +89,12 @@ def test_what_is_withheld_is_cut_out_of_what_is_granted(tmp_path):
         (tmp_path / name).write_text("")
     (tmp_path / "site" / "link").symlink_to(tmp_path / "site" / "sklearn" / "data" / "digits.csv")
     withheld = [tmp_path / "site" / "sklearn" / "data" / "digits.csv"]
-    left = dict(sandbox.without([(tmp_path / "site", sandbox.READ_ONLY)], withheld))
+    grants = sandbox.without([(str(tmp_path / "site"), sandbox.READ_ONLY)], withheld)
+    left = {Path(path): rights for path, rights in grants}
     whole = {str(path.relative_to(tmp_path)) for path, rights in left.items() if rights == sandbox.READ_ONLY}
     assert whole == {"site/pandas", "site/sklearn/data/iris.csv", "site/sklearn/b.py"}
     assert {rights for path, rights in left.items() if path.name in ("site", "sklearn", "data")} == {linux_sandbox.LIST}
-    assert not list(sandbox.without([(withheld[0], sandbox.READ_ONLY)], [tmp_path]))
+    assert not list(sandbox.without([(str(withheld[0]), sandbox.READ_ONLY)], [tmp_path]))
 
 
 CONFINED = """
@@ -99,7 +102,7 @@ import os, sys, socket, subprocess, tempfile
 from pathlib import Path
 from bench.running import sandbox
 private, secret, withheld = map(Path, sys.argv[1:])
-sandbox.confine(private, [withheld], sandbox.readable())
+sandbox.confine(str(private), [withheld], sandbox.readable())
 def refused(call):
     try:
         call()
@@ -144,10 +147,10 @@ def test_a_confined_process_still_has_its_libraries_and_nothing_else(tmp_path):
 
 def judged(number: int, *arguments: int) -> int:
     """What the filter answers to a call, by running its program as the kernel would."""
-    machine = struct.unpack_from("<I", linux_sandbox._program(), 12)[0]
+    machine = struct.unpack_from("<I", linux_sandbox.program(), 12)[0]
     data = struct.pack("<iIQ6Q", number, machine, 0, *arguments, *[0] * (6 - len(arguments)))
     lines = [
-        struct.unpack_from("<HBBI", linux_sandbox._program(), at) for at in range(0, len(linux_sandbox._program()), 8)
+        struct.unpack_from("<HBBI", linux_sandbox.program(), at) for at in range(0, len(linux_sandbox.program()), 8)
     ]
     at = accumulator = 0
     while True:

@@ -83,7 +83,7 @@ def _confine(start: Mapping[str, Any], grants: sandbox.Grants) -> list[str]:
     """Confine this process as the scorer's first message asks. Without Landlock, returns a list that collects unkeyed reads."""
     folder, private = os.getcwd(), start["private"]
     files, withheld = start["job"]["reads"], [Path(path) for path in start["withheld"]]
-    sandbox.confine(Path(private), withheld, (*grants, *reads.grants_of(files)))
+    sandbox.confine(private, withheld, (*grants, *reads.grants_of(files)))
     return reads.watch(reads.covered(grants, files, private), refuse=linux_sandbox.landlock_abi() > 0, folder=folder)
 
 

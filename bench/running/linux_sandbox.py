@@ -16,7 +16,6 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 # prctl options
@@ -126,13 +125,18 @@ _X32 = 0x40000000  # the x32 calls of x86-64 have numbers from here up
 def prctl(option: int, value: int) -> None:
     """Set an option of this process; does nothing on systems other than Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+        _call("prctl", option, value, 0, 0, 0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _call(function: str, *arguments: int | bytes | None) -> int:
     """Call a libc function, with integers widened to registers; raises OSError with the function's name if it returns -1."""
     widened = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
-    result = int(getattr(ctypes.CDLL(None, use_errno=True), function)(*widened))
+    result = int(getattr(_libc(), function)(*widened))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{function}: {os.strerror(code)}")
@@ -180,7 +184,7 @@ def drop_capabilities() -> None:
     _call("capset", header, struct.pack("<6I", kept, kept, 0, 0, 0, 0))
 
 
-def restrict_files(grants: Iterable[tuple[Path, int]], everything: Path) -> None:
+def restrict_files(grants: Iterable[tuple[str, int]], everything: str) -> None:
     """Leave only `grants` (path, rights; missing paths are skipped) and the folder `everything`, in full, accessible.
 
     Also refuses TCP (from ABI 4), signals and abstract sockets to processes outside (from ABI 6), and access to the memory of
@@ -204,7 +208,8 @@ def restrict_files(grants: Iterable[tuple[Path, int]], everything: Path) -> None
     os.close(rules)
 
 
-def _program() -> bytes:
+@cache
+def program() -> bytes:
     """The filter in classic BPF: instructions (code, jump if true, jump if false, constant); jumps count instructions."""
     column, machine = _MACHINES[platform.machine()]
     load, equal, at_least, bits, ret = 0x20, 0x15, 0x35, 0x54, 0x06
@@ -236,7 +241,7 @@ def _program() -> bytes:
 
 def refuse_calls() -> None:
     """Refuse the calls in `REFUSED` with EPERM from now on, and those in `JUDGED` by their arguments; OSError without filters."""
-    program = _program()
-    buffer = ctypes.create_string_buffer(program, len(program))
-    sock_fprog = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+    instructions = program()
+    buffer = ctypes.create_string_buffer(instructions, len(instructions))
+    sock_fprog = struct.pack("@HP", len(instructions) // 8, ctypes.addressof(buffer))
     _call("prctl", _SET_SECCOMP, _FILTER, sock_fprog, 0, 0)

@@ -11,10 +11,9 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib.util import cache_from_source
-from pathlib import Path
 from typing import Any
 
 from bench.running import linux_sandbox, message_checks, sandbox
@@ -58,14 +57,14 @@ def with_bytecode(files: Iterable[str]) -> list[str]:
 
 def covered(grants: sandbox.Grants, files: Iterable[str], *folders: str) -> Covered:
     """The paths that `grants` make readable, `files`, and everything in `folders`. Grants and files must be free of links."""
-    granted = [str(path) for path, rights in grants if rights & linux_sandbox.READ]
+    granted = [path for path, rights in grants if rights & linux_sandbox.READ]
     prefixes = [path + os.sep for path in (*granted, *map(os.path.realpath, folders))]
     return Covered((*KERNEL, *prefixes), frozenset((*granted, *files)))
 
 
 def watch_scorer(grants: sandbox.Grants, files: Iterable[str], cache: str) -> None:
     """Restrict a process that runs the task's code to `grants`, `files`, the data folder `cache` and temporary files."""
-    watch(covered(grants, with_bytecode(files), cache, tempfile.gettempdir()), refuse=True)
+    watch(covered(grants, files, cache, tempfile.gettempdir()), refuse=True)
 
 
 def watch(allowed: Covered, refuse: bool, folder: str | None = None) -> list[str]:
@@ -107,8 +106,7 @@ def advised(reason: str) -> str:
     return f"{reason}; the cell may read only what its key covers: {ADVICE}" if refused else reason
 
 
-def grants_of(files: Iterable[str]) -> sandbox.Grants:
+def grants_of(files: Collection[str]) -> sandbox.Grants:
     """The rights to read `files`, and to list the folders of the modules among them, as the import system does."""
-    paths = [Path(file) for file in files]
-    folders = sorted({path.parent for path in paths if path.suffix == ".py"})
-    return (*((path, linux_sandbox.READ) for path in paths), *((path, linux_sandbox.LIST) for path in folders))
+    folders = sorted({os.path.dirname(file) for file in files if file.endswith(".py")})
+    return (*((file, linux_sandbox.READ) for file in files), *((path, linux_sandbox.LIST) for path in folders))

@@ -39,7 +39,7 @@ KEPT = (
 )  # fmt: skip
 
 READ_ONLY = linux_sandbox.READ | linux_sandbox.LIST | linux_sandbox.EXECUTE
-Grants = tuple[tuple[Path, int], ...]  # (path, rights of bench.running.linux_sandbox)
+Grants = tuple[tuple[str, int], ...]  # (path, rights of bench.running.linux_sandbox)
 
 
 @cache
@@ -95,25 +95,25 @@ def readable() -> Grants:
     outermost = sorted(path for path in paths if not paths & set(path.parents))
     devices = [device for pattern in DEVICES for device in Path("/dev").glob(pattern)]
     return (
-        *((path, READ_ONLY) for path in outermost),
-        *((path, linux_sandbox.LIST) for path in sorted(listed)),
-        *((path, linux_sandbox.READ | linux_sandbox.WRITE | linux_sandbox.DEVICE) for path in devices),
+        *((str(path), READ_ONLY) for path in outermost),
+        *((str(path), linux_sandbox.LIST) for path in sorted(listed)),
+        *((str(path), linux_sandbox.READ | linux_sandbox.WRITE | linux_sandbox.DEVICE) for path in devices),
     )
 
 
-def without(grants: Iterable[tuple[Path, int]], withheld: Collection[Path]) -> Iterator[tuple[Path, int]]:
+def without(grants: Iterable[tuple[str, int]], withheld: Collection[Path]) -> Iterator[tuple[str, int]]:
     """`grants` less the paths in `withheld`, all resolved. A folder that contains one is replaced by its other contents."""
     closed = {str(path) for path in withheld}
     parents = {str(folder) for path in withheld for folder in path.parents}
-    pending = [(str(path), rights) for path, rights in grants if closed.isdisjoint(map(str, (path, *path.parents)))]
+    pending = [item for item in grants if closed.isdisjoint((item[0], *map(str, Path(item[0]).parents)))]
     while pending:
         path, rights = pending.pop()
         if path in closed:
             continue
         if path not in parents or rights == linux_sandbox.LIST:
-            yield Path(path), rights
+            yield path, rights
             continue
-        yield Path(path), rights & linux_sandbox.LIST
+        yield path, rights & linux_sandbox.LIST
         with os.scandir(path) as items:
             pending += [(os.path.realpath(item.path) if item.is_symlink() else item.path, rights) for item in items]
 
@@ -165,16 +165,16 @@ def remove(folder: Path) -> None:
     folder.rmdir()
 
 
-def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
+def confine(private: str, withheld: Collection[Path], grants: Grants) -> None:
     """Restrict this process irrevocably, as far as `available()`: it writes in `private` and reads `grants` less `withheld`.
 
     Raises OSError if the kernel refuses a restriction that it reported as available; the entry's code must then not run.
     """
     for name in [name for name in os.environ if not name.startswith(KEPT)]:
         del os.environ[name]
-    folders = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), str(private))
+    folders = dict.fromkeys(("HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), private)
     os.environ |= folders | {"USER": "entry", "PYTHONDONTWRITEBYTECODE": "1"}
-    tempfile.tempdir = str(private)
+    tempfile.tempdir = private
     os.chdir(private)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_FSIZE, FILE_BYTES)
@@ -185,7 +185,7 @@ def confine(private: Path, withheld: Collection[Path], grants: Grants) -> None:
     linux_sandbox.no_new_privileges()
     linux_sandbox.drop_capabilities()
     if linux_sandbox.landlock_abi():
-        proc_self = Path("/proc/self"), READ_ONLY  # not part of `grants`, since it leads elsewhere in each process
+        proc_self = "/proc/self", READ_ONLY  # not part of `grants`, since it leads elsewhere in each process
         linux_sandbox.restrict_files([proc_self, *(without(grants, withheld) if withheld else grants)], private)
     if linux_sandbox.filters():
         linux_sandbox.refuse_calls()

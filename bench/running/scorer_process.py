@@ -14,6 +14,7 @@ import signal
 import socket
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def _redirect() -> Any:
 
 
 def _read_job(conn: socket.socket) -> Job:
-    """Receive the job and add the parent's environment; exits if the parent is gone."""
+    """Receive the job, add compiled files to its reads and the parent's environment to ours; exits if the parent is gone."""
     from bench import execute
 
     buffer = bytearray()
@@ -53,7 +54,8 @@ def _read_job(conn: socket.socket) -> Job:
         buffer += chunk
     for name, value in frame[0]["environment"].items():
         os.environ.setdefault(name, value)
-    return execute.Job(**frame[0]["job"])
+    job = execute.Job(**frame[0]["job"])
+    return replace(job, reads=tuple(reads.with_bytecode(job.reads)))
 
 
 def prepare_process(conn: socket.socket, grants: sandbox.Grants) -> None:
@@ -129,9 +131,12 @@ def _start_message(task: Task, job: Job, private: str) -> dict[str, Any]:
     from bench.execute import ENTRY_AXES
 
     seeds = Seeds(job.seed, task.name, ENTRY_AXES)
-    fields = {name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb")}
+    fields = {
+        name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb", "reads")
+    }
     files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
-    fields["reads"] = reads.with_bytecode(path for path in job.reads if os.path.realpath(path) not in files)
+    if files:
+        fields["reads"] = [path for path in job.reads if os.path.realpath(path) not in files]
     return {"job": fields, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
 
 
