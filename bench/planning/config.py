@@ -1,7 +1,7 @@
 """Configuration: from the words of a run to resolved (task, entry) pairs.
 
 The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell
-(`bench.verbs.hydra_door` runs through Hydra itself). `bench.planning.folders` finds the files, `bench.planning.files` defines
+(`bench.verbs.main` has Hydra's own door). `bench.planning.folders` finds the files, `bench.planning.files` defines
 their contents, and `bench.planning.overrides` reads the words.
 """
 

@@ -1,26 +1,32 @@
 """A submission's folder, `submissions/NAME/`: reads its manifest, lists its problems, and opens it.
 
-Nothing here imports the entry's code.
+Nothing of the entry is executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench.checking import contract_suite
+from bench.checking.published_rows import changed_parameters
 from bench.contract import BenchError
-from bench.planning import config, typed
+from bench.planning import config, plan, typed
 from bench.planning.files import ManifestFile, TunedFile, Values
-from bench.records.record import decode
+from bench.records.cell import Cell
+from bench.records.identity import key_maker
+from bench.records.record import Record, decode
 from bench.records.spelling import SHOWN, blake, canonical_json
+from bench.records.store import Store
 from bench.submissions.package import Package, enter, problems, read
 
 MANIFEST = "manifest.json"
 LIMIT = 50_000_000  # bytes of a whole folder; the records of the largest published entry are 1.5 MB
 COMMON = ("doc", "authors", "licence", "paper", "declared_trials")  # fields of both the manifest and the YAML
+ORIGIN = ("cpu", "packages", "started", "transport")  # fields of a record's provenance that have to be there
 ROUNDED = 1e-3  # relative: `bench tune` writes four digits of a value
 
 
@@ -33,12 +39,12 @@ def manifest(folder: Path) -> ManifestFile:
     """The manifest of a submission's folder. BenchError if there is none, or it is no manifest."""
     path = folder / MANIFEST
     try:
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError as error:
         raise BenchError(f"{folder} holds no {MANIFEST}; `bench submit PATH` writes a submission") from error
     except (msgspec.DecodeError, OSError) as error:
-        raise BenchError(f"{path} is not JSON: {error}; run `bench submit` again") from error
-    if not isinstance(content, dict) or content.get("format") != 1:
+        raise BenchError(f"{path} is no manifest: {error}; run `bench submit` again") from error
+    if content.get("format") != 1:
         raise BenchError(f"{path} is no manifest of format 1; run `bench submit` again")
     return typed.convert(content, ManifestFile, path)
 
@@ -67,9 +73,8 @@ def folder_problems(folder: Path) -> list[str]:
     if digests != about.files or digest(files) != about.digest:
         differ = sorted(path for path in {*digests, *about.files} if digests.get(path) != about.files.get(path))
         wrong.append(f"files differ from the manifest: {', '.join(differ) or 'digest'}; run `bench submit` again")
-    content = package.content()
     for field in COMMON:
-        if getattr(about, field) != getattr(content, field):
+        if getattr(about, field) != getattr(package.content, field):
             wrong.append(f"{MANIFEST} and {package.yaml.name} disagree on `{field}`; run `bench submit` again")
     own = {path.relative_to(folder).as_posix() for path in package.files}
     tasks = sorted({row.task for row in about.rows})
@@ -84,9 +89,8 @@ def folder_problems(folder: Path) -> list[str]:
             wrong.append(
                 f"{path}: not a file of entry {name}; a submission holds one entry, its tuning and its records"
             )
-    for path in sorted(ledger - {*files}):
-        wrong.append(f"{path}: no records, the file is missing; run `bench submit` again")
-    return wrong
+    missing = sorted(ledger - {*files})
+    return wrong + [f"{path}: no records, the file is missing; run `bench submit` again" for path in missing]
 
 
 def tuned_problems(path: str, data: bytes, package: Package) -> list[str]:
@@ -96,7 +100,7 @@ def tuned_problems(path: str, data: bytes, package: Package) -> list[str]:
         tuned = typed.load(Path(path), TunedFile, data)
     except BenchError as error:
         return [f"{error}; {again}"]
-    search = package.content().search
+    search = package.content.search
     if foreign := sorted(name for name, value in tuned.values.items() if not _searched(value, search.get(name))):
         return [f"{path}: sets {', '.join(foreign)} to what `search` does not hold; {again}"]
     return []
@@ -128,8 +132,7 @@ def record_problems(path: str, data: bytes, name: str) -> list[str]:
         if record.key in seen:
             wrong.append(f"{where}: a second record of key {record.key[:SHOWN]}")
         seen.add(record.key)
-        fields = ("cpu", "packages", "started", "transport")
-        if lacking := [field for field in fields if not getattr(record.provenance, field)]:
+        if lacking := [field for field in ORIGIN if not getattr(record.provenance, field)]:
             wrong.append(f"{where}: provenance lacks {', '.join(lacking)}")
     return wrong
 
@@ -141,7 +144,7 @@ def open_folder(folder: Path) -> str:
     the folder has any, or if the name stands for other files here.
     """
     if wrong := folder_problems(folder):
-        raise BenchError(f"{folder} cannot be checked:\n" + "\n".join(f"  - {problem}" for problem in wrong))
+        raise BenchError(f"{folder} cannot be checked:\n" + bullets(wrong))
     package = read(folder)
     if package.name not in config.names("entry"):
         enter(folder)
@@ -151,3 +154,57 @@ def open_folder(folder: Path) -> str:
         if not path.startswith("results/") and (not (home / path).is_file() or (home / path).read_bytes() != data):
             raise BenchError(f"entry {package.name} is in {home} with another {path}; check it in a clean clone")
     return package.name
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A bulleted list, a line each."""
+    return "\n".join(f"  - {line}" for line in lines)
+
+
+def contradictions(folder: Path) -> list[str]:
+    """Contradictions between a submission's records and the keys, seeds and versions of its entry's files and this code.
+
+    The entry must be known here (`open_folder`). Data that are absent here and other versions of packages
+    contradict nothing; code, configuration and parameters do.
+    """
+    about, wrong = manifest(folder), []
+    records = list(Store(folder / "results").published())
+    for key, remade in ((record.key, key_maker(record.identity)(record.seed)) for record in records):
+        if key != remade:
+            wrong.append(f"record {key[:SHOWN]}: its key is not that of its content; submit again")
+    planned = set()
+    for row in about.rows:
+        task = row.task
+        if task not in config.names("task"):
+            wrong.append(f"{task}: there is no such task")
+            continue
+        cls = config.task_spec(task).cls
+        if row.version != cls.version:
+            wrong.append(f"{task}: made with version {row.version}, here is {cls.version}; update, then submit again")
+            continue
+        if row.seeds != tuple(range(len(row.seeds))) or len(row.seeds) < 3:
+            wrong.append(f"{task}: seeds {[*row.seeds]}; the suite's are 0, 1, 2, … and at least 3")
+        settings = config.parse([f"preset={row.preset}"]).settings
+        planner = plan.Planner(Store(Path(settings.results)), settings)  # the folder itself is only read
+        changed = changed_parameters(task, row.preset, row.params)
+        for cell in planner.row(task, about.entry, row.seeds, changed, {}).cells():
+            record = next((record for record in records if _same(record, cell)), None)
+            if record is None:
+                wrong.append(f"{cell.name}: no record of this code, configuration and seed; update, then submit again")
+                continue
+            planned.add(record.key)
+            if record.preset != cell.preset:
+                wrong.append(f"{cell.name}: its record is of preset {record.preset}; submit again")
+            elif not record.settled:
+                wrong.append(f"{cell.name}: {record.status}; mend it, then submit again")
+            else:
+                wrong += [f"{cell.name}: {flaw}; submit again" for flaw in contract_suite.metrics_wrong(cls, record)]
+    if extra := {record.key for record in records} - planned:
+        wrong.append(f"{len(extra)} records that the manifest's rows do not plan; submit again")
+    return wrong
+
+
+def _same(record: Record, cell: Cell) -> bool:
+    """Whether a record is of a cell's task, parameters, configuration, code and seed; data and packages may differ."""
+    fields = (record.task, record.version, record.params, record.config, record.components.code, record.seed)
+    return fields == (cell.task, cell.version, dict(cell.params), dict(cell.parts), cell.components.code, cell.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.running.sweep import Summary
 
 PLAIN = ("text", "json")
+SWEEP = ("key=value", "")
 OVERRIDES = """overrides (Hydra's grammar):
   task=pde/burgers_1d              a task; task=glob(pde/*) for several
   entry=fno,unet                   entries; entry=muon+qk_layernorm composes two that fill different slots
@@ -55,13 +56,9 @@ def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
 def run(plan: Plan, store: Store, settings: Settings) -> Summary:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
     from bench.running import sweep
+    from bench.running.sinks import wandb_sink
 
-    sink = None
-    if settings.wandb != "off":
-        from bench.running.sinks import wandb_sink
-
-        sink = wandb_sink(settings.wandb, store)
-    return sweep.run(plan, store, settings, sink)
+    return sweep.run(plan, store, settings, wandb_sink(settings.wandb, store) if settings.wandb != "off" else None)
 
 
 def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -70,15 +67,23 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]
 
 
+def answer(options: argparse.Namespace, content: Any, lines: Iterable[str], store: Store | None = None) -> None:
+    """Print a result: its content, structs included, with `--format json`, else its lines; then the store's reports."""
+    for line in [json.dumps(plain(content), indent=1)] if options.format == "json" else lines:
+        print(line)
+    if store is not None:
+        print_reports(store)
+
+
 def print_reports(store: Store) -> None:
     """Print the store's reports on standard error: lines and files that it skipped or set aside."""
-    for line in store.reports:
-        print(f"note: {line}", file=sys.stderr)
+    for report in store.reports:
+        note(report)
 
 
-def print_json(content: Any) -> None:
-    """Print a result, structs included, as JSON."""
-    print(json.dumps(plain(content), indent=1))
+def note(remark: str) -> None:
+    """Print a remark on standard error."""
+    print(f"note: {remark}", file=sys.stderr)
 
 
 def exit_code(summary: Summary | None, failed: bool = False) -> int:
@@ -89,21 +94,20 @@ def exit_code(summary: Summary | None, failed: bool = False) -> int:
 
 
 def verb(
-    verbs: Any,
-    name: str,
-    do: Callable[[argparse.Namespace], int],
-    formats: tuple[str, ...] = PLAIN,
-    sweeps: bool = True,
+    verbs: Any, do: Callable[[argparse.Namespace], int], formats: Sequence[str] = PLAIN, words: tuple[str, ...] = SWEEP
 ) -> Any:
-    """Add a verb to the subparsers `verbs`, with the docstring of `do` as help; with `sweeps` it takes overrides."""
+    """Add the verb NAME of a function `do_NAME` to the subparsers `verbs`, with the function's docstring as help.
+
+    formats: choices of `--format`, the default first. words: metavar and help of its words, empty for a verb without words.
+    """
     doc = (do.__doc__ or "").strip()
     parser = verbs.add_parser(
-        name, help=doc.splitlines()[0], description=doc, epilog=OVERRIDES if sweeps else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        do.__name__.removeprefix("do_"), help=doc.splitlines()[0], description=doc,
+        epilog=OVERRIDES if words == SWEEP else None, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.set_defaults(do=do)
     if formats:
         parser.add_argument("--format", choices=formats, default=formats[0])
-    if sweeps:
-        parser.add_argument("overrides", nargs="*", metavar="key=value")
+    if words:
+        parser.add_argument("words", nargs="*", metavar=words[0], help=words[1])
     return parser

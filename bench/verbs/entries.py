@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.contract import BenchError
-from bench.verbs import PLAIN, print_json, print_reports, split, verb
+from bench.verbs import PLAIN, answer, note, split, verb
 
 
 def do_new(options: argparse.Namespace) -> int:
@@ -19,9 +20,9 @@ def do_new(options: argparse.Namespace) -> int:
     from bench.submissions import new
 
     if options.what == "task":
-        lines = new.task(options.name, Path.cwd(), options.doc or new.NO_DOC)
+        lines = new.task(options.name, options.doc)
     else:
-        lines = new.entry(options.name, options.kind, Path.cwd(), options.doc or new.NOT_YET, options.author)
+        lines = new.entry(options.name, options.kind, options.doc, options.author)
     print("\n".join(lines))
     return 0
 
@@ -73,17 +74,13 @@ def do_verify(options: argparse.Namespace) -> int:
             f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
             f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
         )
-    count = fresh_seeds.USUAL if options.seeds is None else options.seeds
     out = sys.stderr if options.format == "json" else sys.stdout
-    findings = verify.verify(claims, store, request.settings, count, lambda line: print(line, file=out, flush=True))
-    if options.format == "json":
-        print_json(findings)
-    else:
-        print(verify.table(findings, options.format))
-        print(f"{len(findings)} lines added to {standing.path_of(store, name)}")
+    say = partial(print, file=out, flush=True)
+    findings = verify.verify(claims, store, request.settings, options.seeds, say)
+    table, file = verify.table(findings, options.format), standing.path_of(store, name)
+    answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
     if fresh_seeds.repeated():
-        print("note: SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew", file=sys.stderr)
-    print_reports(store)
+        note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
     return int(any(finding.verdict == "disputed" for finding in findings))
 
 
@@ -101,37 +98,34 @@ def do_submit(options: argparse.Namespace) -> int:
     """
     from bench.submissions import package as files
     from bench.submissions import submit
+    from bench.submissions.folder import bullets
 
     words, request, store = _settings(options.words)
-    out = Path(options.out).absolute()
     if len(words) != 1:
         raise BenchError(f"submit takes one path, not {len(words)}; give the entry's YAML, configs/entry/NAME.yaml")
+    path, out = Path(words[0]).absolute(), Path(options.out).absolute()
     if options.accept:
-        folder = Path(words[0]).resolve()
-        for path in submit.accept(folder, Path.cwd(), store):
-            print(f"wrote {path}")
-        print(
-            f"`make readme` counts its records; a suite shows {folder.name} once its `entries` in configs/suite/ name it"
-        )
+        lines = [f"wrote {name}" for name in submit.accept(path.resolve(), store)]
+        shows = f"a suite shows {path.name} once its `entries` in configs/suite/ name it"
+        print("\n".join([*lines, f"`make readme` counts its records; {shows}"]))
         return 0
-    package = files.read(Path(words[0]).absolute())
+    package = files.read(path)
     files.enter(package.home)
-    outcome = submit.submit(package, request, store, out, options.smoke_only, _progress)
-    if options.format == "json":
-        print_json(vars(outcome) | {"folder": outcome.folder and str(outcome.folder)})
-        return int(bool(outcome.problems))
-    if outcome.notes:
-        print("to know:\n" + submit.bullets(outcome.notes))
-    if outcome.problems:
-        print(f"{outcome.entry} would be refused:\n" + submit.bullets(outcome.problems))
-        return 1
-    if outcome.folder is None:
-        command = f"`bench submit {words[0]}` without --smoke-only"
-        print(f"{outcome.entry} passes; {command} runs its cells and writes the folder")
+    submission, name = submit.Submission(package, request, store, out), package.name
+    submit.submit(submission, options.smoke_only, _progress)
+    folder, lines = submission.folder, []
+    if submission.notes:
+        lines += ["to know:", bullets(submission.notes)]
+    if submission.problems:
+        lines += [f"{name} would be refused:", bullets(submission.problems)]
+    elif folder is None:
+        lines += [f"{name} passes; `bench submit {words[0]}` without --smoke-only runs its cells and writes the folder"]
     else:
-        print(f"wrote {outcome.folder}: open a pull request that adds this folder and nothing else")
-        print(f"`bench verify {outcome.entry}` does what its reviewer will do")
-    return 0
+        lines += [f"wrote {folder}: open a pull request that adds this folder and nothing else",
+                  f"`bench verify {name}` does what its reviewer will do"]  # fmt: skip
+    content = {field: getattr(submission, field) for field in ("problems", "notes", "tasks")}
+    answer(options, {"entry": name, **content, "folder": folder and str(folder)}, lines)
+    return int(bool(submission.problems))
 
 
 def do_speedrun(options: argparse.Namespace) -> int:
@@ -175,25 +169,21 @@ def _progress(line: str) -> None:
 
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
-    new = verb(verbs, "new", do_new, (), sweeps=False)
+    new = verb(verbs, do_new, (), ())
     new.add_argument("what", choices=["entry", "task"])
     new.add_argument("name")
     new.add_argument("--kind", choices=["optimizer", "model", "surrogate", "procedure"], default="optimizer")
     new.add_argument("--doc", help="what is new about it, or what the task asks, in one line")
     new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
-    submit = verb(verbs, "submit", do_submit, sweeps=False)
-    submit.add_argument(
-        "words", nargs="*", metavar="PATH|key=value", help="the entry; suite=, task=, preset=, workers="
-    )
+    submit = verb(verbs, do_submit, words=("PATH|key=value", "the entry; suite=, task=, preset=, workers="))
     submit.add_argument("--out", default="submissions", help="where the folder goes (default submissions)")
     submit.add_argument("--smoke-only", action="store_true", help="check and run smoke cells; write nothing")
     submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
-    verify = verb(verbs, "verify", do_verify, (*PLAIN, "markdown"), sweeps=False)
-    verify.add_argument("words", nargs="*", metavar="ENTRY|FOLDER|key=value",
-                        help="an entry, or a submission's folder; task=, preset=, workers=, results=")  # fmt: skip
-    verify.add_argument("--seeds", type=int, help="fresh seeds a row, at least 3 (default 5)")
-    speedrun = verb(verbs, "speedrun", do_speedrun, (*PLAIN, "markdown"), sweeps=False)
-    speedrun.add_argument("words", nargs="*", metavar="TASK|key=value", help="tasks; preset=, workers=, results=")
+    words = ("ENTRY|FOLDER|key=value", "an entry, or a submission's folder; task=, preset=, workers=, results=")
+    verify = verb(verbs, do_verify, (*PLAIN, "markdown"), words)
+    verify.add_argument("--seeds", type=int, default=5, help="fresh seeds a row, at least 3 (default 5)")
+    words = ("TASK|key=value", "tasks; preset=, workers=, results=")
+    speedrun = verb(verbs, do_speedrun, (*PLAIN, "markdown"), words)
     speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
     speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")
     speedrun.add_argument("--seeds", type=int, help="fresh seeds (default: as many as seem needed, at least 5)")

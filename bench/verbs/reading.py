@@ -1,4 +1,5 @@
-"""`bench list`, `table`, `browse`, `show`, `why` and `schema`."""
+"""What is there and what the records say: `bench list`, `table`, `show`, `why`, `schema`, `browse`, `claims`, `figures`, `cite`
+and `datasheet`."""
 
 from __future__ import annotations
 
@@ -6,13 +7,12 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.board import citation
 from bench.contract import BenchError
-from bench.verbs import planned, print_json, print_reports, verb
+from bench.verbs import PLAIN, answer, exit_code, note, planned, print_reports, run, split, verb
 
 OLDER = " (a record of an older format, whose code digests cannot be compared with the current ones)"
 
@@ -29,43 +29,36 @@ def do_list(options: argparse.Namespace) -> int:
 
     wrong: dict[str, str] = {}
 
-    def rows(group: str, read: Callable[[str], Any], about: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
-        good, bad = config.sound(group, read)
-        wrong.update({f"{group} {name}": error for name, error in bad.items()})
-        return [{"name": name, **about(content)} for name, content in good.items()]
+    def sound(group: str, read: Any) -> Any:
+        contents, errors = config.sound(group, read)
+        wrong.update({f"{group} {name}": error for name, error in errors.items()})
+        return contents.items()
 
-    def of_task(spec: config.TaskSpec) -> dict[str, Any]:
-        slots = [slot.name for slot in spec.cls.slots]
-        return {"doc": spec.doc, "slots": slots, "ranks": spec.cls.rank, "presets": [*spec.cls.presets]}
-
-    def of_entry(entry: Any) -> dict[str, Any]:
-        fitting = [task["name"] for task in tasks if set(entry.parts) <= set(task["slots"])]
-        return {"slots": sorted(entry.parts), "doc": entry.doc, "tasks": fitting}
-
-    def of_claim(claim: ClaimFile) -> dict[str, Any]:
-        return {"arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())}
-
-    tasks = rows("task", task_check.whole, of_task)
-    groups = {
-        "tasks": tasks,
-        "entries": rows("entry", config.entry, of_entry),
-        "suites": rows("suite", config.suite, lambda suite: {"doc": suite.doc}),
-        "claims": rows("claim", lambda name: config.load("claim", name, ClaimFile), of_claim),
-        "figures": rows(
-            "figure", lambda name: config.load("figure", name, FigureFile), lambda file: {"doc": file.title}
-        ),
-    }
-    if options.format == "json":
-        print_json(groups | {"wrong": [{"file": name, "error": error} for name, error in wrong.items()]})
-        return int(bool(wrong))
-    for task in tasks:
-        print(f"task   {task['name']:30} {task['doc']} Ranked by {task['ranks']}; slots {', '.join(task['slots'])}")
-    for entry in groups["entries"]:
-        print(f"entry  {entry['name']:30} fills {', '.join(entry['slots']) or 'nothing (defaults)'}: {entry['doc']}")
-    for kind in ("suite", "claim", "figure"):
-        for row in groups[f"{kind}s"]:
-            print(f"{kind:6} {row['name']:36} {row['doc']}")
-    for name, error in wrong.items():
+    tasks = [
+        {"name": name, "doc": spec.doc, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
+         "presets": [*spec.cls.presets]} for name, spec in sound("task", task_check.whole)
+    ]  # fmt: skip
+    entries = [
+        {"name": name, "slots": sorted(entry.parts), "doc": entry.doc,
+         "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]}
+        for name, entry in sound("entry", config.entry)
+    ]  # fmt: skip
+    suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite", config.suite)]
+    claims = [
+        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())}
+        for name, claim in sound("claim", lambda name: config.load("claim", name, ClaimFile))
+    ]
+    figures = [
+        {"name": name, "doc": figure.title}
+        for name, figure in sound("figure", lambda name: config.load("figure", name, FigureFile))
+    ]
+    content = {"tasks": tasks, "entries": entries, "suites": suites, "claims": claims, "figures": figures}
+    answer(options, content | {"wrong": [{"file": name, "error": error} for name, error in wrong.items()]}, [
+        *(f"task   {row['name']:30} {row['doc']} Ranked by {row['ranks']}; slots {', '.join(row['slots'])}" for row in tasks),
+        *(f"entry  {row['name']:30} fills {', '.join(row['slots']) or 'nothing (defaults)'}: {row['doc']}" for row in entries),
+        *(f"{group[:-1]:6} {row['name']:36} {row['doc']}" for group in ("suites", "claims", "figures") for row in content[group]),
+    ])  # fmt: skip
+    for name, error in wrong.items() if options.format != "json" else ():
         print(f"bench: {name} is left out: {error}", file=sys.stderr)
     return int(bool(wrong))
 
@@ -74,14 +67,14 @@ def do_table(options: argparse.Namespace) -> int:
     """A plan joined with the store: one table a task."""
     from bench.tables import join, printers
 
-    _, store, plan = planned(options.overrides)
+    _, store, plan = planned(options.words)
     tables = join.build_all(plan, store)
     text = printers.RENDERERS[options.format](tables)
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
     else:
         print(text)
-    print(f"note: records {citation.digest(tables)}; `bench cite` with the same words cites them", file=sys.stderr)
+    note(f"records {citation.digest(tables)}; `bench cite` with the same words cites them")
     print_reports(store)
     return 0
 
@@ -92,12 +85,12 @@ def do_browse(options: argparse.Namespace) -> int:
     from bench.planning import config
     from bench.records.store import Store
 
-    whole = not {word.split("=")[0] for word in options.overrides} & {"suite", "task", "entry", "extra"}
+    whole = not {word.split("=")[0] for word in options.words} & {"suite", "task", "entry", "extra"}
     if whole:
-        store = Store(Path(config.parse(options.overrides).settings.results))
+        store = Store(Path(config.parse(options.words).settings.results))
         plans = collect.of_suites(store)
     else:
-        _, store, plan = planned(options.overrides)
+        _, store, plan = planned(options.words)
         plans = [plan]
     page = site.write(collect.content(plans, store, whole), Path(options.out))
     print(page)
@@ -142,44 +135,29 @@ def do_why(options: argparse.Namespace) -> int:
     from bench.planning import states
     from bench.records.store import Store
 
-    if len(options.overrides) == 1 and "=" not in options.overrides[0]:
-        store = Store(Path(options.results))
-        record = store.find(options.overrides[0])
+    words = options.words
+    if len(words) == 1 and "=" not in words[0]:
+        record = Store(Path(options.results)).find(words[0])
         words = [word for word in shlex.split(record_page.command(record))[2:] if not word.startswith("reuse=")]
         if file := next((word for word in words if word.endswith(f"={record_page.PATH}")), None):
             raise BenchError(
                 f"{record.label} has a file of its own: bench why {shlex.join(words)}, with the path for {file}"
             )
-        options.overrides = words
-    request, store, plan = planned(options.overrides)
+    request, store, plan = planned(words)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
-    rows = []
+    rows, lines = [], []
     for cell in plan.cells():
         state = by_key[cell.key]
         changes = states.changes(cell, state.record) if state.word == "stale" and state.record is not None else []
         rows.append({"key": cell.key, "cell": cell.name, "state": state.word, "runs": state.rerun,
                      "changed": [{"component": name, "old": old, "new": new} for name, old, new in changes]})  # fmt: skip
-        if options.format != "json":
-            runs = "" if state.word in ("fresh", "missing") else f"  runs: {state.rerun}"
-            print(f"{state.word:10} {cell.name}{runs}")
-            for name, old, new in changes:
-                print(f"           {name}: {_short(old)} -> {_short(new)}" + (OLDER if name == "form" else ""))
-            if state.record is not None and state.record.reason:
-                print(f"           {state.record.reason}")
-    if options.format == "json":
-        print_json(rows)
-    return 0
-
-
-def do_schema(options: argparse.Namespace) -> int:
-    """The JSON schema of a record (a line of the ledger), or of a kind of file: `bench schema claim`."""
-    from bench.planning import config, typed
-    from bench.planning.files import MODELS
-    from bench.records.record import schema
-
-    if options.kind not in (None, "record", *MODELS):
-        raise config.unknown("kind of file", options.kind, ["record", *MODELS])
-    print_json(typed.schema(MODELS[options.kind]) if options.kind in MODELS else schema())
+        runs = "" if state.word in ("fresh", "missing") else f"  runs: {state.rerun}"
+        lines.append(f"{state.word:10} {cell.name}{runs}")
+        for name, old, new in changes:
+            lines.append(f"           {name}: {_short(old)} -> {_short(new)}" + (OLDER if name == "form" else ""))
+        if state.record is not None and state.record.reason:
+            lines.append(f"           {state.record.reason}")
+    answer(options, rows, lines)
     return 0
 
 
@@ -188,18 +166,124 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:12] + "…"
 
 
+def do_schema(options: argparse.Namespace) -> int:
+    """The JSON schema of a record (a line of the ledger), or of a kind of file: `bench schema claim`."""
+    from bench.planning import config, typed
+    from bench.planning.files import MODELS
+    from bench.records.record import schema
+
+    if options.kind not in ("record", *MODELS):
+        raise config.unknown("kind of file", options.kind, ["record", *MODELS])
+    print(json.dumps(typed.schema(MODELS[options.kind]) if options.kind in MODELS else schema(), indent=1))
+    return 0
+
+
+def do_claims(options: argparse.Namespace) -> int:
+    """Papers' statements, measured again from records: `bench claims`, `bench claims 'pde/*' 2309.14322 --run`."""
+    from bench.claims import claim, report, verdicts
+
+    patterns, settings = split(options.words)
+    claims, wrong = claim.select(patterns)
+    survey = verdicts.Survey([*claims.values()], settings)
+    summary = run(survey.merged, survey.store, survey.settings) if options.run else None
+    findings = survey.evaluate()
+    print(report.RENDERERS[options.format](findings))
+    print_reports(survey.store)
+    for error in wrong.values():
+        print(f"bench: {error}", file=sys.stderr)
+    return exit_code(summary, bool(wrong) or any(finding.verdict == "error" for finding in findings))
+
+
+def do_figures(options: argparse.Namespace) -> int:
+    """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
+    from bench.figures import gallery as figures
+    from bench.figures.drawing import alone
+    from bench.records.files import write_atomically
+
+    patterns, settings = split(options.words)
+    specs, wrong = figures.of_ids(figures.select(patterns))
+    gallery = figures.Gallery(specs, settings)
+    summary = run(gallery.merged, gallery.store, gallery.settings) if options.run else None
+    rows, lines = [], []
+    for drawing in sorted([*gallery.draw(), *wrong], key=lambda drawing: drawing.id):
+        path = Path(options.out) / f"{drawing.id.replace('/', '-')}.svg"
+        text = (
+            f"{drawing.missing} of {drawing.cells} cells have no record; `bench figures {drawing.id} --run` makes them"
+        )
+        if drawing.svg:
+            write_atomically(path, (alone(drawing.svg) + "\n").encode())
+            text = f"{path}: {'; '.join(drawing.notes)}"
+        state = "error" if drawing.error else "drawn" if drawing.svg else "missing"
+        fields = {name: getattr(drawing, name) for name in ("cells", "missing", "notes", "error")}
+        rows.append({"id": drawing.id, "state": state, "path": str(path) if drawing.svg else None} | fields)
+        lines.append(f"{state:8} {drawing.id:36} {drawing.error or text}")
+    answer(options, rows, lines, gallery.store)
+    return exit_code(summary, any(row["state"] == "error" for row in rows))
+
+
+def do_cite(options: argparse.Namespace) -> int:
+    """How to cite a table: `bench cite suite=core task=grokking/modular_addition`.
+
+    Prints the harness with version, commit and a digest of the table's records, then the papers of its tasks and entries, as
+    their configurations name them. `bench table` of the same records prints the same digest.
+    """
+    from bench.tables import join
+
+    _, store, plan = planned(options.words)
+    words = [word for word in options.words if not word.startswith("results=")]
+    citation_of_table = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
+    print(citation.RENDERERS[options.format](citation_of_table))
+    return 0
+
+
+def do_datasheet(options: argparse.Namespace) -> int:
+    """The datasheet of a task, or of every task: `bench datasheet pde/burgers_1d`, `bench datasheet --out FOLDER`.
+
+    One Markdown page for each task: source and licence of the data, intended use, known limits, error of the reference,
+    sizes by preset, metrics, version. With --out each page is written to a file, otherwise printed.
+    """
+    from bench.board import datasheet
+    from bench.planning import config
+    from bench.records.files import write_atomically
+
+    names = [options.task] if options.task else sorted(config.names("task"))
+    if options.format == "json":
+        sheets = [datasheet.fields(name) for name in names]
+        text = json.dumps(sheets[0] if options.task else sheets, indent=1, ensure_ascii=False, default=str)
+        pages = {f"{options.task.replace('/', '.')}.json" if options.task else "datasheets.json": text + "\n"}
+    else:
+        pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names}
+    for name, text in pages.items():
+        if options.out:
+            write_atomically(Path(options.out) / name, text.encode())
+        print(Path(options.out) / name if options.out else text)
+    return 0
+
+
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
-    verb(verbs, "list", do_list, sweeps=False)
-    table = verb(verbs, "table", do_table, ("terminal", "markdown", "csv", "latex", "json"))
+    verb(verbs, do_list, words=())
+    table = verb(verbs, do_table, ("terminal", "markdown", "csv", "latex", "json"))
     table.add_argument("--out", help="write to this file")
-    show = verb(verbs, "show", do_show, sweeps=False)
+    show, why = verb(verbs, do_show, words=()), verb(verbs, do_why)
     show.add_argument("key", help="the first characters of a record's key")
-    why = verb(verbs, "why", do_why)
     for parser in (show, why):
         parser.add_argument("--results", default="results", help="the results folder")
-    kinds = verb(verbs, "schema", do_schema, (), sweeps=False)
-    kinds.add_argument("kind", nargs="?", help="record (default), entry, task, suite, claim, figure, tuned or manifest")
-    browse = verb(verbs, "browse", do_browse, ())
+    kinds = verb(verbs, do_schema, (), ())
+    kinds.add_argument("kind", nargs="?", default="record",
+                       help="record (default), entry, task, suite, claim, figure, tuned or manifest")  # fmt: skip
+    browse = verb(verbs, do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")
+    patterns, settings = "PATTERN|key=value", "settings such as workers=2"
+    claims = verb(
+        verbs, do_claims, (*PLAIN, "markdown"), (patterns, f"ids, patterns of ids, or arXiv numbers; {settings}")
+    )
+    figures = verb(verbs, do_figures, words=(patterns, f"ids or patterns of ids; {settings}"))
+    for parser in (claims, figures):
+        parser.add_argument("--run", action="store_true", help="first run the cells that have no record")
+    figures.add_argument("--out", default="results/figures", help="folder of the SVG files")
+    verb(verbs, do_cite, tuple(citation.RENDERERS))
+    datasheet = verb(verbs, do_datasheet, ("markdown", "json"), ())
+    datasheet.add_argument("task", nargs="?", help="its name; all tasks if left out")
+    datasheet.add_argument("--out", help="write into this folder")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
-from bench.verbs import exit_code, planned, print_json, print_reports, requested, run, verb
+from bench.verbs import answer, exit_code, note, planned, requested, run, verb
 
 if TYPE_CHECKING:
     from bench.planning.config import Request
@@ -21,26 +21,24 @@ def do_plan(options: argparse.Namespace) -> int:
     """The cells of a plan by state, and the estimated cost of running it."""
     from bench.planning import states
 
-    request, store, plan = planned(options.overrides)
+    request, store, plan = planned(options.words)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     cost, unknown = states.estimate(plan, by_key, store)
-    cells = list(plan.cells())
-    if options.format == "json":
-        rows = [
-            {name: getattr(cell, name) for name in ("key", "task", "entry", "seed", "preset")}
-            | {"state": by_key[cell.key].word, "runs": by_key[cell.key].rerun} for cell in cells
-        ]  # fmt: skip
-        print_json({"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown})
-        return 0
+    rows = [
+        {name: getattr(cell, name) for name in ("key", "task", "entry", "seed", "preset")}
+        | {"state": by_key[cell.key].word, "runs": by_key[cell.key].rerun} for cell in plan.cells()
+    ]  # fmt: skip
+    lines = []
     for row in plan.rows:
         counts = _counts(Counter(by_key[cell.key].word for cell in row.cells()))
         mark = "" if row.trials is not None else "  untuned: shown, not ranked"
-        print(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
-    todo = sum(by_key[cell.key].rerun for cell in cells)
-    wall = cost / request.settings.workers
-    print(f"{len(cells)} cells, {todo} to run; by stored costs {cost:.0f} CPU s, about {wall / 60:.1f} min on "
-          f"{request.settings.workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else ""))  # fmt: skip
-    print_reports(store)
+        lines.append(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
+    workers = request.settings.workers
+    lines.append(
+        f"{len(rows)} cells, {sum(row['runs'] for row in rows)} to run; by stored costs {cost:.0f} CPU s, about "
+        f"{cost / workers / 60:.1f} min on {workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else "")
+    )  # fmt: skip
+    answer(options, {"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown}, lines, store)
     return 0
 
 
@@ -50,17 +48,15 @@ def _counts(by_word: Mapping[str, int]) -> str:
 
 def do_run(options: argparse.Namespace) -> int:
     """Run a plan: fresh cells are skipped, every other one ends in a record."""
-    request, store, plan = planned(options.overrides)
+    request, store, plan = planned(options.words)
     summary = run(plan, store, request.settings)
-    if options.format == "json":
-        keys = [cell.key for cell in plan.cells()]
-        print_json({"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses, "keys": keys})
-    else:
-        counts = _counts(summary.statuses) or "nothing to do"
-        elsewhere = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
-        print(f"{summary.ran} cells run ({counts}), {summary.fresh} had records{elsewhere}; "
-              f"`bench table {' '.join(options.overrides)}` compares them")  # fmt: skip
-    print_reports(store)
+    content = {"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses}
+    elsewhere = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
+    line = (
+        f"{summary.ran} cells run ({_counts(summary.statuses) or 'nothing to do'}), {summary.fresh} had records{elsewhere}; "
+        f"`bench table {' '.join(options.words)}` compares them"
+    )
+    answer(options, content | {"keys": [cell.key for cell in plan.cells()]}, [line], store)
     return exit_code(summary)
 
 
@@ -74,22 +70,18 @@ def do_tune(options: argparse.Namespace) -> int:
     from bench.records.store import Store
     from bench.tuning import search
 
-    request = requested(options.overrides)
+    request = requested(options.words)
     store = Store(Path(request.settings.results))
     if options.show:
         return _show_tuning(request, store, options.format)
     outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
     here = Path.cwd()
     paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
-    if options.format == "json":
-        print_json({"ran": outcome.ran, "fresh": outcome.fresh, "trials": outcome.trials, "files": paths,
-                    "unfinished": outcome.unfinished})  # fmt: skip
-    else:
-        print("\n".join([*paths, f"{outcome.ran} cells run, {outcome.fresh} had records"]))
-        for task, entry in outcome.unfinished:
-            print(f"note: {entry} on {task}: trials without a result, nothing is chosen; the same command continues",
-                  file=sys.stderr)  # fmt: skip
-    print_reports(store)
+    content = {"ran": outcome.ran, "fresh": outcome.fresh, "trials": outcome.trials, "files": paths}
+    lines = [*paths, f"{outcome.ran} cells run, {outcome.fresh} had records"]
+    answer(options, content | {"unfinished": outcome.unfinished}, lines, store)
+    for task, entry in outcome.unfinished if options.format != "json" else ():
+        note(f"{entry} on {task}: trials without a result, nothing is chosen; the same command continues")
     return outcome.code
 
 
@@ -121,16 +113,12 @@ def do_publish(options: argparse.Namespace) -> int:
     from bench.planning import states
     from bench.records import ledger
 
-    request, store, plan = planned(options.overrides)
+    request, store, plan = planned(options.words)
     if options.recertify:
         from bench.upkeep import recertify
 
         outcome = recertify.recertify(plan, store, request.settings)
-        if options.format == "json":
-            print_json(vars(outcome))
-        else:
-            print("\n".join(recertify.report(outcome)))
-        print_reports(store)
+        answer(options, vars(outcome), recertify.report(outcome), store)
         return 130 if outcome.interrupted else int(bool(outcome.reasons))
     by_key = states.states(plan, store, request.settings)
     own = [state.record for state in by_key.values() if state.record is not None]
@@ -143,33 +131,25 @@ def do_publish(options: argparse.Namespace) -> int:
         trials, changed = tuning.publish(store, {(row.task, row.entry) for row in plan.rows})
         counts |= {"trials": trials, "changed_trials": changed}
         lines.append(f"{trials} trials, {changed} lines new or changed in {store.root / 'trials'}")
-    if options.format == "json":
-        print_json(counts)
-    else:
-        print("\n".join(lines))
-    print_reports(store)
+    answer(options, counts, lines, store)
     if dirty := sum(bool(record.provenance.dirty) for record in records):
-        print(
-            f"note: {dirty} of them were made with uncommitted changes, which their provenance records", file=sys.stderr
+        note(f"{dirty} of them were made with uncommitted changes, which their provenance records")
+    if calls := len(own) - len(records):
+        note(
+            f"{calls} records of transport=call, which isolates nothing, were left out; run them again without it (reuse=none)"
         )
-    if len(own) > len(records):
-        print(f"note: {len(own) - len(records)} records of transport=call, which isolates nothing, were left out; "
-              "run them again without it (reuse=none)", file=sys.stderr)  # fmt: skip
     lacking = [cell for cell in plan.cells() if by_key[cell.key].record is None]
     published = ledger.Published(store, lacking)
     if missing := sum(published.get(cell)[0] is None for cell in lacking):
-        print(
-            f"note: {missing} cells of the plan have no record, local or published; `bench run` makes them",
-            file=sys.stderr,
-        )
+        note(f"{missing} cells of the plan have no record, local or published; `bench run` makes them")
     return 0
 
 
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
-    verb(verbs, "plan", do_plan)
-    verb(verbs, "run", do_run)
-    tuning = verb(verbs, "tune", do_tune)
+    verb(verbs, do_plan)
+    verb(verbs, do_run)
+    tuning = verb(verbs, do_tune)
     amount = tuning.add_mutually_exclusive_group()
     amount.add_argument("--trials", type=int, default=7, help="trials for every entry (default 7)")
     amount.add_argument("--budget", type=float, metavar="CPU_SECONDS",
@@ -180,7 +160,7 @@ def add_parser(verbs: Any) -> None:
                              "these; given: the combinations of listed values")  # fmt: skip
     tuning.add_argument("--show", action="store_true",
                         help="the tuned entries: trials, expected best at equal trials, sensitivity")  # fmt: skip
-    publishing = verb(verbs, "publish", do_publish)
+    publishing = verb(verbs, do_publish)
     publishing.add_argument("--recertify", action="store_true",
                             help="run a sample of older-code rows again; mark all if every bit agrees")  # fmt: skip
     publishing.add_argument("--trials", action="store_true",
