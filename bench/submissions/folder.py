@@ -5,7 +5,7 @@ Nothing of the entry is executed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +93,17 @@ def folder_problems(folder: Path) -> list[str]:
     return wrong + [f"{path}: no records, the file is missing; run `bench submit` again" for path in missing]
 
 
-def tuned_problems(path: str, data: bytes, package: Package) -> list[str]:
+def tuned_problems(path: str, data: bytes, package: Package) -> Iterator[str]:
     """Problems of a file of `bench tune`, which may set only arguments and values that the entry's `search` holds."""
     again = f"run `bench tune` for {package.name} again"
     try:
         tuned = typed.load(Path(path), TunedFile, data)
     except BenchError as error:
-        return [f"{error}; {again}"]
+        yield f"{error}; {again}"
+        return
     search = package.content.search
     if foreign := sorted(name for name, value in tuned.values.items() if not _searched(value, search.get(name))):
-        return [f"{path}: sets {', '.join(foreign)} to what `search` does not hold; {again}"]
-    return []
+        yield f"{path}: sets {', '.join(foreign)} to what `search` does not hold; {again}"
 
 
 def _searched(value: Any, space: tuple[float, float] | Values | None) -> bool:
@@ -116,25 +116,23 @@ def _searched(value: Any, space: tuple[float, float] | Values | None) -> bool:
     return bool(low * (1 - ROUNDED) <= value <= high * (1 + ROUNDED))
 
 
-def record_problems(path: str, data: bytes, name: str) -> list[str]:
+def record_problems(path: str, data: bytes, name: str) -> Iterator[str]:
     """Problems of the form of a file of ledger lines."""
-    wrong = []
     seen: set[str] = set()
     for number, line in enumerate(data.splitlines(), 1):
         where = f"{path}:{number}"
         try:
             record = decode(line, older=False)
         except ValueError as error:
-            wrong.append(f"{where}: no record that a sweep makes ({error})")
+            yield f"{where}: no record that a sweep makes ({error})"
             continue
         if record.entry != name or path != f"results/ledger/{record.task}/{name}.jsonl":
-            wrong.append(f"{where}: a record of {record.entry} on {record.task} does not belong here")
+            yield f"{where}: a record of {record.entry} on {record.task} does not belong here"
         if record.key in seen:
-            wrong.append(f"{where}: a second record of key {record.key[:SHOWN]}")
+            yield f"{where}: a second record of key {record.key[:SHOWN]}"
         seen.add(record.key)
         if lacking := [field for field in ORIGIN if not getattr(record.provenance, field)]:
-            wrong.append(f"{where}: provenance lacks {', '.join(lacking)}")
-    return wrong
+            yield f"{where}: provenance lacks {', '.join(lacking)}"
 
 
 def open_folder(folder: Path) -> str:
@@ -161,47 +159,46 @@ def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"  - {line}" for line in lines)
 
 
-def contradictions(folder: Path) -> list[str]:
+def contradictions(folder: Path) -> Iterator[str]:
     """Contradictions between a submission's records and the keys, seeds and versions of its entry's files and this code.
 
     The entry must be known here (`open_folder`). Data that are absent here and other versions of packages
     contradict nothing; code, configuration and parameters do.
     """
-    about, wrong = manifest(folder), []
+    about = manifest(folder)
     records = list(Store(folder / "results").published())
     for key, remade in ((record.key, key_maker(record.identity)(record.seed)) for record in records):
         if key != remade:
-            wrong.append(f"record {key[:SHOWN]}: its key is not that of its content; submit again")
+            yield f"record {key[:SHOWN]}: its key is not that of its content; submit again"
     planned = set()
     for row in about.rows:
         task = row.task
         if task not in config.names("task"):
-            wrong.append(f"{task}: there is no such task")
+            yield f"{task}: there is no such task"
             continue
         cls = config.task_spec(task).cls
         if row.version != cls.version:
-            wrong.append(f"{task}: made with version {row.version}, here is {cls.version}; update, then submit again")
+            yield f"{task}: made with version {row.version}, here is {cls.version}; update, then submit again"
             continue
         if row.seeds != tuple(range(len(row.seeds))) or len(row.seeds) < 3:
-            wrong.append(f"{task}: seeds {[*row.seeds]}; the suite's are 0, 1, 2, … and at least 3")
+            yield f"{task}: seeds {[*row.seeds]}; the suite's are 0, 1, 2, … and at least 3"
         settings = config.parse([f"preset={row.preset}"]).settings
         planner = plan.Planner(Store(Path(settings.results)), settings)  # the folder itself is only read
         changed = changed_parameters(task, row.preset, row.params)
         for cell in planner.row(task, about.entry, row.seeds, changed, {}).cells():
             record = next((record for record in records if _same(record, cell)), None)
             if record is None:
-                wrong.append(f"{cell.name}: no record of this code, configuration and seed; update, then submit again")
+                yield f"{cell.name}: no record of this code, configuration and seed; update, then submit again"
                 continue
             planned.add(record.key)
             if record.preset != cell.preset:
-                wrong.append(f"{cell.name}: its record is of preset {record.preset}; submit again")
+                yield f"{cell.name}: its record is of preset {record.preset}; submit again"
             elif not record.settled:
-                wrong.append(f"{cell.name}: {record.status}; mend it, then submit again")
+                yield f"{cell.name}: {record.status}; mend it, then submit again"
             else:
-                wrong += [f"{cell.name}: {flaw}; submit again" for flaw in contract_suite.metrics_wrong(cls, record)]
+                yield from (f"{cell.name}: {flaw}; submit again" for flaw in contract_suite.metrics_wrong(cls, record))
     if extra := {record.key for record in records} - planned:
-        wrong.append(f"{len(extra)} records that the manifest's rows do not plan; submit again")
-    return wrong
+        yield f"{len(extra)} records that the manifest's rows do not plan; submit again"
 
 
 def _same(record: Record, cell: Cell) -> bool:

@@ -16,7 +16,7 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ def problems(package: Package) -> list[str]:
     return [*_of_configuration(package), *_of_files(package), *_of_code(package)]
 
 
-def _of_configuration(package: Package) -> list[str]:
+def _of_configuration(package: Package) -> Iterator[str]:
     """Problems of name, doc, authors, licence, trials and slots."""
     content = package.content
     wrong = {
@@ -157,43 +157,40 @@ def _of_configuration(package: Package) -> list[str]:
         "`declared_trials` must count the settings tried before, anywhere; 0 is an answer": content.declared_trials is None,
         "it fills no slot; `bench list` shows every task's slots": not content.slots,
     }  # fmt: skip
+    where = package.yaml.name
+    if not NAME.fullmatch(package.name):
+        yield f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea"
+    yield from (f"{where}: {problem}" for problem, present in wrong.items() if present)
     for target in _dotted(content.slots):
         if target.split(".")[0] in ("tasks", "tests"):
-            wrong[f"{target} belongs to a task; an entry brings its own code"] = True
+            yield f"{where}: {target} belongs to a task; an entry brings its own code"
     tops = {text.split(".")[0] for field, text in _texts(content.slots) if field == "_target_"}
     for top in sorted(tops - package.packages - {"entries", "tasks"}):
-        wrong[f"it uses {top}; {why(top)}"] = True
-    lines = [f"{package.yaml.name}: {problem}" for problem, present in wrong.items() if present]
-    if not NAME.fullmatch(package.name):
-        lines.insert(0, f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
-    return lines
+        yield f"{where}: it uses {top}; {why(top)}"
 
 
-def _of_files(package: Package) -> list[str]:
+def _of_files(package: Package) -> Iterator[str]:
     """Problems of the files' sizes, places and kinds."""
-    wrong = []
     total = sum(path.stat().st_size for path in package.files)
     if total > LIMIT:
-        wrong.append(f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make")
+        yield f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make"
     for path in package.code:
         first, *rest = path.relative_to(package.home).parts
         if first != "entries" or not rest or rest[0] not in (f"{package.name}.py", package.name):
             home = f"entries/{package.name}.py or entries/{package.name}/"
-            wrong.append(f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}")
+            yield f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}"
     for path in package.files:
         name = path.relative_to(package.home)
         if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
-            wrong.append(f"{name}: it points out of the folder; put the file itself there")
+            yield f"{name}: it points out of the folder; put the file itself there"
         elif path.suffix not in SUFFIXES:
-            wrong.append(f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data")
+            yield f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data"
         elif BINARY.search(path.read_text(encoding="utf-8", errors="surrogateescape")):
-            wrong.append(f"{name}: it is binary; only text is taken, no weights or data")
-    return wrong
+            yield f"{name}: it is binary; only text is taken, no weights or data"
 
 
-def _of_code(package: Package) -> list[str]:
+def _of_code(package: Package) -> Iterator[str]:
     """Problems of the Python files: syntax, imports, large literals."""
-    wrong = []
     own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
     allowed = sys.stdlib_module_names | package.packages | own
     for path in package.code:
@@ -203,11 +200,10 @@ def _of_code(package: Package) -> list[str]:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, ValueError) as error:
-            wrong.append(f"{name}: {error}")
+            yield f"{name}: {error}"
             continue
-        wrong += [f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed]
-        wrong += [f"{name}:{line}: {what}" for line, what in _literals(tree)]
-    return wrong
+        yield from (f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed)
+        yield from (f"{name}:{line}: {what}" for line, what in _literals(tree))
 
 
 def why(top: str) -> str:
@@ -217,7 +213,7 @@ def why(top: str) -> str:
     return f"add it to `needs: [{top}]` in the YAML, or do without"
 
 
-def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
+def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """(top-level name, line) of every import, also of those by `importlib.import_module("…")` or `__import__("…")`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -230,7 +226,7 @@ def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
                 yield node.args[0].value.split(".")[0], node.lineno
 
 
-def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
+def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, problem) of literals that are too large to be anything but stored weights or data."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > LONGEST:

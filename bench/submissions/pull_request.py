@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,19 +41,17 @@ def git(repository: Path, *words: str) -> bytes:
     return done.stdout
 
 
-def placement(changed: Sequence[tuple[str, str]], touched: Sequence[str]) -> list[str]:
+def placement(changed: Sequence[tuple[str, str]], touched: Sequence[str]) -> Iterator[str]:
     """Problems of a submission's changes: (letter, path) of every file, and the submissions that they touch."""
-    wrong = []
     if len(touched) > 1:
-        wrong.append(f"several submissions at once ({', '.join(touched)}); open one pull request for each")
+        yield f"several submissions at once ({', '.join(touched)}); open one pull request for each"
     if len(changed) > MOST_FILES:
-        wrong.append(f"{len(changed)} files; a submission holds one entry")
+        yield f"{len(changed)} files; a submission holds one entry"
     for kind, path in changed:
         if kind != "A":
-            wrong.append(f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds")
+            yield f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds"
         elif not any(path.startswith(f"{ROOT}{name}/") for name in touched):
-            wrong.append(f"{path}: outside {ROOT}NAME/; put code, configuration and records in there")
-    return wrong
+            yield f"{path}: outside {ROOT}NAME/; put code, configuration and records in there"
 
 
 def extract(repository: Path, base: str, head: str, folder: Path) -> list[str]:
@@ -122,7 +120,7 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
     touched = sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
     if not touched:
         return True, f"No submission in this change: nothing under `{ROOT}NAME/`."
-    wrong = placement(changed, touched)
+    wrong = [*placement(changed, touched)]
     blocks: list[str] = []
     here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
     with tempfile.TemporaryDirectory(prefix="sweepstakes-submission-") as scratch:
@@ -132,7 +130,7 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
         if not wrong:
             try:
                 submitted.open_folder(folder)
-                wrong = submitted.contradictions(folder)
+                wrong = [*submitted.contradictions(folder)]
                 if execute and not wrong:
                     wrong, blocks = run(folder, ledger, seeds)
             finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from bench.planning.files import ManifestFile, ManifestRow
 from bench.records import ledger, standing
 from bench.records.files import write_atomically
 from bench.records.modules import module_files
-from bench.records.provenance import here
+from bench.records.provenance import git, here
 from bench.records.record import Record, decode
 from bench.records.spelling import blake
 from bench.records.store import Store
@@ -119,20 +118,11 @@ def taken(package: Package, store: Store, out: Path) -> list[str]:
         where = str(known)
     elif any(not place.local for place in store.index.of_entry(name)):
         where = "the ledger"
-    elif _git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
+    elif git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{upstream}, the published branch"
     elif theirs.is_file() and (authors := submitted.manifest(theirs.parent).authors) != package.content.authors:
         where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
     return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
-
-
-def _git(*words: str, at: Path) -> str | None:
-    """The output of a git command; None if it fails or git is not installed."""
-    try:
-        done = subprocess.run(["git", "-C", str(at), *words], capture_output=True, text=True, timeout=60, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -206,7 +196,7 @@ def _run(submission: Submission, planned: plan.Plan) -> None:
         if note := speedrun.forecast(submission.store, row.task, row.entry, group, row.preset):
             submission.notes.append(note)
     # Tracked files with uncommitted changes, as far as some cell's code digest covers them.
-    lines = (_git("diff", "--name-only", "HEAD", at=config.PROJECT) or "").splitlines()
+    lines = (git("diff", "--name-only", "HEAD", at=config.PROJECT) or "").splitlines()
     modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code} if lines else ()
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
     if changed := sorted(line for line in lines if (config.PROJECT / line).resolve() in used):
@@ -269,7 +259,7 @@ def accept(folder: Path, store: Store) -> list[str]:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
         submitted.open_folder(folder)
-        reasons = submitted.contradictions(folder)
+        reasons = [*submitted.contradictions(folder)]
     if reasons:
         raise BenchError(f"{folder} is not accepted:\n" + submitted.bullets(reasons))
     for path, data in files.items():

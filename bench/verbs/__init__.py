@@ -33,23 +33,22 @@ OVERRIDES = """overrides (Hydra's grammar):
 """
 
 
-def requested(arguments: list[str]) -> Request:
-    """The request of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
+def requested(arguments: list[str]) -> tuple[Request, Store]:
+    """(request, store) of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
     from bench.checking import task_check
     from bench.planning import config
+    from bench.records.store import Store
 
     request = config.parse(arguments)
     task_check.require_whole(request.tasks or (config.suite(request.suite).tasks if request.suite else ()))
-    return request
+    return request, Store(Path(request.settings.results))
 
 
 def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
     """(request, store, plan) of a verb's overrides."""
     from bench.planning import plan
-    from bench.records.store import Store
 
-    request = requested(arguments)
-    store = Store(Path(request.settings.results))
+    request, store = requested(arguments)
     return request, store, plan.make(request, store)
 
 

@@ -74,8 +74,7 @@ def do_verify(options: argparse.Namespace) -> int:
             f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
             f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
         )
-    out = sys.stderr if options.format == "json" else sys.stdout
-    say = partial(print, file=out, flush=True)
+    say = partial(print, file=sys.stderr if options.format == "json" else sys.stdout, flush=True)
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
     answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
@@ -105,14 +104,15 @@ def do_submit(options: argparse.Namespace) -> int:
         raise BenchError(f"submit takes one path, not {len(words)}; give the entry's YAML, configs/entry/NAME.yaml")
     path, out = Path(words[0]).absolute(), Path(options.out).absolute()
     if options.accept:
-        lines = [f"wrote {name}" for name in submit.accept(path.resolve(), store)]
+        path = path.resolve()
+        lines = [f"wrote {name}" for name in submit.accept(path, store)]
         shows = f"a suite shows {path.name} once its `entries` in configs/suite/ name it"
         print("\n".join([*lines, f"`make readme` counts its records; {shows}"]))
         return 0
     package = files.read(path)
     files.enter(package.home)
     submission, name = submit.Submission(package, request, store, out), package.name
-    submit.submit(submission, options.smoke_only, _progress)
+    submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr))
     folder, lines = submission.folder, []
     if submission.notes:
         lines += ["to know:", bullets(submission.notes)]
@@ -150,9 +150,8 @@ def do_speedrun(options: argparse.Namespace) -> int:
         return 0
     if len(words) != 1:
         raise BenchError("--propose wants one task: bench speedrun TASK --propose ENTRY")
-    proposal = speedrun.propose(
-        store, words[0], options.propose, request.settings, options.by, options.seeds, _progress
-    )
+    say = partial(print, file=sys.stderr)
+    proposal = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, say)
     if options.format == "json":
         print(msgspec.json.format(msgspec.json.encode(proposal), indent=1).decode())
     elif proposal.accepted:
@@ -161,10 +160,6 @@ def do_speedrun(options: argparse.Namespace) -> int:
     else:
         print(f"no record: {proposal.reason}")
     return int(not proposal.accepted)
-
-
-def _progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def add_parser(verbs: Any) -> None:

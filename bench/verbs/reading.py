@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.board import citation
 from bench.contract import BenchError
-from bench.verbs import PLAIN, answer, exit_code, note, planned, print_reports, run, split, verb
+from bench.verbs import PLAIN, answer, exit_code, note, planned, print_reports, requested, run, split, verb
 
 OLDER = " (a record of an older format, whose code digests cannot be compared with the current ones)"
 
@@ -82,16 +82,11 @@ def do_table(options: argparse.Namespace) -> int:
 def do_browse(options: argparse.Namespace) -> int:
     """Build the static board of a plan, or of every suite with records, and open it in a browser."""
     from bench.board import collect, site
-    from bench.planning import config
-    from bench.records.store import Store
+    from bench.planning import plan
 
-    whole = not {word.split("=")[0] for word in options.words} & {"suite", "task", "entry", "extra"}
-    if whole:
-        store = Store(Path(config.parse(options.words).settings.results))
-        plans = collect.of_suites(store)
-    else:
-        _, store, plan = planned(options.words)
-        plans = [plan]
+    request, store = requested(options.words)
+    whole = not (request.suite or request.tasks or request.entries or request.extra)
+    plans = collect.of_suites(store) if whole else [plan.make(request, store)]
     page = site.write(collect.content(plans, store, whole), Path(options.out))
     print(page)
     print_reports(store)

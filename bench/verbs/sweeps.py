@@ -67,11 +67,9 @@ def do_tune(options: argparse.Namespace) -> int:
     Trials that have a record are not run again, so the same command continues an interrupted one. `--show` runs nothing:
     it compares the tuned entries at equal numbers of trials.
     """
-    from bench.records.store import Store
     from bench.tuning import search
 
-    request = requested(options.words)
-    store = Store(Path(request.settings.results))
+    request, store = requested(options.words)
     if options.show:
         return _show_tuning(request, store, options.format)
     outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
