@@ -77,18 +77,16 @@ def folder_problems(folder: Path) -> list[str]:
         if getattr(about, field) != getattr(package.content, field):
             wrong.append(f"{MANIFEST} and {package.yaml.name} disagree on `{field}`; run `bench submit` again")
     own = {path.relative_to(folder).as_posix() for path in package.files}
-    tasks = sorted({row.task for row in about.rows})
-    ledger = {f"results/ledger/{task}/{name}.jsonl" for task in tasks}
-    tuned = {f"configs/tuned/{task}/{name}.yaml" for task in tasks}
+    ledger = {f"results/ledger/{row.task}/{name}.jsonl" for row in about.rows}
+    tuned = {f"configs/tuned/{row.task}/{name}.yaml" for row in about.rows}
+    holds = "a submission holds one entry, its tuning and its records"
     for path, data in files.items():
         if path in ledger:
             wrong += record_problems(path, data, name)
         elif path in tuned:
             wrong += tuned_problems(path, data, package)
         elif path not in own:
-            wrong.append(
-                f"{path}: not a file of entry {name}; a submission holds one entry, its tuning and its records"
-            )
+            wrong.append(f"{path}: not a file of entry {name}; {holds}")
     missing = sorted(ledger - {*files})
     return wrong + [f"{path}: no records, the file is missing; run `bench submit` again" for path in missing]
 
@@ -135,23 +133,21 @@ def record_problems(path: str, data: bytes, name: str) -> Iterator[str]:
             yield f"{where}: provenance lacks {', '.join(lacking)}"
 
 
-def open_folder(folder: Path) -> str:
-    """Check a submission's files and make its entry known here; returns its name.
+def open_folder(folder: Path) -> None:
+    """Check a submission's files and make its entry known here.
 
     Its folder becomes the current one, unless the same files are in this project already. BenchError, with all problems, if
     the folder has any, or if the name stands for other files here.
     """
     if wrong := folder_problems(folder):
         raise BenchError(f"{folder} cannot be checked:\n" + bullets(wrong))
-    package = read(folder)
-    if package.name not in config.names("entry"):
-        enter(folder)
-        return package.name
-    home = config.names("entry")[package.name].parents[2]
+    known = config.names("entry").get(folder.name)
+    if known is None:
+        return enter(folder)
+    home = known.parents[2]
     for path, data in contents(folder).items():
         if not path.startswith("results/") and (not (home / path).is_file() or (home / path).read_bytes() != data):
-            raise BenchError(f"entry {package.name} is in {home} with another {path}; check it in a clean clone")
-    return package.name
+            raise BenchError(f"entry {folder.name} is in {home} with another {path}; check it in a clean clone")
 
 
 def bullets(lines: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ NOT_YET = "say in one line what is new about it"  # `bench submit` refuses it as
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def entry(name: str, kind: str, doc: str | None, authors: Sequence[str]) -> list[str]:
+def entry(name: str, doc: str | None, kind: str, authors: Sequence[str]) -> list[str]:
     """Write `entries/NAME.py` and `configs/entry/NAME.yaml` under the current folder; returns lines that name the next commands.
 
     kind: optimizer, model, surrogate or procedure. doc, authors: `bench submit` demands them; they may be filled in later.

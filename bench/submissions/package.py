@@ -126,12 +126,8 @@ def read(path: Path) -> Package:
         hint = "`bench new entry NAME` writes code and configuration"
         raise BenchError(f"{folders[0]}: no folder above it holds configs/entry/; {hint}")
     entries = sorted((home / "configs" / "entry").glob("*.yaml"))
-    if path.suffix == ".yaml":
-        if path.parent != home / "configs" / "entry":
-            raise BenchError(f"{path} is not in {home / 'configs' / 'entry'}, where entries are looked for; move it")
-        entries = [path]
     packages = []
-    for yaml in entries:
+    for yaml in [path] if path in entries else entries:
         content = typed.load(yaml, EntryFile)
         code = tuple(_modules(content.slots, home))
         if path in (home, yaml, *code) or any(path in file.parents for file in code):
@@ -174,13 +170,12 @@ def _of_files(package: Package) -> Iterator[str]:
     total = sum(path.stat().st_size for path in package.files)
     if total > LIMIT:
         yield f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make"
-    for path in package.code:
-        first, *rest = path.relative_to(package.home).parts
-        if first != "entries" or not rest or rest[0] not in (f"{package.name}.py", package.name):
-            home = f"entries/{package.name}.py or entries/{package.name}/"
-            yield f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}"
+    places = [("configs", "entry"), ("entries", f"{package.name}.py"), ("entries", package.name)]
     for path in package.files:
         name = path.relative_to(package.home)
+        if name.parts[:2] not in places:
+            home = f"entries/{package.name}.py or entries/{package.name}/"
+            yield f"{name}: code of another name; put what is needed into {home}"
         if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
             yield f"{name}: it points out of the folder; put the file itself there"
         elif path.suffix not in SUFFIXES:

@@ -17,6 +17,7 @@ import msgspec
 from bench.checking import contract_suite, published_rows, speedrun
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
+from bench.outcome import Outcome
 from bench.planning import config, plan
 from bench.planning.files import ManifestFile, ManifestRow
 from bench.records import ledger, standing
@@ -37,23 +38,22 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 @dataclass
 class Submission:
-    """A submission on its way to the folder `out/NAME/`. problems: reasons for refusal. notes: for its author. tasks: that it
-    is submitted for. folder: None until it is written."""
+    """What an entry is submitted with. out: where its folder `NAME/` goes. tasks: that it is submitted for. problems: reasons
+    for refusal. notes: for its author."""
 
     package: Package
     request: config.Request
     store: Store
     out: Path
+    tasks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)
-    folder: Path | None = None
 
 
-def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None]) -> None:
-    """Check the submission, run it, and write its folder. Its package's home must be the current folder (package.enter).
+def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None]) -> Path | None:
+    """Check the submission, run it, and write its folder; None if none was written.
 
-    say: takes a line at the start of each part. BenchError for a request that chooses more than tasks or a suite.
+    Its package's home must be the current folder (package.enter). say: takes a line at the start of each part.
     """
     package, request, store = submission.package, submission.request, submission.store
     submission.problems = [*problems(package), *taken(package, store, submission.out)]
@@ -65,29 +65,23 @@ def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None])
     submission.tasks = sorted({row.task for row in planned.rows})
     apart = (store.root, submission.out, cache_dir())
     before = _listing(package.home, apart)
-    say(f"contract suite on {', '.join(submission.tasks)}")
-    _check_contract(submission)
-    others = [] if request.tasks else [t for t in fitting(package.name) if t not in submission.tasks]
-    if others:
-        say(f"smoke on {len(others)} other tasks whose slots fit")
-        _smoke(submission, others)
+    _smoke(submission, say)
     if changed := sorted({*_listing(package.home, apart).items()} - {*before.items()}):
         names = ", ".join(str(path) for path, _ in changed[:5])
         submission.problems.append(f"files appeared or changed while it ran: {names}; an entry writes nothing")
     if submission.problems or smoke_only:
-        return
+        return None
     say(f"{len([*planned.cells()])} cells at preset {request.settings.preset}")
-    _run(submission, planned)
-    if not submission.problems:
-        submission.folder = _write(submission, planned)
-        submission.problems = submitted.folder_problems(submission.folder)
+    records = _run(submission, planned)
+    if submission.problems:
+        return None
+    folder = _write(submission, planned, [*records.values()])
+    submission.problems = submitted.folder_problems(folder)
+    return folder
 
 
 def _complete(request: config.Request, name: str) -> None:
-    """Add the entry to a request, on the suite's tasks where it fits, or on the named tasks.
-
-    BenchError for other entries, overrides or chosen seeds, and if the entry fits no task of the suite.
-    """
+    """Add the entry to a request. BenchError if that chooses more than tasks or a suite, or the suite has no fitting task."""
     if request.entries or request.extra or request.entry_overrides or request.task_overrides:
         raise BenchError("submit runs the entry by its YAML: no entry=, extra=, entry.… or task.…, only task=, suite=")
     if request.seeds and request.seeds != list(range(max(3, len(request.seeds)))):
@@ -140,19 +134,31 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     return stamps
 
 
-def _check_contract(submission: Submission) -> None:
-    """Run the contract suite on the tasks that are to be submitted."""
-    name = submission.package.name
+def _smoke(submission: Submission, say: Callable[[str], None]) -> None:
+    """Run the contract suite on the tasks that are to be submitted, and, unless these were named, a smoke cell on every other
+    task whose slots fit. There, another signature of a slot is a note, a failure a problem."""
+    name, request, store = submission.package.name, submission.request, submission.store
     if absent := plan.absent_of(config.entry(name).needs):
         submission.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
         return
-    withheld = [submission.store.root, cache_dir()]
-    for task, cell, flaws in contract_suite.check_all(submission.tasks, name, withheld):
-        submission.problems += flaws
-        if cell.status == "unavailable":
-            submission.problems.append(f"{task}: {cell.reason}")
-        elif cell.status == "diverged":
-            submission.notes.append(f"{task}: diverges at smoke ({cell.reason})")
+    ends: dict[str, Outcome | Record] = {}
+    say(f"contract suite on {', '.join(submission.tasks)}")
+    for task, outcome, flaws in contract_suite.check_all(submission.tasks, name, [store.root, cache_dir()]):
+        ends[task] = outcome
+        submission.problems += flaws if outcome.status != "unavailable" else [f"{task}: {outcome.reason}"]
+    others = [] if request.tasks else [task for task in fitting(name) if task not in submission.tasks]
+    if others:
+        say(f"smoke on {len(others)} other tasks whose slots fit")
+        settings = msgspec.structs.replace(request.settings, preset="smoke")
+        planned = plan.make(config.Request(settings, others, [name], [0]), store)
+        for record in _records(submission, planned).values():
+            ends[record.task] = record
+            if record.status in BAD and "does not fit slot" in record.reason:
+                submission.notes.append(f"{record.task}: not for this task ({record.reason.splitlines()[0]})")
+            elif record.status in BAD:
+                submission.problems.append(f"{record.task}: {record.status} at smoke: {record.reason}")
+    diverged = {task: end.reason for task, end in ends.items() if end.status == "diverged"}
+    submission.notes += [f"{task}: diverges at smoke ({reason})" for task, reason in diverged.items()]
 
 
 def _records(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
@@ -162,28 +168,16 @@ def _records(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
     return {cell.key: record for cell in planned.cells() if (record := submission.store.get(cell.key)) is not None}
 
 
-def _smoke(submission: Submission, tasks: Sequence[str]) -> None:
-    """Run a smoke cell on every other task whose slots fit. Another signature of a slot is a note, a failure a problem."""
-    settings = msgspec.structs.replace(submission.request.settings, preset="smoke")
-    request = config.Request(settings, [*tasks], [submission.package.name], [0])
-    for record in _records(submission, plan.make(request, submission.store)).values():
-        if record.status in BAD and "does not fit slot" in record.reason:
-            submission.notes.append(f"{record.task}: not for this task ({record.reason.splitlines()[0]})")
-        elif record.status in BAD:
-            submission.problems.append(f"{record.task}: {record.status} at smoke: {record.reason}")
-        elif record.status == "diverged":
-            submission.notes.append(f"{record.task}: diverges at smoke ({record.reason})")
-
-
-def _run(submission: Submission, planned: plan.Plan) -> None:
-    """Run the cells to be submitted, and list their problems and notes."""
+def _run(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
+    """Run the cells to be submitted, and list their problems and notes; key -> record."""
     records = _records(submission, planned)
     for row in planned.rows:
         if row.trials is None:
-            submission.notes.append(
-                f"{row.task}: untuned, so the row is shown and not ranked; "
-                f"`bench tune task={row.task} entry={row.entry}`, then submit again"
-            )
+            again = f"`bench tune task={row.task} entry={row.entry}`, then submit again"
+            submission.notes.append(f"{row.task}: untuned, so the row is shown and not ranked; {again}")
+        group = [records[cell.key] for cell in row.cells() if cell.key in records]
+        if note := speedrun.forecast(submission.store, row.task, row.entry, group, row.preset):
+            submission.notes.append(note)
     for cell in planned.cells():
         record = records.get(cell.key)
         status, reason = (record.status, record.reason) if record else ("missing", "no record")
@@ -191,31 +185,26 @@ def _run(submission: Submission, planned: plan.Plan) -> None:
             submission.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
         elif status != "ok":
             submission.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
-    for row in planned.rows:
-        group = [records[cell.key] for cell in row.cells() if cell.key in records]
-        if note := speedrun.forecast(submission.store, row.task, row.entry, group, row.preset):
-            submission.notes.append(note)
     # Tracked files with uncommitted changes, as far as some cell's code digest covers them.
-    lines = (git("diff", "--name-only", "HEAD", at=config.PROJECT) or "").splitlines()
+    lines = (git("diff", "--name-only", "HEAD") or "").splitlines()
     modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code} if lines else ()
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
     if changed := sorted(line for line in lines if (config.PROJECT / line).resolve() in used):
         names = ", ".join(changed)
         submission.problems.append(f"not as committed, and your records depend on it: {names}; undo or commit it")
+    return records
 
 
-def _write(submission: Submission, planned: plan.Plan) -> Path:
+def _write(submission: Submission, planned: plan.Plan, records: list[Record]) -> Path:
     """Write `out/NAME/`: the entry's files, its tuning, its records as ledger lines, the manifest."""
-    package, store = submission.package, submission.store
-    folder = submission.out / package.name
+    package, folder = submission.package, submission.out / submission.package.name
     if folder.exists():
         submitted.manifest(folder)  # only a submission is ever replaced
         shutil.rmtree(folder)
     tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in submission.tasks]
     for path in (*package.files, *(p for p in tuned if p.is_file())):
         write_atomically(folder / path.relative_to(package.home), path.read_bytes())
-    records = [record for cell in planned.cells() if (record := store.get(cell.key)) is not None]
-    target = Store(store.root)  # curves come from the store, lines go into the folder
+    target = Store(submission.store.root)  # curves come from the store, lines go into the folder
     target.ledger = folder / "results" / "ledger"
     ledger.publish(target, records)
     files, origin = submitted.contents(folder), here()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.records.store import Store
     from bench.running.sweep import Summary
 
+Verb = Callable[[argparse.Namespace], int | None]  # returns the exit code, None for 0
 PLAIN = ("text", "json")
 SWEEP = ("key=value", "")
 OVERRIDES = """overrides (Hydra's grammar):
@@ -67,16 +68,14 @@ def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def answer(options: argparse.Namespace, content: Any, lines: Iterable[str], store: Store | None = None) -> None:
-    """Print a result: its content, structs included, with `--format json`, else its lines; then the store's reports."""
-    for line in [json.dumps(plain(content), indent=1)] if options.format == "json" else lines:
+    """Print a result: its content, structs included, with `--format json`, else its lines.
+
+    content: None where the lines are in the wanted format. The store's reports, of lines and files that it skipped or set aside,
+    go to standard error.
+    """
+    for line in [json.dumps(plain(content), indent=1)] if content is not None and options.format == "json" else lines:
         print(line)
-    if store is not None:
-        print_reports(store)
-
-
-def print_reports(store: Store) -> None:
-    """Print the store's reports on standard error: lines and files that it skipped or set aside."""
-    for report in store.reports:
+    for report in store.reports if store is not None else ():
         note(report)
 
 
@@ -87,14 +86,10 @@ def note(remark: str) -> None:
 
 def exit_code(summary: Summary | None, failed: bool = False) -> int:
     """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
-    if summary is not None and summary.interrupted:
-        return 130
-    return int(failed or summary is not None and not summary.ok)
+    return 130 if summary and summary.interrupted else int(failed or bool(summary and not summary.ok))
 
 
-def verb(
-    verbs: Any, do: Callable[[argparse.Namespace], int], formats: Sequence[str] = PLAIN, words: tuple[str, ...] = SWEEP
-) -> Any:
+def verb(verbs: Any, do: Verb, formats: Sequence[str] = PLAIN, words: Sequence[str] = SWEEP) -> Any:
     """Add the verb NAME of a function `do_NAME` to the subparsers `verbs`, with the function's docstring as help.
 
     formats: choices of `--format`, the default first. words: metavar and help of its words, empty for a verb without words.

@@ -15,16 +15,12 @@ from bench.contract import BenchError
 from bench.verbs import PLAIN, answer, note, split, verb
 
 
-def do_new(options: argparse.Namespace) -> int:
+def do_new(options: argparse.Namespace) -> None:
     """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
     from bench.submissions import new
 
-    if options.what == "task":
-        lines = new.task(options.name, options.doc)
-    else:
-        lines = new.entry(options.name, options.kind, options.doc, options.author)
-    print("\n".join(lines))
-    return 0
+    words = (options.name, options.doc)
+    print("\n".join(new.task(*words) if options.what == "task" else new.entry(*words, options.kind, options.author)))
 
 
 def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
@@ -58,14 +54,13 @@ def do_verify(options: argparse.Namespace) -> int:
     from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
-    if len(words) != 1:
-        raise BenchError(
-            f"verify takes one entry or one submission folder, not {len(words)}; `bench list` shows entries"
-        )
+    if (count := len(words)) != 1:
+        raise BenchError(f"verify takes one entry or one submission folder, not {count}; `bench list` shows entries")
     name, source = words[0], store
     if (Path(name) / submitted.MANIFEST).is_file():
         folder = Path(name).resolve()
-        name, source = submitted.open_folder(folder), Store(folder / "results")
+        submitted.open_folder(folder)
+        name, source = folder.name, Store(folder / "results")
     name = config.entry(name).name
     claims = published_rows.claims(source, name, request)
     if not claims:
@@ -112,8 +107,7 @@ def do_submit(options: argparse.Namespace) -> int:
     package = files.read(path)
     files.enter(package.home)
     submission, name = submit.Submission(package, request, store, out), package.name
-    submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr))
-    folder, lines = submission.folder, []
+    folder, lines = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr)), []
     if submission.notes:
         lines += ["to know:", bullets(submission.notes)]
     if submission.problems:

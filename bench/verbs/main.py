@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"unrecognized arguments: {' '.join(left)}")
         if left:  # bare words behind an option
             options.words += left
-        sys.exit(options.do(options))
+        sys.exit(options.do(options) or 0)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -7,12 +7,13 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.board import citation
 from bench.contract import BenchError
-from bench.verbs import PLAIN, answer, exit_code, note, planned, print_reports, requested, run, split, verb
+from bench.verbs import PLAIN, answer, exit_code, note, planned, requested, run, split, verb
 
 OLDER = " (a record of an older format, whose code digests cannot be compared with the current ones)"
 
@@ -25,33 +26,29 @@ def do_list(options: argparse.Namespace) -> int:
     """
     from bench.checking import task_check
     from bench.planning import config
-    from bench.planning.files import ClaimFile, FigureFile
+    from bench.planning.files import MODELS
 
+    readers: dict[str, Callable[[str], Any]] = {"task": task_check.whole, "entry": config.entry}
     wrong: dict[str, str] = {}
 
-    def sound(group: str, read: Any) -> Any:
-        contents, errors = config.sound(group, read)
+    def sound(group: str) -> Any:
+        contents, errors = config.sound(group, readers.get(group, lambda name: config.load(group, name, MODELS[group])))
         wrong.update({f"{group} {name}": error for name, error in errors.items()})
         return contents.items()
 
     tasks = [
         {"name": name, "doc": spec.doc, "slots": [slot.name for slot in spec.cls.slots], "ranks": spec.cls.rank,
-         "presets": [*spec.cls.presets]} for name, spec in sound("task", task_check.whole)
+         "presets": [*spec.cls.presets]} for name, spec in sound("task")
     ]  # fmt: skip
     entries = [
         {"name": name, "slots": sorted(entry.parts), "doc": entry.doc,
-         "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]}
-        for name, entry in sound("entry", config.entry)
+         "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]} for name, entry in sound("entry")
     ]  # fmt: skip
-    suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite", config.suite)]
+    suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite")]
     claims = [
-        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())}
-        for name, claim in sound("claim", lambda name: config.load("claim", name, ClaimFile))
+        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())} for name, claim in sound("claim")
     ]
-    figures = [
-        {"name": name, "doc": figure.title}
-        for name, figure in sound("figure", lambda name: config.load("figure", name, FigureFile))
-    ]
+    figures = [{"name": name, "doc": figure.title} for name, figure in sound("figure")]
     content = {"tasks": tasks, "entries": entries, "suites": suites, "claims": claims, "figures": figures}
     answer(options, content | {"wrong": [{"file": name, "error": error} for name, error in wrong.items()]}, [
         *(f"task   {row['name']:30} {row['doc']} Ranked by {row['ranks']}; slots {', '.join(row['slots'])}" for row in tasks),
@@ -63,7 +60,7 @@ def do_list(options: argparse.Namespace) -> int:
     return int(bool(wrong))
 
 
-def do_table(options: argparse.Namespace) -> int:
+def do_table(options: argparse.Namespace) -> None:
     """A plan joined with the store: one table a task."""
     from bench.tables import join, printers
 
@@ -72,14 +69,11 @@ def do_table(options: argparse.Namespace) -> int:
     text = printers.RENDERERS[options.format](tables)
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    answer(options, None, [text] if not options.out else [], store)
     note(f"records {citation.digest(tables)}; `bench cite` with the same words cites them")
-    print_reports(store)
-    return 0
 
 
-def do_browse(options: argparse.Namespace) -> int:
+def do_browse(options: argparse.Namespace) -> None:
     """Build the static board of a plan, or of every suite with records, and open it in a browser."""
     from bench.board import collect, site
     from bench.planning import plan
@@ -88,16 +82,14 @@ def do_browse(options: argparse.Namespace) -> int:
     whole = not (request.suite or request.tasks or request.entries or request.extra)
     plans = collect.of_suites(store) if whole else [plan.make(request, store)]
     page = site.write(collect.content(plans, store, whole), Path(options.out))
-    print(page)
-    print_reports(store)
+    answer(options, None, [str(page)], store)
     if not options.no_open:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
-    return 0
 
 
-def do_show(options: argparse.Namespace) -> int:
+def do_show(options: argparse.Namespace) -> None:
     """A whole record, with the command that makes it again."""
     from bench.board import record_page
     from bench.checking import oddities
@@ -108,7 +100,7 @@ def do_show(options: argparse.Namespace) -> int:
     fields = plain(record)
     if options.format == "json":
         print(json.dumps(fields, indent=1, sort_keys=True))
-        return 0
+        return
     print(f"{record.task}@{record.version} {record.preset}  {record.entry}  seed {record.seed}")
     print(f"key      {record.key}\nstatus   {record.status}  {record.reason}")
     for name, value in sorted(record.metrics.items()):
@@ -121,10 +113,9 @@ def do_show(options: argparse.Namespace) -> int:
     for line in oddities.of(record):
         print(f"look     {line} (docs/rules.md)")
     print(f"again    {record_page.command(record)}")
-    return 0
 
 
-def do_why(options: argparse.Namespace) -> int:
+def do_why(options: argparse.Namespace) -> None:
     """Why a cell is fresh, stale or missing: the components that changed, with old and new value."""
     from bench.board import record_page
     from bench.planning import states
@@ -135,9 +126,8 @@ def do_why(options: argparse.Namespace) -> int:
         record = Store(Path(options.results)).find(words[0])
         words = [word for word in shlex.split(record_page.command(record))[2:] if not word.startswith("reuse=")]
         if file := next((word for word in words if word.endswith(f"={record_page.PATH}")), None):
-            raise BenchError(
-                f"{record.label} has a file of its own: bench why {shlex.join(words)}, with the path for {file}"
-            )
+            command = f"bench why {shlex.join(words)}"
+            raise BenchError(f"{record.label} has a file of its own: {command}, with the path for {file}")
     request, store, plan = planned(words)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     rows, lines = [], []
@@ -153,7 +143,6 @@ def do_why(options: argparse.Namespace) -> int:
         if state.record is not None and state.record.reason:
             lines.append(f"           {state.record.reason}")
     answer(options, rows, lines)
-    return 0
 
 
 def _short(value: Any) -> str:
@@ -161,7 +150,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:12] + "…"
 
 
-def do_schema(options: argparse.Namespace) -> int:
+def do_schema(options: argparse.Namespace) -> None:
     """The JSON schema of a record (a line of the ledger), or of a kind of file: `bench schema claim`."""
     from bench.planning import config, typed
     from bench.planning.files import MODELS
@@ -170,7 +159,6 @@ def do_schema(options: argparse.Namespace) -> int:
     if options.kind not in ("record", *MODELS):
         raise config.unknown("kind of file", options.kind, ["record", *MODELS])
     print(json.dumps(typed.schema(MODELS[options.kind]) if options.kind in MODELS else schema(), indent=1))
-    return 0
 
 
 def do_claims(options: argparse.Namespace) -> int:
@@ -182,8 +170,7 @@ def do_claims(options: argparse.Namespace) -> int:
     survey = verdicts.Survey([*claims.values()], settings)
     summary = run(survey.merged, survey.store, survey.settings) if options.run else None
     findings = survey.evaluate()
-    print(report.RENDERERS[options.format](findings))
-    print_reports(survey.store)
+    answer(options, None, [report.RENDERERS[options.format](findings)], survey.store)
     for error in wrong.values():
         print(f"bench: {error}", file=sys.stderr)
     return exit_code(summary, bool(wrong) or any(finding.verdict == "error" for finding in findings))
@@ -202,9 +189,8 @@ def do_figures(options: argparse.Namespace) -> int:
     rows, lines = [], []
     for drawing in sorted([*gallery.draw(), *wrong], key=lambda drawing: drawing.id):
         path = Path(options.out) / f"{drawing.id.replace('/', '-')}.svg"
-        text = (
-            f"{drawing.missing} of {drawing.cells} cells have no record; `bench figures {drawing.id} --run` makes them"
-        )
+        command = f"`bench figures {drawing.id} --run`"
+        text = f"{drawing.missing} of {drawing.cells} cells have no record; {command} makes them"
         if drawing.svg:
             write_atomically(path, (alone(drawing.svg) + "\n").encode())
             text = f"{path}: {'; '.join(drawing.notes)}"
@@ -216,7 +202,7 @@ def do_figures(options: argparse.Namespace) -> int:
     return exit_code(summary, any(row["state"] == "error" for row in rows))
 
 
-def do_cite(options: argparse.Namespace) -> int:
+def do_cite(options: argparse.Namespace) -> None:
     """How to cite a table: `bench cite suite=core task=grokking/modular_addition`.
 
     Prints the harness with version, commit and a digest of the table's records, then the papers of its tasks and entries, as
@@ -228,10 +214,9 @@ def do_cite(options: argparse.Namespace) -> int:
     words = [word for word in options.words if not word.startswith("results=")]
     citation_of_table = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
     print(citation.RENDERERS[options.format](citation_of_table))
-    return 0
 
 
-def do_datasheet(options: argparse.Namespace) -> int:
+def do_datasheet(options: argparse.Namespace) -> None:
     """The datasheet of a task, or of every task: `bench datasheet pde/burgers_1d`, `bench datasheet --out FOLDER`.
 
     One Markdown page for each task: source and licence of the data, intended use, known limits, error of the reference,
@@ -252,7 +237,6 @@ def do_datasheet(options: argparse.Namespace) -> int:
         if options.out:
             write_atomically(Path(options.out) / name, text.encode())
         print(Path(options.out) / name if options.out else text)
-    return 0
 
 
 def add_parser(verbs: Any) -> None:
@@ -270,11 +254,9 @@ def add_parser(verbs: Any) -> None:
     browse = verb(verbs, do_browse, ())
     browse.add_argument("--out", default="results/board", help="folder of the page")
     browse.add_argument("--no-open", action="store_true", help="only write it")
-    patterns, settings = "PATTERN|key=value", "settings such as workers=2"
-    claims = verb(
-        verbs, do_claims, (*PLAIN, "markdown"), (patterns, f"ids, patterns of ids, or arXiv numbers; {settings}")
-    )
-    figures = verb(verbs, do_figures, words=(patterns, f"ids or patterns of ids; {settings}"))
+    words = ("PATTERN|key=value", "ids, patterns of ids, or arXiv numbers; settings such as workers=2")
+    claims = verb(verbs, do_claims, (*PLAIN, "markdown"), words)
+    figures = verb(verbs, do_figures, words=(words[0], "ids or patterns of ids; settings such as workers=2"))
     for parser in (claims, figures):
         parser.add_argument("--run", action="store_true", help="first run the cells that have no record")
     figures.add_argument("--out", default="results/figures", help="folder of the SVG files")

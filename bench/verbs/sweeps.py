@@ -7,17 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.contract import BenchError
 from bench.verbs import answer, exit_code, note, planned, requested, run, verb
 
-if TYPE_CHECKING:
-    from bench.planning.config import Request
-    from bench.records.store import Store
 
-
-def do_plan(options: argparse.Namespace) -> int:
+def do_plan(options: argparse.Namespace) -> None:
     """The cells of a plan by state, and the estimated cost of running it."""
     from bench.planning import states
 
@@ -39,7 +35,6 @@ def do_plan(options: argparse.Namespace) -> int:
         f"{cost / workers / 60:.1f} min on {workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else "")
     )  # fmt: skip
     answer(options, {"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown}, lines, store)
-    return 0
 
 
 def _counts(by_word: Mapping[str, int]) -> str:
@@ -51,11 +46,9 @@ def do_run(options: argparse.Namespace) -> int:
     request, store, plan = planned(options.words)
     summary = run(plan, store, request.settings)
     content = {"ran": summary.ran, "fresh": summary.fresh, "statuses": summary.statuses}
-    elsewhere = f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
-    line = (
-        f"{summary.ran} cells run ({_counts(summary.statuses) or 'nothing to do'}), {summary.fresh} had records{elsewhere}; "
-        f"`bench table {' '.join(options.words)}` compares them"
-    )
+    line = f"{summary.ran} cells run ({_counts(summary.statuses) or 'nothing to do'}), {summary.fresh} had records"
+    line += f", {summary.elsewhere} taken by another sweep" if summary.elsewhere else ""
+    line += f"; `bench table {' '.join(options.words)}` compares them"
     answer(options, content | {"keys": [cell.key for cell in plan.cells()]}, [line], store)
     return exit_code(summary)
 
@@ -69,9 +62,9 @@ def do_tune(options: argparse.Namespace) -> int:
     """
     from bench.tuning import search
 
-    request, store = requested(options.words)
     if options.show:
-        return _show_tuning(request, store, options.format)
+        return _show_tuning(options)
+    request, store = requested(options.words)
     outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
     here = Path.cwd()
     paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
@@ -83,11 +76,12 @@ def do_tune(options: argparse.Namespace) -> int:
     return outcome.code
 
 
-def _show_tuning(request: Request, store: Store, form: str) -> int:
+def _show_tuning(options: argparse.Namespace) -> int:
     """Print the tuning of the request's pairs, or of every tuned pair where it names none."""
     from bench.planning import plan
     from bench.tuning import trials as tuning
 
+    request, store = requested(options.words)
     chosen = request.suite is not None or request.tasks or request.entries
     pairs = [(task, entry) for task, entry, _, _ in plan.pairs_of(request)] if chosen else tuning.everywhere()
     tunings, errors = [], []
@@ -96,7 +90,7 @@ def _show_tuning(request: Request, store: Store, form: str) -> int:
             tunings.append(tuning.summary(*pair, store.root))
         except BenchError as error:
             errors.append(str(error))
-    print((tuning.as_json if form == "json" else tuning.as_text)(filter(None, tunings)))
+    print((tuning.as_json if options.format == "json" else tuning.as_text)(filter(None, tunings)))
     for message in errors:
         print(f"bench: {message}", file=sys.stderr)
     return int(bool(errors))
@@ -133,9 +127,8 @@ def do_publish(options: argparse.Namespace) -> int:
     if dirty := sum(bool(record.provenance.dirty) for record in records):
         note(f"{dirty} of them were made with uncommitted changes, which their provenance records")
     if calls := len(own) - len(records):
-        note(
-            f"{calls} records of transport=call, which isolates nothing, were left out; run them again without it (reuse=none)"
-        )
+        again = "run them again without it (reuse=none)"
+        note(f"{calls} records of transport=call, which isolates nothing, were left out; {again}")
     lacking = [cell for cell in plan.cells() if by_key[cell.key].record is None]
     published = ledger.Published(store, lacking)
     if missing := sum(published.get(cell)[0] is None for cell in lacking):
