@@ -29,7 +29,7 @@ def entry(name: str, doc: str | None, kind: str, authors: Sequence[str]) -> list
     _check_name("entry", name, [name], "an entry; use lower-case letters, digits and underscores, like my_idea")
     doc = " ".join((doc or NOT_YET).split())
     in_code = doc.replace("\\", "/").replace('"', "'").rstrip(".")  # it stands in a docstring
-    words = {"name": name, "Class": _class_name(name), "authors": json.dumps([*authors], ensure_ascii=False)}
+    words = {"name": name, "authors": json.dumps([*authors], ensure_ascii=False)}
     templates = {
         f"entries/{name}.py": (f"{kind}.py", in_code),
         f"configs/entry/{name}.yaml": (f"{kind}.yaml", json.dumps(doc, ensure_ascii=False)),
@@ -56,7 +56,7 @@ def task(name: str, doc: str | None) -> list[str]:
     _check_name("task", name, [family, short], advice)
     home = "tasks" if Path.cwd().resolve() == config.PROJECT else "own_tasks"
     doc = " ".join((doc or NO_DOC).split())
-    words = {"family": family, "name": short, "module": f"{home}.{family}.{short}", "Class": _class_name(short)}
+    words = {"family": family, "name": short, "module": f"{home}.{family}.{short}"}
     templates = {
         f"{home}/{family}/{short}.py": ("task.py", doc),
         f"configs/task/{family}/{short}.yaml": ("task.yaml", json.dumps(doc)),
@@ -82,10 +82,6 @@ def _check_name(group: str, name: str, steps: Sequence[str], advice: str) -> Non
         raise BenchError(f"{group} {name!r} exists already: {config.names(group)[name]}; choose another name")
 
 
-def _class_name(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
-
-
 def _write(templates: Mapping[str, tuple[str, str]], words: Mapping[str, str]) -> list[str]:
     """Write path -> (template, doc) with the words filled in; returns a line for each. BenchError, with nothing written, if a
     file exists already."""
@@ -93,7 +89,8 @@ def _write(templates: Mapping[str, tuple[str, str]], words: Mapping[str, str]) -
         if Path(path).exists():
             raise BenchError(f"{Path.cwd() / path} exists already; choose another name, or move it away")
     for path, (template, doc) in templates.items():
+        class_name = "".join(word.capitalize() for word in words["name"].split("_"))
         text = files("bench.submissions.templates").joinpath(f"{template}.txt").read_text(encoding="utf-8")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(Template(text).substitute(words, doc=doc), encoding="utf-8")
+        Path(path).write_text(Template(text).substitute(words, doc=doc, Class=class_name), encoding="utf-8")
     return [f"wrote {path}" for path in templates]

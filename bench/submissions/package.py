@@ -188,9 +188,7 @@ def _of_code(package: Package) -> Iterator[str]:
     """Problems of the Python files: syntax, imports, large literals."""
     own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
     allowed = sys.stdlib_module_names | package.packages | own
-    for path in package.code:
-        if path.suffix != ".py":
-            continue
+    for path in (path for path in package.code if path.suffix == ".py"):
         name = path.relative_to(package.home)
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,11 +127,9 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
         here = Path(folder)
         names[:] = [n for n in names if n not in QUIET and here / n not in apart and not (here / n).is_symlink()]
         for name in files:
-            try:
+            with suppress(OSError):  # a file that was removed in the meantime
                 stat = (here / name).lstat()
-            except OSError:
-                continue  # the file was removed in the meantime
-            stamps[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
+                stamps[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
     return stamps
 
 

@@ -14,12 +14,12 @@ from bench.contract import BenchError
 def _parser(word: str) -> argparse.ArgumentParser:
     """word: the verb that is called; verbs that families of tasks and packages bring (`configs/verb/`) are looked for only
     where it is none of the harness's own."""
-    from bench.verbs import entries, reading, sweeps
+    from bench.verbs import reading, sweeps
 
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for family in (reading, sweeps, entries):
-        family.add_parser(verbs)
+    reading.add_parser(verbs)
+    sweeps.add_parser(verbs)
     if word not in verbs.choices:
         from bench.parts import locate
         from bench.planning import config

@@ -1,5 +1,4 @@
-"""What is there and what the records say: `bench list`, `table`, `show`, `why`, `schema`, `browse`, `claims`, `figures`, `cite`
-and `datasheet`."""
+"""What is there, and what the records say."""
 
 from __future__ import annotations
 

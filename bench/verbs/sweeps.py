@@ -1,16 +1,20 @@
-"""`bench plan`, `run`, `tune` and `publish`."""
+"""What runs cells: `bench plan`, `run`, `tune` and `publish`; `new`, `submit`, `verify` and `speedrun` bring an entry from its
+template to a verified row."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.contract import BenchError
-from bench.verbs import answer, exit_code, note, planned, requested, run, verb
+from bench.verbs import PLAIN, answer, exit_code, note, planned, requested, run, split, verb
 
 
 def do_plan(options: argparse.Namespace) -> None:
@@ -136,6 +140,147 @@ def do_publish(options: argparse.Namespace) -> int:
     return 0
 
 
+def do_new(options: argparse.Namespace) -> None:
+    """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
+    from bench.submissions import new
+
+    words = (options.name, options.doc)
+    print("\n".join(new.task(*words) if options.what == "task" else new.entry(*words, options.kind, options.author)))
+
+
+def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
+    """(bare words, request, store) of mixed words; the results folder is made absolute, since `submit` changes the folder."""
+    from bench.planning import config
+    from bench.records.store import Store
+
+    bare, settings = split(words)
+    request = config.parse(settings)
+    results = Path(request.settings.results).absolute()
+    request.settings = msgspec.structs.replace(request.settings, results=str(results))
+    return bare, request, Store(results)
+
+
+def do_verify(options: argparse.Namespace) -> int:
+    """Check published rows: replay a claimed cell, and compare the claim with seeds drawn now.
+
+      bench verify my_idea                               all its rows at preset small
+      bench verify my_idea task=grokking/modular_addition --seeds 10
+      bench verify submissions/my_idea                   the rows of a submission
+
+    The digest of all that a row depends on is printed first; then a number is drawn, and the seeds follow from both. A row is
+    disputed if its claimed seeds are better than the fresh ones (one-sided, p < 0.01) or if a claimed cell gives
+    other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
+    Exit code: 0 nothing disputed, 1 disputed.
+    """
+    from bench.checking import fresh_seeds, published_rows, verify
+    from bench.planning import config
+    from bench.records import standing
+    from bench.records.store import Store
+    from bench.submissions import folder as submitted
+
+    words, request, store = _settings(options.words)
+    if (count := len(words)) != 1:
+        raise BenchError(f"verify takes one entry or one submission folder, not {count}; `bench list` shows entries")
+    name, source = words[0], store
+    if (Path(name) / submitted.MANIFEST).is_file():
+        folder = Path(name).resolve()
+        submitted.open_folder(folder)
+        name, source = folder.name, Store(folder / "results")
+    name = config.entry(name).name
+    claims = published_rows.claims(source, name, request)
+    if not claims:
+        preset = request.settings.preset
+        raise BenchError(
+            f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
+            f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
+        )
+    say = partial(print, file=sys.stderr if options.format == "json" else sys.stdout, flush=True)
+    findings = verify.verify(claims, store, request.settings, options.seeds, say)
+    table, file = verify.table(findings, options.format), standing.path_of(store, name)
+    answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
+    if fresh_seeds.repeated():
+        note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
+    return int(any(finding.verdict == "disputed" for finding in findings))
+
+
+def do_submit(options: argparse.Namespace) -> int:
+    """Check an entry as a reviewer would, run it, and write a folder for a pull request.
+
+      bench submit configs/entry/my_idea.yaml                    suite=core, where it fits
+      bench submit entries/my_idea.py task=grokking/modular_addition
+      bench submit configs/entry/my_idea.yaml --smoke-only       checks, contract suite and smoke cells; writes nothing
+      bench submit --accept submissions/my_idea                  for maintainers: fold a verified submission in
+
+    PATH is the entry's YAML, its Python file or package, or a folder with both, at most 1 MB of text. All reasons for a
+    refusal are listed at once. Cells are cached: the same command continues. Tune first (`bench tune`), or the row
+    stands untuned and unranked. Exit code: 0 written or accepted, 1 refused.
+    """
+    from bench.submissions import package as files
+    from bench.submissions import submit
+    from bench.submissions.folder import bullets
+
+    words, request, store = _settings(options.words)
+    if len(words) != 1:
+        raise BenchError(f"submit takes one path, not {len(words)}; give the entry's YAML, configs/entry/NAME.yaml")
+    path, out = Path(words[0]).absolute(), Path(options.out).absolute()
+    if options.accept:
+        path = path.resolve()
+        lines = [f"wrote {name}" for name in submit.accept(path, store)]
+        shows = f"a suite shows {path.name} once its `entries` in configs/suite/ name it"
+        print("\n".join([*lines, f"`make readme` counts its records; {shows}"]))
+        return 0
+    package = files.read(path)
+    files.enter(package.home)
+    submission, name = submit.Submission(package, request, store, out), package.name
+    folder, lines = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr)), []
+    if submission.notes:
+        lines += ["to know:", bullets(submission.notes)]
+    if submission.problems:
+        lines += [f"{name} would be refused:", bullets(submission.problems)]
+    elif folder is None:
+        lines += [f"{name} passes; `bench submit {words[0]}` without --smoke-only runs its cells and writes the folder"]
+    else:
+        lines += [f"wrote {folder}: open a pull request that adds this folder and nothing else",
+                  f"`bench verify {name}` does what its reviewer will do"]  # fmt: skip
+    content = {field: getattr(submission, field) for field in ("problems", "notes", "tasks")}
+    answer(options, {"entry": name, **content, "folder": folder and str(folder)}, lines)
+    return int(bool(submission.problems))
+
+
+def do_speedrun(options: argparse.Namespace) -> int:
+    """Records to a task's target, with their progression; and proposing a new one.
+
+      bench speedrun                                               every task that has a target
+      bench speedrun grokking/modular_addition --propose muon      over fresh seeds, beside the standing record
+      bench speedrun grokking/modular_addition --propose muon --by cpu --seeds 12
+
+    A new record needs one-sided p < 0.01 over seeds drawn after its digest is fixed. CPU seconds are the entry's own, times
+    the machine's calibration score. Exit code: 0 shown or accepted, 1 not accepted.
+    """
+    from bench.checking import speedrun
+    from bench.planning import config
+
+    words, request, store = _settings(options.words)
+    for word in words:
+        config.task_spec(word)  # an unknown task is an error that lists the known ones
+    if options.propose is None:
+        tables = speedrun.tables(store, words, request.settings.preset)
+        print(speedrun.render(tables, options.format) or "no records yet: a task with a target wants a published row")
+        return 0
+    if len(words) != 1:
+        raise BenchError("--propose wants one task: bench speedrun TASK --propose ENTRY")
+    say = partial(print, file=sys.stderr)
+    proposal = speedrun.propose(store, words[0], options.propose, request.settings, options.by, options.seeds, say)
+    if options.format == "json":
+        print(msgspec.json.format(msgspec.json.encode(proposal), indent=1).decode())
+    elif proposal.accepted:
+        p = "" if proposal.p is None else f", p = {proposal.p:.2g} over {proposal.against}"
+        print(f"a record: {proposal.entry} reaches the target of {words[0]} in {proposal.steps:.4g} steps{p}")
+    else:
+        print(f"no record: {proposal.reason}")
+    return int(not proposal.accepted)
+
+
 def add_parser(verbs: Any) -> None:
     """Add the verbs to the subparsers `verbs`; each sets `do`."""
     verb(verbs, do_plan)
@@ -156,3 +301,21 @@ def add_parser(verbs: Any) -> None:
                             help="run a sample of older-code rows again; mark all if every bit agrees")  # fmt: skip
     publishing.add_argument("--trials", action="store_true",
                             help="also the tuning trials of the plan's rows, into trials/")  # fmt: skip
+    new = verb(verbs, do_new, (), ())
+    new.add_argument("what", choices=["entry", "task"])
+    new.add_argument("name")
+    new.add_argument("--kind", choices=["optimizer", "model", "surrogate", "procedure"], default="optimizer")
+    new.add_argument("--doc", help="what is new about it, or what the task asks, in one line")
+    new.add_argument("--author", action="append", default=[], help="an author; may be given several times")
+    submit = verb(verbs, do_submit, words=("PATH|key=value", "the entry; suite=, task=, preset=, workers="))
+    submit.add_argument("--out", default="submissions", help="where the folder goes (default submissions)")
+    submit.add_argument("--smoke-only", action="store_true", help="check and run smoke cells; write nothing")
+    submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
+    words = ("ENTRY|FOLDER|key=value", "an entry, or a submission's folder; task=, preset=, workers=, results=")
+    verify = verb(verbs, do_verify, (*PLAIN, "markdown"), words)
+    verify.add_argument("--seeds", type=int, default=5, help="fresh seeds a row, at least 3 (default 5)")
+    words = ("TASK|key=value", "tasks; preset=, workers=, results=")
+    speedrun = verb(verbs, do_speedrun, (*PLAIN, "markdown"), words)
+    speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
+    speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")
+    speedrun.add_argument("--seeds", type=int, help="fresh seeds (default: as many as seem needed, at least 5)")
