@@ -110,8 +110,7 @@ def _searched(value: Any, space: tuple[float, float] | Values | None) -> bool:
         return value in space.values
     if space is None or not isinstance(value, int | float):
         return False
-    low, high = min(space), max(space)
-    return bool(low * (1 - ROUNDED) <= value <= high * (1 + ROUNDED))
+    return bool(min(space) * (1 - ROUNDED) <= value <= max(space) * (1 + ROUNDED))
 
 
 def record_problems(path: str, data: bytes, name: str) -> Iterator[str]:
@@ -163,9 +162,9 @@ def contradictions(folder: Path) -> Iterator[str]:
     """
     about = manifest(folder)
     records = list(Store(folder / "results").published())
-    for key, remade in ((record.key, key_maker(record.identity)(record.seed)) for record in records):
-        if key != remade:
-            yield f"record {key[:SHOWN]}: its key is not that of its content; submit again"
+    for record in records:
+        if record.key != key_maker(record.identity)(record.seed):
+            yield f"record {record.key[:SHOWN]}: its key is not that of its content; submit again"
     planned = set()
     for row in about.rows:
         task = row.task
@@ -182,17 +181,17 @@ def contradictions(folder: Path) -> Iterator[str]:
         planner = plan.Planner(Store(Path(settings.results)), settings)  # the folder itself is only read
         changed = changed_parameters(task, row.preset, row.params)
         for cell in planner.row(task, about.entry, row.seeds, changed, {}).cells():
-            record = next((record for record in records if _same(record, cell)), None)
-            if record is None:
+            own = next((record for record in records if _same(record, cell)), None)
+            if own is None:
                 yield f"{cell.name}: no record of this code, configuration and seed; update, then submit again"
                 continue
-            planned.add(record.key)
-            if record.preset != cell.preset:
-                yield f"{cell.name}: its record is of preset {record.preset}; submit again"
-            elif not record.settled:
-                yield f"{cell.name}: {record.status}; mend it, then submit again"
+            planned.add(own.key)
+            if own.preset != cell.preset:
+                yield f"{cell.name}: its record is of preset {own.preset}; submit again"
+            elif not own.settled:
+                yield f"{cell.name}: {own.status}; mend it, then submit again"
             else:
-                yield from (f"{cell.name}: {flaw}; submit again" for flaw in contract_suite.metrics_wrong(cls, record))
+                yield from (f"{cell.name}: {flaw}; submit again" for flaw in contract_suite.metrics_wrong(cls, own))
     if extra := {record.key for record in records} - planned:
         yield f"{len(extra)} records that the manifest's rows do not plan; submit again"
 

@@ -107,8 +107,8 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
         for preset in sorted({row.preset for row in about.rows}):
             request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
             claims = published_rows.claims(Store(folder / "results"), about.entry, request)
-            print_error = partial(print, file=sys.stderr)
-            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, print_error)
+            say = partial(print, file=sys.stderr)
+            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, say)
     wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]
     return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 
@@ -151,7 +151,6 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="fresh seeds a row (default 3)")
     parser.add_argument("--out", help="write the report to this file as well")
     options = parser.parse_args()
-    out = Path(options.out).absolute() if options.out else None
     try:
         passes, report = check(Path(options.repository), options.base, options.head, options.run, options.seeds)
         code = int(not passes)
@@ -160,8 +159,8 @@ def main() -> int:
             traceback.print_exc()
         code, report = 2, f"## Submission\n\nIt cannot be checked: {error or type(error).__name__}"
     print(report)
-    if out is not None:
-        out.write_text(report + "\n", encoding="utf-8")
+    if options.out:
+        Path(options.out).write_text(report + "\n", encoding="utf-8")
     return code
 
 

@@ -242,8 +242,7 @@ def accept(folder: Path, store: Store) -> list[str]:
             badges = {standing.badge(line, keys) for line in lines if (line.entry, line.task) == (name, task)}
             if "verified" not in badges:
                 reasons.append(f"{task} is not verified by seeds drawn here; run `bench verify {folder}`")
-        target = root / path
-        if target.is_file() and target.read_bytes() != data:
+        if (root / path).is_file() and (root / path).read_bytes() != data:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
         submitted.open_folder(folder)

@@ -74,6 +74,8 @@ def do_table(options: argparse.Namespace) -> None:
 
 def do_browse(options: argparse.Namespace) -> None:
     """Build the static board of a plan, or of every suite with records, and open it in a browser."""
+    import webbrowser
+
     from bench.board import collect, site
     from bench.planning import plan
 
@@ -83,8 +85,6 @@ def do_browse(options: argparse.Namespace) -> None:
     page = site.write(collect.content(plans, store, whole), Path(options.out))
     answer(options, None, [str(page)], store)
     if not options.no_open:
-        import webbrowser
-
         webbrowser.open(page.resolve().as_uri())
 
 
@@ -210,9 +210,8 @@ def do_cite(options: argparse.Namespace) -> None:
     from bench.tables import join
 
     _, store, plan = planned(options.words)
-    words = [word for word in options.words if not word.startswith("results=")]
-    citation_of_table = citation.cite(join.build_all(plan, store), " ".join(["bench table", *words]))
-    print(citation.RENDERERS[options.format](citation_of_table))
+    command = " ".join(["bench table", *(word for word in options.words if not word.startswith("results="))])
+    print(citation.RENDERERS[options.format](citation.cite(join.build_all(plan, store), command)))
 
 
 def do_datasheet(options: argparse.Namespace) -> None:

@@ -108,11 +108,11 @@ def do_publish(options: argparse.Namespace) -> int:
     """
     from bench.planning import states
     from bench.records import ledger
+    from bench.tuning import trials as tuning
+    from bench.upkeep import recertify
 
     request, store, plan = planned(options.words)
     if options.recertify:
-        from bench.upkeep import recertify
-
         outcome = recertify.recertify(plan, store, request.settings)
         answer(options, vars(outcome), recertify.report(outcome), store)
         return 130 if outcome.interrupted else int(bool(outcome.reasons))
@@ -122,8 +122,6 @@ def do_publish(options: argparse.Namespace) -> int:
     counts = {"records": len(records), "changed": ledger.publish(store, records)}
     lines = [f"{len(records)} records, {counts['changed']} lines new or changed in {store.ledger}"]
     if options.trials:
-        from bench.tuning import trials as tuning
-
         trials, changed = tuning.publish(store, {(row.task, row.entry) for row in plan.rows})
         counts |= {"trials": trials, "changed_trials": changed}
         lines.append(f"{trials} trials, {changed} lines new or changed in {store.root / 'trials'}")
