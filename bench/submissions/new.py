@@ -83,13 +83,12 @@ def _check_name(group: str, name: str, steps: Sequence[str], advice: str) -> Non
 
 
 def _write(templates: Mapping[str, tuple[str, str]], words: Mapping[str, str]) -> list[str]:
-    """Write path -> (template, doc) with the words filled in; returns a line for each. BenchError, with nothing written, if a
-    file exists already."""
+    """Write path -> (template, doc) with the words filled in; a line for each. BenchError, and nothing written, if one exists."""
     for path in templates:
         if Path(path).exists():
             raise BenchError(f"{Path.cwd() / path} exists already; choose another name, or move it away")
+    class_name = "".join(word.capitalize() for word in words["name"].split("_"))
     for path, (template, doc) in templates.items():
-        class_name = "".join(word.capitalize() for word in words["name"].split("_"))
         text = files("bench.submissions.templates").joinpath(f"{template}.txt").read_text(encoding="utf-8")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(Template(text).substitute(words, doc=doc, Class=class_name), encoding="utf-8")

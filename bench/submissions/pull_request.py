@@ -135,10 +135,10 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
                     wrong, blocks = run(folder, ledger, seeds)
             finally:
                 package.enter(here)
-    title = f"## Submission {', '.join(touched)}"
     checks = "files, records, contract suite and fresh seeds" if execute else "files and records (nothing was run)"
-    verdict = "\n".join(["**Refused**, for these reasons:\n", *(f"- {line}" for line in wrong)])
-    return not wrong, "\n\n".join([title, verdict if wrong else f"**Passes**: {checks}.", *blocks])
+    refusal = "\n".join(["**Refused**, for these reasons:\n", *(f"- {line}" for line in wrong)])
+    title, verdict = f"## Submission {', '.join(touched)}", refusal if wrong else f"**Passes**: {checks}."
+    return not wrong, "\n\n".join([title, verdict, *blocks])
 
 
 def main() -> int:

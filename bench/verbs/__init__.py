@@ -61,18 +61,13 @@ def run(plan: Plan, store: Store, settings: Settings) -> Summary:
     return sweep.run(plan, store, settings, wandb_sink(settings.wandb, store) if settings.wandb != "off" else None)
 
 
-def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """(bare words, settings `key=value`) of mixed words."""
-    words = list(words)
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]
 
 
 def answer(options: argparse.Namespace, content: Any, lines: Iterable[str], store: Store | None = None) -> None:
-    """Print a result: its content, structs included, with `--format json`, else its lines.
-
-    content: None where the lines are in the wanted format. The store's reports, of lines and files that it skipped or set aside,
-    go to standard error.
-    """
+    """Print a result: `content` with `--format json`, else, or without content, the lines; then what the store reports."""
     for line in [json.dumps(plain(content), indent=1)] if content is not None and options.format == "json" else lines:
         print(line)
     for report in store.reports if store is not None else ():

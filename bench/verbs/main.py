@@ -12,8 +12,7 @@ from bench.contract import BenchError
 
 
 def _parser(word: str) -> argparse.ArgumentParser:
-    """word: the verb that is called; verbs that families of tasks and packages bring (`configs/verb/`) are looked for only
-    where it is none of the harness's own."""
+    """word: the verb that is called; others' verbs (`configs/verb/`) are looked for only where it is none of the harness's."""
     from bench.verbs import reading, sweeps
 
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")

@@ -1,5 +1,4 @@
-"""What runs cells: `bench plan`, `run`, `tune` and `publish`; `new`, `submit`, `verify` and `speedrun` bring an entry from its
-template to a verified row."""
+"""What runs cells and publishes them, and what brings an entry from its template to a verified row."""
 
 from __future__ import annotations
 
@@ -312,8 +311,7 @@ def add_parser(verbs: Any) -> None:
     words = ("ENTRY|FOLDER|key=value", "an entry, or a submission's folder; task=, preset=, workers=, results=")
     verify = verb(verbs, do_verify, (*PLAIN, "markdown"), words)
     verify.add_argument("--seeds", type=int, default=5, help="fresh seeds a row, at least 3 (default 5)")
-    words = ("TASK|key=value", "tasks; preset=, workers=, results=")
-    speedrun = verb(verbs, do_speedrun, (*PLAIN, "markdown"), words)
+    speedrun = verb(verbs, do_speedrun, (*PLAIN, "markdown"), ("TASK|key=value", "tasks; preset=, workers=, results="))
     speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
     speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")
     speedrun.add_argument("--seeds", type=int, help="fresh seeds (default: as many as seem needed, at least 5)")
