@@ -49,7 +49,9 @@ def entry(name: str, *cells: Record | int, older: int = 0) -> Any:
     for cell in cells:
         seed, record = (cell, None) if isinstance(cell, int) else (cell.seed, cell)
         seeds.setdefault(seed, []).append(record)
-    return SimpleNamespace(entry=name, cells=seeds, older=older)
+    row = made.joined(name, seeds)
+    row.older = older
+    return row
 
 
 def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str = "ok", **more: Any) -> Record:
@@ -58,11 +60,18 @@ def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str
     return made.record(name, seed, status, **{**base, **more})
 
 
+def of(task: Any, *rows: Any) -> list[Any]:
+    """The rows as rows of the task."""
+    return [
+        SimpleNamespace(row=SimpleNamespace(cls=task), records=row.records, cells=row.cells, older=row.older)
+        for row in rows
+    ]
+
+
 def lines(figure: figures.FigureSpec, *found: Any, task: Any = None, label: str = "") -> dict[tuple[str, str], Any]:
     """(series, name) -> (x, centre, low, high)."""
     gathered: dict[tuple[str, str], dict[int, tuple[list[float], list[float]]]] = {}
-    task = task or made.task(made.LOSS)
-    for series, name, seed, x, y in points.pieces(figure, label, [(task, row) for row in found], STORE):
+    for series, name, seed, x, y in points.pieces(figure, label, of(task or made.task(made.LOSS), *found), STORE):
         known = gathered.setdefault((series, name), {}).setdefault(seed, ([], []))
         known[0].extend(x)
         known[1].extend(y)
@@ -230,7 +239,7 @@ def test_a_measure_gets_the_records_that_share_series_x_and_seed():
 def test_a_derived_metric_takes_the_group_of_its_axis():
     task = made.task(made.LOSS, derived=(made.SPREAD,), rank="spread")
     row = made.sweep("adam", [[1.0, 2.0, 4.0], [1.0, 3.0, 8.0]])
-    found = lines(spec(x="width", y=("spread",)), SimpleNamespace(entry="adam", cells=row.cells), task=task)
+    found = lines(spec(x="width", y=("spread",)), row, task=task)
     assert listed(found["adam", "spread"]) == [[8.0], [6.0], [4.0], [8.0]]
 
 
@@ -271,16 +280,16 @@ def test_an_x_that_a_record_has_not(change, says):
 def test_a_figure_with_a_gap_is_not_drawn_and_one_with_failures_says_so():
     whole = entry("adam", cell("adam", 0, 0.1, 1.0), cell("adam", 1, 0.1, status="diverged"), older=1)
     task = made.task(made.LOSS)
-    drawn = figures.drawn(spec(), {"": [(task, whole)]}, STORE)
+    drawn = figures.drawn(spec(), {"": of(task, whole)}, STORE)
     assert "<svg" in drawn.svg and drawn.family == "toy" and drawn.missing == 0
     assert drawn.notes[0] == "median of 2 seeds with their range"
     assert "1 runs diverged" in drawn.notes[1] and drawn.notes[2] == "1 records are of older code"
     for absent in (1, cell("adam", 1, 0.1, status="unavailable")):
         gap = entry("adam", cell("adam", 0, 0.1, 1.0), absent)
-        drawn = figures.drawn(spec(), {"": [(task, gap)]}, STORE)
+        drawn = figures.drawn(spec(), {"": of(task, gap)}, STORE)
         assert (drawn.svg, drawn.missing, drawn.cells) == ("", 1, 2)
     with pytest.raises(BenchError, match="theory 'bad' at 0.1: ZeroDivisionError"):
-        figures.drawn(spec(theory=(figures.Theory("bad", lambda x: x / 0),)), {"": [(task, whole)]}, STORE)
+        figures.drawn(spec(theory=(figures.Theory("bad", lambda x: x / 0),)), {"": of(task, whole)}, STORE)
 
 
 # --- drawing

@@ -76,7 +76,7 @@ def test_csv_parses_back(everything):
         assert line["scope"] == SCOPE and json.loads(line["params"]) == {"width": 8} and line["preset"] == "small"
         assert (float(line["value"]) if line["value"] else math.nan) == pytest.approx(row.value, nan_ok=True)
         assert (json.loads(line["rank"]) if line["rank"] else None) == (list(row.rank) if row.rank else None)
-        assert float(line["costs.train"]) == row.costs.train
+        assert float(line["costs.train"]) == row.costs["train"]
     assert next(line for line in lines if line["entry"] == "mine")["failures.diverged"] == "1"
 
 
@@ -84,7 +84,7 @@ def test_json_parses_back(everything):
     objects = json.loads(printers.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
     for item, row in zip(objects, everything.rows, strict=True):
         assert item["entry"] == row.entry and item["scope"] == SCOPE and item["params"] == {"width": 8}
-        assert item["costs"]["train"] == row.costs.train and item["failures"] == row.failures
+        assert item["costs"]["train"] == row.costs["train"] and item["failures"] == row.failures
         assert item["value"] == (None if math.isnan(row.value) else row.value)
 
 

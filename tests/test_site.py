@@ -22,8 +22,9 @@ from bench.planning import config, plan
 from bench.records.record import decode
 from bench.records.standing import Verdict
 from bench.records.store import Store
+from bench.tables.seed_values import Joined
 from bench.tables.table import build
-from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
+from benchmarks.board import ERROR, SHEET, fake_record, fake_task, planned, synthetic
 from tests import rows as made_rows
 from tests.conftest import ROOT
 
@@ -31,7 +32,7 @@ VENDOR = Path(site.__file__).parent / "vendor"
 NASTY = "<img src=x onerror=alert(1)>"
 
 
-def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Planned]:
+def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Joined]:
     """entry -> a value a seed: a number, the word of a failure, or None for a missing cell."""
     rows = []
     for name, line in values.items():
@@ -43,7 +44,7 @@ def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any)
                 cells[seed] = [fake_record(task, name, seed, 1.0, value)]
             else:
                 cells[seed] = [fake_record(task, name, seed, value)]
-        rows.append(Planned(name, cells, **more.get(name, {})))
+        rows.append(planned(name, cells, **more.get(name, {})))
     return rows
 
 

@@ -99,7 +99,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
     rows = []
     alike: dict[str, int] = {}
     for row in table.rows:
-        costs = [_cpu_entry(built.joined(row.entry)), *(getattr(row.costs, name) for name in COSTS[1:])]
+        costs = [_cpu_entry(built.joined(row.entry)), *(row.costs[name] for name in COSTS[1:])]
         shared = [
             row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
             "".join(STATES[state] for state in row.states), row.ok, row.seeds, *several((row.ok_lo, row.ok_hi), 3),
@@ -110,7 +110,7 @@ def table_model(built: Built, suites: Sequence[str], known: Known) -> dict[str, 
             row.entry, row.rank, *several((row.value, row.lo, row.hi)),
             short(row.median) if math.isnan(row.value) else None,
             *several((row.skill, row.skill_lo, row.skill_hi), 3), several(row.values),
-            short(row.costs.own), several(costs), several((row.others.get(name) for name in others), 3),
+            short(row.cpu), several(costs), several((row.others.get(name) for name in others), 3),
             alike.setdefault(json.dumps(shared), len(alike)), "".join(key[:SHOWN] for key in row.keys),
         ])  # fmt: skip
     metrics = [*task.metrics, *(derived.metric for derived in task.derived)]
@@ -203,7 +203,7 @@ def _line(entry: Standing | Row, rows: Sequence[Row | None], built: Sequence[Bui
     """What both kinds of sections show of an entry, without its skill. rows: the entry's row on each table, or None."""
     present = [row for row in rows if row is not None]
     trials = {row.trials for row in present}
-    cpu = [row.costs.own for row in present if not math.isnan(row.costs.own)]
+    cpu = [row.cpu for row in present if not math.isnan(row.cpu)]
     by_table = [_badges(joined, row, known) for joined, row in zip(built, rows, strict=True) if row is not None]
     return {
         "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,

@@ -10,7 +10,7 @@ from bench.claims import preregistration
 from bench.claims.claim import FIXING, Claim, Setting, Verdict
 from bench.contract import BenchError
 from bench.records.record import Record
-from bench.tables.plan_set import PlanSet
+from bench.tables.join import PlanSet
 from bench.tables.statistics import t_interval
 
 NAN = math.nan
@@ -142,8 +142,7 @@ class Survey(PlanSet):
             outcomes = []
             for setting in claim.settings:
                 seeds: dict[int, dict[str, list[Record | None]]] = {}
-                rows = [row for _, row in joined[setting.plan]]
-                for row in rows:
+                for row in (rows := joined[setting.plan]):
                     for seed, records in row.cells.items():
                         seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
                 outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))

@@ -15,13 +15,14 @@ from typing import Any, Literal
 from bench.claims.claim import function, matching
 from bench.contract import BenchError, Task
 from bench.figures import points
-from bench.figures.points import ROOTS, Rows
+from bench.figures.points import ROOTS
 from bench.outcome import FAILED
 from bench.planning import config
 from bench.planning.files import FigureFile
 from bench.planning.plan import Plan
 from bench.records.store import Store
-from bench.tables.plan_set import PlanSet
+from bench.tables.join import PlanSet
+from bench.tables.seed_values import Joined
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,9 @@ def _check_path(cls: type[Task], task: str, field: str, path: str) -> None:
         raise config.unknown(f"parameter of {task} ({field})", path, params, more)
 
 
-def drawn(figure: FigureSpec, rows: Mapping[str, Rows], store: Store) -> Drawing:
+def drawn(figure: FigureSpec, rows: Mapping[str, Sequence[Joined]], store: Store) -> Drawing:
     """The figure from its plans' rows with their records; without SVG if a cell has no record or its data are absent."""
-    records = [r for joined in rows.values() for _, row in joined for cell in row.cells.values() for r in cell]
+    records = [r for joined in rows.values() for row in joined for cell in row.cells.values() for r in cell]
     missing = sum(record is None or record.status == "unavailable" for record in records)
     drawing = Drawing(figure.id, figure.title, figure.caption, cells=len(records), missing=missing)
     if missing:
@@ -218,7 +219,7 @@ def drawn(figure: FigureSpec, rows: Mapping[str, Rows], store: Store) -> Drawing
     return replace(drawing, svg=svg, notes=tuple(_notes(figure, rows, seeds, failed)))
 
 
-def _notes(figure: FigureSpec, rows: Mapping[str, Rows], seeds: int, failed: int) -> Iterable[str]:
+def _notes(figure: FigureSpec, rows: Mapping[str, Sequence[Joined]], seeds: int, failed: int) -> Iterable[str]:
     if figure.draw == "points":
         yield f"one point for each run, {seeds} seed{'s' * (seeds != 1)}"
     else:
@@ -228,5 +229,5 @@ def _notes(figure: FigureSpec, rows: Mapping[str, Rows], seeds: int, failed: int
         yield f"{failed} runs diverged or failed: their curves end there"
     elif failed:
         yield f"{failed} runs diverged or failed: they count as their metric's penalty, or are left out if it has none"
-    if older := sum(row.older for joined in rows.values() for _, row in joined):
+    if older := sum(row.older for joined in rows.values() for row in joined):
         yield f"{older} records are of older code"

@@ -13,7 +13,7 @@ from bench.contract import BenchError, Task
 from bench.planning import config
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tables.seed_values import Joined, Reader
+from bench.tables.seed_values import Joined, Reader, penalty
 from bench.tables.statistics import t_interval
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Seeds = Mapping[int, tuple[Sequence[float], Sequence[float]]]  # seed -> x and y of one line
 Piece = tuple[str, str, int, list[float], list[float]]  # series, name of the quantity on y, seed, x, y
-Rows = Sequence[tuple[type[Task], Joined]]
 
 ROOTS = ("params", "config", "costs", "metrics")  # parts of a record that a path may start with
 MEASURED = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb")  # costs that are measured, not counted
@@ -70,21 +69,19 @@ def _label(record: Record, figure: FigureSpec, plan_label: str) -> str:
     return ", ".join(parts)
 
 
-def pieces(figure: FigureSpec, plan_label: str, rows: Rows, store: Store) -> Iterable[Piece]:
+def pieces(figure: FigureSpec, plan_label: str, rows: Sequence[Joined], store: Store) -> Iterable[Piece]:
     """The points that each record, or group of records with one measure or derived metric, gives to its line."""
     if figure.measure is not None:
         yield from _measures(figure, figure.measure, plan_label, rows)
         return
-    for cls, row in rows:
-        peers = [joined for other, joined in rows if other is cls]
-        derived = {metric.metric.name: metric for metric in cls.derived if metric.metric.name in figure.y}
+    for row in rows:
+        peers = [other for other in rows if other.row.cls is row.row.cls]
+        derived = [metric.metric.name for metric in row.row.cls.derived if metric.metric.name in figure.y]
         for seed, cell in row.cells.items():
             records = [record for record in cell if record is not None]
-            for name, metric in derived.items():
-                reader = Reader(cls, peers)
-                reader.derived, reader.metric = metric, metric.metric
-                x, y = _x(records[0], figure), reader.read(seed, records).value
-                yield _label(records[0], figure, plan_label), name, seed, [x], [y]
+            for name in derived:
+                y = Reader(row.row.cls, peers, name).read(seed, records).value
+                yield _label(records[0], figure, plan_label), name, seed, [_x(records[0], figure)], [y]
             for record in records:
                 series = _label(record, figure, plan_label)
                 if figure.x == "step":
@@ -93,18 +90,17 @@ def pieces(figure: FigureSpec, plan_label: str, rows: Rows, store: Store) -> Ite
                     continue
                 for name in figure.y:
                     if name not in derived:
-                        yield series, name, seed, [_x(record, figure)], [_value(cls, record, name)]
+                        yield series, name, seed, [_x(record, figure)], [_value(row.row.cls, record, name)]
 
 
-def _measures(figure: FigureSpec, measure: Callable[..., float], plan_label: str, rows: Rows) -> Iterable[Piece]:
+def _measures(
+    figure: FigureSpec, measure: Callable[..., float], plan_label: str, rows: Sequence[Joined]
+) -> Iterable[Piece]:
     """The measure of the records that share series, x and seed."""
     groups: dict[tuple[str, float, int], dict[str, list[Record]]] = {}
-    for _, row in rows:
-        for seed, cell in row.cells.items():
-            for record in cell:
-                if record is not None:
-                    place = (_label(record, figure, plan_label), _x(record, figure), seed)
-                    groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
+    for record in (record for row in rows for record in row.records):
+        place = (_label(record, figure, plan_label), _x(record, figure), record.seed)
+        groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
     for (series, x, seed), given in groups.items():
         yield series, figure.y_label, seed, [x], [_measured(measure, given, seed)]
 
@@ -136,11 +132,8 @@ def _value(cls: type[Task], record: Record, name: str) -> float:
     metric = next(metric for metric in cls.metrics if metric.name == name)
     if record.status == "ok":
         return float(record.metrics.get(name, math.nan))
-    if metric.target is not None:
-        return float(cls(cls.Params(**record.params)).budget.limit)
-    if metric.diverged == "first":
-        return float(record.metrics.get(f"initial_{name}", math.nan))
-    return math.nan if metric.diverged is None else float(metric.diverged)
+    limit = None if metric.target is None else cls(cls.Params(**record.params)).budget.limit
+    return penalty(metric, record, limit)
 
 
 def line(figure: FigureSpec, seeds: Seeds) -> Any:

@@ -103,7 +103,7 @@ def columns(table: Table) -> list[Column]:
     others = dict.fromkeys(name for row in table.rows for name in row.others)
 
     def cost(name: str) -> Callable[[Row], str]:
-        return lambda row: number(getattr(row.costs, name))
+        return lambda row: number(row.costs[name])
 
     def other(name: str) -> Callable[[Row], str]:
         return lambda row: number(row.others.get(name))
@@ -116,7 +116,7 @@ def columns(table: Table) -> list[Column]:
         Column("skill", lambda row: number(row.skill, 2)),
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
-        Column("CPU s", lambda row: number(row.costs.own)),
+        Column("CPU s", lambda row: number(row.cpu)),
         Column("trials", lambda row: trial_words.trials_text(row.trials, trial_words.declared(row.entry))),
         Column("remark", remark, left=True),
         *[Column(title, cost(name), core=False) for title, name in COSTS.items()],
