@@ -133,9 +133,8 @@ def _tuned(task: str, entry: str, tuning: trials.Tuning) -> dict[str, Any]:
 
 def _drawings(families: set[str] | None, store: Store) -> dict[str, list[dict[str, Any]]]:
     """family -> its figures, drawn or with the reason why not."""
-    wanted = families if families is not None else {name.split("/")[0] for name in config.names("figure")}
     by_family: dict[str, list[dict[str, Any]]] = {}
-    for drawing in gallery.of_families(wanted, [f"results={store.root}"]):
+    for drawing in gallery.of_families(families, [f"results={store.root}"]):
         values = {name: getattr(drawing, name) for name in ("id", "title", "caption")}
         values |= {"notes": "; ".join(drawing.notes), "command": f"bench figures {drawing.id}"}
         if drawing.svg:
