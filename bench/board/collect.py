@@ -23,7 +23,7 @@ from bench.records import standing
 from bench.records.ledger import thin
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
-from bench.tables import join, trial_words
+from bench.tables import join, printers
 from bench.tuning import trials
 
 FIRST = "core"
@@ -74,7 +74,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     findings = _findings(families, store)
     known = Known(
         verified=standing.standing(store),
-        declared={name: number for name in names if (number := trial_words.declared(name)) is not None},
+        declared={name: number for name in names if (number := printers.declared(name)) is not None},
         tuning_cpu={pair: t.cpu_seconds for pair, t in tunings.items() if not math.isnan(t.cpu_seconds)},
         tuned={(task, t.preset, n): (t.objective, t.best_of, t.sensitivity) for (task, n), t in tunings.items()},
     )

@@ -55,7 +55,6 @@ def chart(
     the theory and x, if a function raises.
     """
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # pyplot would keep every figure in memory
 
     series, names = (list(dict.fromkeys(key[place] for key in lines)) for place in (0, 1))
@@ -68,11 +67,9 @@ def chart(
 
     with rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-        FigureCanvasAgg(figure)
         axes = figure.subplots()
-        axes.set(xlabel=x, ylabel=y)
+        axes.set(xlabel=x, ylabel=y, xscale=x_scale, yscale=y_scale)
         axes.grid(alpha=0.25, linewidth=0.5)
-        axes.set(xscale=x_scale, yscale=y_scale)
         reach: list[float] = []
         for (label, name), (xs, ys, low, high) in lines.items():
             place, colour = series.index(label), colours[label]

@@ -12,11 +12,14 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
 
-from bench.tables import grid, trial_words
+from bench.planning import config
+from bench.planning.files import EntryFile
+from bench.tables import grid
 from bench.tables.table import GROUPS, Row, Table
 
 ABSENT = "—"
@@ -95,6 +98,23 @@ def remark(row: Row) -> str:
     return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
 
 
+@cache
+def declared(entry: str) -> int | None:
+    """Trials that the entry's authors declare to have made elsewhere (`declared_trials`), summed over a composition's parts.
+
+    None if no part declares any, or the entry's file is not here.
+    """
+    files = [config.load("entry", name, EntryFile) for name in entry.split("+") if name in config.names("entry")]
+    trials = [file.declared_trials for file in files if file.declared_trials is not None]
+    return sum(trials) if trials else None
+
+
+def trials_text(trials: int | None, declared: int | None) -> str:
+    """The tuning trials behind a row: "7", or "here 7 / declared 20"; "—" for an untuned entry that declares nothing."""
+    here = ABSENT if trials is None else f"{trials:,}"
+    return here if declared is None else f"here {here} / declared {declared:,}"
+
+
 def columns(table: Table) -> list[Column]:
     """The columns of the readable outputs, in order: what decides first, then costs and the other metrics."""
     metric = table.metric
@@ -102,11 +122,8 @@ def columns(table: Table) -> list[Column]:
     arrow = "↓" if metric.better == "min" else "↑"
     others = dict.fromkeys(name for row in table.rows for name in row.others)
 
-    def cost(name: str) -> Callable[[Row], str]:
-        return lambda row: number(row.costs[name])
-
-    def other(name: str) -> Callable[[Row], str]:
-        return lambda row: number(row.others.get(name))
+    def amount(field: str, name: str) -> Callable[[Row], str]:
+        return lambda row: number(getattr(row, field).get(name))
 
     return [
         Column("rank", rank, left=True),
@@ -117,10 +134,10 @@ def columns(table: Table) -> list[Column]:
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
         Column("CPU s", lambda row: number(row.cpu)),
-        Column("trials", lambda row: trial_words.trials_text(row.trials, trial_words.declared(row.entry))),
+        Column("trials", lambda row: trials_text(row.trials, declared(row.entry))),
         Column("remark", remark, left=True),
-        *[Column(title, cost(name), core=False) for title, name in COSTS.items()],
-        *[Column(name, other(name), core=False) for name in others],
+        *[Column(title, amount("costs", name), core=False) for title, name in COSTS.items()],
+        *[Column(name, amount("others", name), core=False) for name in others],
         Column("ok 95 %", lambda row: f"{row.ok_lo:.2f} to {row.ok_hi:.2f}", core=False),
     ]
 
@@ -247,10 +264,8 @@ def csv(*tables: Table) -> str:
         for name, item in values.items():
             if name in ("costs", "others", "failures"):
                 line |= {f"{name}.{part}": amount for part, amount in item.items()}
-            elif isinstance(item, list | dict):
-                line[name] = json_module.dumps(item, ensure_ascii=False)
             else:
-                line[name] = item
+                line[name] = json_module.dumps(item, ensure_ascii=False) if isinstance(item, list | dict) else item
         lines.append(line)
     out = io.StringIO()
     writer = csv_module.DictWriter(out, dict.fromkeys(name for line in lines for name in line), lineterminator="\n")

@@ -198,7 +198,7 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anch
     """The row of an entry, without its rank."""
     states, row, records = tuple(seed.state for seed in seeds), joined.row, joined.records
     recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
-    ok_lo, ok_hi = statistics.clopper_pearson(ok, recorded)
+    ok_lo, ok_hi = map(float, statistics.clopper_pearson(ok, recorded))
     return Row(
         entry=row.entry,
         group=joined.group,

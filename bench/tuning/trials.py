@@ -22,7 +22,7 @@ from bench.records.record import Components, Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import comparisons, grid
-from bench.tables.trial_words import declared, trials_text
+from bench.tables.printers import declared, trials_text
 from bench.tuning.objective import DIVERGED, objective
 
 RESULTS = Path("results")
