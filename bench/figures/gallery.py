@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.claims.claim import function, matching
-from bench.contract import BenchError, Task
+from bench.contract import BenchError
 from bench.figures import points
 from bench.outcome import FAILED
 from bench.planning import config
@@ -125,30 +125,26 @@ def of_families(families: set[str] | None, words: Iterable[str]) -> list[Drawing
 
 def _check(file: FigureFile, plan: Plan) -> None:
     """BenchError if the figure names a metric, parameter or slot that a task of its plan lacks."""
+    paths = [("series", path) for path in file.lines if path not in ("entry", "plan")]
+    if file.x != "step":
+        paths = [("x", file.x), *(("y", path) for path in file.quantities), *paths]
     for task in dict.fromkeys(row.cls for row in plan.rows):
-        if file.x != "step":
-            _check_path(task, "x", file.x)
-            known = [metric.name for metric in (*task.metrics, *(derived.metric for derived in task.derived))]
-            for path in file.quantities:
-                if path.split(".")[0] not in points.ROOTS and path not in known:
-                    raise config.unknown(f"metric of {task.name} (y)", path, known)
-        for path in file.lines:
-            if path not in ("entry", "plan"):
-                _check_path(task, "series", path)
-
-
-def _check_path(task: type[Task], field: str, path: str) -> None:
-    root, _, rest = path.partition(".")
-    params, more = [parameter.name for parameter in fields(task.Params)], ""
-    if root in points.ROOTS and rest:
-        name = rest.split(".")[0]
-        slots = [slot.name for slot in task.slots]
-        kind, known = {"params": ("parameter", params), "config": ("slot", slots)}.get(root, ("", [name]))
-    else:
-        name, kind, known = path, "parameter", params
-        more = f"; or a path from {', '.join(points.ROOTS)}, or `{'step' if field == 'x' else 'entry`, or `plan'}`"
-    if name not in known:
-        raise config.unknown(f"{kind} of {task.name} ({field})", name, known, more)
+        metrics = [metric.name for metric in (*task.metrics, *(derived.metric for derived in task.derived))]
+        params, slots = [parameter.name for parameter in fields(task.Params)], [slot.name for slot in task.slots]
+        for field, path in paths:
+            root, _, rest = path.partition(".")
+            name, more = path, ""
+            if root in points.ROOTS and rest:
+                name = rest.split(".")[0]
+                kind, known = {"params": ("parameter", params), "config": ("slot", slots)}.get(root, ("", [name]))
+            elif field == "y":
+                kind, known = "metric", metrics
+            else:
+                kind, known = "parameter", params
+                own = "`step`" if field == "x" else "`entry`, or `plan`"
+                more = f"; or a path from {', '.join(points.ROOTS)}, or {own}"
+            if name not in known:
+                raise config.unknown(f"{kind} of {task.name} ({field})", name, known, more)
 
 
 def _undrawn(figure: Figure, **more: Any) -> Drawing:

@@ -37,17 +37,11 @@ def _at(record: Record, path: str) -> Any:
             about = f"`{path}`: {record.task} {record.entry} has no {name!r} in {where}"
             raise BenchError(f"{about}; there is {known or 'nothing'}")
         node = node[name]
-    return node
-
-
-def _number(record: Record, path: str) -> Any:
-    """The value at a path, summed if it is a mapping of costs: `costs.cpu` is the CPU seconds of all phases."""
-    value = _at(record, path)
-    return sum(value.values()) if isinstance(value, Mapping) and path.startswith("costs") else value
+    return sum(node.values()) if path == "costs.cpu" else node  # the CPU seconds of all phases
 
 
 def _x(record: Record, file: FigureFile) -> float:
-    value = _number(record, file.x)
+    value = _at(record, file.x)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BenchError(f"`x: {file.x}` is {value!r} in {record.task} {record.entry}; an axis needs numbers")
     if file.x_scale == "log" and value <= 0:
@@ -85,8 +79,7 @@ def pieces(
             for record in records:
                 series = _label(record, file, plan_label)
                 if file.x == "step":
-                    for name, steps, values in _curves(file, record, store):
-                        yield series, name, seed, steps, values
+                    yield from _curves(file, series, record, store)
                     continue
                 for name in file.quantities:
                     if name not in derived:
@@ -110,14 +103,14 @@ def _measures(
         yield series, file.y_label or "", seed, [x], [y]
 
 
-def _curves(file: FigureFile, record: Record, store: Store) -> Iterable[tuple[str, list[float], list[float]]]:
+def _curves(file: FigureFile, series: str, record: Record, store: Store) -> Iterable[Piece]:
     curves = store.curves(record)
     for name in file.quantities:
         if name in curves:
             x, y = (list(map(float, axis)) for axis in curves[name])
             if record.status != "ok" and x:
                 x, y = [*x, x[-1] + 1], [*y, math.nan]  # a NaN ends the line where the run failed
-            yield name, x, y
+            yield series, name, record.seed, x, y
         elif record.status == "ok":
             raise config.unknown(f"curve of {record.task} {record.entry}", name, curves)
 
@@ -125,7 +118,7 @@ def _curves(file: FigureFile, record: Record, store: Store) -> Iterable[tuple[st
 def _value(cls: type[Task], record: Record, name: str) -> float:
     """A metric, or the value at a path; for a failed cell the metric's penalty, or NaN, which is not drawn, without one."""
     if name.split(".")[0] in ROOTS:
-        return float(_number(record, name)) if record.status == "ok" else math.nan
+        return float(_at(record, name)) if record.status == "ok" else math.nan
     metric = next(metric for metric in cls.metrics if metric.name == name)
     if record.status == "ok":
         return float(record.metrics.get(name, math.nan))
@@ -143,16 +136,13 @@ def line(file: FigureFile, seeds: Seeds) -> Any:
     for place, column in enumerate(table.T):
         values = column[np.isfinite(column)]
         if len(values):
-            centre[place], low[place], high[place] = _over_seeds(file, values)
+            scale: Literal["linear", "log"] = "log" if file.y_scale == "log" and values.min() > 0 else "linear"
+            centre[place], low[place], high[place] = t_interval(values, scale=scale)
+            if file.centre == "median":
+                centre[place] = np.median(values)
+            if file.band == "range":
+                low[place], high[place] = values.min(), values.max()
     return (x, centre, None, None) if file.band == "none" or len(seeds) < 2 else (x, centre, low, high)
-
-
-def _over_seeds(file: FigureFile, values: Any) -> tuple[float, float, float]:
-    scale: Literal["linear", "log"] = "log" if file.y_scale == "log" and values.min() > 0 else "linear"
-    mean, low, high = t_interval(values, scale=scale)
-    if file.band == "range":
-        low, high = float(values.min()), float(values.max())
-    return (mean if file.centre == "mean" else float(np.median(values))), low, high
 
 
 def _on_values(seeds: Seeds) -> tuple[Any, Any]:

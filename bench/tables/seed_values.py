@@ -102,12 +102,10 @@ class Reader:
             return Seed("missing")
         if all(record.status in FAILED for record in records):
             return Seed("failed", penalty(self.metric, records[0], None))
-        filled = [
-            record.metrics
-            if record.status == "ok"
-            else record.metrics | {metric.name: self._penalty(metric, record, place) for metric in self.task.metrics}
-            for place, record in enumerate(records)
-        ]
+        filled = [record.metrics for record in records]
+        for place, record in enumerate(records):
+            if record.status != "ok":
+                filled[place] = record.metrics | {m.name: self._penalty(m, record, place) for m in self.task.metrics}
         value = float(self.derived.reduce(grid, filled))
         return Seed("ok", value) if math.isfinite(value) else Seed("undefined")
 

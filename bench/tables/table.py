@@ -23,10 +23,8 @@ from bench.tables.seed_values import NAN, Group, Joined, Reader, Seed, State
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
-COSTS = (
-    *("setup", "train", "predict", "cpu_total", "wall", "rss_mb"),
-    *("steps", "samples", "evals", "matvecs", "parameters"),
-)
+PHASES = ("setup", "train", "predict")
+COSTS = (*PHASES, "cpu_total", "wall", "rss_mb", "steps", "samples", "evals", "matvecs", "parameters")
 CPU_ENTRY = (
     "CPU seconds are those of the entry’s whole process, from fork to exit; records from before this was measured count "
     "the phases that the entry’s clock booked"
@@ -87,7 +85,7 @@ class Row:
     @property
     def cpu(self) -> float:
         """CPU seconds of the entry itself, all phases: neither the harness nor evaluations."""
-        return self.costs["setup"] + self.costs["train"] + self.costs["predict"]
+        return sum(self.costs[phase] for phase in PHASES)
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,7 @@ def _others(task: Task, records: Sequence[Record], rank: str) -> dict[str, float
 def _value(seeds: Sequence[Seed], metric: Metric, limit: float) -> dict[str, Any]:
     """The fields of a row that describe the ranking metric, where they are known."""
     good = [seed.value for seed in seeds if seed.state == "ok"]
-    fields: dict[str, Any] = {}
-    if good:
-        fields = {"median": float(np.median(good)), "low": min(good), "high": max(good)}
+    fields: dict[str, Any] = {"median": float(np.median(good)), "low": min(good), "high": max(good)} if good else {}
     if metric.target is not None:
         run = [seed for seed in seeds if seed.state in ("ok", "failed")]
         values = [seed.value for seed in run]
@@ -250,18 +246,13 @@ def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
     means = {row.entry: _mean_on_scale([s.value for s in own], metric) for row, own in zip(joined, seeds, strict=True)}
     anchors = (means.get(task.floors[0], NAN) if task.floors else NAN, means.get(task.reference, NAN))
     first = next((record for row in joined for record in row.records), None)
-    preset, params = first.preset if first else "", dict(first.params if first else vars(task.params))
-    if reader.derived is not None and first:
-        params[reader.derived.axis] = list(reader.derived.grid.get(preset, ()))
-    rows = [_row(task, row, own, metric, anchors) for row, own in zip(joined, seeds, strict=True)]
-    return Table(
-        task=task.name,
-        version=first.version if first else task.version,
-        preset=preset,
-        params=params,
-        metric=metric,
-        rows=tuple(row for group in GROUPS for row in _ranked([row for row in rows if row.group == group], metric)),
-        budget=task.budget.limit if metric.target is not None else None,
-        suite=suite,
-        notes=tuple(_notes(joined, anchors, metric)),
+    version, preset, params = (
+        (first.version, first.preset, first.params) if first else (task.version, "", vars(task.params))
     )
+    if reader.derived is not None and first:
+        params = params | {reader.derived.axis: list(reader.derived.grid.get(preset, ()))}
+    rows = [_row(task, row, own, metric, anchors) for row, own in zip(joined, seeds, strict=True)]
+    ordered = tuple(row for group in GROUPS for row in _ranked([row for row in rows if row.group == group], metric))
+    budget = task.budget.limit if metric.target is not None else None
+    notes = tuple(_notes(joined, anchors, metric))
+    return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes)
