@@ -20,7 +20,7 @@ import msgspec
 from bench.planning import config
 from bench.planning.files import EntryFile
 from bench.tables import grid
-from bench.tables.table import GROUPS, Row, Table
+from bench.tables.table import Row, Table
 
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"  # of negative numbers, since a hyphen would look like a range
@@ -29,6 +29,7 @@ COSTS = {
     "setup CPU s": "setup", "train CPU s": "train", "predict CPU s": "predict", "wall s": "wall", "steps": "steps",
     "samples": "samples", "params": "parameters",
 }  # fmt: skip
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\*_`[]"} | {"&": "&amp;", "<": "&lt;"})
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -183,44 +184,34 @@ def terminal(table: Table, width: int | None = None) -> str:
             shown.append(column)
     width = max(width, sum(2 + word[c.title] if c.left else need[c.title] for c in shown))
     out = io.StringIO()
-    console = Console(file=out, width=width, markup=False, highlight=False, color_system=None)
-    console.print(Text(heading(table)), Text(parameters(table)), sep="\n")
-    for group in GROUPS:
-        rows = table.group(group)
-        if not rows:
-            continue
+    console = Console(file=out, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    console.print(heading(table), parameters(table), sep="\n")
+    for group, rows in table.groups():
         lines = RichTable(
-            box=box.SIMPLE_HEAD, title=Text(TITLES[group]), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
+            box=box.SIMPLE_HEAD, title=TITLES[group], title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
         )
         for column in shown:
             side: Literal["left", "right"] = "left" if column.left else "right"
-            least = word[column.title]
-            lines.add_column(Text(column.title), justify=side, min_width=least, no_wrap=not column.left)
-        for row, following in zip(rows, [*rows[1:], None], strict=True):
-            last_ranked = row.rank is not None and following is not None and following.rank is None
-            lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
+            lines.add_column(column.title, justify=side, min_width=word[column.title], no_wrap=not column.left)
+        ranked = sum(row.rank is not None for row in rows)
+        for place, row in enumerate(rows, 1):
+            lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=place == ranked < len(rows))
         console.print(lines)
-    console.print(Text("\n".join(footer(table))))
+    console.print("\n".join(footer(table)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def markdown(table: Table, core: bool = False) -> str:
     """Tables in GitHub's Markdown, one for each group. core: the core columns only, for a page of prose."""
 
-    def plain(text: str) -> str:
-        for char in "\\*_`[]":
-            text = text.replace(char, f"\\{char}")
-        return text.replace("&", "&amp;").replace("<", "&lt;")
-
     chosen = [column for column in columns(table) if column.core or not core]
     right = [place for place, column in enumerate(chosen) if not column.left]
-    lines = [f"### {plain(heading(table))}", "", plain(parameters(table)), ""]
-    for group in GROUPS:
-        if rows := table.group(group):
-            cells = [[c.title for c in chosen], *([c.cell(row) for c in chosen] for row in rows)]
-            text = grid.markdown([[plain(cell) for cell in line] for line in cells], right)
-            lines += [f"**{TITLES[group]}**", "", text, ""]
-    return "\n".join(lines + [f"{plain(line)}  " for line in footer(table)]) + "\n"
+    lines = [f"### {heading(table).translate(MARKDOWN)}", "", parameters(table).translate(MARKDOWN), ""]
+    for group, rows in table.groups():
+        cells = [[c.title for c in chosen], *([c.cell(row) for c in chosen] for row in rows)]
+        text = grid.markdown([[cell.translate(MARKDOWN) for cell in line] for line in cells], right)
+        lines += [f"**{TITLES[group]}**", "", text, ""]
+    return "\n".join(lines + [f"{line.translate(MARKDOWN)}  " for line in footer(table)]) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -228,13 +219,11 @@ def latex(table: Table) -> str:
     chosen = [column for column in columns(table) if column.core]
     lines = [r"\begin{tabular}{" + "".join("l" if c.left else "r" for c in chosen) + "}", r"\toprule"]
     lines += [" & ".join(c.title.translate(LATEX) for c in chosen) + r" \\"]
-    for group in GROUPS:
-        rows = table.group(group)
-        if rows:
-            lines += [r"\midrule", rf"\multicolumn{{{len(chosen)}}}{{l}}{{\emph{{{TITLES[group]}}}}} \\"]
-        for before, row in zip([None, *rows[:-1]], rows, strict=True) if rows else ():
-            if before is not None and before.rank is not None and row.rank is None:
-                lines += [r"\addlinespace"]
+    for group, rows in table.groups():
+        lines += [r"\midrule", rf"\multicolumn{{{len(chosen)}}}{{l}}{{\emph{{{TITLES[group]}}}}} \\"]
+        ranked = sum(row.rank is not None for row in rows)
+        for place, row in enumerate(rows):
+            lines += [r"\addlinespace"] * (0 < place == ranked)
             lines += [" & ".join(c.cell(row).translate(LATEX) for c in chosen) + r" \\"]
     lines += [r"\bottomrule", r"\end{tabular}", ""]
     caption = [heading(table), parameters(table), *footer(table)]

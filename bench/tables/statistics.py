@@ -226,17 +226,13 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
     from scipy.special import stdtrit
 
     x = np.atleast_2d(np.asarray(skills, dtype=float))
-    present = np.isfinite(x)
-    seeds = present.sum(axis=1)
+    seeds = np.isfinite(x).sum(axis=1)
     if not x.size or seeds.min() == 0:
         return np.nan, np.nan, np.nan
-    known = np.where(present, x, 0.0)
-    means = known.sum(axis=1) / seeds
-    mean = float(means.mean())
+    mean = float(np.nanmean(x, axis=1).mean())
     if seeds.min() < MIN_SEEDS:
         return mean, np.nan, np.nan
-    squares = (np.where(present, known - means[:, None], 0.0) ** 2).sum(axis=1)
-    parts = squares / (seeds - 1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
+    parts = np.nanvar(x, axis=1, ddof=1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
     variance = float(parts.sum())
     if variance == 0:
         return mean, mean, mean

@@ -107,6 +107,10 @@ class Table:
         """The rows of one group, in order."""
         return tuple(row for row in self.rows if row.group == name)
 
+    def groups(self) -> list[tuple[Group, tuple[Row, ...]]]:
+        """Each group that has rows, with them."""
+        return [(name, rows) for name in GROUPS if (rows := self.group(name))]
+
 
 def _unranked(joined: Joined, seeds: Sequence[Seed]) -> str:
     """The reason why an entry is not ranked; empty if it is ranked."""
