@@ -104,7 +104,7 @@ def test_summary_is_the_aggregate_over_tasks():
     hard = [*anchors(), plan("mine", [0.5, 0.6, "oom"]), plan("raw", [0.1] * 3)]
     first, second = build(task(ERROR), easy, suite="core"), build(task(ERROR), hard, suite="core")
     (summary,) = standings.summarise([first, second])
-    assert (summary.suite, summary.group, len(summary.tables)) == ("core", "closed", 2)
+    assert (summary.tables[0].suite, summary.group, len(summary.tables)) == ("core", "closed", 2)
     assert [s.entry for s in summary.standings] == ["reference", "mine", "floor", "raw", "part"]
     mine = summary.standings[1]
     skills = [named(table)["mine"].skills for table in (first, second)]
@@ -124,7 +124,7 @@ def test_summary_is_the_aggregate_over_tasks():
 def test_suites_and_groups_are_summarised_apart():
     solver = plan("solve", [0.1] * 3, slots=("solver",))
     tables = [build(task(ERROR), [*anchors(), solver], suite=suite) for suite in ("a", "b")]
-    kinds = [(s.suite, s.group) for s in standings.summarise(tables)]
+    kinds = [(s.tables[0].suite, s.group) for s in standings.summarise(tables)]
     assert kinds == [("a", "closed"), ("a", "solver"), ("b", "closed"), ("b", "solver")]
 
 

@@ -24,15 +24,11 @@ DASHES = ("-", "--", ":", "-.")
 FINE = 200  # points of a theory's line
 DARK = "@media (prefers-color-scheme: dark) { svg { color: #e4e7ea; background: #1b1f23; } }"
 ALONE = f"<style>svg {{ color: #1d2329; background: #fff; }} {DARK}</style>"
-STYLE: dict[Any, Any] = {
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
-    "font.size": 9,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "board",
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
-}
+STYLE: dict[Any, Any] = (
+    dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    | dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
+    | {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "board", "lines.linewidth": 1.6, "lines.markersize": 5}
+)
 
 
 def _safe(label: str) -> str:

@@ -79,12 +79,6 @@ def value(row: Row) -> str:
     return number(row.value) + interval_text(row.lo, row.hi)
 
 
-def median(row: Row, table: Table) -> str:
-    """The median over seeds, which for a time may lie beyond the budget."""
-    budget = number(table.budget) if table.budget else "budget"
-    return f"> {budget}" if math.isinf(row.median) else number(row.median)
-
-
 def rank(row: Row) -> str:
     """The range of ranks, starred where it is provisional."""
     if row.rank is None:
@@ -123,6 +117,11 @@ def columns(table: Table) -> list[Column]:
     arrow = "↓" if metric.better == "min" else "↑"
     others = dict.fromkeys(name for row in table.rows for name in row.others)
 
+    beyond = f"> {number(table.budget) if table.budget else 'budget'}"  # the median of times may lie beyond the budget
+
+    def median(row: Row) -> str:
+        return beyond if math.isinf(row.median) else number(row.median)
+
     def amount(field: str, name: str) -> Callable[[Row], str]:
         return lambda row: number(getattr(row, field).get(name))
 
@@ -130,7 +129,7 @@ def columns(table: Table) -> list[Column]:
         Column("rank", rank, left=True),
         Column("entry", lambda row: row.entry, left=True),
         Column(f"{metric.name} {arrow}{unit}", value),
-        Column("median", lambda row: median(row, table), core=metric.target is not None),
+        Column("median", median, core=metric.target is not None),
         Column("skill", lambda row: number(row.skill, 2)),
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
@@ -169,7 +168,6 @@ def terminal(table: Table, width: int | None = None) -> str:
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     width = width or shutil.get_terminal_size((100, 24)).columns
     chosen = columns(table)
@@ -195,7 +193,7 @@ def terminal(table: Table, width: int | None = None) -> str:
             lines.add_column(column.title, justify=side, min_width=word[column.title], no_wrap=not column.left)
         ranked = sum(row.rank is not None for row in rows)
         for place, row in enumerate(rows, 1):
-            lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=place == ranked < len(rows))
+            lines.add_row(*[column.cell(row) for column in shown], end_section=place == ranked < len(rows))
         console.print(lines)
     console.print("\n".join(footer(table)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -43,7 +43,6 @@ class Standing:
 class Summary:
     """The standings of one suite, group and set of slots, best first, those without a mean last."""
 
-    suite: str
     group: Group
     slots: tuple[str, ...]
     tables: tuple[Table, ...]
@@ -104,5 +103,5 @@ def summarise(tables: Sequence[Table]) -> list[Summary]:
             names = dict.fromkeys(name for by_entry in rows for name in by_entry)
             standings = _ranked([_standing(name, [by_entry.get(name) for by_entry in rows]) for name in names])
             standings.sort(key=lambda s: (s.reason != "", s.rows.count(None) if s.reason else -s.mean, s.entry))
-            summaries.append(Summary(suite, group, slots, tables_of_kind, tuple(standings)))
+            summaries.append(Summary(group, slots, tables_of_kind, tuple(standings)))
     return summaries
