@@ -14,17 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.tables.statistics import (
-    MIN_SEEDS,
-    ROUNDING,
-    Array,
-    Better,
-    Scale,
-    clopper_pearson,
-    inverse,
-    t_interval,
-    transform,
-)
+from bench.tables import statistics
+from bench.tables.statistics import MIN_SEEDS, ROUNDING, Array, Better, Scale
 
 MOST_SEEDS = 100_000  # a comparison that needs more seeds is not feasible
 NEAR = 0.05  # sensitivity counts trials whose objective differs from the best by at most this share of it
@@ -93,7 +84,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
 
     differences = _paired(a, b)
     n = len(differences)
-    mean, lo, hi = t_interval(differences, level)
+    mean, lo, hi = statistics.t_interval(differences, level)
     if n < MIN_SEEDS:
         return Difference(mean, lo, hi, math.nan, n)
     error = float(differences.std(ddof=1)) / math.sqrt(n)
@@ -139,7 +130,7 @@ def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
     """
     x = np.asarray(values, dtype=float)
     if scale != "linear":
-        y = transform(x, scale)
+        y = statistics.transform(x, scale)
         return np.exp(y if better == "min" else -y)
     if better == "max" or bool((x < 0).any()):
         raise ValueError("a linear metric has ratios only if it is minimised and never negative")
@@ -187,7 +178,7 @@ def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMat
     pairs = np.array([(~np.isnan(row) & ~np.isnan(x)).sum(axis=1) for row in x])
     with np.errstate(invalid="ignore"):
         share = wins / pairs
-    return WinMatrix(share, *clopper_pearson(wins, pairs, level), pairs)
+    return WinMatrix(share, *statistics.clopper_pearson(wins, pairs, level), pairs)
 
 
 def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
@@ -220,7 +211,7 @@ def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[
     (Tang et al. 2020, Showing your work doesn't always work).
     """
     x = np.asarray(values, dtype=float)
-    g = np.where(np.isfinite(x), transform(np.where(np.isfinite(x), x, 1.0), scale), x)
+    g = np.where(np.isfinite(x), statistics.transform(np.where(np.isfinite(x), x, 1.0), scale), x)
     ordered = np.sort(g)[:: -1 if better == "min" else 1]  # from the worst to the best
     n = len(ordered)
     means = []
@@ -228,7 +219,7 @@ def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[
         weights = np.array([math.comb(i - 1, k - 1) / math.comb(n, k) for i in range(1, n + 1)])
         held = weights > 0  # weight 0 times an infinite value would be NaN
         with np.errstate(over="ignore"):
-            means.append(float(inverse((weights[held] * ordered[held]).sum(), scale)))
+            means.append(float(statistics.inverse((weights[held] * ordered[held]).sum(), scale)))
     return means
 
 

@@ -95,13 +95,12 @@ def summarise(tables: Sequence[Table]) -> list[Summary]:
         own = [table for table in tables if table.suite == suite]
         kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
         for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
-            rows = [{row.entry: row for row in table.group(group) if row.slots == slots} for table in own]
-            tables_of_kind = tuple(table for table, by_entry in zip(own, rows, strict=True) if by_entry)
-            if len(tables_of_kind) < min(2, len(own)):
+            rows = [(table, {row.entry: row for row in table.group(group) if row.slots == slots}) for table in own]
+            rows = [(table, by_entry) for table, by_entry in rows if by_entry]
+            if len(rows) < min(2, len(own)):
                 continue
-            rows = [by_entry for by_entry in rows if by_entry]
-            names = dict.fromkeys(name for by_entry in rows for name in by_entry)
-            standings = _ranked([_standing(name, [by_entry.get(name) for by_entry in rows]) for name in names])
+            names = dict.fromkeys(name for _, by_entry in rows for name in by_entry)
+            standings = _ranked([_standing(name, [by_entry.get(name) for _, by_entry in rows]) for name in names])
             standings.sort(key=lambda s: (s.reason != "", s.rows.count(None) if s.reason else -s.mean, s.entry))
-            summaries.append(Summary(group, slots, tables_of_kind, tuple(standings)))
+            summaries.append(Summary(group, slots, tuple(table for table, _ in rows), tuple(standings)))
     return summaries
