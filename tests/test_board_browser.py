@@ -17,7 +17,7 @@ from bench.board.model import Built
 from bench.outcome import plain
 from bench.records.standing import Fresh, Replayed
 from bench.tables import join, table
-from benchmarks.board import CHROMIUM, SHEET, Planned, chromium, fake_record, fake_task, synthetic
+from benchmarks.board import CHROMIUM, SHEET, chromium, fake_record, fake_task, planned, synthetic
 from tests.rows import tuning, verification
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -38,7 +38,7 @@ def content() -> site.Content:
         cells: dict[int, Any] = {
             s: [fake_record("fake/lone", name, s, mean * draw.uniform(0.9, 1.1))] for s in range(3)
         }
-        rows.append(Planned(name, cells, slots=("model",)))
+        rows.append(planned(name, cells, slots=("model",)))
     failed = rows[2].cells[1][0]
     failed.status, failed.metrics, failed.traceback, failed.reason = "failed", {}, FAILED, "it broke"
     task = fake_task("fake/lone")

@@ -24,9 +24,10 @@ from bench.records.record import decode
 from bench.records.standing import Verdict, Verification
 from bench.records.store import Store
 from bench.tables import join
+from bench.tables.seed_values import Joined
 from bench.tables.standings import Standing
 from bench.tables.table import Row, build
-from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
+from benchmarks.board import ERROR, SHEET, fake_record, fake_task, planned, synthetic
 from tests import rows as made_rows
 from tests.conftest import ROOT
 from tests.rows import tuning
@@ -35,7 +36,7 @@ VENDOR = Path(site.__file__).parent / "vendor"
 NASTY = "<img src=x onerror=alert(1)>"
 
 
-def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Planned]:
+def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Joined]:
     """entry -> a value a seed: a number, the word of a failure, or None for a missing cell."""
     rows = []
     for name, line in values.items():
@@ -47,7 +48,7 @@ def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any)
                 cells[seed] = [fake_record(task, name, seed, 1.0, value)]
             else:
                 cells[seed] = [fake_record(task, name, seed, value)]
-        rows.append(Planned(name, cells, **more.get(name, {})))
+        rows.append(planned(name, cells, **more.get(name, {})))
     return rows
 
 
@@ -87,7 +88,7 @@ def lines(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_tables_rows_say_what_the_table_says(mixed, monkeypatch):
-    monkeypatch.setattr(model.trial_words, "declared", {"mine": 20}.get)
+    monkeypatch.setattr(model.printers, "declared", {"mine": 20}.get)
     found = lines(model.table_model(mixed, ["fake"]))
     by_name = {row.entry: row for row in mixed.table.rows}
     mine, row = found["mine"], by_name["mine"]

@@ -22,7 +22,7 @@ from bench.contract import Datasheet, Task
 from bench.records.ledger import thin
 from bench.records.record import Record
 from bench.records.spelling import SHOWN
-from bench.tables import printers, trial_words
+from bench.tables import printers
 from bench.tables.seed_values import Group, Joined
 from bench.tables.standings import Standing, Summary, summarise
 from bench.tables.table import GROUPS, Row, Table
@@ -93,17 +93,17 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
     for row in table.rows:
         joined = built.joined(row.entry)
         well = [record.costs.own for record in records_of(joined) if record.status == "ok"]  # of the whole process
-        costs = [sum(well) / len(well) if well else None, *(getattr(row.costs, name) for name in COSTS[1:])]
+        costs = [sum(well) / len(well) if well else None, *(row.costs[name] for name in COSTS[1:])]
         shared = [
             row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
             _states(row), row.ok, row.seeds, *several((row.ok_lo, row.ok_hi), 3), row.reached, dict(row.failures),
-            row.trials, trial_words.declared(row.entry), badges([row], joined.older),
+            row.trials, printers.declared(row.entry), badges([row], joined.older),
         ]  # fmt: skip
         rows.append([
             row.entry, row.rank, *several((row.value, row.lo, row.hi)),
             short(row.median) if math.isnan(row.value) else None,
             *several((row.skill, row.skill_lo, row.skill_hi), 3), several(row.values),
-            short(row.costs.own), several(costs), several((row.others.get(name) for name in others), 3),
+            short(row.cpu), several(costs), several((row.others.get(name) for name in others), 3),
             alike.setdefault(json.dumps(shared), len(alike)), "".join(key[:SHOWN] for key in row.keys),
         ])  # fmt: skip
     metrics = [*task.metrics, *(derived.metric for derived in task.derived)]
@@ -219,9 +219,9 @@ def _single(built: Built, group: Group, rows: Sequence[Row]) -> dict[str, Any]:
         centre = row.median if math.isnan(row.value) else row.value
         mean, lo, hi = (row.skill, row.skill_lo, row.skill_hi) if has_skill else (centre, row.lo, row.hi)
         same = {name: getattr(row, name) for name in ("entry", "reason", "rank", "provisional")}
-        standings.append(Standing(**same, tasks=1, rows=(row,), mean=mean, lo=lo, hi=hi, by_seed=row.values))
+        standings.append(Standing(**same, rows=(row,), mean=mean, lo=lo, hi=hi, by_seed=row.values))
     slots = tuple(sorted({slot for row in rows for slot in row.slots}))
-    summary = Summary(built.table.suite, group, slots, (built.table,), tuple(standings))
+    summary = Summary(group, slots, (built.table,), tuple(standings))
     axis = None if has_skill else [metric.name, metric.unit, metric.better, metric.scale]
     return _section("task", summary, [built], axis)
 
@@ -247,12 +247,12 @@ def _line(entry: Standing, built: Sequence[Built], raw: bool) -> dict[str, Any]:
     """An entry of a section. raw: numbers are the metric's own. cells: by table a number a seed, and its state as a letter."""
     rows = [row for row in entry.rows if row is not None]
     trials = {row.trials for row in rows}
-    cpu = [row.costs.own for row in rows if not math.isnan(row.costs.own)]
+    cpu = [row.cpu for row in rows if not math.isnan(row.cpu)]
     older = sum(one.joined(entry.entry).older for one, row in zip(built, entry.rows, strict=True) if row is not None)
     skill, lo, hi = several((entry.mean, entry.lo, entry.hi), 4 if raw else 3)
     return {
         "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,
-        "badges": badges(rows, older), "declared": trial_words.declared(entry.entry),
+        "badges": badges(rows, older), "declared": printers.declared(entry.entry),
         "anchor": next((row.anchor for row in rows if row.anchor), ""),
         "ok": sum(row.ok for row in rows), "seeds": sum(row.seeds + row.missing for row in rows),
         "cpu": short(sum(cpu)) if cpu else None,

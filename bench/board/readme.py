@@ -10,6 +10,7 @@ from bench.planning import config, plan
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.tables import join, printers
+from bench.tables.table import OLDER
 
 START, END = "<!-- table -->", "<!-- /table -->"
 
@@ -23,7 +24,7 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
         plans = [plan.make(config.parse([f"suite={suite}"]), published) for suite in suites]
         tables = [table for one in plans for table in join.build_all(one, published)]
     # the first line names the records' commits; notes on older code would change this section with every edit of the code
-    tables = [replace(t, notes=tuple(note for note in t.notes if join.OLDER not in note)) for t in tables]
+    tables = [replace(t, notes=tuple(note for note in t.notes if OLDER not in note)) for t in tables]
     records = list(ledger.published())
     commits = sorted({str(r.provenance.commit)[:SHOWN] for r in records})
     cpu = sum(r.costs.cpu_total for r in records)

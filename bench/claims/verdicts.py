@@ -11,7 +11,7 @@ from bench.claims.claim import FIXING, Claim, Verdict
 from bench.contract import BenchError
 from bench.planning.files import Setting
 from bench.records.record import Record
-from bench.tables.plan_set import PlanSet
+from bench.tables.join import PlanSet
 from bench.tables.statistics import t_interval
 
 
@@ -128,8 +128,7 @@ class Survey(PlanSet):
             outcomes = []
             for setting in claim.file.settings:
                 seeds: dict[int, dict[str, list[Record | None]]] = {}
-                rows = [row for _, row in joined[setting.plan]]
-                for row in rows:
+                for row in (rows := joined[setting.plan]):
                     for seed, records in row.cells.items():
                         seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
                 outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))

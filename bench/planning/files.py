@@ -201,6 +201,11 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return dict(self.plan) if isinstance(self.plan, dict) else {"": self.plan}
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of curves, metrics and paths on the y axis; none if a measure is."""
+        return () if isinstance(self.y, dict) else (self.y,) if isinstance(self.y, str) else self.y
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """The fields by which records are split into lines."""
         return (self.series,) if isinstance(self.series, str) else self.series

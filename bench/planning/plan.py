@@ -41,6 +41,11 @@ class Row:
     planned: dict[int, list[Cell]] = field(default_factory=dict)
 
     @property
+    def cls(self) -> type[Task]:
+        """The class of the task."""
+        return config.task_spec(self.task).cls
+
+    @property
     def table(self) -> tuple[str, str, str]:
         """The table's identity: task, preset and parameters."""
         return (self.task, self.preset, canonical_json(dict(self.params)))

@@ -20,7 +20,7 @@ from bench.records.record import Components, Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import comparisons, grid
-from bench.tables.trial_words import declared, trials_text
+from bench.tables.printers import declared, trials_text
 
 DIVERGED: Final = "diverged"  # stands for a value that is not finite in a tuned file
 
