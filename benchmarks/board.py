@@ -14,8 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,29 +22,23 @@ from typing import Any
 from bench.board import site
 from bench.board.model import Built
 from bench.contract import Budget, Datasheet, Metric
+from bench.planning.plan import Row
 from bench.records.record import Record, migrate
 from bench.tables import table
+from bench.tables.seed_values import Joined
 
 ERROR = Metric("error", "", "min", "Relative error on held-back data.", scale="log", diverged=1.0)
 OTHERS = tuple(Metric(f"other_{i}", "", "min", "Another number.", scale="log") for i in range(8))
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 
 
-@dataclass
-class Planned:
-    """A row as the plan joins it with the store."""
-
-    entry: str
-    cells: Mapping[int, Any]
-    trials: int | None = 7
-    slots: tuple[str, ...] = ("optimizer",)
-    division: str = "closed"
-    older: int = 0
-    published: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
 SHEET = Datasheet("Nobody 2020 (arXiv 2001.00001)", *["Made up."] * 5)
+
+
+def planned(entry: str, cells: dict[int, Any], trials: int | None = 7, older: int = 0, **more: Any) -> Joined:
+    """A row as the plan joins it with the store. more: slots, division."""
+    about: dict[str, Any] = {"slots": ("optimizer",), "division": "closed"} | more
+    return Joined(Row("fake/task", "small", {}, entry, trials=trials, **about), cells, older)
 
 
 def fake_task(name: str) -> Any:
@@ -93,11 +86,11 @@ def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:
                 cells[seed] = [fake_record(f"fake/task_{t:02d}", name, seed, value, "failed" if failed else "ok")]
                 if place % 23 == 5 and t == 0 and seed == 0:
                     cells[seed] = [None]
-            rows.append(Planned(name, cells, None if place % 29 == 7 else 7, older=int(place % 11 == 4)))
+            rows.append(planned(name, cells, None if place % 29 == 7 else 7, older=int(place % 11 == 4)))
         task = fake_task(f"fake/task_{t:02d}")
-        built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET))  # type: ignore[arg-type]
+        built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET))
     said = {"search": {"optimizer.lr": [1e-4, 1.0]}, "config": "optimizer: {lr: 0.01}"}
-    about: dict[str, Any] = {name: ({"doc": f"What {name} is.", **said}, {}) for name in names}
+    about: dict[str, Any] = {name: {"about": {"doc": f"What {name} is.", **said}} for name in names}
     return site.Content([("fake", "made up", built)], curves=lambda record: record.curves, entries=about,
                         baselines=frozenset(names[:12]))  # fmt: skip
 

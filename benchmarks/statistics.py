@@ -114,7 +114,7 @@ def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
         statistics.aggregate(skills[entry])
     comparisons.performance_profile(errors)
     comparisons.win_matrix(errors, "min")
-    comparisons.leave_one_out(skills)
+    comparisons.leave_one_out(skills.mean(axis=2))
     comparisons.seeds_to_separate(skills[0].mean(axis=0), skills[1].mean(axis=0))
     return time.process_time() - start
 

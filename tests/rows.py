@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from bench.contract import Budget, Derived, Metric, Target
+from bench.planning.plan import Row
 from bench.records.record import Record, migrate
 from bench.records.standing import Claimed, Verification
+from bench.tables.seed_values import Joined
 from bench.tables.table import Table
+from bench.tuning.trials import Tuning
 
 ERROR = Metric("nrmse", "", "min", "Relative error.", scale="log", diverged=1.0)
 LOSS = Metric("loss", "nats", "min", "Final loss.", scale="log", diverged="first")
@@ -33,14 +36,10 @@ def task(*metrics: Metric, rank: str | None = None, derived: tuple[Derived, ...]
     )
 
 
-@dataclass
-class Plan:
-    entry: str
-    cells: Mapping[int, Sequence[Any] | None]
-    trials: int | None = 0
-    slots: tuple[str, ...] = ("optimizer",)
-    division: str = "closed"
-    published: Mapping[str, str] = field(default_factory=dict)
+def joined(entry: str, cells: Mapping[int, Any], trials: int | None = 0, **more: Any) -> Joined:
+    """A row of the plan with its records. more: slots, division."""
+    about = {"slots": ("optimizer",), "division": "closed"} | more
+    return Joined(Row("toy/task", "", "small", {}, entry, trials=trials, **about), dict(cells))
 
 
 def record(entry: str, seed: int, status: str = "ok", **more: Any) -> Record:
@@ -83,20 +82,29 @@ def verification(
     return Verification(**about | {"verdict": verdict, "when": when, "claimed": claimed} | more)
 
 
-def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Plan:
+def tuning(entry: str, best_of: list[float], sensitivity: float, **more: Any) -> Tuning:
+    """The tuning of an entry by its expected best of k trials; of unknown cost."""
+    about: dict[str, Any] = dict(
+        task="t", preset="small", space="", seeds=(), trials=len(best_of), tried=len(best_of), declared=None, better="min",
+        objective="val_error", value=best_of[-1], values={}, at_the_edge=(), cpu_seconds=math.nan,
+    )  # fmt: skip
+    return Tuning(**about | {"entry": entry, "best_of": best_of, "sensitivity": sensitivity} | more)
+
+
+def plan(entry: str, values: Sequence[float | str | None], metric: str = "nrmse", **more: Any) -> Joined:
     """Values by seed: a number is an ok cell, a word its status, None a missing cell."""
     cells: dict[int, Any] = {}
     for seed, value in enumerate(values):
         if value is None:
-            cells[seed] = None
+            cells[seed] = [None]
         elif isinstance(value, str):
             cells[seed] = [record(entry, seed, value)]
         else:
             cells[seed] = [record(entry, seed, metrics={metric: float(value)})]
-    return Plan(entry, cells, **more)
+    return joined(entry, cells, **more)
 
 
-def anchors(n: int = 3, metric: str = "nrmse", floor: float = 1.0, top: float = 0.01) -> list[Plan]:
+def anchors(n: int = 3, metric: str = "nrmse", floor: float = 1.0, top: float = 0.01) -> list[Joined]:
     return [plan("floor", [floor] * n, metric), plan("reference", [top] * n, metric)]
 
 
@@ -104,7 +112,7 @@ def named(table: Table) -> dict[str, Any]:
     return {row.entry: row for row in table.rows}
 
 
-def times(entry: str, values: Sequence[float | str]) -> Plan:
+def times(entry: str, values: Sequence[float | str]) -> Joined:
     """A number below the budget was reached; one at the budget is censored."""
     row = plan(entry, values, "steps")
     for cell in row.cells.values():
@@ -122,10 +130,10 @@ SPREAD = Derived(
 )
 
 
-def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> Plan:
+def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> Joined:
     cells: dict[int, Any] = {}
     for seed, values in enumerate(table):
-        cells[seed] = None if values is None else []
+        cells[seed] = [None] if values is None else []
         for lr, value in zip(GRID, values or (), strict=False):
             if value is None:
                 cells[seed].append(None)
@@ -134,4 +142,4 @@ def sweep(entry: str, table: Sequence[Sequence[float | str | None] | None]) -> P
             one = record(entry, seed, status, key=f"{entry}{seed}{lr}", params={"width": 8, "lr": lr}, metrics=loss)
             one.metrics = loss | {"initial_loss": 8.0}
             cells[seed].append(one)
-    return Plan(entry, cells)
+    return joined(entry, cells)

@@ -6,17 +6,19 @@ import json
 import random
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.board import site
-from bench.board.model import Built, Known
+from bench.board.model import Built
+from bench.outcome import plain
 from bench.records.standing import Fresh, Replayed
-from bench.tables import table
-from benchmarks.board import CHROMIUM, SHEET, Planned, chromium, fake_record, fake_task, synthetic
-from tests.rows import verification
+from bench.tables import join, table
+from benchmarks.board import CHROMIUM, SHEET, chromium, fake_record, fake_task, planned, synthetic
+from tests.rows import tuning, verification
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on PATH")
@@ -36,11 +38,12 @@ def content() -> site.Content:
         cells: dict[int, Any] = {
             s: [fake_record("fake/lone", name, s, mean * draw.uniform(0.9, 1.1))] for s in range(3)
         }
-        rows.append(Planned(name, cells, slots=("model",)))
+        rows.append(planned(name, cells, slots=("model",)))
     failed = rows[2].cells[1][0]
     failed.status, failed.metrics, failed.traceback, failed.reason = "failed", {}, FAILED, "it broke"
     task = fake_task("fake/lone")
-    lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET)
+    tuned = {row.entry: tuning(row.entry, [0.5, 0.25, 0.125], 0.14) for row in rows[1:]}
+    lone = Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET, tuned)
     keys = list(next(row for row in found.suites[0][2][0].table.rows if row.entry == "entry_001").keys)
     mark = verification(
         "disputed", "2026-01-02T00:00:00+00:00", keys, entry="entry_001", reason="better than fresh seeds", p=0.001,
@@ -63,10 +66,11 @@ def content() -> site.Content:
     drawing = {"id": "fake/f", "title": "A figure", "svg": "<svg viewBox='0 0 9 9'><circle r='4'/></svg>"}
     name, doc, tables = found.suites[0]
     rows[2].cells[2][0].output = "epoch 1: <b>fine</b>"
-    tuned = {("fake/lone", "small", row.entry): ("val_error", [0.5, 0.25, 0.125], 0.14) for row in rows[1:]}
-    known = Known({("fake/task_00", "small", "entry_001"): mark}, tuned=tuned)
+    badged = join._badged(tables[0].table, {("fake/task_00", "small", "entry_001"): mark})
+    entries = found.entries | {"entry_001": found.entries["entry_001"] | {"verified": [plain(mark)]}}
+    first = replace(tables[0], table=badged)
     return site.Content(
-        [(name, doc, [*tables, lone])], found.curves, known, found.entries, found.baselines, {"fake": [drawing]},
+        [(name, doc, [first, *tables[1:], lone])], found.curves, entries, found.baselines, {"fake": [drawing]},
         claims=[claim], submit="<h1>How to submit</h1>", speedruns=[speedrun],
     )  # fmt: skip
 

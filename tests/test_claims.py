@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 from bench.claims import claim as claims
 from bench.claims import preregistration, verdicts
 from bench.claims import report as shown
-from bench.claims.claim import Claim, Predicate, Setting
+from bench.claims.claim import Claim, Predicate
 from bench.contract import BenchError
 from bench.planning import config
+from bench.planning.files import ClaimFile, Setting, Tried
 from bench.records.record import Provenance, Record, number
 from tests import rows
 
@@ -38,12 +40,12 @@ def claim(predicate: Predicate = ABOVE, **changes: Any) -> Claim:
     def gap(records):
         return number(records["a"][0], "x", diverged=-9.0) - number(records["b"][0], "x")
 
-    made = Claim(
-        id="toy/gap", paper="Somebody 2020, On gaps", arxiv="2001.00001", statement="a | b: a has more.",
-        settings=(Setting("one", ("task=toy/line",)),), measure=gap, predicate=predicate, unit="x", threshold="after",
-        tried={"settings": 2, "seeds": "0-4"}, source=Path("gap.yaml"),
+    measure = changes.pop("measure", gap)
+    file = ClaimFile(
+        paper="Somebody 2020, On gaps", arxiv="2001.00001", statement="a | b: a has more.", measure="gap", unit="x",
+        settings=(Setting("one", ("task=toy/line",)),), threshold="after", tried=Tried(2, "0-4"), above=0,
     )  # fmt: skip
-    return replace(made, **changes)
+    return Claim("toy/gap", Path("gap.yaml"), msgspec.structs.replace(file, **changes), predicate, measure)
 
 
 def seeds(*gaps: float) -> dict[int, dict[str, list[Any]]]:
@@ -52,7 +54,7 @@ def seeds(*gaps: float) -> dict[int, dict[str, list[Any]]]:
 
 def judged(*gaps: float, of: Claim | None = None) -> verdicts.SettingOutcome:
     of = of or claim()
-    return verdicts.judge(of, of.settings[0], seeds(*gaps))
+    return verdicts.judge(of, of.file.settings[0], seeds(*gaps))
 
 
 # --- the verdict of an interval
@@ -205,8 +207,8 @@ def written(folder: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, An
 
 def test_a_whole_claim_loads(tmp_path, monkeypatch):
     found = claims.load(written(tmp_path, monkeypatch, GOOD))
-    assert (found.predicate, found.scale, found.exact, found.note) == (ABOVE, "linear", False, "")
-    assert found.settings[0].plan[1] == "entry=zero"
+    assert (found.predicate, found.file.scale, found.file.exact, found.file.note) == (ABOVE, "linear", False, "")
+    assert found.file.settings[0].plan[1] == "entry=zero"
     between = claims.load(written(tmp_path, monkeypatch, {**GOOD, "above": ..., "between": [-1, 1]}))
     assert between.predicate == BETWEEN
     keyed = {"_target_": "tasks.grokking.claims.delay", "of": "adamw"}

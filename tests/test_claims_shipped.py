@@ -35,7 +35,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> verdicts.Survey:
 def test_shipped_claims_resolve_and_measure(survey):
     assert survey.claims and all(one.verdict == "not tested" for one in survey.evaluate())
     for one in survey.claims:
-        for setting in one.settings:
+        for setting in one.file.settings:
             cells: dict[int, dict[str, list[Any]]] = {}
             for row in survey.plans[setting.plan].rows:
                 for seed, planned in row.planned.items():

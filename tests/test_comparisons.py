@@ -163,7 +163,7 @@ def test_win_matrix_properties(seed, better):
 def test_leave_one_out_by_hand():
     # the second entry leads by its third task alone
     skills = np.array([[0.6, 0.6, 0.6], [0.5, 0.5, 1.4], [0.1, 0.1, 0.1]])
-    found = comparisons.leave_one_out(np.repeat(skills[:, :, None], 4, axis=2))
+    found = comparisons.leave_one_out(skills)
     assert found.means == pytest.approx([0.6, 0.8, 0.1])
     assert found.without[2] == pytest.approx([0.6, 0.5, 0.1]) and found.without[0] == pytest.approx([0.6, 0.95, 0.1])
     assert found.flips.tolist() == [0, 0, 1] and found.leader.tolist() == [1, 1, 0] and found.decisive == (2,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bench.contract import BenchError, Slot
-from bench.planning import values
+from bench.planning import typed
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ class Sizes:
     ],
 )  # fmt: skip
 def test_a_parameter_has_its_own_type(name, given, kept):
-    found = values.of_type(given, values.types(Sizes)[name], f"task.{name}", "a task")
+    found = typed.of_type(given, typed.types(Sizes)[name], f"task.{name}", "a task")
     assert found == kept and type(found) is type(kept)
     assert [type(item) for item in found] == [type(item) for item in kept] if name == "grid" else True
 
@@ -149,11 +149,11 @@ def test_a_parameter_has_its_own_type(name, given, kept):
 )
 def test_a_value_of_a_wrong_type_is_named(name, given):
     with pytest.raises(BenchError, match=rf"task\.{name}"):
-        values.of_type(given, values.types(Sizes)[name], f"task.{name}", "a task")
+        typed.of_type(given, typed.types(Sizes)[name], f"task.{name}", "a task")
 
 
 def test_defaults_are_each_caller_s_own_and_a_parameter_without_one_has_none():
-    assert values.defaults(Sizes) == {"width": 1, "rate": 1.0, "file": "", "grid": [1.0], "limit": None}
+    assert typed.defaults(Sizes) == {"width": 1, "rate": 1.0, "file": "", "grid": [1.0], "limit": None}
 
 
 def part(model, steps, lr: float, decay: float | None = None, power=0.5, width: int = 1, plain=None, on: bool = True):
@@ -178,9 +178,9 @@ OLD, NEW = "baselines.tops.ridge.Ridge", "baselines.networks.layers.Ridge"
 def test_moved_names_are_replaced_and_the_user_is_notified_once(capsys):
     node = {"head": {"_target_": OLD, "sizes": [1, OLD], "name": "ridge"}}
     for _ in range(2):
-        assert values.current(node, "mine.yaml") == {"head": {"_target_": NEW, "sizes": [1, NEW], "name": "ridge"}}
+        assert typed.current(node, "mine.yaml") == {"head": {"_target_": NEW, "sizes": [1, NEW], "name": "ridge"}}
     assert capsys.readouterr().err == f"note: mine.yaml: {OLD} is now {NEW}; write the new names\n"
-    assert values.current({"sizes": (1, 2)}, "other.yaml") == {"sizes": [1, 2]} and not capsys.readouterr().err
+    assert typed.current({"sizes": (1, 2)}, "other.yaml") == {"sizes": [1, 2]} and not capsys.readouterr().err
 
 
 def test_old_names_in_files_and_overrides_are_read(bench, tmp_path):

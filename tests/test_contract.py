@@ -212,7 +212,7 @@ def test_at_small_the_reference_beats_the_floor_by_the_margin(task, tmp_path):
     store = Store(Path(os.environ.get("SWEEPSTAKES_RESULTS", tmp_path)))
     made = plan.make(request, store)
     assert sweep.run(made, store, request.settings).ok
-    ((_, rows),) = join(made, store)
+    rows = join(made, store)
     first = next(iter(rows[0].row.planned.values()))[0]
     table = build(cls(cls.Params(**first.params)), rows)
     values = {row.entry: statistics.transform(row.value, table.metric.scale) for row in table.rows}

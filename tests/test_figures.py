@@ -17,6 +17,7 @@ from bench.figures import drawing as board
 from bench.figures import gallery as figures
 from bench.figures import points
 from bench.planning import config
+from bench.planning.files import FigureFile
 from bench.records.record import Record
 from tests import rows as made
 
@@ -35,12 +36,9 @@ def written(folder: Path, monkeypatch: pytest.MonkeyPatch, **change: Any) -> str
     return "toy/mine"
 
 
-def spec(**change: Any) -> figures.FigureSpec:
-    base: dict[str, Any] = {
-        "id": "toy/mine", "title": "T", "caption": "C", "plans": {"": ("task=toy/task",)}, "x": "lr", "y": ("loss",),
-        "measure": None, "series": ("entry",), "x_label": "lr", "y_label": "loss", "theory": (), "source": Path("f.yaml"),
-    }  # fmt: skip
-    return figures.FigureSpec(**{**base, **change})
+def spec(id: str = "toy/mine", measure: Any = None, theory: Any = (), **change: Any) -> figures.Figure:
+    base: dict[str, Any] = {"title": "T", "caption": "C", "plan": ("task=toy/task",), "x": "lr", "y": "loss"}
+    return figures.Figure(id, Path("f.yaml"), FigureFile(**{**base, **change}), measure, theory)
 
 
 def entry(name: str, *cells: Record | int, older: int = 0) -> Any:
@@ -49,7 +47,9 @@ def entry(name: str, *cells: Record | int, older: int = 0) -> Any:
     for cell in cells:
         seed, record = (cell, None) if isinstance(cell, int) else (cell.seed, cell)
         seeds.setdefault(seed, []).append(record)
-    return SimpleNamespace(entry=name, cells=seeds, older=older)
+    row = made.joined(name, seeds)
+    row.older = older
+    return row
 
 
 def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str = "ok", **more: Any) -> Record:
@@ -58,15 +58,23 @@ def cell(name: str, seed: int, lr: float, loss: float | None = None, status: str
     return made.record(name, seed, status, **{**base, **more})
 
 
-def lines(figure: figures.FigureSpec, *found: Any, task: Any = None, label: str = "") -> dict[tuple[str, str], Any]:
+def of(task: Any, *rows: Any) -> list[Any]:
+    """The rows as rows of the task."""
+    return [
+        SimpleNamespace(row=SimpleNamespace(cls=task), records=row.records, cells=row.cells, older=row.older)
+        for row in rows
+    ]
+
+
+def lines(figure: figures.Figure, *found: Any, task: Any = None, label: str = "") -> dict[tuple[str, str], Any]:
     """(series, name) -> (x, centre, low, high)."""
     gathered: dict[tuple[str, str], dict[int, tuple[list[float], list[float]]]] = {}
-    task = task or made.task(made.LOSS)
-    for series, name, seed, x, y in points.pieces(figure, label, [(task, row) for row in found], STORE):
+    rows = of(task or made.task(made.LOSS), *found)
+    for series, name, seed, x, y in points.pieces(figure.file, figure.measure, label, rows, STORE):
         known = gathered.setdefault((series, name), {}).setdefault(seed, ([], []))
         known[0].extend(x)
         known[1].extend(y)
-    return {key: points.line(figure, seeds) for key, seeds in gathered.items()}
+    return {key: points.line(figure.file, seeds) for key, seeds in gathered.items()}
 
 
 def listed(line: Any) -> list[Any]:
@@ -78,19 +86,19 @@ def listed(line: Any) -> list[Any]:
 
 def test_a_whole_figure_loads(tmp_path, monkeypatch):
     found = figures.load(written(tmp_path, monkeypatch))
-    assert (found.series, found.centre, found.band, found.x_label, found.y_label) == (
-        ("entry",), "median", "range", "lr", "train_acc",
-    )  # fmt: skip
+    file = found.file
+    assert (file.lines, file.centre, file.band, file.quantities) == (("entry",), "median", "range", ("train_acc",))
     theory = [{"_target_": "math.sqrt"}, {"_target_": "math.pow", "label": "x"}]
     with pytest.raises(BenchError, match="math.pow"):
         figures.load(written(tmp_path, monkeypatch, theory=theory))
     found = figures.load(
         written(tmp_path, monkeypatch, theory="math.sqrt", plan={"a": GOOD["plan"]}, series=["plan", "lr"])
     )
-    assert found.theory[0](4.0) == 2.0 and found.theory[0].label == "theory" and list(found.plans) == ["a"]
+    ((label, law),) = found.theory
+    assert law(4.0) == 2.0 and label == "theory" and list(found.file.plans) == ["a"]
     measure = {"_target_": "tasks.grokking.claims.delay", "of": "adam"}
     found = figures.load(written(tmp_path, monkeypatch, y=measure, y_label="delay"))
-    assert found.measure is not None and found.y == ()
+    assert found.measure is not None and found.file.quantities == ()
 
 
 @pytest.mark.parametrize(
@@ -140,9 +148,9 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path, monkeypatch, change, says):
 )
 def test_what_a_plan_has_not_is_told_and_leaves_the_others_alone(tmp_path, monkeypatch, change, says):
     content = {**GOOD, **change}
-    arguments = {"plans": {"": tuple(content["plan"])}, "x": content["x"], "y": (content["y"],)}
-    arguments["series"] = (content.get("series", "entry"),)
-    good = spec(plans={"": tuple(GOOD["plan"])}, x="width", y=("train_acc",), id="toy/good")
+    arguments = {"plan": tuple(content["plan"]), "x": content["x"], "y": content["y"]}
+    arguments["series"] = content.get("series", "entry")
+    good = spec(plan=tuple(GOOD["plan"]), x="width", y="train_acc", id="toy/good")
     gallery = figures.Gallery([spec(**arguments), good], [f"results={tmp_path}", "reuse=local"])
     bad, missing = gallery.draw()
     assert says in bad.error and bad.error.startswith("f.yaml") and not bad.svg
@@ -193,7 +201,7 @@ def test_points_are_not_aggregated_and_costs_are_added():
 
 def test_series_are_made_of_entries_plans_and_paths():
     adam = entry("adam", cell("adam", 0, 0.1, 1.0), cell("adam", 0, 1.0, 2.0))
-    found = lines(spec(x="costs.steps", series=("entry", "plan", "params.lr")), adam, label="small")
+    found = lines(spec(x="costs.steps", series=("entry", "plan", "params.lr"), plan={"small": ()}), adam, label="small")
     assert list(found) == [("adam, small, lr=0.1", "loss"), ("adam, small, lr=1", "loss")]
     with pytest.raises(BenchError, match="several cells of seed 0 share a series and x=100"):
         lines(spec(x="costs.steps"), adam)
@@ -221,7 +229,7 @@ def test_a_measure_gets_the_records_that_share_series_x_and_seed():
 
     pair = [entry(name, *(cell(name, s, lr, loss * lr) for s in range(2) for lr in (0.1, 1.0))) for name, loss in
             (("adam", 1.0), ("sgd", 3.0))]  # fmt: skip
-    found = lines(spec(measure=gap, y=(), y_label="gap", series=("plan",)), *pair)
+    found = lines(spec(measure=gap, y=(), y_label="gap", series="plan", plan={"a": ()}), *pair)
     assert listed(found["", "gap"])[:2] == [[0.1, 1.0], pytest.approx([0.2, 2.0])]
     with pytest.raises(BenchError, match="at seed 0: KeyError: 'sgd'"):
         lines(spec(measure=gap, y=(), y_label="gap"), *pair)
@@ -230,7 +238,7 @@ def test_a_measure_gets_the_records_that_share_series_x_and_seed():
 def test_a_derived_metric_takes_the_group_of_its_axis():
     task = made.task(made.LOSS, derived=(made.SPREAD,), rank="spread")
     row = made.sweep("adam", [[1.0, 2.0, 4.0], [1.0, 3.0, 8.0]])
-    found = lines(spec(x="width", y=("spread",)), SimpleNamespace(entry="adam", cells=row.cells), task=task)
+    found = lines(spec(x="width", y=("spread",)), row, task=task)
     assert listed(found["adam", "spread"]) == [[8.0], [6.0], [4.0], [8.0]]
 
 
@@ -271,16 +279,17 @@ def test_an_x_that_a_record_has_not(change, says):
 def test_a_figure_with_a_gap_is_not_drawn_and_one_with_failures_says_so():
     whole = entry("adam", cell("adam", 0, 0.1, 1.0), cell("adam", 1, 0.1, status="diverged"), older=1)
     task = made.task(made.LOSS)
-    drawn = figures.drawn(spec(), {"": [(task, whole)]}, STORE)
+    drawn = figures.drawn(spec(x="params.lr"), {"": of(task, whole)}, STORE)
+    assert ">lr</text>" in drawn.svg and ">loss</text>" in drawn.svg, "the last names of the paths"
     assert "<svg" in drawn.svg and drawn.family == "toy" and drawn.missing == 0
     assert drawn.notes[0] == "median of 2 seeds with their range"
     assert "1 runs diverged" in drawn.notes[1] and drawn.notes[2] == "1 records are of older code"
     for absent in (1, cell("adam", 1, 0.1, status="unavailable")):
         gap = entry("adam", cell("adam", 0, 0.1, 1.0), absent)
-        drawn = figures.drawn(spec(), {"": [(task, gap)]}, STORE)
+        drawn = figures.drawn(spec(), {"": of(task, gap)}, STORE)
         assert (drawn.svg, drawn.missing, drawn.cells) == ("", 1, 2)
     with pytest.raises(BenchError, match="theory 'bad' at 0.1: ZeroDivisionError"):
-        figures.drawn(spec(theory=(figures.Theory("bad", lambda x: x / 0),)), {"": [(task, whole)]}, STORE)
+        figures.drawn(spec(theory=(("bad", lambda x: x / 0),)), {"": of(task, whole)}, STORE)
 
 
 # --- drawing

@@ -60,10 +60,10 @@ def test_queries_return_the_stored_records_and_nothing_else(tmp_path):
     assert [r.key for r in store.of_rows([row, 5])[row]] == [key(102)]
     same = cell_digest(one.task, one.preset, one.entry, 3, one.params)
     assert [r.key for r in store.older([same]).values()] == [key(3)]
-    assert store.costs(["toy/line"]) == {
+    assert store.index.costs(["toy/line"]) == {
         ("toy/line", "small", "line_sgd"): pytest.approx((1 + 2 + 3 + 4 + 4 * 1.0) / 8)
     }
-    assert store.costs(["toy/other"]) == {}
+    assert store.index.costs(["toy/other"]) == {}
 
 
 def test_more_keys_than_one_query_takes(tmp_path):

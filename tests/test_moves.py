@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.parts import locate
-from bench.records.moves import MOVES, moved
+from bench.records.modules import MOVES, moved
 from tests.conftest import ROOT
 
 

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from bench.outcome import Costs
-from bench.records import certificates
-from bench.records.ledger import Published, code_digest, publish
+from bench.records.ledger import Certificate, Published, certificates, certify, code_digest, publish
 from bench.records.record import Components, Provenance, Record
 from bench.records.spelling import row_digest
 from bench.records.store import Store
@@ -90,7 +89,7 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(published, edi
     assert (told["older"], told["marked"], len(told["sample"])) == (10, 10, 3)
     after = lines(tmp_path)
     assert after == before, "no row was edited"
-    (certificate,) = certificates.read(Store(tmp_path / "results"))
+    (certificate,) = certificates(Store(tmp_path / "results"))
     assert (certificate.kind, certificate.sample, certificate.drawn) == ("recertified", told["sample"], told["drawn"])
     assert sorted(key for keys in certificate.rows.values() for key in keys) == sorted(line["key"] for line in before)
     ran = {json.loads(path.read_text())["key"] for path in (tmp_path / "results" / "local").glob("*/*.json")}
@@ -167,10 +166,10 @@ def test_a_certificate_counts_for_its_code_only_and_survives_publishing_the_same
     assert (older("a"), older("b")) == (False, True)
     rows = {code_digest(Components(code={"module": "b"})): [one.key]}
     about = {"when": "2030-01-01", "commit": "c", "dirty": False, "sample": [one.key], "drawn": 1}
-    certificates.append(store, certificates.Certificate(kind="recertified", rows=rows, **about))
+    certify(store, Certificate(kind="recertified", rows=rows, **about))
     publish(store, [one])
     assert (older("a"), older("b"), older("c")) == (False, False, True)
     publish(store, [record("c" * 32, components={"code": {"module": "c"}})])
     assert (older("c"), older("b")) == (False, True), "a certificate is of a row, not of its place"
-    certificates.path_of(store).write_text("{broken\n")
+    (tmp_path / "certificates.jsonl").write_text("{broken\n")
     assert older("b") and "certificates.jsonl:1 cannot be read" in store.reports[-1]

@@ -10,7 +10,7 @@ import pytest
 
 from bench.contract import BenchError
 from bench.outcome import Costs, Outcome
-from bench.records import moves, record
+from bench.records import modules, record
 from bench.records.record import FORMAT, Record, decode, encode, migrate, number
 
 OLD = {
@@ -49,8 +49,8 @@ def test_a_line_of_format_1_is_migrated():
 
 
 def test_a_target_that_moved_has_its_new_name(monkeypatch):
-    monkeypatch.setattr(moves, "MOVES", {"tasks.old": "baselines.new"})
-    monkeypatch.setattr(record, "moved", moves.moved)
+    monkeypatch.setattr(modules, "MOVES", {"tasks.old": "baselines.new"})
+    monkeypatch.setattr(record, "moved", modules.moved)
     one = migrate(OLD | {"config": {"model": {"_target_": "tasks.old.Net", "width": 3}}})
     assert one.config == {"model": {"_target_": "baselines.new.Net", "width": 3}}
 

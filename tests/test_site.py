@@ -15,23 +15,28 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from bench.board import collect, comparing, curves, model, record_page, site
-from bench.board.model import Built, Known
+from bench.board import collect, comparing, model, record_page, site
+from bench.board.model import Built
 from bench.figures import gallery
 from bench.planning import config, plan
+from bench.records.ledger import POINTS
 from bench.records.record import decode
-from bench.records.standing import Verdict
+from bench.records.standing import Verdict, Verification
 from bench.records.store import Store
-from bench.tables.table import build
-from benchmarks.board import ERROR, SHEET, Planned, fake_record, fake_task, synthetic
+from bench.tables import join
+from bench.tables.seed_values import Joined
+from bench.tables.standings import Standing
+from bench.tables.table import Row, build
+from benchmarks.board import ERROR, SHEET, fake_record, fake_task, planned, synthetic
 from tests import rows as made_rows
 from tests.conftest import ROOT
+from tests.rows import tuning
 
 VENDOR = Path(site.__file__).parent / "vendor"
 NASTY = "<img src=x onerror=alert(1)>"
 
 
-def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Planned]:
+def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any) -> list[Joined]:
     """entry -> a value a seed: a number, the word of a failure, or None for a missing cell."""
     rows = []
     for name, line in values.items():
@@ -43,7 +48,7 @@ def rows_of(task: str, values: dict[str, list[float | str | None]], **more: Any)
                 cells[seed] = [fake_record(task, name, seed, 1.0, value)]
             else:
                 cells[seed] = [fake_record(task, name, seed, value)]
-        rows.append(Planned(name, cells, **more.get(name, {})))
+        rows.append(planned(name, cells, **more.get(name, {})))
     return rows
 
 
@@ -82,9 +87,9 @@ def lines(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_a_tables_rows_say_what_the_table_says(mixed):
-    known = Known(declared={"mine": 20})
-    found = lines(model.table_model(mixed, ["fake"], known))
+def test_a_tables_rows_say_what_the_table_says(mixed, monkeypatch):
+    monkeypatch.setattr(model.printers, "declared", {"mine": 20}.get)
+    found = lines(model.table_model(mixed, ["fake"]))
     by_name = {row.entry: row for row in mixed.table.rows}
     mine, row = found["mine"], by_name["mine"]
     assert mine["value"] == pytest.approx(row.value, rel=1e-3) and mine["skill"] == pytest.approx(row.skill, rel=1e-2)
@@ -103,7 +108,7 @@ def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
             if row.entry == "raw":
                 record.costs.cpu_entry = None
     place = model.COSTS.index("cpu_entry")
-    found = lines(model.table_model(mixed, ["fake"], Known()))
+    found = lines(model.table_model(mixed, ["fake"]))
     assert found["mine"]["costs"][place] == 51.0 and found["broken"]["costs"][place] == 51.0
     assert found["raw"]["costs"][place] == found["raw"]["cpu"]
 
@@ -111,11 +116,16 @@ def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
 def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):
     by_name = {row.entry: row for row in mixed.table.rows}
     keys = list(by_name["mine"].keys)
-    told = {verdict: [made_rows.verification(verdict, keys=keys)] for verdict in get_args(Verdict)}
-    assert model.badges(by_name["mine"], 0, *told["verified"]) == ["verified"]
-    assert model.badges(by_name["mine"], 2, *told["disputed"]) == ["disputed", "older code"]
-    assert model.badges(by_name["mine"], 0, *told["not comparable"]) == ["claimed"]
-    assert model.badges(by_name["raw"], 0, None) == ["claimed", "untuned"]
+    told = {verdict: made_rows.verification(verdict, keys=keys) for verdict in get_args(Verdict)}
+
+    def mine(line: Verification) -> Row:
+        table = join._badged(mixed.table, {("fake/one", "small", "mine"): line})
+        return next(row for row in table.rows if row.entry == "mine")
+
+    assert model.badges([mine(told["verified"])], 0) == ["verified"]
+    assert model.badges([mine(told["disputed"])], 2) == ["disputed", "older code"]
+    assert model.badges([mine(told["not comparable"])], 0) == ["claimed"]
+    assert model.badges([by_name["raw"]], 0) == ["claimed", "untuned"]
 
 
 def test_a_suite_has_a_section_for_what_is_on_several_tasks(mixed):
@@ -126,7 +136,7 @@ def test_a_suite_has_a_section_for_what_is_on_several_tasks(mixed):
         floor={"slots": ("model",)},
         guess={"slots": ("model",)},
     )
-    suite = model.suite_model("other", "a doc", [mixed, second, lone], Known())
+    suite = model.suite_model("other", "a doc", [mixed, second, lone])
     first, *singles = suite["sections"]
     assert (
         first["kind"] == "tasks"
@@ -150,24 +160,26 @@ def test_a_shared_table_counts_once_in_each_suite(mixed):
     """Its own suite's name is that of the plan it was first built from."""
     second = made(ANCHORS | {"mine": [0.3, 0.2, 0.25]}, "fake/two")
     other = replace(second, table=replace(second.table, suite="elsewhere"))
-    (first, *_) = model.suite_model("fake", "", [mixed, other], Known())["sections"]
+    (first, *_) = model.suite_model("fake", "", [mixed, other])["sections"]
     assert len(first["tasks"]) == 2
+
+
+def said(ranks: list[Any], values: dict[str, list[float]]) -> str:
+    standings = [Standing(name, 1, (), rank=rank, by_seed=tuple(values.get(name, ()))) for name, rank in ranks]
+    return comparing.sentence(standings, "linear")
 
 
 def test_the_sentence_counts_leaders_and_the_seeds_that_would_part_them():
     rng = np.random.default_rng(1)
     a = {"a": list(rng.normal(0.50, 0.1, 5)), "b": list(rng.normal(0.45, 0.1, 5)), "c": [0.1, 0.11, 0.09, 0.1, 0.1]}
     ranks: list[Any] = [("a", (1, 2)), ("b", (1, 2)), ("c", (3, 3)), ("d", None)]
-    told = comparing.sentence(ranks, a, "linear")
+    told = said(ranks, a)
     assert re.fullmatch(r"2 of 3 ranked entries are inseparable at the top; separating a from b needs about \d+ seeds "
                         r"\(there are 5\)\. 1 more is unranked\.", told)  # fmt: skip
-    same = comparing.sentence(ranks[:2], {"a": a["a"], "b": a["a"]}, "linear")
+    same = said(ranks[:2], {"a": a["a"], "b": a["a"]})
     assert "no feasible number of seeds" in same
-    assert (
-        comparing.sentence([("a", (1, 1)), ("b", (2, 2))], a, "linear")
-        == "a leads alone, ahead of 1 other ranked entry."
-    )
-    assert comparing.sentence([("a", None), ("b", None)], {}, "linear") == "None of 2 entries is ranked yet."
+    assert said([("a", (1, 1)), ("b", (2, 2))], a) == "a leads alone, ahead of 1 other ranked entry."
+    assert said([("a", None), ("b", None)], {}) == "None of 2 entries is ranked yet."
 
 
 def test_duels_are_of_the_ranked_and_profiles_of_what_has_ratios(mixed):
@@ -199,34 +211,34 @@ def test_two_entries_are_compared_on_their_seeds(mixed):
 
 
 def test_a_tables_rows_say_what_tuning_found_at_an_equal_number_of_trials(mixed):
-    found = {
-        ("fake/one", "small", "mine"): ("val_error", [0.4, 0.3, 0.2, 0.1], 0.25),
-        ("fake/one", "small", "broken"): ("val_error", [0.5, 0.4], 0.5),
-        ("fake/one", "full", "raw"): ("val_error", [0.5, 0.4], 0.5),
+    found: Any = {
+        "mine": tuning("mine", [0.4, 0.3, 0.2, 0.1], 0.25, cpu_seconds=7.0),
+        "broken": tuning("broken", [0.5, 0.4], 0.5),
+        "raw": tuning("raw", [0.5, 0.4], 0.5, preset="full"),
     }
-    told = model.table_model(mixed, ["fake"], Known(tuned=found, tuning_cpu={("fake/one", "mine"): 7.0}))
+    told = model.table_model(replace(mixed, tunings=found), ["fake"])
     k, objective, rows = told["tuned"]
     assert (k, objective) == (2, "val_error")
     by_name = dict(zip((row[0] for row in told["rows"]), rows, strict=True))
     assert by_name["mine"] == [0.3, 0.25] and by_name["broken"] == [0.4, 0.5] and by_name["raw"] is None
     tuned = sum(bool(row.trials) for row in mixed.table.rows)
     assert told["cpu_tuning"] == 7 and told["untimed"] == tuned - 1
-    assert model.table_model(mixed, ["fake"], Known())["tuned"] is None
+    assert model.table_model(mixed, ["fake"])["tuned"] is None
 
 
 def test_bands_are_over_seeds_and_end_where_a_run_failed():
-    steps, mid, low, high = curves.band(
+    steps, mid, low, high = model.band(
         [([0, 10, 20], [3, 2, 1], True), ([0, 10], [5, 4], True), ([0, 10], [9, 9], False)]
     )
     assert steps == [0, 10, 20]
     assert list(mid) == [5, 4, 2.5] and list(low) == [3, 2, 1] and list(high) == [9, 9, 4]
     many = [list(range(1000)), list(range(1000)), True]
-    assert len(curves.band([tuple(many)])[0]) == curves.POINTS  # type: ignore[list-item]
+    assert len(model.band([tuple(many)])[0]) == POINTS  # type: ignore[list-item]
 
 
 def test_curves_share_their_steps(mixed):
     order = {row.entry: i for i, row in enumerate(mixed.table.rows)}
-    found = curves.of_table(mixed.rows, order, None, lambda record: record.curves)
+    found = model.curves_model(mixed, lambda record: record.curves)
     assert found["names"] == ["loss", "val_error", "rate"] and len(found["xs"]) == 1
     line = next(one for one in found["lines"] if one[0] == order["mine"])
     assert line[7] == 3 and len(line[4]) == len(found["xs"][0]) and line[5] != 0

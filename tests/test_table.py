@@ -43,7 +43,7 @@ def test_a_plain_table():
     assert mine.skill == pytest.approx(np.mean(np.log([0.1, 0.12, 0.09])) / math.log(0.01))
     assert mine.skill_lo < mine.skill < mine.skill_hi
     assert mine.provisional and mine.rank is not None and mine.rank[0] <= 2 <= mine.rank[1]
-    assert (mine.costs.train, mine.costs.setup, mine.costs.parameters) == (5.0, 0.5, 1234)
+    assert (mine.costs["train"], mine.costs["setup"], mine.costs["parameters"]) == (5.0, 0.5, 1234)
     assert mine.keys == ("mine0", "mine1", "mine2")
     assert [named(table)[name].anchor for name in ("floor", "reference", "mine")] == ["floor", "reference", ""]
     assert named(table)["floor"].skill == 0 and named(table)["reference"].skill == 1
@@ -119,7 +119,7 @@ def test_every_cell_failed():
     table = build(task(replace(ERROR, diverged=None)), [*anchors(), plan("mine", ["failed", "oom", "oom"])])
     mine = named(table)["mine"]
     assert (mine.ok, mine.skill, mine.failures) == (0, 0.0, {"failed": 1, "oom": 2})
-    assert math.isnan(mine.median) and math.isnan(mine.costs.train)
+    assert math.isnan(mine.median) and math.isnan(mine.costs["train"])
     alone = build(task(replace(ERROR, diverged=None)), [plan("mine", ["failed"] * 3)])
     assert alone.rows[0].rank is None and alone.rows[0].reason == "metric undefined"
 
@@ -169,9 +169,10 @@ def test_skill_needs_both_anchors_in_the_right_order():
 def test_conflicting_records_are_reported():
     rows = anchors()
     stored = [cells[0] for row in rows for cells in row.cells.values()]
-    assert build(task(ERROR), rows, [*stored, *stored]).notes == ()
-    other = msgspec.structs.replace(stored[0], metrics={"nrmse": 0.7})
-    assert build(task(ERROR), rows, [*stored, other]).notes == ("conflict: records disagree for floor0",)
+    rows[0].both = [*stored, *stored]
+    assert build(task(ERROR), rows).notes == ()
+    rows[0].both = [*stored, msgspec.structs.replace(stored[0], metrics={"nrmse": 0.7})]
+    assert build(task(ERROR), rows).notes == ("conflict: records disagree for floor0",)
 
 
 def test_an_entry_that_read_what_no_key_covers_is_not_ranked():

@@ -15,7 +15,7 @@ from bench.planning import config
 from bench.planning.files import EntryFile, TunedFile
 from bench.records.ledger import comparable
 from bench.records.record import Provenance, Record, decode, encode
-from bench.tables import trial_words
+from bench.tables import printers
 from bench.tuning import trials as tuning
 from tests.test_tune import BOUNDS, RATES
 
@@ -138,7 +138,7 @@ def test_declared_trials(monkeypatch):
     files = {"a": EntryFile(declared_trials=20), "b": EntryFile(), "c": EntryFile(declared_trials=0)}
     monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(files, "file"))
     monkeypatch.setattr(config, "load", lambda group, name, model: files[name])
-    found = [trial_words.declared(name) for name in ("a", "b", "c", "a+b", "a+c", "elsewhere")]
+    found = [printers.declared(name) for name in ("a", "b", "c", "a+b", "a+c", "elsewhere")]
     assert found == [20, None, 0, 20, 20, None]
-    texts = [trial_words.trials_text(*pair) for pair in ((7, None), (None, None), (1000, 20), (None, 5))]
+    texts = [printers.trials_text(*pair) for pair in ((7, None), (None, None), (1000, 20), (None, 5))]
     assert texts == ["7", "—", "here 1,000 / declared 20", "here — / declared 5"]

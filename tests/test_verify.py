@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats as reference
 
-from bench.checking import fresh_seeds, replay
+from bench.checking import fresh_seeds, verify
 from bench.records import ledger, standing
 from bench.records.store import Store
 from tests import rows
@@ -89,18 +89,18 @@ def record(**changes):
 
 
 def test_the_difference_of_two_records():
-    assert replay.difference(record(), record()) == 0
-    assert replay.difference(record(), record(metrics={"error": 0.55})) == pytest.approx(0.05 / 0.55)
+    assert verify.difference(record(), record()) == 0
+    assert verify.difference(record(), record(metrics={"error": 0.55})) == pytest.approx(0.05 / 0.55)
     for other in ({"status": "diverged"}, {"censored": ["error"]}, {"metrics": {"error": 0.5, "more": 1.0}}):
-        assert math.isinf(replay.difference(record(), record(**other)))
+        assert math.isinf(verify.difference(record(), record(**other)))
 
 
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
-    assert replay.same_machine(record(), record())
+    assert verify.same_machine(record(), record())
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
         other = record()
         setattr(other.provenance, name, value)
-        assert not replay.same_machine(record(), other)
+        assert not verify.same_machine(record(), other)
 
 
 def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):

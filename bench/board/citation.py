@@ -31,10 +31,9 @@ KEY = re.compile(r"\[(\w+)\]")
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper as a `paper` text names it.
+    """A paper as a `paper` text names it. cited_for: names of tasks and entries.
 
-    key, kind, fields: of its entry in `papers.bib`; for a paper without one, a key made of the text, `misc`, and the arXiv
-    number if the text has one. cited_for: names of tasks and entries.
+    key, kind, fields: of its entry in `papers.bib`; without one a key made of the text, `misc`, and its arXiv number if any.
     """
 
     text: str
@@ -52,24 +51,21 @@ def bibliography() -> dict[str, Paper]:
     known: dict[str, Paper] = {}
     for entry in bibtexparser.parse_file(str(PAPERS)).entries:
         fields = {name: str(field.value) for name, field in entry.fields_dict.items()}
-        paper = Paper("", entry.key, entry.entry_type, fields)
-        known |= {entry.key: paper} | ({fields["eprint"]: paper} if "eprint" in fields else {})
+        known[entry.key] = known[fields.get("eprint", entry.key)] = Paper("", entry.key, entry.entry_type, fields)
     return known
 
 
 def papers(text: str, cited_for: str = "") -> list[Paper]:
     """The papers in one `paper` text; "none" and "" name none."""
-    parts = [part.strip() for part in text.split(";")]
-    return [_paper(part, cited_for) for part in parts if part and part.lower() != "none"]
-
-
-def _paper(text: str, cited_for: str) -> Paper:
-    number, key, names = ARXIV.search(text), KEY.search(text), (cited_for,) if cited_for else ()
-    known = bibliography().get(number[1] if number else key[1] if key else "")
-    if known is not None:
-        return replace(known, text=text, cited_for=names)
-    fields = {"eprint": number[1], "archiveprefix": "arXiv"} if number else {}
-    return Paper(text, f"paper{blake(text)[:SHOWN]}", "misc", fields, names)
+    found = []
+    for part in (part.strip() for part in text.split(";")):
+        if part.lower() not in ("", "none"):
+            number, key = ARXIV.search(part), KEY.search(part)
+            fields = {"eprint": number[1], "archiveprefix": "arXiv"} if number else {}
+            unknown = Paper(part, f"paper{blake(part)[:SHOWN]}", "misc", fields)
+            paper = bibliography().get(number[1] if number else key[1] if key else "", unknown)
+            found.append(replace(paper, text=part, cited_for=(cited_for,) if cited_for else ()))
+    return found
 
 
 def merged(papers: Iterable[Paper]) -> list[Paper]:
@@ -81,13 +77,9 @@ def merged(papers: Iterable[Paper]) -> list[Paper]:
     return [*by_key.values()]
 
 
-def _keys(tables: Iterable[Table]) -> list[str]:
-    return sorted({key for table in tables for row in table.rows for key in row.keys})
-
-
 def digest(tables: Iterable[Table]) -> str:
     """A digest of the keys of the tables' records, independent of their order: 12 characters."""
-    return blake(canonical_json(_keys(tables)))[:SHOWN]
+    return blake(canonical_json(sorted({key for table in tables for row in table.rows for key in row.keys})))[:SHOWN]
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,7 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
         commit=origin.commit or "",
         dirty=bool(origin.dirty),
         digest=digest(tables),
-        records=len(_keys(tables)),
+        records=len({key for table in tables for row in table.rows for key in row.keys}),
         missing=sum(row.missing for table in tables for row in table.rows),
         command=command,
         tasks=tuple(dict.fromkeys(f"{table.task}@{table.version}" for table in tables)),
@@ -132,17 +124,15 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
 
 def _identity(citation: Citation) -> str:
     """Version, commit, records, digest and command in a line."""
-    commit = f", commit {citation.commit[:SHOWN]}" if citation.commit else ""
-    return (
-        f"version {citation.version}{commit}{' with uncommitted changes' if citation.dirty and commit else ''}; "
-        f"{citation.records} records, digest {citation.digest}; {citation.command}"
-    )
+    changed = " with uncommitted changes" if citation.dirty else ""
+    origin = f"version {citation.version}" + (f", commit {citation.commit[:SHOWN]}{changed}" if citation.commit else "")
+    return f"{origin}; {citation.records} records, digest {citation.digest}; {citation.command}"
 
 
 def bibtex(citation: Citation) -> str:
     """BibTeX: the harness with the table's digest, then the papers."""
     import bibtexparser
-    from bibtexparser.model import Entry, Field
+    from bibtexparser.model import Block, Entry, Field
 
     harness = {
         "author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": citation.version, "license": LICENCE,
@@ -152,12 +142,10 @@ def bibtex(citation: Citation) -> str:
     for paper in citation.papers:
         text = "" if "author" in paper.fields else paper.text
         blocks.append((paper.kind, paper.key, {**paper.fields, "note": _escaped(_note(text, paper))}))
-    library = bibtexparser.Library()
-    for kind, key, fields in blocks:
-        library.add(Entry(kind, key, [Field(*pair) for pair in fields.items()]))
+    entries: list[Block] = [Entry(kind, key, [Field(*pair) for pair in f.items()]) for kind, key, f in blocks]
     layout = bibtexparser.BibtexFormat()
     layout.indent, layout.block_separator = "  ", "\n\n"
-    return str(bibtexparser.write_string(library, bibtex_format=layout)).strip()
+    return str(bibtexparser.write_string(bibtexparser.Library(entries), bibtex_format=layout)).strip()
 
 
 def _note(text: str, paper: Paper) -> str:
@@ -170,45 +158,41 @@ def _escaped(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def _plain(paper: Paper, name: str) -> str:
-    """A field without the braces that protect capitals."""
-    return paper.fields.get(name, "").replace("{", "").replace("}", "")
-
-
 def cff(citation: Citation) -> str:
     """Citation File Format 1.2.0, where a title is mandatory: a reference without one has its text as title."""
     import yaml
 
-    content: dict[str, Any] = {
+    references = []
+    for paper in citation.papers:
+        fields = {name: re.sub("[{}]", "", field) for name, field in paper.fields.items()}  # braces protect capitals
+        authors = fields.get("author", "unnamed").split(" and ")
+        reference: dict[str, Any] = {
+            "type": "article",
+            "title": fields.get("title", paper.text),
+            "authors": [{"name": "et al." if name == "others" else name} for name in authors],
+            "notes": _note(paper.text, paper),
+        }
+        if "year" in fields:
+            reference["year"] = int(fields["year"])
+        if "eprint" in fields:
+            reference["identifiers"] = [{"type": "other", "value": f"arXiv:{fields['eprint']}"}]
+        references.append(reference)
+    commit = {"commit": citation.commit} if citation.commit else {}
+    content = {
         "cff-version": "1.2.0",
         "message": f"This table: {_identity(citation)}",
         "title": TITLE, "type": "software", "license": LICENCE, "version": citation.version,
         "authors": [{"name": AUTHORS}],
         "identifiers": [{"type": "other", "value": citation.digest, "description": "digest of the table's record keys"}],
-        "references": [],
+        "references": references, **commit,
     }  # fmt: skip
-    if citation.commit:
-        content["commit"] = citation.commit
-    for paper in citation.papers:
-        authors = [name for name in _plain(paper, "author").split(" and ") if name] or ["unnamed"]
-        reference: dict[str, Any] = {
-            "type": "article",
-            "title": _plain(paper, "title") or paper.text,
-            "authors": [{"name": "et al." if name == "others" else name} for name in authors],
-            "notes": _note(paper.text, paper),
-        }
-        if year := _plain(paper, "year"):
-            reference["year"] = int(year)
-        if number := _plain(paper, "eprint"):
-            reference["identifiers"] = [{"type": "other", "value": f"arXiv:{number}"}]
-        content["references"].append(reference)
     return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)).rstrip()
 
 
 def text(citation: Citation) -> str:
     """The harness in a line, then a line for each paper."""
-    lines = [f"{AUTHORS}. {TITLE}. {_identity(citation)}"]
-    return "\n".join([*lines, *(f"{paper.text}  [{', '.join(paper.cited_for)}]" for paper in citation.papers)])
+    lines = [f"{paper.text}  [{', '.join(paper.cited_for)}]" for paper in citation.papers]
+    return "\n".join([f"{AUTHORS}. {TITLE}. {_identity(citation)}", *lines])
 
 
 def as_json(citation: Citation) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-from bench.board.model import Built, Known
+from bench.board.model import Built
 from bench.board.site import Content
 from bench.checking import speedrun
 from bench.claims import claim, report, verdicts
@@ -21,72 +20,59 @@ from bench.planning.files import EntryFile
 from bench.planning.plan import Plan
 from bench.records import standing
 from bench.records.ledger import thin
-from bench.records.spelling import canonical_json
+from bench.records.standing import Verification
 from bench.records.store import Store
-from bench.tables import join, trial_words
+from bench.tables import join
 from bench.tuning import trials
 
-FIRST = "core"
 SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 
 
 def of_suites(store: Store) -> list[Plan]:
     """The plans of all suites, that of `make bench` first. The error of a suite that cannot be planned goes to the store's
     reports."""
-
-    def made(suite: str) -> Plan:
-        return plan.make(config.parse([f"suite={suite}", f"results={store.root}"]), store)
-
-    plans, wrong = config.sound("suite", made, sorted(config.names("suite"), key=lambda name: (name != FIRST, name)))
+    names = sorted(config.names("suite"), key=lambda name: (name != "core", name))
+    words = {name: [f"suite={name}", f"results={store.root}"] for name in names}
+    plans, wrong = config.sound("suite", lambda name: plan.make(config.parse(words[name]), store), names)
     store.reports += wrong.values()
     return [*plans.values()]
 
 
-def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, list[Built]]]:
-    """(name, tables) of each plan; plans that have a table with the same cells share one object."""
-    known: dict[str, Built] = {}
-    tables_of: Counter[str] = Counter()
-    built_plans = []
+def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, str, list[Built]]]:
+    """(name, doc, tables) of each plan; plans that have a table with the same cells share one object."""
+    known: dict[tuple[str, ...], Built] = {}
+    suites = []
     for one in plans:
         own = []
         for table, task, rows in join.built(one, store):
-            keys = sorted(cell.key for row in rows for cells in row.row.planned.values() for cell in cells)
-            same = canonical_json([table.task, keys])
+            same = (table.task, *sorted(cell.key for row in rows for cell in row.row.cells()))
             if same not in known:
-                tables_of[table.task] += 1
-                count = tables_of[table.task]
+                count = 1 + sum(other.table.task == table.task for other in known.values())
                 name = table.task if count == 1 else f"{table.task}~{count}"
-                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet)
+                tunings = {row.entry: trials.summary(table.task, row.entry, results=store.root) for row in table.rows}
+                tuned = {entry: tuning for entry, tuning in tunings.items() if tuning is not None}
+                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tuned)
             own.append(known[same])
-        built_plans.append((one.suite or "selection", own))
-    return built_plans
+        doc = config.suite(one.suite).doc if one.suite else "the tasks and entries of this command"
+        suites.append((one.suite or "selection", doc, own))
+    return suites
 
 
 def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     """The content that `site.write` shows of the plans. whole: suites without records are left out and all claims and figures
     are in; else every plan is in, with the claims and figures of the plans' families."""
-    suites = [(name, own) for name, own in built(plans, store) if not whole or any(table.records for table in own)]
-    tables = [table.table for table in {id(table): table for _, own in suites for table in own}.values()]
-    families = None if whole else {table.task.split("/")[0] for table in tables}
-    pairs = [(table.task, row.entry) for table in tables for row in table.rows]
-    tunings = {pair: tuning for pair in pairs if (tuning := trials.summary(*pair, results=store.root)) is not None}
-    names = sorted({entry for _, entry in pairs})
+    suites = [suite for suite in built(plans, store) if not whole or any(one.records for one in suite[2])]
+    tables = [*{id(one): one for _, _, own in suites for one in own}.values()]
+    everything = [name for group in ("task", "claim", "figure") for name in config.names(group)]
+    families = {name.split("/")[0] for name in (everything if whole else [one.table.task for one in tables])}
+    names = sorted({row.entry for one in tables for row in one.table.rows})
     findings = _findings(families, store)
-    known = Known(
-        verified=standing.standing(store),
-        declared={name: number for name in names if (number := trial_words.declared(name)) is not None},
-        tuning_cpu={pair: t.cpu_seconds for pair, t in tunings.items() if not math.isnan(t.cpu_seconds)},
-        tuned={(task, t.preset, n): (t.objective, t.best_of, t.sensitivity) for (task, n), t in tunings.items()},
-    )
+    verified = standing.standing(store).values()
     return Content(
-        suites=[(name, _doc(name), own) for name, own in suites],
+        suites=suites,
         curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
-        known=known,
-        entries={
-            name: (about(name), {task: _tuned(task, name, t) for (task, entry), t in tunings.items() if entry == name})
-            for name in names
-        },
-        baselines=frozenset(name for name in names if _shipped(name)),
+        entries={name: _entry(name, tables, verified) for name in names},
+        baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
         drawings=_drawings(families, store),
         claims=[report.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
@@ -95,70 +81,59 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     )
 
 
-def _doc(suite: str) -> str:
-    return config.suite(suite).doc if suite in config.names("suite") else "the tasks and entries of this command"
+def _files(name: str) -> dict[str, Path]:
+    """The configuration files behind an entry, which may be a composition, by the names of its parts."""
+    return {part: path for part in name.split("+") if (path := config.names("entry").get(part)) is not None}
 
 
-def _files(name: str) -> list[str]:
-    """The configuration files behind an entry, which may be a composition."""
-    return [part for part in name.split("+") if part in config.names("entry")]
-
-
-def _shipped(name: str) -> bool:
-    """Whether the project ships the entry, so that others are compared with it."""
-    return all(config.names("entry")[part].is_relative_to(config.PROJECT) for part in _files(name))
-
-
-def about(name: str) -> dict[str, Any]:
-    """The content of an entry's files: doc, paper, licence, authors, search space, and the slots as YAML."""
+def _entry(name: str, tables: Sequence[Built], verified: Iterable[Verification]) -> dict[str, Any]:
+    """An entry's page: what its files say, its tuning by task, and the latest verification of each of its rows."""
     files = [config.load("entry", part, EntryFile) for part in _files(name)]
-
-    def words(key: str) -> str:
-        return "; ".join(dict.fromkeys(text for file in files if (text := getattr(file, key).strip())))
-
-    return {key: words(key) for key in ("doc", "paper", "licence")} | {
+    texts = {key: dict.fromkeys(getattr(file, key).strip() for file in files) for key in ("doc", "paper", "licence")}
+    about = {key: "; ".join(filter(None, said)) for key, said in texts.items()} | {
         "authors": [author for file in files for author in file.authors],
         "search": {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()},
         "config": "\n".join(yaml.safe_dump(file.slots, sort_keys=False).strip() for file in files if file.slots),
     }
+    tuning = {one.table.task: _tuned(one.tunings[name]) for one in tables if name in one.tunings}
+    lines = [plain(line) for line in verified if line.entry == name]
+    return {"about": about, "tuning": tuning, "verified": lines}
 
 
-def _tuned(task: str, entry: str, tuning: trials.Tuning) -> dict[str, Any]:
+def _tuned(tuning: trials.Tuning) -> dict[str, Any]:
     """The tuning of a row: its summary and its trials."""
-    file = config.tuned(task, entry)
+    file = config.tuned(tuning.task, tuning.entry)
     table = [{k: v for k, v in row.items() if k != "seeds"} for row in (file.table if file else ())]
     names = ("trials", "tried", "declared", "best_of", "space", "sensitivity", "objective", "at_the_edge", "values")
     return {name: getattr(tuning, name) for name in names} | {"table": table}
 
 
-def _drawings(families: set[str] | None, store: Store) -> dict[str, list[dict[str, Any]]]:
+def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]]]:
     """family -> its figures, drawn or with the reason why not."""
-    wanted = families if families is not None else {name.split("/")[0] for name in config.names("figure")}
     by_family: dict[str, list[dict[str, Any]]] = {}
-    for drawing in gallery.of_families(wanted, [f"results={store.root}"]):
+    for drawing in gallery.of_families(families, [f"results={store.root}"]):
         values = {name: getattr(drawing, name) for name in ("id", "title", "caption")}
-        values |= {"notes": "; ".join(drawing.notes), "command": f"bench figures {drawing.id}"}
+        values["notes"] = "; ".join(drawing.notes)
         if drawing.svg:
-            values["svg"] = drawing.svg
+            values |= {"command": f"bench figures {drawing.id}", "svg": drawing.svg}
         else:
-            values["command"] += " --run"
-            values["reason"] = drawing.error or f"{drawing.missing} of {drawing.cells} cells have no record"
+            reason = drawing.error or f"{drawing.missing} of {drawing.cells} cells have no record"
+            values |= {"command": f"bench figures {drawing.id} --run", "reason": reason}
         by_family.setdefault(drawing.family, []).append(values)
     return by_family
 
 
-def _findings(families: set[str] | None, store: Store) -> list[verdicts.Finding]:
+def _findings(families: set[str], store: Store) -> list[verdicts.Finding]:
     """The findings of the families' claims."""
-    names = [name for name in config.names("claim") if families is None or name.split("/")[0] in families]
+    names = [name for name in config.names("claim") if name.split("/")[0] in families]
     claims, wrong = config.sound("claim", claim.load, names)
     store.reports += wrong.values()
     return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate() if claims else []
 
 
-def speedruns(families: set[str] | None, store: Store) -> list[dict[str, Any]]:
+def speedruns(families: set[str], store: Store) -> list[dict[str, Any]]:
     """The families' speed-runs as values."""
-    tables = speedrun.tables(store)
-    return [plain(table) for table in tables if families is None or table.task.split("/")[0] in families]
+    return [plain(table) for table in speedrun.tables(store) if table.task.split("/")[0] in families]
 
 
 def document() -> str:

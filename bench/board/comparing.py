@@ -1,14 +1,17 @@
-"""Comparisons of entries for a page: leaders and the seeds that would separate them, win matrix, performance profiles."""
+"""Comparisons of entries for a page: leaders and the seeds that would separate them, win matrix, performance profiles.
+
+Numbers are as the board's data files hold them: few digits, and None for what JSON cannot hold.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.board.numbers import several
+from bench.contract import Metric
 from bench.tables import comparisons, statistics
 from bench.tables.seed_values import Group
 from bench.tables.standings import Standing
@@ -19,26 +22,41 @@ DUELS = 16  # entries of a win matrix and of profiles: with more they cannot be 
 RATIOS = 40  # points of a profile
 
 
-def sentence(
-    ranks: Sequence[tuple[str, tuple[int, int] | None]], values: Mapping[str, Sequence[float]], scale: Scale
-) -> str:
+def short(value: float | None, digits: int = 4) -> float | None:
+    """`digits` significant digits, a whole number as an integer; None if the value is absent or not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
+
+
+def several(values: Iterable[float | None], digits: int = 4) -> list[float | None]:
+    """`short` of each value."""
+    return [short(value, digits) for value in values]
+
+
+def sentence(standings: Sequence[Standing], scale: Scale) -> str:
     """`3 of 12 entries are inseparable at the top; separating A from B needs about 11 seeds.`
 
-    ranks: entry and its range of ranks, best first. values: entry -> by seed, not yet on `scale`; of the ranked entries.
+    standings: best first; their `by_seed` is not yet on `scale`.
     """
-    ranked = [(name, rank) for name, rank in ranks if rank]
+    ranked = [standing for standing in standings if standing.rank]
     if not ranked:
-        return f"None of {len(ranks)} entries is ranked yet." if len(ranks) > 1 else "The only entry is not ranked."
-    leaders = [name for name, rank in ranked if rank[0] == 1]
+        return (
+            f"None of {len(standings)} entries is ranked yet."
+            if len(standings) > 1
+            else "The only entry is not ranked."
+        )
+    leaders = [standing for standing in ranked if standing.rank and standing.rank[0] == 1]
     if len(ranked) == 1:
-        return f"{leaders[0]} is the only entry with a rank, so it leads nobody."
-    below = len(ranks) - len(ranked)
+        return f"{leaders[0].entry} is the only entry with a rank, so it leads nobody."
+    below = len(standings) - len(ranked)
     more = f" {below} more {'is' if below == 1 else 'are'} unranked." if below else ""
     if len(leaders) == 1:
         behind = "1 other ranked entry" if len(ranked) == 2 else f"{len(ranked) - 1} other ranked entries"
-        return f"{leaders[0]} leads alone, ahead of {behind}.{more}"
-    first, second = leaders[:2]
-    a, b = (statistics.transform(values[name], scale) for name in (first, second))
+        return f"{leaders[0].entry} leads alone, ahead of {behind}.{more}"
+    first, second = (leader.entry for leader in leaders[:2])
+    a, b = (statistics.transform(leader.by_seed, scale) for leader in leaders[:2])
     pairs = len(ranked) * (len(ranked) - 1) // 2
     seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / pairs)
     needs = f"separating {first} from {second} needs about {seeds} seeds (there are {len(a)})"
@@ -51,34 +69,33 @@ def sentence(
 
 def duels(table: Table, group: Group) -> dict[str, Any]:
     """Win matrix and performance profiles of a group's first ranked entries, over seeds."""
-    rows = [row for row in table.group(group) if row.rank][:DUELS]
-    pairs = _pairs([row.entry for row in rows], [table], [[row] for row in rows])
-    return {"group": group} | pairs | ({"gaps": _gaps(table, group, rows)} if len(rows) > 1 else {})
+    rows = [row for row in table.group(group) if row.rank]
+    pairs = _pairs([table], [[row] for row in rows[:DUELS]])
+    return {"group": group} | pairs | ({"gaps": _gaps(table.metric, rows)} if len(rows) > 1 else {})
 
 
-def _gaps(table: Table, group: Group, rows: Sequence[Row]) -> list[list[list[Any]]]:
+def _gaps(metric: Metric, ranked: Sequence[Row]) -> list[list[list[Any]]]:
     """[i][j - i - 1] of the rows i < j: [estimate, lo, hi, pairs, whether the ranking separates them] of the ratio i / j on a
     log scale, of odds on a logit, else of the difference i - j. No interval where a seed failed or missed its target."""
-    metric, ranked = table.metric, [row for row in table.group(group) if row.rank]
-    scaled = {row.entry: statistics.transform(row.values, metric.scale) for row in ranked}
-    failed = ["failed" in row.states for row in ranked]
-    beats = statistics.separated(np.stack([scaled[row.entry] for row in ranked]), metric.better, failed)
+    scaled = [statistics.transform(row.values, metric.scale) for row in ranked]
+    beats = statistics.separated(np.stack(scaled), metric.better, ["failed" in row.states for row in ranked])
 
     def gap(i: int, j: int) -> list[Any]:
-        difference = comparisons.paired_difference(scaled[rows[i].entry], scaled[rows[j].entry])
-        whole = math.isfinite(rows[i].lo) and math.isfinite(rows[j].lo)
+        difference = comparisons.paired_difference(scaled[i], scaled[j])
+        whole = math.isfinite(ranked[i].lo) and math.isfinite(ranked[j].lo)
         numbers: tuple[float, ...] = difference[:3] if whole else (difference.mean, math.nan, math.nan)
         if metric.scale != "linear":
             numbers = tuple(float(np.exp(min(x, 700.0))) for x in numbers)
         return [*several(numbers), difference.seeds, int(beats[i, j] or beats[j, i])]
 
-    return [[gap(i, j) for j in range(i + 1, len(rows))] for i in range(len(rows))]
+    places = range(min(len(ranked), DUELS))
+    return [[gap(i, j) for j in places[i + 1 :]] for i in places]
 
 
 def over_tasks(tables: Sequence[Table], standings: Sequence[Standing]) -> dict[str, Any]:
     """Duels over the tasks of a suite, and what leaving one task out changes. standings: those with a mean, best first."""
     rows = [[row for row in standing.rows if row] for standing in standings]
-    pairs = _pairs([standing.entry for standing in standings[:DUELS]], tables, rows[:DUELS])
+    pairs = _pairs(tables, rows[:DUELS])
     if len(tables) > 1 and len(standings) > 1:
         left = comparisons.leave_one_out([[row.skill for row in entry_rows] for entry_rows in rows])
         names = [tables[task].task for task in left.decisive]
@@ -87,41 +104,37 @@ def over_tasks(tables: Sequence[Table], standings: Sequence[Standing]) -> dict[s
             f"Without {' or '.join(names)} another entry would lead." if names
             else f"The same entry leads whichever task is left out; at most {flips} pair{'s' * (flips != 1)} change order."
         )  # fmt: skip
-    return {"duels": [pairs]}
+    return pairs
 
 
-def _pairs(names: Sequence[str], tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
-    """Win matrix and profiles of the named entries from their rows [entries][tasks]; no profiles where ratios are undefined."""
-    if len(names) < 2:
+def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, Any]:
+    """Win matrix and profiles of entries from their rows [entries][tasks]; no profiles where ratios are undefined.
+
+    Profiles are shares at ratios from 1 to the largest at which a curve steps, at most 1000, evenly on a log axis.
+    """
+    if len(rows) < 2:
         return {"entries": []}
     seeds = max(len(row.values) for entry_rows in rows for row in entry_rows)
-    costs = np.full((len(names), len(tables), seeds), math.nan)
+    costs = np.full((len(rows), len(tables), seeds), math.nan)
     values = costs.copy()
     ratios = True
-    for t, table in enumerate(tables):
-        metric = table.metric
-        for e, entry_rows in enumerate(rows):
-            row = entry_rows[t]
-            by_seed = np.asarray(row.values, dtype=float)
-            signed = statistics.transform(by_seed, metric.scale) * (1 if metric.better == "max" else -1)
-            values[e, t, : len(by_seed)] = signed
+    for t, metric in enumerate(table.metric for table in tables):
+        for e, row in enumerate(entry_rows[t] for entry_rows in rows):
+            n, sign = len(row.values), 1 if metric.better == "max" else -1
+            values[e, t, :n] = sign * statistics.transform(row.values, metric.scale)
             try:
-                cost = comparisons.positive_costs(by_seed, metric.scale, metric.better)
-            except ValueError:
-                ratios = False  # a linear metric that is maximised or negative has none
-                continue
-            costs[e, t, : len(by_seed)] = np.where([state == "failed" for state in row.states], np.inf, cost)
+                cost = comparisons.positive_costs(row.values, metric.scale, metric.better)
+            except ValueError:  # a linear metric that is maximised or negative has none
+                ratios = False
+            else:
+                costs[e, t, :n] = np.where([state == "failed" for state in row.states], np.inf, cost)
     wins = comparisons.win_matrix(values, "max")
-    matrix: list[list[float | None]] = wins.share.round(2).tolist()
-    for i in range(len(names)):
-        matrix[i][i] = None
-    pairs = {"entries": list(names), "wins": matrix, "pairs": int(wins.pairs.max())}
-    return pairs | ({"profile": _profile(costs)} if ratios else {})
-
-
-def _profile(costs: np.ndarray) -> dict[str, Any]:
-    """Shares at ratios from 1 to the largest at which a curve steps, at most 1000, evenly on a log axis."""
-    steps = comparisons.performance_profile(costs).ratios
-    top = min(max(float(steps.max(initial=1.0)), 1.01), 1000.0)
-    profiles = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
-    return {"ratios": several(profiles.ratios), "shares": profiles.shares.round(3).tolist()}
+    share: list[list[float | None]] = wins.share.round(2).tolist()
+    for i in range(len(rows)):
+        share[i][i] = None
+    pairs = {"entries": [entry_rows[0].entry for entry_rows in rows], "wins": share, "pairs": int(wins.pairs.max())}
+    if ratios:
+        top = min(max(float(comparisons.performance_profile(costs).ratios.max(initial=1.0)), 1.01), 1000.0)
+        profiles = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
+        pairs["profile"] = {"ratios": several(profiles.ratios), "shares": profiles.shares.round(3).tolist()}
+    return pairs

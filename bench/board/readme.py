@@ -10,6 +10,7 @@ from bench.planning import config, plan
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.tables import join, printers
+from bench.tables.table import OLDER
 
 START, END = "<!-- table -->", "<!-- /table -->"
 
@@ -23,7 +24,7 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
         plans = [plan.make(config.parse([f"suite={suite}"]), published) for suite in suites]
         tables = [table for one in plans for table in join.build_all(one, published)]
     # the first line names the records' commits; notes on older code would change this section with every edit of the code
-    tables = [replace(t, notes=tuple(note for note in t.notes if join.OLDER not in note)) for t in tables]
+    tables = [replace(t, notes=tuple(note for note in t.notes if OLDER not in note)) for t in tables]
     records = list(ledger.published())
     commits = sorted({str(r.provenance.commit)[:SHOWN] for r in records})
     cpu = sum(r.costs.cpu_total for r in records)
@@ -35,11 +36,9 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
 def main() -> None:
     """Rewrite the section in README.md."""
     path = config.PROJECT / "README.md"
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    new = section(Store(config.PROJECT / "results"))
-    path.write_text(f"{before}{START}\n{new}\n{END}{after}", encoding="utf-8")
+    before, rest = path.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    path.write_text(f"{before}{START}\n{section(Store(config.PROJECT / 'results'))}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,24 +13,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import bench
-from bench.board import curves, model, record_page
-from bench.board.model import Built, Known
+from bench.board import model, record_page
+from bench.board.model import Built, records_of
+from bench.checking import oddities
 from bench.outcome import plain
 from bench.records.record import Record
-from bench.tables.seed_values import Joined
 from bench.tables.table import CPU_ENTRY
 
 HERE = Path(__file__).parent
 SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
 BUCKET = 64  # records in a chunk, about
+LEFT_OUT = ("components", "curves")  # digests, which `bench why` compares, and points, which are in the task's chunk
 POLICY = (  # the page loads scripts of this folder only and sends nothing anywhere
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; img-src data:; "
     "connect-src 'none'; form-action 'none'; base-uri 'none'"
@@ -41,15 +43,14 @@ POLICY = (  # the page loads scripts of this folder only and sends nothing anywh
 class Content:
     """The content of the board. suites: (name, doc, tables); a table that two suites share is one object.
 
-    curves: of a record, name -> (steps, values). drawings: family -> figures as values. claims, speedruns: as values.
-    behind: records of the claims, which may be in no table. entries: name -> (configuration, tuning by task). submit: the
-    document on submitting, as HTML.
+    curves: of a record, name -> (steps, values), none empty. entries: name -> about (its files), tuning (by task), verified.
+    drawings: family -> figures as values. claims, speedruns: as values. behind: records of the claims, which may be in no
+    table. submit: the document on submitting, as HTML.
     """
 
     suites: Sequence[tuple[str, str, Sequence[Built]]]
     curves: Callable[[Record], Mapping[str, Any]]
-    known: Known = field(default_factory=Known)
-    entries: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     baselines: frozenset[str] = frozenset()
     drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     claims: Sequence[Mapping[str, Any]] = ()
@@ -58,129 +59,96 @@ class Content:
     submit: str = ""
 
 
-def _json(value: Any) -> str:
-    """Compact JSON, with null for numbers that are not finite. numpy's floats, which msgspec refuses, become floats."""
-    return msgspec.json.encode(value, enc_hook=float).decode()
-
-
-class _Folder:
-    """The data folder being written."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / "records").mkdir(parents=True)
-
-    def put(self, name: str, value: Any) -> None:
-        """Write data/<name>.js. A line separator may stand inside a string since ES2019."""
-        (self.root / f"{name}.js").write_text(f"Board.put({json.dumps(name)},{_json(value)})\n", encoding="utf-8")
-
-
 def write(content: Content, out: Path) -> Path:
     """Write the folder `out`, replacing an older board there, and return the path of its index.html."""
     for name in ("data", "static", "vendor"):
         shutil.rmtree(out / name, ignore_errors=True)
-    folder = _Folder(out / "data")
-    shutil.copytree(HERE / "static", out / "static")
-    shutil.copytree(HERE / "vendor", out / "vendor")
+    for name in ("static", "vendor"):
+        shutil.copytree(HERE / name, out / name)
+    (out / "data" / "records").mkdir(parents=True)
+    for name, value in _chunks(content):
+        text = f"Board.put({json.dumps(name)},{_json(value)})\n"
+        (out / "data" / f"{name}.js").write_text(text, encoding="utf-8")
+    scripts = ["vendor/tabulator.min.js", *(f"static/{name}.js" for name in SCRIPTS), "data/index.js"]
+    # deferred scripts load in parallel and run in order; the page's policy disables the browser's own preloading
+    tags = "\n".join(f'<script defer src="{script}"></script>' for script in scripts)
+    page = (HERE / "static" / "index.html").read_text(encoding="utf-8")
+    path = out / "index.html"
+    path.write_text(page.replace("{{policy}}", POLICY).replace("{{scripts}}", tags), encoding="utf-8")
+    return path
+
+
+def _json(value: Any) -> str:
+    """Compact JSON, with null for numbers that are not finite; a line separator may stand inside a string since ES2019."""
+    return msgspec.json.encode(value, enc_hook=float).decode()  # msgspec refuses numpy's floats
+
+
+def _chunks(content: Content) -> Iterator[tuple[str, Any]]:
+    """(name, value) of every data file. The index lists [id, entries, curves] of tables, and of entries [name, first line of
+    the doc, places of tables]; digits: of a key, in the name of the file that holds its record."""
     tables = list({id(table): table for _, _, built in content.suites for table in built}.values())
-    index = {
+    records = _records(content, tables)
+    digits = next(n for n in range(1, 9) if len(records) <= BUCKET * 16**n)
+    index: dict[str, Any] = {
         "version": bench.__version__,
-        "suites": _suites(folder, content),
-        "tables": _tables(folder, content, tables),
-        "entries": _entries(folder, content, tables),
+        "suites": [],
+        "tables": [],
+        "entries": [],
         "figures": list(content.drawings),
         "claims": [[claim["id"], claim["verdict"]] for claim in content.claims],
         "speedruns": len(content.speedruns),
-        "digits": _records(folder, content, tables),
+        "digits": digits,
         "columns": model.COLUMNS,
         "alike": model.ALIKE,
         "costs": model.COSTS,
         "cpu": CPU_ENTRY,
     }
-    for family, drawings in content.drawings.items():
-        folder.put(f"figures-{family}", drawings)
-    folder.put("claims", content.claims)
-    folder.put("speedruns", content.speedruns)
-    folder.put("submit", content.submit)
-    folder.put("index", index)
-    path = out / "index.html"
-    path.write_text(_page(), encoding="utf-8")
-    return path
-
-
-def _suites(folder: _Folder, content: Content) -> list[dict[str, Any]]:
-    """Writes a chunk for each suite; returns the index's list of them."""
     for place, (name, doc, built) in enumerate(content.suites):
-        folder.put(f"suite-{place}", model.suite_model(name, doc, built, content.known))
-    return [{"name": name, "doc": doc, "tables": [table.id for table in built]} for name, doc, built in content.suites]
-
-
-def _tables(folder: _Folder, content: Content, tables: Sequence[Built]) -> list[list[Any]]:
-    """Writes a chunk for each table and one for its curves; returns [id, entries, curves] of each."""
-    index: list[list[Any]] = []
+        yield f"suite-{place}", model.suite_model(name, doc, built)
+        index["suites"].append({"name": name, "doc": doc, "tables": [table.id for table in built]})
     for place, table in enumerate(tables):
         suites = [name for name, _, built in content.suites if any(other is table for other in built)]
-        folder.put(f"table-{place}", model.table_model(table, suites, content.known))
-        order = {row.entry: i for i, row in enumerate(table.table.rows)}
-        axis = table.task.derived[0].axis if table.task.derived else None
-        lines = curves.of_table(table.rows, order, axis, content.curves)
-        folder.put(f"curves-{place}", lines)
-        index.append([table.id, len(table.rows), len(lines["lines"])])
-    return index
+        curves = model.curves_model(table, content.curves)
+        yield f"table-{place}", model.table_model(table, suites)
+        yield f"curves-{place}", curves
+        index["tables"].append([table.id, len(table.rows), len(curves["lines"])])
+    for place, name in enumerate(sorted({row.entry for table in tables for row in table.rows})):
+        entry = {"entry": name, "about": {}, "tuning": {}, "verified": [], **content.entries.get(name, {})}
+        places = [i for i, table in enumerate(tables) if any(row.entry == name for row in table.rows)]
+        yield f"entry-{place}", entry
+        index["entries"].append([name, entry["about"].get("doc", "").split("\n")[0], places])
+    for family, drawings in content.drawings.items():
+        yield f"figures-{family}", drawings
+    for name in ("claims", "speedruns", "submit"):
+        yield name, getattr(content, name)
+    for prefix, keys in groupby(sorted(records), key=lambda key: key[:digits]):
+        yield f"records/{prefix}", _record_chunk([records[key] for key in keys])
+    yield "index", index
 
 
-def _entries(folder: _Folder, content: Content, tables: Sequence[Built]) -> list[list[Any]]:
-    """Writes a chunk for each entry; returns [name, first line of its doc, places of its tables] of each."""
-    places: dict[str, list[int]] = {}
+def _records(content: Content, tables: Sequence[Built]) -> dict[str, tuple[Record, int | None, Any]]:
+    """key -> record, place of its table, nearest baseline. A record of a claim may be in no table."""
+    records: dict[str, tuple[Record, int | None, Any]] = {}
     for place, table in enumerate(tables):
-        for row in table.rows:
-            places.setdefault(row.entry, []).append(place)
-    index: list[list[Any]] = []
-    for place, name in enumerate(sorted(places)):
-        about, tuning = content.entries.get(name, ({}, {}))
-        verified = [plain(line) for (_, _, entry), line in content.known.verified.items() if entry == name]
-        folder.put(f"entry-{place}", {"entry": name, "about": about, "tuning": tuning, "verified": verified})
-        index.append([name, str(about.get("doc") or "").split("\n")[0], places[name]])
-    return index
-
-
-def _records(folder: _Folder, content: Content, tables: Sequence[Built]) -> int:
-    """Writes all records, in chunks by the first digits of their keys; returns the number of these digits."""
-    records: dict[str, tuple[Record, int | None, Any]] = {}  # key -> record, place of its table, nearest baseline
-    for place, table in enumerate(tables):
-        configs = {row.entry: _config(row) for row in table.rows}
+        # all cells of a row share its configuration
+        configs = {row.entry: next((r.config for r in records_of(row)), {}) for row in table.rows}
         baselines = {name: parts for name, parts in configs.items() if name in content.baselines}
         for row in table.rows:
             near = record_page.nearest(row.entry, configs[row.entry], baselines)
-            for record in (r for cell in row.cells.values() for r in cell or () if r is not None):
+            for record in records_of(row):
                 records.setdefault(record.key, (record, place, near))
-    for record in content.behind:
-        records.setdefault(record.key, (record, None, None))
-    digits = next(n for n in range(1, 9) if len(records) <= BUCKET * 16**n)
-    chunks: dict[str, list[str]] = {}
-    for key in sorted(records):
-        chunks.setdefault(key[:digits], []).append(key)
-    for prefix, keys in chunks.items():
-        shared: dict[str, int] = {}  # values that several records of a chunk have, as JSON, each with its index
-        details = []
-        for record, home, near in (records[key] for key in keys):
-            detail = record_page.detail(record) | {"table": home, "near": near, "again": record_page.command(record)}
-            detail["packages"] = detail["provenance"].pop("packages", {})
-            for name in ("config", "params", "limits", "near", "packages"):
-                detail[name] = shared.setdefault(_json(detail.get(name)), len(shared))
-            details.append(detail)
-        folder.put(f"records/{prefix}", {"shared": [json.loads(text) for text in shared], "records": details})
-    return digits
+    return {record.key: (record, None, None) for record in content.behind} | records
 
 
-def _config(row: Joined) -> Mapping[str, Any]:
-    """The configuration of a row, from its first record; all its cells share it."""
-    return next((r.config for cell in row.cells.values() for r in cell or () if r is not None), {})
-
-
-def _page() -> str:
-    scripts = ["vendor/tabulator.min.js", *(f"static/{name}.js" for name in SCRIPTS), "data/index.js"]
-    # deferred scripts load in parallel and run in order; the page's policy disables the browser's own preloading
-    tags = "\n".join(f'<script defer src="{path}"></script>' for path in scripts)
-    text = (HERE / "static" / "index.html").read_text(encoding="utf-8")
-    return text.replace("{{policy}}", POLICY).replace("{{scripts}}", tags)
+def _record_chunk(records: Iterable[tuple[Record, int | None, Any]]) -> dict[str, Any]:
+    """Records as values; `shared` holds those that several of them have, and each its place there."""
+    shared: dict[str, int] = {}  # by the value's JSON
+    details = []
+    for record, home, near in records:
+        detail = {name: value for name, value in plain(record).items() if name not in LEFT_OUT}
+        detail |= {"look": oddities.of(record), "table": home, "near": near, "again": record_page.command(record)}
+        detail["packages"] = detail["provenance"].pop("packages", {})
+        for name in ("config", "params", "limits", "near", "packages"):
+            detail[name] = shared.setdefault(_json(detail.get(name)), len(shared))
+        details.append(detail)
+    return {"shared": [json.loads(text) for text in shared], "records": details}

@@ -11,33 +11,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.contract import Task
 from bench.data import cache_dir
 from bench.execute import Job
 from bench.outcome import SETTLED, Outcome
-from bench.planning import config
-from bench.planning.plan import axis_of, reads_of
-from bench.records import identity, ledger
+from bench.planning import config, plan
+from bench.records import ledger
 from bench.records.record import Record
-from bench.running.pool import Pool
+from bench.records.store import Store
+from bench.running.pool import Pool, job_of
 from bench.running.reads import ADVICE
-
-SECONDS = 60.0  # limit of a smoke cell
 
 
 def smoke_job(task: str, entry: str) -> Job:
     """The smoke cell of a pair at seed 0 and the first value of a derived metric's axis. Misfit if the entry does not fit."""
-    spec = config.task_spec(task)
-    params = config.parameters(spec, "smoke", {})
-    derived = axis_of(spec.cls)
-    if derived is not None:
-        params[derived.axis] = derived.grid["smoke"][0]
-    parts = config.resolve_parts(spec, config.entry(entry), {})
-    cache = cache_dir()
-    digests = identity.Digests(cache / "digests.json")
-    reads = reads_of(digests, spec.target, parts, spec.cls(spec.cls.Params(**params)).data_files(cache))
-    digests.save()
-    return Job(spec.target, params, parts, 0, str(cache), seconds=SECONDS, reads=reads)
+    settings = config.parse(["preset=smoke", "limits.seconds=60"]).settings
+    planner = plan.Planner(Store(cache_dir()), settings)  # which keeps its digests beside the data
+    row = planner.row(task, entry, [0], {}, {})
+    planner.digests.save()
+    return job_of(next(row.cells()), settings)
 
 
 def scores(task: type[Task], outcome: Outcome) -> dict[str, float]:
@@ -52,23 +46,13 @@ def metrics_wrong(task: type[Task], outcome: Outcome | Record) -> list[str]:
     known = {f"{prefix}{metric.name}" for metric in task.metrics for prefix in ("", "initial_")}
     if undeclared := sorted(set(outcome.metrics) - known):
         wrong.append(f"metrics the task does not declare: {', '.join(undeclared)}")
-    if outcome.status == "ok" and axis_of(task) is None and task.rank not in outcome.metrics:
+    if outcome.status == "ok" and plan.axis_of(task) is None and task.rank not in outcome.metrics:
         wrong.append(f"{task.rank}, which ranks, is undefined")
     return wrong
 
 
-def differences(first: Outcome, first_curves: bytes, again: Outcome, again_curves: bytes) -> list[str]:
-    """What two runs of one cell do not agree about, to the bit; their curves are compared where all else agrees."""
-    numbers = [f"{name} ({old}, {new})" for name, old, new in ledger.differences(first, again)]
-    return numbers or [f"the curve {name}" for name in _unequal_arrays(first_curves, again_curves)]
-
-
 def _unequal_arrays(first: bytes, again: bytes) -> list[str]:
     """Names of the arrays that only one of two .npz files holds, or that differ."""
-    import numpy as np
-
-    if first == again:
-        return []
     a, b = ({**np.load(io.BytesIO(body))} if body else {} for body in (first, again))
     return sorted({*a} ^ {*b} | {name for name in {*a} & {*b} if not np.array_equal(a[name], b[name], equal_nan=True)})
 
@@ -100,16 +84,15 @@ def check(pool: Pool, second: Pool, task: str, entry: str) -> tuple[Outcome, lis
     quiet = again
     if cls.probes:
         ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))])
-    wrong = [f"{task}: {flaw}" for flaw in metrics_wrong(cls, first)]
-    if unequal := differences(first, curves, again, other_curves):
-        wrong.append(
-            f"{task}: the same seed gave another result from another server: {', '.join(unequal[:5])}; draw from `seeds`, "
-            "torch, random or numpy's global generator, which the harness sets"
-        )
+    wrong = metrics_wrong(cls, first)
+    unequal = [f"{name} ({old}, {new})" for name, old, new in ledger.differences(first, again)]
+    unequal = unequal or [f"the curve {name}" for name in _unequal_arrays(curves, other_curves)]
+    if unequal:
+        advice = "draw from `seeds`, torch, random or numpy's global generator, which the harness sets"
+        wrong.append(f"the same seed gave another result from another server: {', '.join(unequal[:5])}; {advice}")
     elif scores(cls, first) != scores(cls, quiet):
-        wrong.append(f"{task}: scores change when probes are off; an entry must not depend on them")
+        wrong.append("scores change when probes are off; an entry must not depend on them")
     if first.unkeyed_reads:
-        wrong.append(
-            f"{task}: the cell read {', '.join(first.unkeyed_reads[:5])}, which its key does not cover; {ADVICE}"
-        )
-    return first, wrong
+        paths = ", ".join(first.unkeyed_reads[:5])
+        wrong.append(f"the cell read {paths}, which its key does not cover; {ADVICE}")
+    return first, [f"{task}: {flaw}" for flaw in wrong]

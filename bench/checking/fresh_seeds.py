@@ -7,7 +7,10 @@ import math
 import os
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.planning.seeds import FRESH_FROM
+from bench.tables.statistics import ROUNDING
 
 ALPHA = 0.01  # the share of honest rows that are disputed by chance
 FEWEST = 3  # fresh seeds of a row
@@ -37,10 +40,7 @@ def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> f
     the pooled test is exact for normal values, and Welch's would lose power. NaN for an empty side, for fewer than three
     values in all, and for a value that is not finite; without any spread the sign of the difference decides.
     """
-    import numpy as np
-    from scipy.special import stdtr
-
-    from bench.tables.statistics import ROUNDING
+    from scipy.special import stdtr  # takes a tenth of a second, which a reader of speed-runs need not spend
 
     x, y = np.asarray(claimed, dtype=float), np.asarray(fresh, dtype=float)
     df = len(x) + len(y) - 2

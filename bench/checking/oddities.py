@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bench.records.record import Record
 
-OFF_CLOCK_SECONDS = (
-    2.0  # unbooked seconds are odd above this plus the booked ones; start, imports and probes take far less
-)
+# Unbooked seconds are odd above this plus the booked ones; start, imports and probes take far less.
+OFF_CLOCK_SECONDS = 2.0
 EVALUATIONS = 1000  # the harness's own loops ask for a score far less often
 
 
@@ -16,19 +15,16 @@ def of(record: Record) -> list[str]:
     CPU seconds of the entry's whole process tree, from fork to exit, against those that the entry's clock booked; targets that
     were reached without training; the number of scores asked for; isolation that did not hold; reads outside of the key.
     """
-    costs, sentences = record.costs, []
-    booked = costs.booked
+    costs, booked, sentences = record.costs, record.costs.booked, []
     unbooked = (costs.cpu_entry or 0.0) - booked
     if unbooked > OFF_CLOCK_SECONDS + booked:
-        sentences.append(
-            f"{unbooked:.1f} CPU seconds were spent while the entry's clock stood still ({booked:.1f} booked)"
-        )
-    at_once = [name for name, value in record.metrics.items() if name.startswith("steps_to_") and value == 0]
-    if at_once:
+        spent = f"{unbooked:.1f} CPU seconds were spent"
+        sentences.append(f"{spent} while the entry's clock stood still ({booked:.1f} booked)")
+    if at_once := [name for name, value in record.metrics.items() if name.startswith("steps_to_") and value == 0]:
         sentences.append(f"it was there before its first step: {', '.join(at_once)}")
     if (costs.evaluations or 0) > EVALUATIONS:
         sentences.append(f"it asked for its score {costs.evaluations} times")
-    isolation = record.provenance.isolation
-    sentences += [f"not isolated: {name} ({why})" for name, why in sorted(isolation.items()) if why != "on"]
+    isolation = sorted(record.provenance.isolation.items())
+    sentences += [f"not isolated: {name} ({why})" for name, why in isolation if why != "on"]
     sentences += [f"it read {path}, which its key does not cover" for path in record.unkeyed_reads]
     return sentences

@@ -1,15 +1,12 @@
-"""The rows that an author claims: the published or local records of an entry, and the plan that makes them again.
-
-`bench verify` starts from these rows.
-"""
+"""The rows that an author claims, from which `bench verify` starts: an entry's records, and the plan that makes them again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench.planning import config, plan
 from bench.planning.seeds import TUNING_FROM
@@ -22,17 +19,19 @@ from bench.tables.statistics import MIN_SEEDS
 
 @dataclass
 class Claim:
-    """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`.
+    """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`. why_not: why it cannot be verified.
 
-    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh: the row of the fresh seeds,
-    replay_seed: the claimed seed to replay; `bench.checking.verify` draws both. why_not: why the row cannot be verified.
+    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh, replay: the rows of the
+    fresh seeds and of the claimed seed to replay, empty until `bench.checking.verify` has drawn them. replays: the records of
+    every run of `replay`, in plan order.
     """
 
     row: plan.Row
     records: dict[int, list[Record]]
     digest: str
-    fresh: plan.Row | None = None
-    replay_seed: int | None = None
+    fresh: plan.Row
+    replay: plan.Row
+    replays: list[list[Record | None]] = field(default_factory=list)
     why_not: str = ""
 
 
@@ -47,32 +46,29 @@ def claims(store: Store, name: str, request: config.Request) -> list[Claim]:
 
     A record counts if its configuration is the one the entry resolves to now; others are variants, not the entry.
     """
-    groups: dict[tuple[str, str], dict[str, Record]] = {}
+    preset, groups = request.settings.preset, defaultdict(list)
     tasks = {*config.names("task")}.intersection(request.tasks or config.names("task"))
-    # The published record of a key comes first, and is the claimed one where a local record differs.
-    for record in store.of_entry(name, request.settings.preset):
+    for record in store.of_entry(name, preset):
         if record.seed < TUNING_FROM and record.task in tasks:
             derived = plan.axis_of(config.task_spec(record.task).cls)
             params = {n: value for n, value in record.params.items() if derived is None or n != derived.axis}
-            groups.setdefault((record.task, canonical_json(params)), {}).setdefault(record.key, record)
+            groups[record.task, canonical_json(params)].append(record)
     planner = plan.Planner(Store(Path(request.settings.results)), request.settings)  # `store` is only read
-    rows = [
-        _claim(planner, task, name, json.loads(params), list(records.values()))
-        for (task, params), records in sorted(groups.items())
-    ]
+    rows = []
+    for (task, text), records in sorted(groups.items()):
+        params = json.loads(text)
+        if {*params} <= {
+            *config.parameters(config.task_spec(task), preset, {})
+        }:  # else of a version with other parameters
+            changed = config.changed_parameters(task, preset, params)
+            row = planner.row(task, name, sorted({record.seed for record in records}), changed, {})
+            rows.append(_claim(row, records))
     planner.digests.save()
     return [claim for claim in rows if claim is not None]
 
 
-def _claim(
-    planner: plan.Planner, task: str, name: str, params: Mapping[str, Any], records: list[Record]
-) -> Claim | None:
-    """The claim behind records of one task and one set of parameters; None if none is of the entry as it is now."""
-    cls = config.task_spec(task).cls
-    if not set(params) <= set(config.parameters(config.task_spec(task), planner.settings.preset, {})):
-        return None  # the records are of a version with other parameters
-    changed = changed_parameters(task, planner.settings.preset, params)
-    row = planner.row(task, name, sorted({record.seed for record in records}), changed, {})
+def _claim(row: plan.Row, records: list[Record]) -> Claim | None:
+    """The claim behind records of one row; None if none is of the entry as it is now."""
     kept: dict[int, list[Record]] = {}
     for seed, cells in row.planned.items():
         group = [record for cell in cells if (record := _record_of(cell, records)) is not None]
@@ -81,17 +77,19 @@ def _claim(
     if not kept:
         return None
     row.planned = {seed: cells for seed, cells in row.planned.items() if seed in kept}
-    claim = Claim(row, kept, digest_of(row))
+    empty = replace(row, planned={})
+    claim = Claim(row, kept, digest_of(row), empty, empty)
+    version = config.task_spec(row.task).cls.version
     versions = {record.version for group in kept.values() for record in group}
-    if versions != {cls.version}:
-        claim.why_not = f"version: the records are of {task}@{max(versions)}, here is {cls.version}"
+    if versions != {version}:
+        claim.why_not = f"version: the records are of {row.task}@{max(versions)}, here is {version}"
     elif len(kept) < MIN_SEEDS:
         claim.why_not = f"{len(kept)} seeds claimed; at least {MIN_SEEDS} make a claim"
     return claim
 
 
 def _record_of(cell: Cell, records: Iterable[Record]) -> Record | None:
-    """The record of a cell's parameters, configuration and seed; of several the newest version, then the first."""
+    """The record of a cell's parameters, configuration and seed; of several the newest version, then the published one."""
     wanted = (cell.seed, dict(cell.params), dict(cell.parts))
     same = [record for record in records if (record.seed, record.params, record.config) == wanted]
     return max(same, key=lambda record: record.version, default=None)
@@ -99,11 +97,5 @@ def _record_of(cell: Cell, records: Iterable[Record]) -> Record | None:
 
 def reseeded(planner: plan.Planner, row: plan.Row, seeds: Sequence[int]) -> plan.Row:
     """The same row over other seeds."""
-    changed = changed_parameters(row.task, row.preset, row.params)
+    changed = config.changed_parameters(row.task, row.preset, row.params)
     return planner.row(row.task, row.entry, seeds, {**changed, **row.paths}, {})
-
-
-def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that are not the preset's."""
-    usual = config.parameters(config.task_spec(task), preset, {})
-    return {name: value for name, value in params.items() if usual.get(name) != value}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,9 @@ from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+from bench.running import sweep
 from bench.tables import grid
+from bench.tables.comparisons import paired_difference, seeds_to_separate
 from bench.tables.table import CPU_ENTRY
 
 By = Literal["steps", "cpu"]
@@ -126,8 +128,6 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
 
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
-    from bench.tables.comparisons import paired_difference
-
     a, b = _paired(new, standing)
     if len(a) < FEWEST:
         return p_better([*new.values.values()], [*standing.values.values()], "min")
@@ -161,12 +161,6 @@ def path_of(store: Store, task: str) -> Path:
     return store.root / "speedrun" / f"{task}.jsonl"
 
 
-def _accepted(store: Store, task: str, version: int, preset: str, by: By) -> list[Proposal]:
-    """The accepted proposals; a line that cannot be read is reported and skipped."""
-    proposals = read_lines(path_of(store, task), msgspec.json.Decoder(Proposal).decode, store.reports)
-    return [line for line in proposals if (line.version, line.preset, line.by) == (version, preset, by)]
-
-
 def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> list[Table]:
     """A table by steps, and one by CPU seconds, for every task with a target and at least one record at `preset`.
 
@@ -174,29 +168,30 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
     """
     specs, wrong = config.sound("task", config.task_spec, tasks or None)
     store.reports += wrong.values()
-    metrics = {name: metric for name, spec in specs.items() if (metric := target_metric(spec.cls)) is not None}
-    params = {name: config.parameters(specs[name], preset, {}) for name in metrics}
-    groups: dict[str, dict[tuple[str, str], list[Record]]] = {name: defaultdict(list) for name in metrics}
-    for record in store.published(metrics):
-        version = specs[record.task].cls.version
-        if (record.preset, record.version, record.params) == (preset, version, params[record.task]):
-            groups[record.task][record.entry, canonical_json(record.config)].append(record)
     progressions = []
-    for name, metric in metrics.items():
-        cls = specs[name].cls
-        budget = cls(cls.Params(**params[name])).budget.limit
-        columns: tuple[tuple[By, str], ...] = (("steps", metric.unit), ("cpu", "CPU s"))
-        for by, unit in columns:
-            runs = [run for group in groups[name].values() if (run := run_of(group, metric, by, "published"))]
-            if rows := progression(runs, _accepted(store, name, cls.version, preset, by)):
+    for name, spec in specs.items():
+        cls, metric = spec.cls, target_metric(spec.cls)
+        if metric is None:
+            continue
+        params = config.parameters(spec, preset, {})
+        groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in store.published([name]):
+            if (record.preset, record.version, record.params) == (preset, cls.version, params):
+                groups[record.entry, canonical_json(record.config)].append(record)
+        proposals = list(read_lines(path_of(store, name), msgspec.json.Decoder(Proposal).decode, store.reports))
+        units: dict[By, str] = {"steps": metric.unit, "cpu": "CPU s"}
+        for by, unit in units.items():
+            runs = [run for group in groups.values() if (run := run_of(group, metric, by, "published"))]
+            about = (cls.version, preset, by)
+            accepted = [line for line in proposals if (line.version, line.preset, line.by) == about]
+            if rows := progression(runs, accepted):
+                budget = cls(cls.Params(**params)).budget.limit
                 progressions.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
     return progressions
 
 
 def needed(new: Run, standing: Run) -> int | None:
     """Seeds that would show `new` to be faster with 80 % power, by the common seeds; None if it does not look faster."""
-    from bench.tables.comparisons import seeds_to_separate
-
     a, b = _paired(new, standing)
     if len(a) < 2 or sum(a) >= sum(b):
         return None
@@ -231,23 +226,20 @@ def propose(
     again where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the
     record itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
     """
-    from bench.running import sweep
-
     spec, preset = config.task_spec(task), settings.preset
     metric = target_metric(spec.cls)
     if metric is None:
         raise BenchError(f"{task} has no target, so nobody can be first to reach it; `bench speedrun` lists the tasks")
-    name = config.entry(entry).name
     standing = _standing(store, task, preset, by)
     planner = plan.Planner(store, settings)
-    row = planner.row(task, name, [0], {}, {})
-    cell = row.planned[0][0]
-    parts = _as_stored(cell.parts)
+    row = planner.row(task, entry, [0], {}, {})
+    name, cell = row.entry, row.planned[0][0]
+    parts = plain(dict(cell.parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
     digest = digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    wanted = (task, parts, _as_stored(cell.params))
+    wanted = (task, parts, plain(dict(cell.params)))
     own = {
         record.seed: record for record in store.of_entry(name, preset)
         if (record.task, record.config, record.params) == wanted and record.seed < TUNING_FROM
@@ -263,7 +255,7 @@ def propose(
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
-        if _as_stored(next(other.cells()).parts) == standing.config:
+        if plain(dict(next(other.cells()).parts)) == standing.config:
             rows.append(other)
     if sweep.run(plan.Plan(rows), store, settings).interrupted:
         raise KeyboardInterrupt
@@ -292,11 +284,6 @@ def propose(
         old = path.read_bytes() if path.is_file() else b""
         write_atomically(path, old + msgspec.json.encode(proposal) + b"\n")
     return proposal
-
-
-def _as_stored(content: Mapping[str, Any]) -> Any:
-    """Parameters or parts as a record's JSON gives them back: tuples are lists."""
-    return json.loads(json.dumps(dict(content)))
 
 
 def render(progressions: Sequence[Table], form: str) -> str:

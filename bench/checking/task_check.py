@@ -13,12 +13,12 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from bench.contract import BenchError, Task
 from bench.planning import config
 from bench.planning.config import TaskSpec
+from bench.records.modules import module_files
 
 PRESETS = ("smoke", "small", "paper")
 NEEDED: Mapping[str, str] = {
@@ -38,11 +38,9 @@ NEEDED: Mapping[str, str] = {
 def whole(name: str) -> TaskSpec:
     """The task `name`; BenchError with all of its flaws if it has any."""
     spec = config.task_spec(name)
-    if wrong := _flaws(spec):
-        lines = "\n".join(f"  {flaw}" for flaw in wrong)
-        raise BenchError(
-            f"task {name} cannot run yet; write what is missing, then give the same command again:\n{lines}"
-        )
+    if lines := "\n".join(f"  {flaw}" for flaw in _flaws(spec)):
+        told = "write what is missing, then give the same command again"
+        raise BenchError(f"task {name} cannot run yet; {told}:\n{lines}")
     return spec
 
 
@@ -66,13 +64,12 @@ def _flaws(spec: TaskSpec) -> list[str]:
     lacking = [field for field in NEEDED if not hasattr(spec.cls, field)]
     wrong = [f"{spec.target} lacks {NEEDED[field]}" for field in lacking]
     wrong += [f"{spec.target} lacks the method {method}" for method in sorted(spec.cls.__abstractmethods__)]
-    for fields, check in (
-        (("name", "metrics", "rank", "objective"), _of_metrics),
-        (("Params", "presets"), _of_parameters),
-        (("slots", "floors", "reference"), _of_slots),
-    ):
-        if not set(fields) & set(lacking):
-            wrong += check(spec)
+    if not {"name", "metrics", "rank", "objective"} & {*lacking}:
+        wrong += _of_metrics(spec)
+    if not {"Params", "presets"} & {*lacking}:
+        wrong += _of_parameters(spec)
+    if not {"slots", "floors", "reference"} & {*lacking}:
+        wrong += _of_slots(spec)
     return wrong
 
 
@@ -87,12 +84,12 @@ def _of_metrics(spec: TaskSpec) -> Iterator[str]:
     for field in ("rank", "objective"):
         if getattr(cls, field) not in metrics:
             yield f"{field} = {getattr(cls, field)!r} is no declared metric; there are {', '.join(metrics) or 'none'}"
-    ranked = metrics.get(cls.rank)
     if cls.rank == cls.objective:
         yield f"{cls.rank} both ranks and is what tuning sees; give `objective` a metric on validation data"
-    if ranked is not None and ranked.source != "score":
+    ranked = metrics.get(cls.rank)
+    if ranked and ranked.source != "score":
         yield f"{cls.rank} ranks, and is measured by a probe; rank by a metric that `score` returns"
-    if ranked is not None and ranked.diverged is None and ranked.target is None:
+    if ranked and ranked.diverged is None and ranked.target is None:
         yield f"{cls.rank} ranks, and does not say what a diverged cell counts as; give it `diverged` or `target`"
     for name in sorted(_returned(cls) - {metric.name for metric in cls.metrics}):
         yield f"`score` returns {name!r}, which is no declared metric"
@@ -105,8 +102,7 @@ def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     for name in PRESETS:
         if name not in cls.presets:
             yield f"there is no preset {name!r}; write {{}} where the defaults are meant"
-    unknown = sorted(set(cls.positive) - known)
-    for name in unknown:
+    for name in (unknown := sorted(set(cls.positive) - known)):
         yield f"`positive` names {name!r}, which is no parameter"
     for derived in cls.derived:
         if derived.axis not in known:
@@ -144,54 +140,30 @@ def _of_slots(spec: TaskSpec) -> Iterator[str]:
 
 def _returned(cls: type[Task]) -> set[str]:
     """The names that `score` returns, as far as its own source writes them out."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(cls.score)))
-    returned = (node.value for node in ast.walk(tree) if isinstance(node, ast.Return))
-    keys = (
-        key.value
-        for value in returned
-        if isinstance(value, ast.Dict)
-        for key in value.keys
-        if isinstance(key, ast.Constant)
-    )
-    return {key for key in keys if isinstance(key, str)}
+    nodes = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls.score))))
+    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
+    keys = [key for value in returned if isinstance(value, ast.Dict) for key in value.keys]
+    return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
 
 
 def exists(path: str) -> bool:
-    """Whether `module.name…` exists, by the module's source: nothing but the packages above it is imported.
-
-    Of an installed package it is only checked that the package exists.
-    """
-    names = path.split(".")
-    root = find_spec(names[0])
-    if root is None or "site-packages" in str(root.origin):
-        return root is not None
-    for cut in range(len(names) - 1, 0, -1):
-        try:
-            spec = find_spec(".".join(names[:cut]))
-        except ModuleNotFoundError:
-            continue
-        if spec is not None:
-            return spec.origin is None or _has(spec.origin, names[cut])
-    return False
+    """Whether `module.name…` exists, by the module's source; of an installed package only whether the package exists."""
+    files = module_files(path)
+    if not files or "site-packages" in str(files[0][1]):
+        return bool(files)
+    module, source = files[-1]
+    return _has(source, path.removeprefix(f"{module}.").split(".")[0])
 
 
 @cache
-def _has(source: str, name: str) -> bool:
+def _has(source: Path, name: str) -> bool:
     """Whether a module defines or imports `name`. A plain definition is found without the syntax tree, which takes long."""
-    if not source.endswith(".py"):
+    if source.suffix != ".py":
         return False
-    text = Path(source).read_text(encoding="utf-8")
-    return bool(re.search(rf"^(def|class) {name}\b", text, re.MULTILINE)) or name in _named(text)
-
-
-def _named(text: str) -> set[str]:
-    """The names that the text of a module defines or imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return names
+    text = source.read_text(encoding="utf-8")
+    if re.search(rf"^(def|class) {name}\b", text, re.MULTILINE):
+        return True
+    nodes = [*ast.walk(ast.parse(text))]
+    named = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    named |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return name in named | {(node.asname or node.name).split(".")[0] for node in nodes if isinstance(node, ast.alias)}

@@ -17,18 +17,22 @@ from typing import Any
 
 import msgspec
 
-from bench.checking import replay
 from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import Claim, changed_parameters, reseeded
-from bench.contract import BenchError, Metric
+from bench.checking.published_rows import Claim, reseeded
+from bench.contract import BenchError
 from bench.planning import config, plan
 from bench.planning.settings import Settings
 from bench.records import standing
 from bench.records.record import Record
 from bench.records.spelling import blake
-from bench.records.standing import Claimed, Fresh, Verification
+from bench.records.standing import Claimed, Fresh, Replayed, Verification
 from bench.records.store import Store
-from bench.tables import grid
+from bench.running import sweep
+from bench.tables import grid, statistics
+from bench.tables.seed_values import Joined, Reader
+
+LACKING = ("unavailable", "timeout", "oom")  # statuses for want of this machine, neither for nor against a claim
+TOLERANCE = 1e-4  # relative, of a replay where machine or packages differ
 
 
 def verify(
@@ -47,103 +51,123 @@ def verify(
     number = drawn()  # after every digest is fixed
     say(f"drawn  {number}")
     planner = plan.Planner(store, settings)
-    rows = []
-    for claim in claims:
-        if not claim.why_not:
-            claimed = sorted(claim.records)
-            claim.replay_seed = claimed[int(blake(f"{claim.digest}/{number}/replay"), 16) % len(claimed)]
-            claim.fresh = reseeded(planner, claim.row, fresh_seeds(claim.digest, number, count))
-            rows += [claim.fresh, reseeded(planner, claim.row, [claim.replay_seed])]
+    sound = [claim for claim in claims if not claim.why_not]
+    for claim in sound:
+        seeds = sorted(claim.records)
+        replay_seed = seeds[int(blake(f"{claim.digest}/{number}/replay"), 16) % len(seeds)]
+        claim.replay = reseeded(planner, claim.row, [replay_seed])
+        claim.fresh = reseeded(planner, claim.row, fresh_seeds(claim.digest, number, count))
     with tempfile.TemporaryDirectory(prefix="sweepstakes-verify-") as folder:
         scratch = Store(Path(folder))
-        (store.root / ".cache").mkdir(parents=True, exist_ok=True)
-        (scratch.root / ".cache").symlink_to(
-            (store.root / ".cache").absolute()
-        )  # it keeps digests and the machine's speed
-        _run(rows, scratch, settings)
+        (store.root / ".cache").mkdir(parents=True, exist_ok=True)  # it keeps digests and the machine's speed
+        (scratch.root / ".cache").symlink_to((store.root / ".cache").absolute())
+        _run(sound, [claim.fresh for claim in sound], scratch, settings)
         # Where a replay differs, it is run a second time: the difference counts only if this machine agrees with itself.
-        repeats = [claim for claim in claims if claim.fresh and replay.outcome(claim, scratch, None)[1]]
-        first = {claim.digest: replay.records_of(claim, scratch) for claim in repeats}
-        _run([reseeded(planner, claim.row, [claim.replay_seed or 0]) for claim in repeats], scratch, settings)
-        findings = [judge(claim, scratch, number, first.get(claim.digest)) for claim in claims]
-        for claim in claims:
-            _keep(claim, scratch, store)
+        _run([claim for claim in sound if replayed(claim)[1]], [], scratch, settings)
+        findings = [judge(claim, scratch, number) for claim in claims]
+        for cell in (cell for claim in claims for cell in claim.fresh.cells()):
+            if (record := scratch.get(cell.key)) is not None:
+                curves = scratch.local / cell.key[:2] / f"{cell.key}.{record.attempt}.npz"
+                store.put(record, curves.read_bytes() if curves.is_file() else b"")
     for finding in findings:
         standing.append(store, finding)
     return findings
 
 
-def _run(rows: Sequence[plan.Row], scratch: Store, settings: Settings) -> None:
-    """Run the rows over the pipe, whatever records there are."""
-    from bench.running import sweep
-
+def _run(claims: Sequence[Claim], rows: Sequence[plan.Row], scratch: Store, settings: Settings) -> None:
+    """Run the replays of `claims`, and `rows` in the same sweep, over the pipe and whatever records there are."""
+    planned = plan.Plan([*rows, *(claim.replay for claim in claims)])
     settings = msgspec.structs.replace(settings, reuse="none", transport="pipe")
-    if rows and sweep.run(plan.Plan([*rows]), scratch, settings).interrupted:
+    if planned.rows and sweep.run(planned, scratch, settings).interrupted:
         raise KeyboardInterrupt
+    for claim in claims:
+        claim.replays.append([scratch.get(cell.key) for cell in claim.replay.cells()])
 
 
-def _keep(claim: Claim, scratch: Store, store: Store) -> None:
-    """Copy the records of fresh seeds into the store, with their curves."""
-    for cell in claim.fresh.cells() if claim.fresh is not None else ():
-        if (record := scratch.get(cell.key)) is not None:
-            curves = scratch.local / cell.key[:2] / f"{cell.key}.{record.attempt}.npz"
-            store.put(record, curves.read_bytes() if curves.is_file() else b"")
+def difference(old: Record, new: Record) -> float:
+    """The largest relative difference between two records' metrics; infinite if status, names or censoring differ."""
+    if (old.status, {*old.metrics}, sorted(old.censored)) != (new.status, {*new.metrics}, sorted(new.censored)):
+        return math.inf
+    pairs = [(value, new.metrics[name]) for name, value in old.metrics.items()]
+    return max((abs(a - b) / max(abs(a), abs(b)) for a, b in pairs if a != b), default=0.0)
 
 
-def _read(claim: Claim, scratch: Store) -> tuple[Metric, list[list[float]]]:
-    """(the metric that ranks, its values over the claimed and over the fresh seeds); failed cells count as their penalty."""
-    from bench.tables.seed_values import Joined, Reader
+def same_machine(old: Record, new: Record) -> bool:
+    """Whether two records were made by the same kind of processor with the same packages, so that bits must agree."""
+    names = ("cpu", "packages", "python", "system", "threads")
+    return all(getattr(old.provenance, name) == getattr(new.provenance, name) for name in names)
 
-    task = config.task_spec(claim.row.task).cls
-    rows = [Joined(claim.row, {seed: [*records] for seed, records in claim.records.items()})]
-    if claim.fresh is not None:
-        cells = {seed: [scratch.get(cell.key) for cell in group] for seed, group in claim.fresh.planned.items()}
-        rows.append(Joined(claim.fresh, cells))
-    reader = Reader(task(task.Params(**next(claim.row.cells()).params)), rows)
-    return reader.metric, [[reader.read(seed, group).value for seed, group in row.cells.items()] for row in rows]
+
+def replayed(claim: Claim) -> tuple[Replayed, str]:
+    """(how the claim's latest replay ended, why it speaks against the claim, empty if it does not).
+
+    On the same processor and packages the bits must be equal; elsewhere rounding differs, so only a tolerance can be asked for.
+    """
+    (seed,) = claim.replay.planned
+    claimed, new = claim.records[seed], [record for record in claim.replays[-1] if record is not None]
+    gaps = [(difference(old, record), old.key) for old, record in zip(claimed, new, strict=False)]
+    gap, key = max(gaps, default=(math.inf, claimed[0].key))
+    line = Replayed(key=key, seed=seed, equal=gap == 0, difference=gap if math.isfinite(gap) else None)
+    if gap == 0 or len(new) < len(claimed):
+        return line, ""
+    if lacking := [record.status for record in new if record.status in LACKING]:
+        line.note = f"not comparable ({lacking[0]})"
+        return line, ""
+    pairs = list(zip(claimed, new, strict=True))
+    same_code = all(old.key == record.key for old, record in pairs)
+    if not same_code or not all(same_machine(old, record) for old, record in pairs):
+        what = "machine or packages" if same_code else "code"
+        line.note = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({what})"
+        return line, ""
+    first, *second = claim.replays
+    if not second or not all(a and difference(a, b) == 0 for a, b in zip(first, new, strict=True)):
+        line.note = "not repeatable"
+        return line, "the same cell gives other numbers each time; seed every random draw"
+    size = f"by {gap:.2g}" if math.isfinite(gap) else "in status or names"
+    return line, f"the replay of seed {seed} differs {size} on the same machine and packages"
 
 
 def _centre(scaled: Sequence[float], scale: Any) -> float | None:
     """The mean of the finite values, taken on the metric's scale; None without any."""
-    from bench.tables import statistics
-
     finite = [value for value in scaled if math.isfinite(value)]
     return float(statistics.inverse(sum(finite) / len(finite), scale)) if finite else None
 
 
-def judge(claim: Claim, scratch: Store, number: str, first: list[Record | None] | None) -> Verification:
-    """The verification of a claim by the records in `scratch`. first: see `replay.outcome`."""
-    from bench.tables import statistics
-
-    row = claim.row
-    cells = [] if claim.fresh is None else [*claim.fresh.cells()]
-    records = [record for cell in cells if (record := scratch.get(cell.key)) is not None]
-    origin = records[0].provenance if records else None
-    metric, values = _read(claim, scratch)
+def judge(claim: Claim, scratch: Store, number: str) -> Verification:
+    """The verification of a claim by the records in `scratch`. Failed cells count as their penalty."""
+    row, task = claim.row, config.task_spec(claim.row.task).cls
+    planned = claim.fresh.planned
+    claimed = Joined(row, {seed: [*records] for seed, records in claim.records.items()})
+    fresh = Joined(claim.fresh, {seed: [scratch.get(cell.key) for cell in cells] for seed, cells in planned.items()})
+    records = [record for group in fresh.cells.values() for record in group]
+    origin = next((record.provenance for record in records if record is not None), None)
+    reader = Reader(task(task.Params(**next(row.cells()).params)), [claimed, fresh])
+    metric = reader.metric
+    values = [[reader.read(*cell).value for cell in joined.cells.items()] for joined in (claimed, fresh)]
     scaled = [list(map(float, statistics.transform(group, metric.scale))) for group in values]
     line = Verification(
-        entry=row.entry, task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset,
-        params=dict(row.params), set=changed_parameters(row.task, row.preset, row.params), metric=metric.name,
+        entry=row.entry, task=row.task, version=task.version, preset=row.preset, params=dict(row.params),
+        set=config.changed_parameters(row.task, row.preset, row.params), metric=metric.name,
         verdict="not comparable", reason=claim.why_not, fresh=None, p=None, replayed=None, entry_digest=claim.digest,
         drawn=number, repeated=bool(repeated()),
         claimed=Claimed(
             mean=_centre(scaled[0], metric.scale), seeds=sorted(claim.records),
-            keys=sorted(r.key for group in claim.records.values() for r in group),
+            keys=sorted(record.key for group in claim.records.values() for record in group),
         ),
         isolation=origin.isolation if origin else None, commit=origin.commit if origin else None,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-    if claim.fresh is None:
+    if claim.why_not:
         return line
     p = p_better(scaled[0], scaled[1], metric.better)
     line.p = None if math.isnan(p) else p
     line.fresh = Fresh(
-        mean=_centre(scaled[1], metric.scale), seeds=list(claim.fresh.planned),
+        mean=_centre(scaled[1], metric.scale), seeds=list(planned),
         values=[value if math.isfinite(value) else None for value in values[1]],
     )  # fmt: skip
-    line.replayed, complaint = replay.outcome(claim, scratch, first)
-    lacking = [f"{record.status}: {record.reason}" for record in records if record.status in replay.LACKING]
-    if lacking or len(records) < len(cells):
+    line.replayed, complaint = replayed(claim)
+    lacking = [f"{record.status}: {record.reason}" for record in records if record and record.status in LACKING]
+    if lacking or None in records:
         line.reason = f"a fresh seed has no result here ({lacking[0] if lacking else 'no record'})"
     elif complaint:
         line.verdict, line.reason = "disputed", complaint

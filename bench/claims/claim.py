@@ -1,8 +1,6 @@
-"""Claims: a paper's statement as plans, a measure of their records, and a predicate on the measure.
+"""Claims: a paper's statement as plans, a pure measure of their records that gives one number a seed, and a predicate on it.
 
-A claim is a file `configs/claim/<family>/<id>.yaml`. Its settings are plans in the words of a sweep; its measure is a pure
-function that makes one number a seed out of their records; its predicate says which numbers agree with the statement. The
-verdict comes from an interval over seeds. Nothing is tuned until it agrees: a claim that fails is worth as much.
+The verdict comes from an interval over seeds. Nothing is tuned until it agrees: a claim that fails is worth as much.
 """
 
 from __future__ import annotations
@@ -19,25 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from bench.contract import BenchError
 from bench.planning import config
-from bench.planning.files import ClaimFile, Setting
+from bench.planning.files import ARXIV, TARGET, ClaimFile
 from bench.records.record import Record
 
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
-Bound = Literal["above", "below", "between"]
 
 # fields whose values are fixed before any data are seen, if the threshold is declared so
 FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact")
-ARXIV = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}")
 
 
 @dataclass(frozen=True)
 class Predicate:
     """The numbers that agree with a statement: above `low`, below `high`, or between the two, both included."""
 
-    bound: Bound
+    bound: str
     low: float
     high: float
 
@@ -50,9 +48,7 @@ class Predicate:
         return min(value - self.low, self.high - value)
 
     def verdict(self, lo: float, hi: float) -> Verdict:
-        """Of an interval: wholly inside, wholly outside, or neither (also if its bounds are NaN)."""
-        if math.isnan(lo) or math.isnan(hi):
-            return "inconclusive"
+        """Of an interval: wholly inside, wholly outside, or neither, as where its bounds are NaN, which no limit compares to."""
         if self.bound == "between":
             inside, outside = lo >= self.low and hi <= self.high, hi < self.low or lo > self.high
         else:
@@ -62,49 +58,27 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Claim:
-    """A paper's statement and a predicate over the records of its cells.
+    """A claim's file with the predicate and the measure that it describes.
 
-    paper: citation. arxiv: number, empty if there is none. measure: one seed's records, entry -> list (several where a task
-    parameter or a derived metric's axis is swept), to a finite number in `unit`; it sees failed cells with their status.
-    scale: on which seeds are averaged. exact: the measure does not depend on chance, so its interval is the range over seeds,
-    of one seed too. threshold: whether the predicate was fixed before or after data had been seen. tried: settings that were
-    measured on the way to the declared ones, each entry's own tuning aside, and on which seeds.
+    file: seeds are averaged on its `scale`; an `exact` measure does not depend on chance, so its interval is the range over
+    seeds, of one seed too. measure: one seed's records, entry -> list (several where a task parameter or a derived metric's
+    axis is swept), to a finite number in the file's unit; it sees failed cells with their status.
     """
 
     id: str
-    paper: str
-    arxiv: str
-    statement: str
-    settings: tuple[Setting, ...]
-    measure: Measure
-    predicate: Predicate
-    unit: str
-    threshold: Literal["before", "after"]
-    tried: Mapping[str, Any]
     source: Path
-    scale: Literal["linear", "log"] = "linear"
-    exact: bool = False
-    note: str = ""
+    file: ClaimFile
+    predicate: Predicate
+    measure: Measure
 
 
 def load(name: str) -> Claim:
     """The claim of `configs/claim/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
     file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
-    return Claim(
-        id=name, paper=file.paper, arxiv=file.arxiv, statement=" ".join(file.statement.split()), settings=file.settings,
-        measure=function(source, "measure", file.measure, {}), predicate=_predicate(file), unit=file.unit,
-        threshold=file.threshold, tried={"settings": file.tried.settings, "seeds": str(file.tried.seeds)}, source=source,
-        scale=file.scale, exact=file.exact, note=file.note,
-    )  # fmt: skip
-
-
-def _predicate(file: ClaimFile) -> Predicate:
-    if file.above is not None:
-        return Predicate("above", file.above, math.inf)
-    if file.below is not None:
-        return Predicate("below", -math.inf, file.below)
-    assert file.between is not None  # the file has one of the three
-    return Predicate("between", *file.between)
+    file = msgspec.structs.replace(file, statement=" ".join(file.statement.split()))
+    ((bound, limit),) = file.limits.items()
+    low, high = {"above": (limit, math.inf), "below": (-math.inf, limit)}.get(bound, limit)
+    return Claim(name, source, file, Predicate(bound, low, high), function(source, "measure", file.measure, {}))
 
 
 def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[..., float]:
@@ -116,9 +90,7 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
     options = dict(value) if isinstance(value, dict) else {"_target_": value}
     target = options.pop("_target_", None)
     if not isinstance(target, str) or "." not in target:
-        raise BenchError(
-            f"{source}: `{field}: {value}`: expected a dotted path, or {{_target_: path, argument: value}}"
-        )
+        raise BenchError(f"{source}: `{field}: {value}`: expected {TARGET}")
     located = _locate(f"{source}: `{field}: {target}`", target)
     try:
         inspect.signature(located).bind(*arguments, **options)
@@ -129,50 +101,43 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
 
 def _locate(field: str, target: str) -> Callable[..., float]:
     """The function at a dotted path. A part that does not exist is an error with the nearest names of its module."""
-    module = ""
-    for part in target.split("."):
-        path = f"{module}.{part}".removeprefix(".")
-        if path == target and callable(located := getattr(importlib.import_module(module), part, None)):
+    module, _, name = target.rpartition(".")
+    try:
+        if callable(located := getattr(importlib.import_module(module), name, None)):
             return located
-        try:
-            importlib.import_module(path)
-        except ModuleNotFoundError as error:
-            if error.name != path:
-                raise BenchError(f"{field} cannot be imported: {error}") from error
-            if not module:
-                raise BenchError(f"{field}: no package {part!r} here") from error
-            raise BenchError(f"{field}: {config.unknown(f'name in {module}', part, _names(module))}") from error
-        module = path
-    raise BenchError(f"{field} is a module; name a function of it")
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise BenchError(f"{field} cannot be imported: {error}") from error
+        module, _, name = str(error.name).rpartition(".")
+    if not module:
+        raise BenchError(f"{field}: no package {name!r} here")
+    owner = importlib.import_module(module)
+    modules = [info.name for info in pkgutil.iter_modules(getattr(owner, "__path__", []))]
+    if name in modules:
+        raise BenchError(f"{field} is a module; name a function of it")
+    own = [n for n, f in inspect.getmembers(owner, inspect.isfunction) if f.__module__ == module and n[0] != "_"]
+    raise BenchError(f"{field}: {config.unknown(f'name in {module}', name, modules + own)}")
 
 
-def _names(module: str) -> list[str]:
-    """Submodules of a module and the public functions that it defines."""
-    imported = importlib.import_module(module)
-    below = [info.name for info in pkgutil.iter_modules(getattr(imported, "__path__", []))]
-    own = inspect.getmembers(imported, inspect.isfunction)
-    return below + [name for name, member in own if member.__module__ == module and not name.startswith("_")]
+def matching(group: str, patterns: Iterable[str], numbers: Mapping[str, str] | None = None) -> list[str]:
+    """The names of a group, `claim` or `figure`, of which a pattern is the family, the number or a shell pattern; all without
+    patterns."""
+    names, selected = config.names(group), []
+    for pattern in patterns:
+        chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
+        chosen = chosen or [name for name, number in (numbers or {}).items() if number == pattern]
+        if not chosen:
+            raise config.unknown(group, pattern, names, f" (`bench {group}s` shows every one)")
+        selected += chosen
+    return [*dict.fromkeys(selected or names)]
 
 
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
-    """The names that match a shell pattern or lie in the family that it names."""
-    return [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]
-
-
-def select(patterns: Iterable[str]) -> tuple[dict[str, Claim], dict[str, str]]:
+def select(patterns: Sequence[str]) -> tuple[dict[str, Claim], dict[str, str]]:
     """The claims whose id or arXiv number is among the patterns, or whose id matches one; all claims without patterns.
 
     Beside them, id -> error of each selected file that cannot be read.
     """
-    names = config.names("claim")
-    wanted: dict[str, None] = {}
-    for pattern in patterns:
-        if ARXIV.fullmatch(pattern):
-            files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
-            chosen = [name for name, file in files.items() if file.arxiv == pattern]
-        else:
-            chosen = matching(pattern, names)
-        if not chosen:
-            raise config.unknown("claim", pattern, names, " (`bench claims` shows every one)")
-        wanted |= dict.fromkeys(chosen)
-    return config.sound("claim", load, wanted or names)
+    files: dict[str, ClaimFile] = {}
+    if any(re.fullmatch(ARXIV, pattern) for pattern in patterns):
+        files, _ = config.sound("claim", lambda name: config.load("claim", name, ClaimFile))
+    return config.sound("claim", load, matching("claim", patterns, {name: file.arxiv for name, file in files.items()}))

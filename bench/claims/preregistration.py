@@ -30,8 +30,7 @@ def precedes(fixed: Commit, runs: Iterable[Run], descends: Callable[[str], bool 
     """
 
     def later(commit: str | None, started: str) -> bool:
-        known = descends(commit) if commit else None
-        if known is not None:
+        if commit and (known := descends(commit)) is not None:
             return known
         return bool(started) and datetime.fromisoformat(started) >= datetime.fromisoformat(fixed.date)
 
@@ -43,24 +42,27 @@ def check(path: Path, fields: Sequence[str], runs: Iterable[Run]) -> str:
 
     Fields are compared by value, so comments and layout do not count as changes. A file that has moved counts as new.
     """
-    if _git(path, "rev-parse", "--is-inside-work-tree") != "true":
+    if _git(path, "rev-parse", "--is-inside-work-tree") != (0, "true"):
         return "unchecked: not in a git checkout"
-    if _git(path, "rev-parse", "--is-shallow-repository") == "true":
+    if _git(path, "rev-parse", "--is-shallow-repository") == (0, "true"):
         return "unchecked: the checkout is shallow"
     fixed = last_change(path, fields)
     if fixed is None:
         return "unchecked: not committed"
-    return "before" if precedes(fixed, runs, lambda commit: _descends(path, fixed, commit)) else "after"
+
+    def descends(commit: str) -> bool | None:
+        return {0: True, 1: False}.get(_git(path, "merge-base", "--is-ancestor", fixed.id, commit)[0])
+
+    return "before" if precedes(fixed, runs, descends) else "after"
 
 
 def last_change(path: Path, fields: Sequence[str]) -> Commit | None:
     """The commit that gave the `fields` their present values; None while those are not committed."""
     now = _values(path.read_text(encoding="utf-8"), fields)
     last = None
-    for line in (_git(path, "log", "--format=%H %cI", "--", path.name) or "").splitlines():
+    for line in _git(path, "log", "--format=%H %cI", "--", path.name)[1].splitlines():
         commit = Commit(*line.split(" ", 1))
-        text = _git(path, "show", f"{commit.id}:./{path.name}")
-        if text is None or _values(text, fields) != now:
+        if _values(_git(path, "show", f"{commit.id}:./{path.name}")[1], fields) != now:
             break
         last = commit
     return last
@@ -74,19 +76,11 @@ def _values(text: str, fields: Sequence[str]) -> Any:
     return {name: content.get(name) for name in fields} if isinstance(content, dict) else None
 
 
-def _descends(path: Path, fixed: Commit, commit: str) -> bool | None:
-    completed = _run(path, "merge-base", "--is-ancestor", fixed.id, commit)
-    return None if completed is None or completed.returncode not in (0, 1) else completed.returncode == 0
-
-
-def _git(path: Path, *arguments: str) -> str | None:
-    completed = _run(path, *arguments)
-    return completed.stdout.strip() if completed is not None and completed.returncode == 0 else None
-
-
-def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    command = ["git", "-C", str(path.parent), *arguments]
+def _git(path: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and output of git in the file's folder; -1 and no output where git cannot be run."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20)
+        command = ["git", "-C", str(path.parent), *arguments]
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        return -1, ""
+    return completed.returncode, completed.stdout.strip()

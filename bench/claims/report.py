@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from bench.planning.files import ClaimFile
 from bench.tables import grid
 
 if TYPE_CHECKING:
     from bench.claims.verdicts import Finding, SettingOutcome
-
-WIDTH = 120
 
 
 def _measured(outcome: SettingOutcome) -> str:
@@ -29,17 +30,16 @@ def _measured(outcome: SettingOutcome) -> str:
     return f"{outcome.measured:.4g}{bounds}, n {outcome.n}{older}"
 
 
-def _source(finding: Finding) -> str:
-    claim = finding.claim
-    return claim.paper + (f", arXiv {claim.arxiv}" if claim.arxiv else "")
+def _source(file: ClaimFile) -> str:
+    return file.paper + (f", arXiv {file.arxiv}" if file.arxiv else "")
 
 
 def _wanted(finding: Finding) -> str:
-    """`above 0 (accuracy), fixed after; tried 2 settings`."""
-    claim, settings = finding.claim, finding.claim.tried["settings"]
-    tried = f"tried {settings} setting{'s' * (settings > 1)}, seeds {claim.tried['seeds']}"
-    exact = ", exact" if claim.exact else ""
-    return f"{claim.predicate} ({claim.unit}{exact}), fixed {finding.threshold}; {tried}"
+    """`above 0 (accuracy), fixed after; tried 2 settings, seeds 0-4`."""
+    file, tried = finding.claim.file, finding.claim.file.tried
+    unit = f"{file.unit}, exact" if file.exact else file.unit
+    settings = f"tried {tried.settings} setting{'s' * (tried.settings > 1)}, seeds {tried.seeds}"
+    return f"{finding.claim.predicate} ({unit}), fixed {finding.threshold}; {settings}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:
@@ -52,15 +52,15 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 def text(findings: Sequence[Finding]) -> str:
     """For a terminal: verdict, id and statement, then what was measured in every setting."""
-    wrap = functools.partial(textwrap.wrap, width=WIDTH, initial_indent="  ", subsequent_indent="  ")
+    wrap = functools.partial(textwrap.wrap, width=120, initial_indent="  ", subsequent_indent="  ")
     lines: list[str] = []
     for finding in findings:
-        claim = finding.claim
-        lines.append(f"{finding.verdict.upper():15} {claim.id}  ({finding.cpu_seconds:.0f} CPU s)")
-        lines += wrap(f"{claim.statement} {_source(finding)}")
+        file = finding.claim.file
+        lines.append(f"{finding.verdict.upper():15} {finding.claim.id}  ({finding.cpu_seconds:.0f} CPU s)")
+        lines += wrap(f"{file.statement} {_source(file)}")
         lines.append(f"  wanted: {_wanted(finding)}")
         lines += [f"  {outcome.setting.name}: {outcome.verdict}: {_measured(outcome)}" for outcome in finding.outcomes]
-        lines += [*(wrap(f"note: {claim.note}") if claim.note else ()), ""]
+        lines += [*(wrap(f"note: {file.note}") if file.note else ()), ""]
     if any(finding.verdict == "not tested" for finding in findings):
         lines.append("`bench claims --run` runs the cells that have no record")
     return "\n".join([*lines, _summary(findings)])
@@ -70,14 +70,11 @@ def markdown(findings: Sequence[Finding]) -> str:
     """A table with a row for every setting; the first row of a claim also names the claim."""
     rows = [("claim", "statement", "wanted", "setting", "measured", "verdict")]
     for finding in findings:
-        about = (
-            f"`{finding.claim.id}`: **{finding.verdict}**",
-            f"{finding.claim.statement} *{_source(finding)}*",
-            _wanted(finding),
-        )
+        statement = f"{finding.claim.file.statement} *{_source(finding.claim.file)}*"
+        about = f"`{finding.claim.id}`: **{finding.verdict}**", statement, _wanted(finding)
         for outcome in finding.outcomes:
             rows.append((*about, outcome.setting.name, _measured(outcome), outcome.verdict))
-            about = ("", "", "")
+            about = "", "", ""
     return f"{grid.markdown(rows)}\n\n{_summary(findings)}"
 
 
@@ -90,35 +87,28 @@ def _numbers(outcome: SettingOutcome | None) -> dict[str, Any]:
 
 def as_dict(finding: Finding) -> dict[str, Any]:
     """The finding as plain values. measured, interval and n are those of `finding.hardest`."""
-    claim = finding.claim
-    limits = {"above": claim.predicate.low, "below": claim.predicate.high}
-    both = [claim.predicate.low, claim.predicate.high]
+    file = finding.claim.file
+    head = {"id": finding.claim.id, "paper": file.arxiv, "citation": file.paper, "statement": file.statement}
     return {
-        "id": claim.id,
-        "paper": claim.arxiv,
-        "citation": claim.paper,
-        "statement": claim.statement,
+        **head,
         "verdict": finding.verdict,
         **_numbers(finding.hardest),
-        "unit": claim.unit,
-        "predicate": {claim.predicate.bound: limits.get(claim.predicate.bound, both)},
-        "scale": claim.scale,
-        "exact": claim.exact,
+        "unit": file.unit,
+        "predicate": msgspec.to_builtins(file.limits),
+        "scale": file.scale,
+        "exact": file.exact,
         "threshold": finding.threshold,
-        "tried": dict(claim.tried),
-        "note": claim.note,
+        "tried": {"settings": file.tried.settings, "seeds": str(file.tried.seeds)},
+        "note": file.note,
         "cpu_seconds": round(finding.cpu_seconds, 3),
         "keys": [record.key for record in finding.records],
         "settings": [
             {
-                "name": outcome.setting.name,
-                "plan": list(outcome.setting.plan),
+                **msgspec.to_builtins(outcome.setting),
                 "verdict": outcome.verdict,
                 **_numbers(outcome),
                 "values": {str(seed): value for seed, value in outcome.values.items()},
-                "missing": outcome.missing,
-                "older": outcome.older,
-                "error": outcome.error,
+                **{name: getattr(outcome, name) for name in ("missing", "older", "error")},
                 "keys": [record.key for record in outcome.records],
             }
             for outcome in finding.outcomes

@@ -7,28 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.claims import preregistration
-from bench.claims.claim import FIXING, Claim, Setting, Verdict
+from bench.claims.claim import FIXING, Claim, Verdict
 from bench.contract import BenchError
+from bench.planning.files import Setting
 from bench.records.record import Record
-from bench.tables.plan_set import PlanSet
+from bench.tables.join import PlanSet
 from bench.tables.statistics import t_interval
-
-NAN = math.nan
 
 
 @dataclass(frozen=True)
 class SettingOutcome:
     """The verdict of one setting. measured, lo, hi: centre and interval over seeds, NaN where there is none.
 
-    values: seed -> measure. missing: cells of the plan without a record, or whose data or packages are not here. older:
-    records of older code. error: of the measure, with the seed.
+    values: seed -> measure. missing: cells without a record, or whose data or packages are not here. older: records of older
+    code. error: of the measure, with the seed.
     """
 
     setting: Setting
     verdict: Verdict
-    measured: float = NAN
-    lo: float = NAN
-    hi: float = NAN
+    measured: float = math.nan
+    lo: float = math.nan
+    hi: float = math.nan
     values: Mapping[int, float] = field(default_factory=dict)
     missing: int = 0
     older: int = 0
@@ -73,28 +72,17 @@ class Finding:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """`error` if any setting has one; else the verdict that all tested settings share, or `mixed`."""
-    if "error" in verdicts:
-        return "error"
     tested = set(verdicts) - {"not tested"}
-    if not tested:
-        return "not tested"
-    return tested.pop() if len(tested) == 1 else "mixed"
-
-
-def interval(claim: Claim, values: Sequence[float]) -> tuple[float, float, float]:
-    """(centre, lo, hi) over seeds: Student's t on the claim's scale, or for an exact measure the mean and the range.
-
-    NaN bounds with fewer than three seeds (see bench.tables.statistics.t_interval), so that no verdict rests on a guess.
-    """
-    if claim.exact:
-        return sum(values) / len(values), min(values), max(values)
-    return t_interval(values, scale=claim.scale)
+    if "error" in tested or len(tested) > 1:
+        return "error" if "error" in tested else "mixed"
+    return tested.pop() if tested else "not tested"
 
 
 def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Sequence[Record | None]]]) -> SettingOutcome:
     """The outcome of one setting from seed -> entry -> records in plan order, None for a cell without a record. Pure.
 
-    A setting counts only once all its cells have records: stopping at a seed of choice would choose the verdict.
+    A setting counts only once all its cells have records: stopping at a seed of choice would choose the verdict. The interval
+    is Student's t on the claim's scale, or for an exact measure the range; fewer than three seeds have none.
     """
     cells = [record for entries in seeds.values() for records in entries.values() for record in records]
     present = [record for record in cells if record is not None and record.status != "unavailable"]
@@ -102,23 +90,21 @@ def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Seque
     if len(present) < len(cells):
         return SettingOutcome(setting, "not tested", missing=len(cells) - len(present), records=unique)
     values: dict[int, float] = {}
+    log = claim.file.scale == "log"
     for seed, entries in sorted(seeds.items()):
         given = {entry: [record for record in records if record is not None] for entry, records in entries.items()}
         try:
-            values[seed] = _measured(claim, given)
+            values[seed] = number = float(claim.measure(given))
+            if not math.isfinite(number) or (log and number <= 0):
+                wanted = "above 0, as its scale is log" if log else "finite"
+                raise BenchError(f"the measure is {number}; it has to be {wanted}")
         except Exception as error:  # a measure is foreign code; what it raises is the outcome
             text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
             return SettingOutcome(setting, "error", error=f"seed {seed}: {text}", records=unique)
-    centre, lo, hi = interval(claim, list(values.values()))
+    numbers = [*values.values()]
+    spread = sum(numbers) / len(numbers), min(numbers), max(numbers)
+    centre, lo, hi = spread if claim.file.exact else t_interval(numbers, scale=claim.file.scale)
     return SettingOutcome(setting, claim.predicate.verdict(lo, hi), centre, lo, hi, values, records=unique)
-
-
-def _measured(claim: Claim, records: Mapping[str, Sequence[Record]]) -> float:
-    number = float(claim.measure(records))
-    if not math.isfinite(number) or (claim.scale == "log" and number <= 0):
-        wanted = "above 0, as its scale is log" if claim.scale == "log" else "finite"
-        raise BenchError(f"the measure is {number}; it has to be {wanted}")
-    return number
 
 
 class Survey(PlanSet):
@@ -128,7 +114,7 @@ class Survey(PlanSet):
         super().__init__("claim", words)
         self.claims = claims
         for claim in claims:
-            for setting in claim.settings:
+            for setting in claim.file.settings:
                 try:
                     self.plan(setting.plan)
                 except BenchError as error:
@@ -140,10 +126,9 @@ class Survey(PlanSet):
         findings = []
         for claim in self.claims:
             outcomes = []
-            for setting in claim.settings:
+            for setting in claim.file.settings:
                 seeds: dict[int, dict[str, list[Record | None]]] = {}
-                rows = [row for _, row in joined[setting.plan]]
-                for row in rows:
+                for row in (rows := joined[setting.plan]):
                     for seed, records in row.cells.items():
                         seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
                 outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))
@@ -153,7 +138,7 @@ class Survey(PlanSet):
 
 def threshold(claim: Claim, outcomes: Iterable[SettingOutcome]) -> str:
     """The declared threshold, "before" or "after"; "before" is checked against the history of the claim's file."""
-    if claim.threshold == "after":
+    if claim.file.threshold == "after":
         return "after"
     records = [record for outcome in outcomes for record in outcome.records]
     runs = {(record.provenance.commit, record.provenance.started) for record in records}

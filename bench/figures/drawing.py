@@ -7,11 +7,12 @@ bytes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+
+from bench.contract import BenchError
 
 Band = tuple[Any, Any, Any, Any]  # x, y, low, high; the last two are None where there is no band
 Form = Literal["curve", "line", "points"]
@@ -23,47 +24,17 @@ DASHES = ("-", "--", ":", "-.")
 FINE = 200  # points of a theory's line
 DARK = "@media (prefers-color-scheme: dark) { svg { color: #e4e7ea; background: #1b1f23; } }"
 ALONE = f"<style>svg {{ color: #1d2329; background: #fff; }} {DARK}</style>"
-INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-STYLE: dict[Any, Any] = {
-    **dict.fromkeys(INKED, INK),
-    "font.size": 9,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "board",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
-}
+STYLE: dict[Any, Any] = (
+    dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    | dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
+    | {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "board", "lines.linewidth": 1.6, "lines.markersize": 5}
+)
 
 
 def _safe(label: str) -> str:
     """A label that matplotlib shows unchanged: it reads mathematics between dollars and hides labels with a leading `_`."""
     text = label.replace("$", r"\$")
     return f"\u200b{text}" if text.startswith("_") else text
-
-
-@contextmanager
-def _drawing(x: str, y: str, size: tuple[float, float] = (6.4, 3.6)) -> Iterator[tuple[Any, list[str]]]:
-    """(axes, list that receives the SVG). pyplot is not used, since it keeps every figure in memory."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    out: list[str] = []
-    with rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        axes.set(xlabel=x, ylabel=y)
-        axes.grid(alpha=0.25, linewidth=0.5)
-        yield axes, out
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="best", fontsize=8)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        svg = text.getvalue()
-        out.append(svg[svg.index("<svg") :].replace(INK, "currentColor"))
 
 
 def chart(
@@ -73,51 +44,61 @@ def chart(
     """Lines or points, a colour for each series and a dash for each name, with their bands, and functions of x as dashed lines.
 
     lines: (series, name of the quantity on y) -> its numbers; points that are not finite, or not positive on a log axis, are
-    left out. theories: (label, function), in the colour of the series with the same label if there is one. What a function
-    raises is passed on.
+    left out. theories: (label, function), in the colour of the series with the same label if there is one. BenchError, naming
+    the theory and x, if a function raises.
     """
-    log_x, log_y = x_scale == "log", y_scale == "log"
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # pyplot would keep every figure in memory
+
     series, names = (list(dict.fromkeys(key[place] for key in lines)) for place in (0, 1))
-    styles = {
-        label: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
-        for i, label in enumerate(series)
-    }
+    colours = {label: COLOURS[place % len(COLOURS)] for place, label in enumerate(series)}
 
-    def drawable(xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
-        px, py = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
-        keep = np.isfinite(px) & np.isfinite(py) & ((px > 0) | (not log_x)) & ((py > 0) | (not log_y))
-        return px[keep], py[keep]
+    def drawable(xs: Any, *ys: Any) -> np.ndarray:
+        points = np.array([xs, *ys], dtype=float)
+        any_sign = np.array([x_scale != "log", *[y_scale != "log"] * len(ys)])[:, None]
+        return points[:, (np.isfinite(points) & ((points > 0) | any_sign)).all(axis=0)]
 
-    with _drawing(x, y) as (axes, out):
-        axes.set(xscale=x_scale, yscale=y_scale)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlabel=x, ylabel=y, xscale=x_scale, yscale=y_scale)
+        axes.grid(alpha=0.25, linewidth=0.5)
         reach: list[float] = []
         for (label, name), (xs, ys, low, high) in lines.items():
-            colour, marker = styles[label]
+            place, colour = series.index(label), colours[label]
+            marker = MARKERS[(place + place // len(COLOURS)) % len(MARKERS)]
             dash = DASHES[names.index(name) % len(DASHES)]
             shown = _safe(label) if name == names[0] else None
-            px, py = drawable(xs, ys)
-            reach += list(px)
+            points = drawable(xs, ys)
+            reach += [*points[0]]
             if form == "points":
-                axes.plot(px, py, color=colour, marker=marker, linestyle="", alpha=0.8, label=shown)
+                axes.plot(*points, color=colour, marker=marker, linestyle="", alpha=0.8, label=shown)
                 continue
-            if low is not None:
-                bx, bottom = drawable(xs, low)
-                tx, top = drawable(xs, high)
-                both = np.intersect1d(bx, tx)
-                bottom, top = bottom[np.isin(bx, both)], top[np.isin(tx, both)]
-                if form == "curve":
-                    axes.fill_between(both, bottom, top, color=colour, alpha=0.15, linewidth=0)
-                else:
-                    axes.vlines(both, bottom, top, color=colour, alpha=0.4)
-            axes.plot(px, py, color=colour, marker=marker if form == "line" else "", linestyle=dash, label=shown)
+            if low is not None and form == "curve":
+                axes.fill_between(*drawable(xs, low, high), color=colour, alpha=0.15, linewidth=0)
+            elif low is not None:
+                axes.vlines(*drawable(xs, low, high), color=colour, alpha=0.4)
+            axes.plot(*points, color=colour, marker=marker if form == "line" else "", linestyle=dash, label=shown)
         for label, function in theories if reach else ():
-            fine = np.geomspace(min(reach), max(reach), FINE) if log_x else np.linspace(min(reach), max(reach), FINE)
-            points = drawable(fine, [function(float(point)) for point in fine])
-            colour, legend = (styles[label][0], None) if label in styles else (INK, _safe(label))
+            fine = (np.geomspace if x_scale == "log" else np.linspace)(min(reach), max(reach), FINE)
+            points = drawable(fine, [_theory(label, function, float(point)) for point in fine])
+            colour, legend = (colours[label], None) if label in colours else (INK, _safe(label))
             axes.plot(*points, color=colour, linestyle=(0, (4, 2)), linewidth=1.1, label=legend)
         for name, dash in zip(names, DASHES, strict=False) if len(names) > 1 else ():
             axes.plot([], [], color=INK, linestyle=dash, label=_safe(name))
-    return out[0]
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best", fontsize=8)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    _, tag, svg = out.getvalue().partition("<svg")
+    return (tag + svg).replace(INK, "currentColor")
+
+
+def _theory(label: str, function: Callable[[float], float], x: float) -> float:
+    try:
+        return float(function(x))
+    except Exception as error:  # foreign code may raise anything
+        raise BenchError(f"theory {label!r} at {x:g}: {type(error).__name__}: {error}") from error
 
 
 def alone(svg: str) -> str:

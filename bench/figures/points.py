@@ -1,27 +1,24 @@
-"""The numbers of a figure's lines, from the records of its plans (see bench.figures.gallery)."""
+"""The numbers of a figure's lines, from the records of its plans."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bench.contract import BenchError, Task
 from bench.planning import config
+from bench.planning.files import FigureFile
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tables.seed_values import Joined, Reader
+from bench.tables.seed_values import Joined, Reader, penalty
 from bench.tables.statistics import t_interval
-
-if TYPE_CHECKING:
-    from bench.figures.gallery import FigureSpec
 
 Seeds = Mapping[int, tuple[Sequence[float], Sequence[float]]]  # seed -> x and y of one line
 Piece = tuple[str, str, int, list[float], list[float]]  # series, name of the quantity on y, seed, x, y
-Rows = Sequence[tuple[type[Task], Joined]]
 
 ROOTS = ("params", "config", "costs", "metrics")  # parts of a record that a path may start with
 MEASURED = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb")  # costs that are measured, not counted
@@ -40,27 +37,21 @@ def _at(record: Record, path: str) -> Any:
             about = f"`{path}`: {record.task} {record.entry} has no {name!r} in {where}"
             raise BenchError(f"{about}; there is {known or 'nothing'}")
         node = node[name]
-    return node
+    return sum(node.values()) if path == "costs.cpu" else node  # the CPU seconds of all phases
 
 
-def _number(record: Record, path: str) -> Any:
-    """The value at a path, summed if it is a mapping of costs: `costs.cpu` is the CPU seconds of all phases."""
-    value = _at(record, path)
-    return sum(value.values()) if isinstance(value, Mapping) and path.startswith("costs") else value
-
-
-def _x(record: Record, figure: FigureSpec) -> float:
-    value = _number(record, figure.x)
+def _x(record: Record, file: FigureFile) -> float:
+    value = _at(record, file.x)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BenchError(f"`x: {figure.x}` is {value!r} in {record.task} {record.entry}; an axis needs numbers")
-    if figure.x_scale == "log" and value <= 0:
-        raise BenchError(f"`x: {figure.x}` is {value:g}, which has no place on a log axis; choose `x_scale: linear`")
+        raise BenchError(f"`x: {file.x}` is {value!r} in {record.task} {record.entry}; an axis needs numbers")
+    if file.x_scale == "log" and value <= 0:
+        raise BenchError(f"`x: {file.x}` is {value:g}, which has no place on a log axis; choose `x_scale: linear`")
     return float(value)
 
 
-def _label(record: Record, figure: FigureSpec, plan_label: str) -> str:
+def _label(record: Record, file: FigureFile, plan_label: str) -> str:
     parts = []
-    for path in figure.series:
+    for path in file.lines:
         if path in ("entry", "plan"):
             parts.append(record.entry if path == "entry" else plan_label)
             continue
@@ -70,99 +61,88 @@ def _label(record: Record, figure: FigureSpec, plan_label: str) -> str:
     return ", ".join(parts)
 
 
-def pieces(figure: FigureSpec, plan_label: str, rows: Rows, store: Store) -> Iterable[Piece]:
+def pieces(
+    file: FigureFile, measure: Callable[..., float] | None, plan_label: str, rows: Sequence[Joined], store: Store
+) -> Iterable[Piece]:
     """The points that each record, or group of records with one measure or derived metric, gives to its line."""
-    if figure.measure is not None:
-        yield from _measures(figure, figure.measure, plan_label, rows)
+    if measure is not None:
+        yield from _measures(file, measure, plan_label, rows)
         return
-    for cls, row in rows:
-        peers = [joined for other, joined in rows if other is cls]
-        derived = {metric.metric.name: metric for metric in cls.derived if metric.metric.name in figure.y}
+    for row in rows:
+        peers = [other for other in rows if other.row.cls is row.row.cls]
+        derived = [metric.metric.name for metric in row.row.cls.derived if metric.metric.name in file.quantities]
         for seed, cell in row.cells.items():
             records = [record for record in cell if record is not None]
-            for name, metric in derived.items():
-                reader = Reader(cls, peers)
-                reader.derived, reader.metric = metric, metric.metric
-                x, y = _x(records[0], figure), reader.read(seed, records).value
-                yield _label(records[0], figure, plan_label), name, seed, [x], [y]
+            for name in derived:
+                y = Reader(row.row.cls, peers, name).read(seed, records).value
+                yield _label(records[0], file, plan_label), name, seed, [_x(records[0], file)], [y]
             for record in records:
-                series = _label(record, figure, plan_label)
-                if figure.x == "step":
-                    for name, steps, values in _curves(figure, record, store):
-                        yield series, name, seed, steps, values
+                series = _label(record, file, plan_label)
+                if file.x == "step":
+                    yield from _curves(file, series, record, store)
                     continue
-                for name in figure.y:
+                for name in file.quantities:
                     if name not in derived:
-                        yield series, name, seed, [_x(record, figure)], [_value(cls, record, name)]
+                        yield series, name, seed, [_x(record, file)], [_value(row.row.cls, record, name)]
 
 
-def _measures(figure: FigureSpec, measure: Callable[..., float], plan_label: str, rows: Rows) -> Iterable[Piece]:
+def _measures(
+    file: FigureFile, measure: Callable[..., float], plan_label: str, rows: Sequence[Joined]
+) -> Iterable[Piece]:
     """The measure of the records that share series, x and seed."""
     groups: dict[tuple[str, float, int], dict[str, list[Record]]] = {}
-    for _, row in rows:
-        for seed, cell in row.cells.items():
-            for record in cell:
-                if record is not None:
-                    place = (_label(record, figure, plan_label), _x(record, figure), seed)
-                    groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
+    for record in (record for row in rows for record in row.records):
+        place = (_label(record, file, plan_label), _x(record, file), record.seed)
+        groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
     for (series, x, seed), given in groups.items():
-        yield series, figure.y_label, seed, [x], [_measured(measure, given, seed)]
+        try:
+            y = float(measure(given))
+        except Exception as error:  # a measure is foreign code and may raise anything
+            text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+            raise BenchError(f"the measure, at seed {seed}: {text}") from error
+        yield series, file.y_label or "", seed, [x], [y]
 
 
-def _curves(figure: FigureSpec, record: Record, store: Store) -> Iterable[tuple[str, list[float], list[float]]]:
+def _curves(file: FigureFile, series: str, record: Record, store: Store) -> Iterable[Piece]:
     curves = store.curves(record)
-    for name in figure.y:
+    for name in file.quantities:
         if name in curves:
             x, y = (list(map(float, axis)) for axis in curves[name])
             if record.status != "ok" and x:
                 x, y = [*x, x[-1] + 1], [*y, math.nan]  # a NaN ends the line where the run failed
-            yield name, x, y
+            yield series, name, record.seed, x, y
         elif record.status == "ok":
             raise config.unknown(f"curve of {record.task} {record.entry}", name, curves)
-
-
-def _measured(measure: Callable[..., float], given: Mapping[str, Sequence[Record]], seed: int) -> float:
-    try:
-        return float(measure(given))
-    except Exception as error:  # a measure is foreign code and may raise anything
-        text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        raise BenchError(f"the measure, at seed {seed}: {text}") from error
 
 
 def _value(cls: type[Task], record: Record, name: str) -> float:
     """A metric, or the value at a path; for a failed cell the metric's penalty, or NaN, which is not drawn, without one."""
     if name.split(".")[0] in ROOTS:
-        return float(_number(record, name)) if record.status == "ok" else math.nan
+        return float(_at(record, name)) if record.status == "ok" else math.nan
     metric = next(metric for metric in cls.metrics if metric.name == name)
     if record.status == "ok":
         return float(record.metrics.get(name, math.nan))
-    if metric.target is not None:
-        return float(cls(cls.Params(**record.params)).budget.limit)
-    if metric.diverged == "first":
-        return float(record.metrics.get(f"initial_{name}", math.nan))
-    return math.nan if metric.diverged is None else float(metric.diverged)
+    limit = None if metric.target is None else cls(cls.Params(**record.params)).budget.limit
+    return penalty(metric, record, limit)
 
 
-def line(figure: FigureSpec, seeds: Seeds) -> Any:
+def line(file: FigureFile, seeds: Seeds) -> Any:
     """(x, centre, low, high) of a line over seeds, or (x, y, None, None) of all points of a cloud."""
-    if figure.draw == "points":
+    if file.draw == "points":
         x, y = (np.concatenate([np.asarray(axes[i], dtype=float) for axes in seeds.values()]) for i in (0, 1))
         return x, y, None, None
-    x, table = (_on_steps if figure.x == "step" else _on_values)(seeds)
+    x, table = (_on_steps if file.x == "step" else _on_values)(seeds)
     centre, low, high = (np.full(len(x), np.nan) for _ in range(3))
     for place, column in enumerate(table.T):
         values = column[np.isfinite(column)]
         if len(values):
-            centre[place], low[place], high[place] = _over_seeds(figure, values)
-    return (x, centre, None, None) if figure.band == "none" or len(seeds) < 2 else (x, centre, low, high)
-
-
-def _over_seeds(figure: FigureSpec, values: Any) -> tuple[float, float, float]:
-    scale: Literal["linear", "log"] = "log" if figure.y_scale == "log" and values.min() > 0 else "linear"
-    mean, low, high = t_interval(values, scale=scale)
-    if figure.band == "range":
-        low, high = float(values.min()), float(values.max())
-    return (mean if figure.centre == "mean" else float(np.median(values))), low, high
+            scale: Literal["linear", "log"] = "log" if file.y_scale == "log" and values.min() > 0 else "linear"
+            centre[place], low[place], high[place] = t_interval(values, scale=scale)
+            if file.centre == "median":
+                centre[place] = np.median(values)
+            if file.band == "range":
+                low[place], high[place] = values.min(), values.max()
+    return (x, centre, None, None) if file.band == "none" or len(seeds) < 2 else (x, centre, low, high)
 
 
 def _on_values(seeds: Seeds) -> tuple[Any, Any]:

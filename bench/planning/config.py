@@ -1,25 +1,23 @@
 """Configuration: from the words of a run to resolved (task, entry) pairs.
 
-The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell
-(`bench.verbs.hydra_door` runs through Hydra itself). `bench.planning.folders` finds the files, `bench.planning.files` defines
-their contents, and `bench.planning.overrides` reads the words.
+The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell.
 """
 
 from __future__ import annotations
 
 import copy
 import difflib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from typing import Any, TypeVar
 
 import msgspec
 
 from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
-from bench.planning import overrides, settings, typed, values
+from bench.planning import overrides, settings, typed
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
 from bench.planning.folders import PROJECT as PROJECT
 from bench.planning.folders import folders, names, places, unknown
@@ -50,8 +48,7 @@ def sound(
     group: str, read: Callable[[str], Read], chosen: Iterable[str] | None = None
 ) -> tuple[dict[str, Read], dict[str, str]]:
     """(name -> what `read` returns, name -> error message) for the chosen names of a group, by default all."""
-    results: dict[str, Read] = {}
-    errors: dict[str, str] = {}
+    results, errors = {}, {}
     for name in names(group) if chosen is None else chosen:
         try:
             results[name] = read(name)
@@ -84,11 +81,9 @@ def task_spec(name: str) -> TaskSpec:
     file = load("task", name, TaskFile)
     try:
         cls = locate(file.target)
-    except BenchError as error:
-        raise BenchError(f"{names('task')[name]}: {error}") from error
     except Exception as error:  # a module that is being written may raise anything
-        wrong = f"{type(error).__name__}: {error}"
-        raise BenchError(f"{names('task')[name]}: {file.target} cannot be imported: {wrong}") from error
+        foreign = f"{file.target} cannot be imported: {type(error).__name__}: {error}"
+        raise BenchError(f"{names('task')[name]}: {error if isinstance(error, BenchError) else foreign}") from error
     if not (isinstance(cls, type) and issubclass(cls, Task)):
         raise BenchError(f"{file.target} is not a subclass of bench.contract.Task")
     return TaskSpec(name, file.target, cls, file.parameters, file.doc, file.datasheet)
@@ -102,40 +97,37 @@ def canonical(name: str) -> str:
 @cache
 def entry(name: str) -> Entry:
     """The entry `name`, or the composition `a+b`: entries that fill different slots (or add to a `many` slot)."""
-    merged = Entry(name=canonical(name), parts={})
-    for part_name in merged.name.split("+"):
-        file = load("entry", part_name, EntryFile)
-        parts = dict(merged.parts)
-        for slot, part in file.slots.items():
-            if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
-                raise Misfit(f"entry {name!r}: two of its parts fill slot {slot!r}; compose entries of different slots")
-            parts[slot] = {**parts.get(slot, {}), **part}
-        merged = Entry(
-            name=merged.name,
-            parts=parts,
-            search={**merged.search, **msgspec.to_builtins(file.search)},
-            needs=(*merged.needs, *file.needs),
-            doc=" + ".join(filter(None, (merged.doc, file.doc))),
-            paper=", ".join(filter(None, (merged.paper, file.paper))),
-        )
-    return merged
+    files = [load("entry", part, EntryFile) for part in canonical(name).split("+")]
+    parts: dict[str, Any] = {}
+    for slot, part in (item for file in files for item in file.slots.items()):
+        if slot in parts and ("_target_" in part or "_target_" in parts[slot]):
+            raise Misfit(f"entry {name!r}: two of its parts fill slot {slot!r}; compose entries of different slots")
+        parts[slot] = {**parts.get(slot, {}), **part}
+    search = {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()}
+    needs = tuple(need for file in files for need in file.needs)
+    return Entry(canonical(name), parts, search, needs, " + ".join(file.doc for file in files if file.doc))
 
 
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The task's parameters, of checked types: the class's defaults, then its file's, the preset's and the overrides."""
-    presets = spec.cls.presets
-    if preset not in presets:
-        raise unknown(f"preset of {spec.name}", preset, presets)
-    types = values.types(spec.cls.Params)
-    chosen = dict(values.defaults(spec.cls.Params))
-    for source in (spec.params, presets[preset], overrides):
+    if preset not in spec.cls.presets:
+        raise unknown(f"preset of {spec.name}", preset, spec.cls.presets)
+    types = typed.types(spec.cls.Params)
+    chosen = typed.defaults(spec.cls.Params)
+    for source in (spec.params, spec.cls.presets[preset], overrides):
         for key, value in source.items():
             if key not in types:
                 raise unknown(f"parameter of {spec.name}", key, types)
-            chosen[key] = values.of_type(value, types[key], f"task.{key}", spec.name)
+            chosen[key] = typed.of_type(value, types[key], f"task.{key}", spec.name)
     if missing := [key for key in types if key not in chosen]:
         raise BenchError(f"{spec.name}: parameter {missing[0]!r} has no value; set task.{missing[0]}=…, or its default")
     return {key: chosen[key] for key in types}
+
+
+def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that are not the preset's."""
+    usual = parameters(task_spec(task), preset, {})
+    return {name: value for name, value in params.items() if usual.get(name) != value}
 
 
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,8 +138,7 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
     slots = {slot.name: slot for slot in spec.cls.slots}
     for name in (*chosen.parts, *(path.split(".")[0] for path in overrides)):
         if name not in slots:
-            near = difflib.get_close_matches(name, slots, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = "".join(f" (did you mean {near}?)" for near in difflib.get_close_matches(name, slots, n=1))
             misfit = f"entry {chosen.name!r} does not fit task {spec.name}: it has no slot {name!r}{hint}"
             raise Misfit(f"{misfit}; its slots are\n{slot_list(spec.cls.slots)}")
     excluded = {name for filled in chosen.parts for name in slots[filled].excludes}
@@ -168,20 +159,16 @@ def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -
         node = parts[slot_name] = copy.deepcopy(parts[slot_name])
         for key in rest[:-1]:
             node = node.setdefault(key, {})
-        node[rest[-1]] = values.current(value, f"entry.{path}={value!r}")
-    for slot_name, part in parts.items():
-        values.finite(part, f"entry.{slot_name}")
+        node[rest[-1]] = typed.current(value, f"entry.{path}={value!r}")
+    typed.finite(parts, "entry")
     return parts
 
 
 @cache
 def tuned(task: str, name: str) -> TunedFile | None:
     """The values that `bench tune` chose for this pair; None if it was not tuned."""
-    for folder in folders():
-        path = folder / "tuned" / task / f"{name.replace('/', '_')}.yaml"
-        if path.is_file():
-            return typed.load(path, TunedFile)
-    return None
+    path = names("tuned").get(f"{task}/{name.replace('/', '_')}")
+    return typed.load(path, TunedFile) if path else None
 
 
 @dataclass
@@ -204,9 +191,9 @@ class Request:
         """(task overrides, entry overrides) for every combination of swept values."""
 
         def combinations(swept: dict[str, list[Any]]) -> list[dict[str, Any]]:
-            return [dict(zip(swept, chosen, strict=True)) for chosen in itertools.product(*swept.values())]
+            return [dict(zip(swept, chosen, strict=True)) for chosen in product(*swept.values())]
 
-        yield from itertools.product(combinations(self.task_overrides), combinations(self.entry_overrides))
+        return product(combinations(self.task_overrides), combinations(self.entry_overrides))
 
 
 def parse(words: Iterable[str]) -> Request:
@@ -226,13 +213,10 @@ def parse(words: Iterable[str]) -> Request:
         elif key.startswith("entry."):
             request.entry_overrides[key[6:]] = override.listed()
         elif key == "seed":
-            request.seeds = [_seed(value) for value in override.listed()]
+            request.seeds = override.listed()
+            for seed in request.seeds:
+                if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+                    raise BenchError(f"seed={seed!r}: a seed is an integer from 0 up; seed=range(5) for five of them")
         else:
             request.settings = settings.changed(request.settings, key, override.value)
     return request
-
-
-def _seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BenchError(f"seed={value!r}: a seed is an integer from 0 up; seed=range(5) for five of them")
-    return value

@@ -1,8 +1,5 @@
-"""The typed models of configuration files, one for each kind.
-
-A field carries a description and an example: both appear in the error about a wrong value (`bench.planning.typed`) and in the
-JSON schema.
-"""
+"""The typed models of configuration files. A field's description and example appear in errors (`bench.planning.typed`) and in the
+JSON schema."""
 
 from __future__ import annotations
 
@@ -25,10 +22,8 @@ def _is(what: str, *examples: Any, **limits: Any) -> Meta:
 Positive = Annotated[int, Meta(ge=1)]
 Words = Annotated[tuple[str, ...], Meta(min_length=1)]
 WORDS = ["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]
-Function = Annotated[
-    str | dict[str, Any],
-    _is("a dotted path, or {_target_: path, argument: value}", "tasks.grokking.claims.decay_gain"),
-]
+TARGET = "a dotted path, or {_target_: path, argument: value}"
+Function = Annotated[str | dict[str, Any], _is(TARGET, "tasks.grokking.claims.decay_gain")]
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,14 +125,14 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Limit = Annotated[float, _is("a finite number", 0.5)]
-NUMBERED = r"^(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})?$"
+ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}"  # the number of a paper
 
 
 class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`configs/claim/<family>/<id>.yaml`."""
 
     paper: Text
-    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=NUMBERED)]
+    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=f"^({ARXIV})?$")]
     statement: Text
     settings: Annotated[
         tuple[Setting, ...], _is("a list of names with plans", [{"name": "one", "plan": WORDS}], min_length=1)
@@ -155,20 +150,25 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     exact: Annotated[bool, _is("`true` or `false`", True)] = False
     note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The one of above, below and between that is given, with its limit or limits."""
+        return {name: limit for name in ("above", "below", "between") if (limit := getattr(self, name)) is not None}
+
     def __post_init__(self) -> None:
-        given = {name: limit for name in ("above", "below", "between") if (limit := getattr(self, name)) is not None}
-        if len(given) != 1:
-            raise ValueError(f"one of above, below, between is needed, not {' and '.join(given) or 'none'}")
-        ((name, limit),) = given.items()
-        low, high = limit if isinstance(limit, tuple) else (limit, limit)
-        if not math.isfinite(low) or not math.isfinite(high) or low > high:
+        if len(self.limits) != 1:
+            raise ValueError(f"one of above, below, between is needed, not {' and '.join(self.limits) or 'none'}")
+        ((name, limit),) = self.limits.items()
+        low, high = limit if name == "between" else (limit, limit)
+        if not -math.inf < low <= high < math.inf:
             wanted = "[low, high]" if name == "between" else "a finite number"
             raise ValueError(f"`{name}: {shown(msgspec.to_builtins(limit))}`: expected {wanted}")
-        settings = [setting.name for setting in self.settings]
-        if twice := next((name for name in settings if settings.count(name) > 1), None):
+        names = [setting.name for setting in self.settings]
+        if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two settings are named {twice!r}")
 
 
+Labelled = Annotated[dict[str, Words], Meta(min_length=1)]
 Scale = Annotated[Literal["linear", "log"], _is("one of linear, log", "log")]
 
 
@@ -177,10 +177,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     title: Text
     caption: Text
-    plan: Annotated[
-        Words | Annotated[dict[str, Words], Meta(min_length=1)],
-        _is("a list of words, or a mapping of labels to such lists", WORDS),
-    ]
+    plan: Annotated[Words | Labelled, _is("a list of words, or a mapping of labels to such lists", WORDS)]
     x: Text
     y: Annotated[
         Text | Words | dict[str, Any], _is("a name, a list of names, or a measure", ["train_acc", "monitor_acc"])
@@ -202,6 +199,11 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def plans(self) -> dict[str, tuple[str, ...]]:
         """label -> words; a single plan has an empty label."""
         return dict(self.plan) if isinstance(self.plan, dict) else {"": self.plan}
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of curves, metrics and paths on the y axis; none if a measure is."""
+        return () if isinstance(self.y, dict) else (self.y,) if isinstance(self.y, str) else self.y
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """The folders of configuration files and the files' names.
 
-Search order: the project's `configs/`, installed packages that announce a folder under the entry-point group
-`sweepstakes.configs`, then `configs/` of the current folder. Hidden files and folders (`._x.yaml`, `.ipynb_checkpoints/`)
-are left by editors and file systems, and are skipped.
+Hidden files and folders (`._x.yaml`, `.ipynb_checkpoints/`) are left by editors and file systems, and are skipped.
 """
 
 from __future__ import annotations
@@ -22,15 +20,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @cache
 def folders() -> tuple[Path, ...]:
-    """Every folder of configurations, in search order."""
+    """The project's `configs/`, the folders that installed packages announce, and `configs/` of the current folder, in order."""
     configs = [PROJECT / "configs"]
     for folder, package in plugins().items():
         spec = find_spec(folder)
         if spec is None or not spec.submodule_search_locations:
             raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
         configs.append(Path(next(iter(spec.submodule_search_locations))))
-    own = Path.cwd() / "configs"
-    if own.resolve() != configs[0] and own.is_dir():
+    if (own := Path.cwd() / "configs").resolve() != configs[0] and own.is_dir():
         configs.append(own)
     return tuple(configs)
 

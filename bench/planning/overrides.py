@@ -45,9 +45,8 @@ class Override:
             return list(self.values)
         if not group:
             raise BenchError(f"{self.word}: glob works for task and entry")
-        wanted, unwanted = self.glob
-        matching = [name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in wanted)]
-        matching = [name for name in matching if not any(fnmatch.fnmatch(name, pattern) for pattern in unwanted)]
+        wanted, unwanted = ({n for n in names for pattern in side if fnmatch.fnmatch(n, pattern)} for side in self.glob)
+        matching = [name for name in names if name in wanted - unwanted]
         if not matching:
             raise BenchError(f"{self.word}: no {group} matches; `bench list` shows them")
         return matching
@@ -60,8 +59,7 @@ def read(words: Iterable[str]) -> list[Override]:
 
 def plain(word: str) -> Override | None:
     """The override of a plain word; None for any other word."""
-    match = PLAIN.fullmatch(word)
-    if match is None:
+    if (match := PLAIN.fullmatch(word)) is None:
         return None
     key, text = match.groups()
     if text.endswith(")"):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError, Derived, Task
+from bench.contract import BenchError, Derived, Entry, Task
 from bench.data import cache_dir
-from bench.planning import config, values
+from bench.planning import config
 from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
 from bench.records.record import Components
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
+
+Overrides = Mapping[str, Any]  # dotted path -> value
 
 
 @dataclass
@@ -28,7 +31,6 @@ class Row:
     """
 
     task: str
-    target: str
     preset: str
     params: Mapping[str, Any]
     entry: str
@@ -39,14 +41,18 @@ class Row:
     planned: dict[int, list[Cell]] = field(default_factory=dict)
 
     @property
+    def cls(self) -> type[Task]:
+        """The class of the task."""
+        return config.task_spec(self.task).cls
+
+    @property
     def table(self) -> tuple[str, str, str]:
         """The table's identity: task, preset and parameters."""
         return (self.task, self.preset, canonical_json(dict(self.params)))
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, seed by seed."""
-        for cells in self.planned.values():
-            yield from cells
+        return chain.from_iterable(self.planned.values())
 
 
 @dataclass
@@ -73,13 +79,8 @@ def axis_of(task: type[Task]) -> Derived | None:
 
 def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
     """The needed packages, or "cuda", that this machine lacks."""
-
-    def present(need: str) -> bool:
-        if need == "cuda":
-            return Path("/dev/nvidiactl").exists()
-        return importlib.util.find_spec(need.split(".")[0]) is not None
-
-    return tuple(need for need in needs if not present(need))
+    cuda = Path("/dev/nvidiactl")
+    return tuple(n for n in needs if not (cuda.exists() if n == "cuda" else importlib.util.find_spec(n.split(".")[0])))
 
 
 def reads_of(
@@ -95,32 +96,26 @@ class Planner:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.settings = settings
-        self.cache = cache_dir()
         self.digests = identity.Digests(store.root / ".cache" / "digests.json")
 
-    def row(
-        self, task: str, entry: str, seeds: Sequence[int], task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
-    ) -> Row:
+    def row(self, task: str, entry: str, seeds: Sequence[int], task_set: Overrides, entry_set: Overrides) -> Row:
         """The row of one (task, entry) pair with its overrides."""
-        spec, chosen = config.task_spec(task), config.entry(entry)
-        preset = self.settings.preset
+        spec, chosen, preset = config.task_spec(task), config.entry(entry), self.settings.preset
         given = config.parameters(spec, preset, task_set)
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
-        params = {**given, **{name: self.digests.by_content(path) for name, path in paths.items()}}
-        tuned, trials = self._tuned(task, chosen, preset, task_set, entry_set)
+        contents = {name: self.digests.by_content(path) for name, path in paths.items()}
+        tuned, trials = self._tuned(task, chosen, task_set, entry_set)
         parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
         derived = axis_of(spec.cls)
-        grid: list[dict[str, Any]] = [params]
+        sets = [task_set]
         if derived is not None and derived.axis not in task_set:
-            kind = values.types(spec.cls.Params)[derived.axis]
-            steps = [values.of_type(value, kind, f"task.{derived.axis}", task) for value in derived.grid[preset]]
-            grid = [{**params, derived.axis: value} for value in steps]
-        common = {name: value for name, value in params.items() if derived is None or name != derived.axis}
+            sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
+        common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
-        row = Row(task, spec.target, preset, common, chosen.name, slots, chosen.division, trials, paths)
+        row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
-        for point in grid:
-            files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(self.cache)
+        for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
+            files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(cache_dir())
             reads = reads_of(self.digests, spec.target, parts, files)
             components = identity.components(self.digests, spec.target, parts, files)
             about = {"task": task, "version": spec.cls.version, "params": point, "parts": parts}
@@ -134,15 +129,15 @@ class Planner:
         return row
 
     def _tuned(
-        self, task: str, chosen: Any, preset: str, task_set: Mapping[str, Any], entry_set: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], int | None]:
+        self, task: str, chosen: Entry, task_set: Overrides, entry_set: Overrides
+    ) -> tuple[Overrides, int | None]:
         """(tuned values, number of trials); None as the number marks a row as untuned, and it is not ranked."""
         if not chosen.search:
             return {}, 0 if not entry_set else None
         file = config.tuned(task, chosen.name) if self.settings.tuned else None
-        if file is None or file.preset != preset or task_set:
+        if file is None or file.preset != self.settings.preset or task_set:
             return {}, None
-        return dict(file.values), None if entry_set else file.trials
+        return file.values, None if entry_set else file.trials
 
 
 def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:
@@ -155,13 +150,10 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
         yield from ((task, entry, seeds, {}) for task in request.tasks for entry in [*request.entries, *request.extra])
         return
     suite = config.suite(request.suite)
-    for task in request.tasks:
-        if task not in suite.tasks:
-            raise config.unknown(f"task in suite {request.suite}", task, suite.tasks)
+    if others := [task for task in request.tasks if task not in suite.tasks]:
+        raise config.unknown(f"task in suite {request.suite}", others[0], suite.tasks)
     wanted = {config.canonical(entry) for entry in request.entries}
-    for pair in suite.pairs:
-        if request.tasks and pair.task not in request.tasks:
-            continue
+    for pair in (pair for pair in suite.pairs if pair.task in (request.tasks or suite.tasks)):
         slots = {slot.name for slot in config.task_spec(pair.task).cls.slots}
         fitting = [e for e in request.extra if request.tasks or set(config.entry(e).parts) <= slots]
         own = [entry for entry in pair.entries if not wanted or config.canonical(entry) in wanted]

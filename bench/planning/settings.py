@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -13,8 +13,6 @@ from bench.planning import yaml_file
 from bench.planning.folders import PROJECT, unknown
 from bench.records.record import Limits
 from bench.records.spelling import whole
-
-Group = TypeVar("Group", bound=msgspec.Struct)
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -54,35 +52,25 @@ def of(content: Mapping[str, Any]) -> Settings:
 
 
 def changed(settings: Settings, path: str, value: Any) -> Settings:
-    """`settings` with a new value at a dotted path. BenchError for an unknown path or a value of a wrong type."""
-    if path not in (known := list(_names(settings))):
+    """`settings` with a new value at a path such as `workers` or `limits.seconds`; numbers have to be above 0.
+
+    BenchError for an unknown path or a value of a wrong type.
+    """
+    name = path.removeprefix("limits.")
+    group: Settings | Limits = settings if name == path else settings.limits
+    if path == "limits" or name not in group.__struct_fields__:
+        known = {*Settings.__struct_fields__, *(f"limits.{limit}" for limit in Limits.__struct_fields__)} - {"limits"}
         raise unknown("setting", path, [*known, "task", "entry", "suite", "extra"])
-    return _changed(settings, path.split("."), value, path)
-
-
-def _names(settings: msgspec.Struct, above: str = "") -> Iterator[str]:
-    for name in settings.__struct_fields__:
-        value = getattr(settings, name)
-        yield from _names(value, f"{above}{name}.") if isinstance(value, msgspec.Struct) else (above + name,)
-
-
-def _changed(group: Group, names: list[str], value: Any, path: str) -> Group:
-    name, *inner = names
-    old = getattr(group, name)
-    new = _changed(old, inner, value, path) if inner else _value(old, get_type_hints(type(group))[name], value, path)
-    return msgspec.structs.replace(group, **{name: new})
-
-
-def _value(old: Any, kind: Any, value: Any, path: str) -> Any:
-    """`value` in the type of the setting at `path`; numbers have to be above 0."""
+    old, kind = getattr(group, name), get_type_hints(type(group))[name]
     if get_origin(kind) is Literal and isinstance(value, str) and value not in get_args(kind):
         raise unknown(f"choice of {path}", value, get_args(kind))
     number = isinstance(old, int | float) and not isinstance(old, bool)
     try:
         converted = msgspec.convert(whole(value), kind)
-        if not number or 0 < converted < float("inf"):
-            return converted
     except msgspec.ValidationError:
-        pass  # the error below describes it
-    wanted = ("a whole number above 0" if kind is int else "a number above 0") if number else type(old).__name__
-    raise BenchError(f"{path}={value!r}: expected {wanted} like {old!r}")
+        converted = None
+    if converted is None or (number and not 0 < converted < float("inf")):
+        wanted = ("a whole number above 0" if kind is int else "a number above 0") if number else type(old).__name__
+        raise BenchError(f"{path}={value!r}: expected {wanted} like {old!r}")
+    new = msgspec.structs.replace(group, **{name: converted})
+    return new if isinstance(new, Settings) else msgspec.structs.replace(settings, limits=new)

@@ -60,8 +60,7 @@ def states(plan: Plan, store: Store, settings: Settings, look_for_stale: bool = 
 
 
 def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
-    """(component, old, new) wherever a cell differs from its stale record. Where the form of code digests differs, code is left
-    out, since such digests cannot be compared."""
+    """(component, old, new) wherever a cell differs from its stale record; without code where the form of its digests differs."""
     old, new = record.identity, cell.identity
     if record.components.form != cell.components.form:
         del old["code"], new["code"]
@@ -71,7 +70,7 @@ def changes(cell: Cell, record: Record) -> list[tuple[str, Any, Any]]:
 def expected(cells: Iterable[Cell], store: Store) -> dict[str, float]:
     """key -> mean CPU seconds of the stored cells of the same task, preset and entry; absent where there are none."""
     cells = list(cells)
-    means = store.costs(cell.task for cell in cells)
+    means = store.index.costs(cell.task for cell in cells)
     groups = ((cell.key, (cell.task, cell.preset, cell.entry)) for cell in cells)
     return {key: means[group] for key, group in groups if group in means}
 

@@ -1,43 +1,43 @@
-"""Converting a file's content to its typed model, with errors that name file, field and what was expected.
+"""Values in their declared types: a file's content as its typed model, and single parameters of a task.
 
-A model is a `msgspec.Struct` whose fields carry a description and an example. A model may name one field as `FREE`: it gathers
-every field of the file that the model does not name, such as an entry's slots.
+A model may name one field as `FREE`: it gathers every field of the file that the model does not name, such as an entry's slots.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import math
 import re
+import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from bench.contract import BenchError
-from bench.planning.values import current
-from bench.planning.yaml_file import quoted, read, shown
+from bench.planning.folders import unknown
+from bench.planning.yaml_file import leaves, quoted, read, shown
+from bench.records.modules import moved
+from bench.records.spelling import whole
 
 Model = TypeVar("Model", bound=Struct)
 
-PLACED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 NAMED = re.compile(r"Object (?P<how>missing required|contains unknown) field `(?P<name>.*)`")
 
 
 def load(path: Path, model: type[Model], data: bytes | None = None) -> Model:
-    """The YAML file at `path` as its model; data: its content, if already read. Moved names are replaced by the new ones.
-
-    BenchError names the file, the field and an example.
-    """
+    """The YAML file at `path` as its model, with moved names replaced by the new ones; data: its content, if already read."""
     return convert(current(read(path, data), str(path)), model, path)
 
 
 def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model:
-    """A mapping as its model; an empty field (`paper:` and nothing after it) counts as absent."""
+    """A mapping as its model; an empty field (`paper:` and nothing after it) counts as absent. BenchError names the field."""
     given = {name: value for name, value in content.items() if value is not None}
-    free: str | None = getattr(model, "FREE", None)
-    if free is not None:
+    if free := getattr(model, "FREE", ""):
         own = {*model.__struct_encode_fields__} - {free}
         rest = {name: given.pop(name) for name in [*given] if name not in own}
         _check_free(rest, model, free, own, path)
@@ -51,61 +51,93 @@ def convert(content: Mapping[str, Any], model: type[Model], path: Path) -> Model
 def schema(model: type[Struct]) -> dict[str, Any]:
     """The JSON schema of a model's file; the fields gathered by `FREE` are additional properties."""
     schema = msgspec.json.schema(model)
-    free: str | None = getattr(model, "FREE", None)
-    if free is not None:
+    if free := getattr(model, "FREE", ""):
         own = schema["$defs"][model.__name__]
         own["additionalProperties"] = own["properties"].pop(free).get("additionalProperties", True)
     return schema
 
 
+@cache
+def types(params: type) -> Mapping[str, Any]:
+    """parameter -> type, for a dataclass of parameters."""
+    hints = get_type_hints(params)
+    return {field.name: hints[field.name] for field in dataclasses.fields(params)}
+
+
+def defaults(params: type) -> dict[str, Any]:
+    """parameter -> default, where it has one."""
+    fields, missing = dataclasses.fields(params), dataclasses.MISSING
+    made = {field.name: field.default_factory() for field in fields if field.default_factory is not missing}
+    return {field.name: field.default for field in fields if field.default is not missing} | made
+
+
+def of_type(value: Any, kind: Any, where: str, owner: str) -> Any:
+    """`value` as a parameter of type `kind`; 1.0 may be an integer and 1 a float. BenchError for another type, NaN, infinity."""
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # the override grammar reads a name of digits as a number
+    try:
+        converted = msgspec.convert(whole(value), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{where}={value!r}: {owner} takes {getattr(kind, '__name__', kind)}") from error
+    finite(converted, where)
+    return converted
+
+
+def finite(value: Any, where: str) -> None:
+    """BenchError, naming the place, for NaN or infinity anywhere in a value: JSON, and so the key, cannot hold them."""
+    for place, number in leaves(value, where):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise BenchError(f"{place}={number!r} is not a finite number; give one, or leave an optional one out")
+
+
+def current(node: Any, where: str) -> Any:
+    """`node` with moved dotted names replaced by the new ones; a note asks the user, once a place, to write those."""
+    renamed = moved(node)
+    pairs = zip(leaves(node), leaves(renamed), strict=True)
+    if renames := {old: new for (_, old), (_, new) in pairs if isinstance(old, str) and old != new}:
+        _note(f"{where}: {', '.join(f'{old} is now {new}' for old, new in renames.items())}; write the new names")
+    return renamed
+
+
+@cache
+def _note(line: str) -> None:
+    print(f"note: {line}", file=sys.stderr)
+
+
 def _check_free(rest: Mapping[str, Any], model: type[Struct], free: str, own: set[str], path: Path) -> None:
-    """BenchError for a gathered field of another type than the model's mapping holds; it may be a misspelt field."""
+    """BenchError for a gathered field that is no mapping where the model wants such; it may be a misspelt field."""
     kind = get_args(get_type_hints(model)[free])[1]
     for name, value in rest.items():
-        try:
-            msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
+        if kind is not Any and not isinstance(value, dict):
             near = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its own are {', '.join(sorted(own))}"
             expected = "expected a mapping, as in every field that is not the file's own"
-            raise BenchError(f"{path}: `{name}: {shown(value)}`: {expected}; {hint}") from error
-
-
-def _meta(hint: Any) -> Meta | None:
-    """The description of a field, or of a member of its union type; None if there is none."""
-    described = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta) and meta.description]
-    if described:
-        return described[-1]
-    return next((meta for part in get_args(hint) if (meta := _meta(part)) is not None), None)
+            raise BenchError(f"{path}: `{name}: {shown(value)}`: {expected}; {hint}")
 
 
 def _wanted(model: type[Struct], name: str) -> str:
     """A field's description with its example: a list of packages, as in `needs: [einops]`. Empty if it has none."""
-    fields = dict(zip(model.__struct_encode_fields__, model.__struct_fields__, strict=True))
-    meta = _meta(get_type_hints(model, include_extras=True)[fields[name]])
-    if meta is None:
-        return ""
-    example = f", as in `{name}: {shown(meta.examples[0])}`" if meta.examples else ""
-    return f"{meta.description}{example}"
+    field = msgspec.json.schema(model)["$defs"][model.__name__]["properties"][name]
+    for kind in (field, *field.get("anyOf", ())):  # a field, or a member of its union type
+        if description := kind.get("description"):
+            examples = kind.get("examples")
+            return f"{description}, as in `{name}: {shown(examples[0])}`" if examples else str(description)
+    return ""
 
 
 def _explained(message: str, given: Mapping[str, Any], model: type[Struct]) -> str:
     """The part of the error after the file's name, from msgspec's message."""
-    match = PLACED.fullmatch(message)
-    assert match is not None
-    what, place = match["what"], match["place"] or ""
-    named, known = NAMED.fullmatch(what), model.__struct_encode_fields__
-    if named and not place and named["how"] == "missing required":
-        wanted = _wanted(model, named["name"])
-        return f": lacks `{named['name']}`" + (f": expected {wanted}" if wanted else "")
-    if named and not place:
-        near = difflib.get_close_matches(named["name"], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-        return f": no field {named['name']!r}; {hint}"
+    what, _, place = message.partition(" - at `$")
+    place = place.removeprefix(".").removesuffix("`")
+    if not place and (named := NAMED.fullmatch(what)):
+        name = named["name"]
+        if named["how"] == "missing required":
+            wanted = _wanted(model, name)
+            return f": lacks `{name}`" + (f": expected {wanted}" if wanted else "")
+        return f": {unknown('field', name, model.__struct_encode_fields__)}"
     if not what.startswith(("Expected", "Invalid", "Object")):  # a model's own check
         return f": {f'`{place}`: ' if place else ''}{what}"
     field = re.split(r"[.\[]", place)[0]
     value = given.get(field)
     inside = "" if place == field else f" ({what} at {place})"
-    wanted = _wanted(model, field)
-    return f": `{field}: {shown(value)}`: {quoted(value)}expected {wanted or what}{inside}"
+    return f": `{field}: {shown(value)}`: {quoted(value)}expected {_wanted(model, field) or what}{inside}"

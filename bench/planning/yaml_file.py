@@ -7,7 +7,7 @@ file's values would then depend on other settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,7 @@ import yaml
 
 from bench.contract import BenchError
 
-try:  # libyaml is ten times faster than the Python parser
-    from yaml import CSafeLoader as _Parser
-except ImportError:
-    from yaml import SafeLoader as _Parser  # type: ignore[assignment]
-
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster than the Python parser
 NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.[\d_]+)[eE][-+]?\d+")
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
@@ -59,19 +55,16 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
         raise BenchError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
     try:
         content = yaml.load(text, Loader=_Reader)
-    except yaml.MarkedYAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is a forbidden character
         raise BenchError(_explained(path, text, error)) from error
-    except (yaml.YAMLError, ValueError) as error:  # such as a forbidden character
-        raise BenchError(f"{path} is not YAML: {error}") from error
     if content is None:
         raise BenchError(f"{path} is empty; write `name: value` lines into it, or delete it")
     if not isinstance(content, dict):
         raise BenchError(f"{path} holds {shown(content)}; it must be a mapping, `name: value` lines")
-    for key in content:
-        if not isinstance(key, str):
-            raise BenchError(f"{path}: the key {shown(key)} is no text; {quoted(key)}put it in quotes")
-    for place, value in _texts(content, ""):
-        if "${" in value:
+    for key in (key for key in content if not isinstance(key, str)):
+        raise BenchError(f"{path}: the key {shown(key)} is no text; {quoted(key)}put it in quotes")
+    for place, value in leaves(content):
+        if isinstance(value, str) and "${" in value:
             raise BenchError(f"{path}: `{place}: {value}` reads other settings; write the value itself")
     return content
 
@@ -88,24 +81,22 @@ def quoted(value: Any) -> str:
     return "YAML reads no, off, yes and on as false and true; " if isinstance(value, bool) else ""
 
 
-def _explained(path: Path, text: str, error: yaml.MarkedYAMLError) -> str:
-    mark = error.problem_mark or error.context_mark
+def leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """(place, value) of every value in nested mappings and lists, such as ("optimizer.betas[1]", 0.9)."""
+    if isinstance(node, Mapping):
+        for name, item in node.items():
+            yield from leaves(item, f"{place}.{name}" if place else str(name))
+    elif isinstance(node, list | tuple):
+        for number, item in enumerate(node):
+            yield from leaves(item, f"{place}[{number}]")
+    else:
+        yield place, node
+
+
+def _explained(path: Path, text: str, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return f"{path} is not YAML: {error}"
-    lines = text.split("\n")
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    indent = line[: len(line) - len(line.lstrip())]
-    why = "a tab; YAML is indented with spaces" if "\t" in indent else error.problem or "not YAML"
-    return f"{path}, line {mark.line + 1}: {why}"
-
-
-def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
-    """(place, text) of every text in a nested value."""
-    if isinstance(node, str):
-        yield place, node
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            yield from _texts(value, f"{place}.{key}" if place else str(key))
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value, place)
+    line = [*text.split("\n"), ""][mark.line]
+    tab = re.match(r"\s*\t", line) and "a tab; YAML is indented with spaces"
+    return f"{path}, line {mark.line + 1}: {tab or getattr(error, 'problem', None) or 'not YAML'}"

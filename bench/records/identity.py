@@ -13,7 +13,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -29,6 +28,7 @@ HARNESS = ("bench.execute",)  # where the harness's own code starts
 CONTENT = "content:"  # prefix of a file parameter in keys and records, before its content hash
 # in ns; a file system's clock may stand still for so long, so a younger file may change and keep its times
 TICK = 20_000_000
+Sources = dict[str, tuple[str, str]]  # module or package file -> its digest and path
 
 
 class Digests:
@@ -41,14 +41,12 @@ class Digests:
         self._file = cache_file
         self._known: dict[str, Any] = {}
         self._dirty = False
-        self._modules: dict[str, _Module] = {}
-        self._located: dict[str, list[str]] = {}
-        self._closures: dict[tuple[str, ...], tuple[dict[str, str], tuple[str, ...]]] = {}
-        if cache_file is not None and cache_file.is_file():
-            try:
+        self._located: dict[str, list[tuple[str, Path]]] = {}
+        self._modules: dict[str, tuple[Sources, list[str]]] = {}
+        self._closures: dict[frozenset[str], Sources] = {}
+        if cache_file is not None:
+            with suppress(ValueError, OSError):  # a cache that is absent or damaged is made anew
                 self._known = json.loads(cache_file.read_text())
-            except (ValueError, OSError):
-                self._known = {}  # the cache is rebuilt
 
     def save(self) -> None:
         """Write the cache file if anything is new; where it cannot be written, the next plan takes longer."""
@@ -87,68 +85,49 @@ class Digests:
         place = Path(path).expanduser()
         return f"{CONTENT}{self.file(place)[:SHOWN]}" if place.is_file() else path
 
-    def _module(self, module: str, path: Path) -> _Module:
-        """A module, with the data files of its folder if it is a package."""
-        package = path.name == "__init__.py"
+    def _module(self, module: str, path: Path) -> tuple[Sources, list[str]]:
+        """A module with the data files of its folder if it is a package, and the dotted names that it may reach."""
+        if module not in self._modules:
+            package = path.name == "__init__.py"
 
-        def read() -> tuple[str, list[str]]:
-            _drop_stale_bytecode(path)
-            return meaning(path.read_bytes(), module, package)
+            def read() -> tuple[str, list[str]]:
+                _drop_stale_bytecode(path)
+                return meaning(path.read_bytes(), module, package)
 
-        if path.suffix == ".py":
-            digest, references = self._remember(path, f"code{FORM}:{module}", read)
-        else:  # a compiled module
-            digest, references = self.file(path), []
-        digests, files = {module: digest}, [str(path.resolve())]
-        for beside in package_files(path.parent) if package else ():
-            digests[f"{module}/{beside.name}"] = self.file(beside)
-            files.append(str(beside.resolve()))
-        return _Module(digests, files, references)
+            compiled = path.suffix != ".py"
+            kind = f"code{FORM}:{module}"
+            digest, references = (self.file(path), []) if compiled else self._remember(path, kind, read)
+            sources = {module: (digest, str(path.resolve()))}
+            for beside in package_files(path.parent) if package else ():
+                sources[f"{module}/{beside.name}"] = self.file(beside), str(beside.resolve())
+            self._modules[module] = sources, references
+        return self._modules[module]
 
-    def _locate(self, name: str) -> list[str]:
-        """The first-party modules of a dotted name, itself and its parents; each is read."""
-        if name not in self._located:
-            modules = module_files(name) if first_party(name.partition(".")[0]) else []
-            for module, path in modules:
-                if module not in self._modules:
-                    self._modules[module] = self._module(module, path)
-            self._located[name] = [module for module, _ in modules]
-        return self._located[name]
-
-    def _closure(self, roots: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
-        wanted = tuple(sorted(set(roots)))
+    def _closure(self, roots: Iterable[str]) -> Sources:
+        wanted = frozenset(roots)
         if wanted not in self._closures:
-            reached: set[str] = set()
-            queue, seen = list(wanted), set(wanted)
+            sources: Sources = {}
+            seen, queue = set(wanted), [*wanted]
             while queue:
-                for module in self._locate(queue.pop()):
-                    if module not in reached:
-                        reached.add(module)
-                        new = [name for name in self._modules[module].references if name not in seen]
-                        seen.update(new)
-                        queue += new
-            modules = [self._modules[module] for module in sorted(reached)]
-            digests = {name: digest for read in modules for name, digest in read.digests.items()}
-            files = {file for read in modules for file in read.files}
-            self._closures[wanted] = (dict(sorted(digests.items())), tuple(sorted(files)))
+                name = queue.pop()
+                if name not in self._located:
+                    self._located[name] = module_files(name) if first_party(name.partition(".")[0]) else []
+                for module, path in self._located[name]:
+                    if module not in sources:
+                        own, references = self._module(module, path)
+                        sources |= own
+                        queue += {*references} - seen
+                        seen.update(references)
+            self._closures[wanted] = dict(sorted(sources.items()))
         return self._closures[wanted]
 
     def closure(self, roots: Iterable[str]) -> dict[str, str]:
         """module or package file -> digest, of all first-party code that the dotted names in `roots` reach."""
-        return self._closure(roots)[0]
+        return {name: digest for name, (digest, _) in self._closure(roots).items()}
 
     def files(self, roots: Iterable[str]) -> tuple[str, ...]:
         """The files behind `closure(roots)`, absolute and with links resolved."""
-        return self._closure(roots)[1]
-
-
-@dataclass(frozen=True)
-class _Module:
-    """name -> digest of a module and its package's data files, their paths, and the dotted names that the module may reach."""
-
-    digests: dict[str, str]
-    files: list[str]
-    references: list[str]
+        return tuple(sorted({file for _, file in self._closure(roots).values()}))
 
 
 def _drop_stale_bytecode(source: Path) -> None:
@@ -165,31 +144,27 @@ def distribution(top: str) -> str:
     """`name version` of the installed distribution behind a top-level package, "absent" if there is none."""
     from importlib.metadata import PackageNotFoundError, packages_distributions, version  # takes 20 ms
 
-    try:
+    with suppress(PackageNotFoundError):
         return f"{top} {version(top)}"
-    except PackageNotFoundError:
-        pass
-    for name in packages_distributions().get(top, ()):
-        return f"{name} {version(name)}"
-    return "absent"
+    names = packages_distributions().get(top)
+    return f"{names[0]} {version(names[0])}" if names else "absent"
 
 
 def targets(node: Any) -> list[str]:
     """Every dotted path that a part's configuration names: `_target_`s, texts, and optimizers by name."""
     if isinstance(node, Mapping):
-        paths = [target for value in node.values() for target in targets(value)]
-        if isinstance(node.get("_target_"), str):
-            paths.append(node["_target_"])
-            if node["_target_"] == "bench.optim.named" and isinstance(node.get("name"), str):
-                from bench.optim import resolve
+        paths = [path for value in node.values() for path in targets(value)]
+        target, name = node.get("_target_"), node.get("name")
+        if isinstance(target, str):
+            paths.append(target)
+        if target == "bench.optim.named" and isinstance(name, str):
+            from bench.optim import resolve
 
-                paths.append(resolve(node["name"]))
+            paths.append(resolve(name))
         return paths
     if isinstance(node, (list, tuple)):
-        return [target for value in node for target in targets(value)]
-    if isinstance(node, str) and DOTTED.fullmatch(node) and first_party(node.split(".")[0]):
-        return [node]
-    return []
+        return [path for value in node for path in targets(value)]
+    return [node] if isinstance(node, str) and DOTTED.fullmatch(node) and first_party(node.split(".")[0]) else []
 
 
 def roots(target: str, parts: Mapping[str, Any]) -> list[str]:
@@ -221,8 +196,6 @@ def key_maker(identity: Mapping[str, Any]) -> Callable[[int], str]:
 def difference(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     """(component, old, new) wherever two identities differ; a nested component is named `code.<module>`."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        rows: list[tuple[str, Any, Any]] = []
-        for name in sorted({*old, *new}):
-            rows += difference(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))
-        return rows
+        names = {f"{path}.{name}" if path else str(name): name for name in sorted({*old, *new})}
+        return [row for inner, name in names.items() for row in difference(old.get(name), new.get(name), inner)]
     return [] if old == new else [(path, old, new)]

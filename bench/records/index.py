@@ -13,11 +13,11 @@ SQLite rather than Parquet and DuckDB: opening and asking takes 0.015 s instead 
 
 from __future__ import annotations
 
-import gc
 import os
+import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from glob import glob
@@ -27,18 +27,12 @@ from typing import Any
 from bench.records.record import Record, decode
 from bench.records.spelling import cell_digest, row_digest
 
-SCHEMA = 3  # raised when the columns change; an index of an older schema is rebuilt
+SCHEMA = 4  # raised when the columns change; an index of an older schema is rebuilt
 WORTH = 500  # newly read records from which on the index is written to disk
 SETTLING = 1_000_000_000  # ns; a file that changed so shortly before it was read may change again and keep its time
-AT_ONCE = 500  # values in one query; SQLite allows 999
-COLUMNS = "unit, key, attempt, offset, length, row_digest, cell_digest, task, preset, entry, status, cpu, ended"
-LOOKUPS = (
-    "unit",
-    "key",
-    "row_digest",
-    "cell_digest",
-    "task, preset, entry, status, cpu",
-)  # columns that queries search
+COLUMNS = "unit, key, attempt, offset, length, row_digest, cell_digest, task, preset, entry, status, cpu"
+LOOKUPS = ("key", "row_digest", "cell_digest", "task, preset, entry, status, cpu")  # columns that queries search
+NAME = re.compile(r"(.+)\.(\d+)\.json")  # of a local record: key and attempt
 
 
 @dataclass(frozen=True)
@@ -58,19 +52,10 @@ class Place:
 
 
 def _values(record: Record, unit: str, attempt: int, offset: int, length: int) -> tuple[Any, ...]:
-    return (
-        unit, record.key, attempt, offset, length,
-        row_digest(record.task, record.version, record.params, record.config, record.seed),
-        cell_digest(record.task, record.preset, record.entry, record.seed, record.params),
-        record.task, record.preset, record.entry, record.status, record.costs.cpu_total, record.provenance.ended,
-    )  # fmt: skip
-
-
-def name_of(filename: str) -> tuple[str, int] | None:
-    """`<key>.<attempt>.json` -> (key, attempt); None for any other file."""
-    stem, dot, suffix = filename.rpartition(".")
-    key, _, attempt = stem.rpartition(".")
-    return (key, int(attempt)) if dot and suffix == "json" and key and attempt.isdigit() else None
+    row = row_digest(record.task, record.version, record.params, record.config, record.seed)
+    cell = cell_digest(record.task, record.preset, record.entry, record.seed, record.params)
+    group = record.task, record.preset, record.entry, record.status, record.costs.cpu_total
+    return unit, record.key, attempt, offset, length, row, cell, *group
 
 
 class Index:
@@ -78,66 +63,49 @@ class Index:
 
     def __init__(self, root: Path, ledger: Path, read: Callable[[Path], Record | None], reports: list[str]) -> None:
         self.path = root / ".cache" / "index.sqlite"
-        self.local, self.ledger = root / "local", ledger
+        self.root, self.ledger = root, ledger
         self._read, self._reports = read, reports
         self._db: sqlite3.Connection | None = None
-        self._reported: set[tuple[str, int, str]] = set()  # unreadable ledger lines: file, number, reason
-
-    # The state of the files
-
-    def _stamps(self) -> dict[str, str]:
-        """unit -> a stamp that changes with its content. `?` marks a unit whose content may change and keep its stamp."""
-        stamps: dict[str, str] = {}
-        now = time.time_ns()
-
-        def stamp(stat: os.stat_result, size: int) -> str:
-            unsettled = -60 * SETTLING < now - stat.st_mtime_ns < SETTLING  # another host's clock may be ahead
-            return f"{size}:{stat.st_mtime_ns}" + ("?" if unsettled else "")
-
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.local) as folders:
-            for folder in folders:
-                if len(folder.name) == 2 and folder.is_dir():
-                    stamps[f"local/{folder.name}"] = stamp(folder.stat(), 0)
-        for path in glob("**/*.jsonl", root_dir=self.ledger, recursive=True):  # faster than Path.rglob
-            with suppress(FileNotFoundError):
-                stat = os.stat(os.path.join(self.ledger, path))
-                stamps[path.replace(os.sep, "/")] = stamp(stat, stat.st_size)
-        return stamps
-
-    def _changes(self, db: sqlite3.Connection, distrusted: frozenset[str]) -> tuple[dict[str, str], set[str]]:
-        """(units whose content the index has not read -> stamp, units that no longer exist)."""
-        seen = dict(db.execute("select unit, stamp from units"))
-        stamps = self._stamps()
-        new = {u: s for u, s in stamps.items() if seen.get(u) != s or s.endswith("?") or u in distrusted}
-        return new, seen.keys() - stamps.keys()
 
     # Reading the changed files
 
+    def _changes(self, db: sqlite3.Connection, distrusted: Container[str]) -> tuple[dict[str, str], set[str]]:
+        """(units whose content the index has not read -> stamp, units that no longer exist).
+
+        A stamp changes with the content. `?` marks a unit whose content may change and keep its stamp.
+        """
+        paths = {f"local/{name}": self.root / "local" / name for name in glob("??", root_dir=self.root / "local")}
+        # glob is faster than Path.rglob
+        paths |= {name: self.ledger / name for name in glob("**/*.jsonl", root_dir=self.ledger, recursive=True)}
+        stamps, now = {}, time.time_ns()
+        for unit, path in paths.items():
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                unsettled = -60 * SETTLING < now - stat.st_mtime_ns < SETTLING  # another host's clock may be ahead
+                stamps[unit] = f"{stat.st_size}:{stat.st_mtime_ns}" + ("?" if unsettled else "")
+        seen = dict(db.execute("select unit, stamp from units"))
+        new = {u: s for u, s in stamps.items() if seen.get(u) != s or s.endswith("?") or u in distrusted}
+        return new, seen.keys() - stamps.keys()
+
     def _local_rows(self, db: sqlite3.Connection, unit: str) -> Iterator[tuple[Any, ...]]:
         """Rows of a folder's new files; rows of deleted files are removed. A record's file is never edited."""
-        folder = self.local / unit.removeprefix("local/")
-        present: dict[tuple[str, int], str] = {}
-        with suppress(FileNotFoundError):
-            present = {parts: name for name in os.listdir(folder) if (parts := name_of(name))}
-        known: set[tuple[str, int]] = set()
-        if db.execute(
-            "select 1 from units where unit = ?", (unit,)
-        ).fetchone():  # else a search of all rows for nothing
-            known = set(db.execute("select key, attempt from records where unit = ?", (unit,)))
-        gone = [(unit, *parts) for parts in known - present.keys()]
+        present: set[tuple[str, int]] = set()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            names = map(NAME.fullmatch, os.listdir(self.root / unit))
+            present = {(name[1], int(name[2])) for name in names if name}
+        known = set(db.execute("select key, attempt from records where unit = ?", (unit,)))
+        gone = [(unit, *parts) for parts in known - present]
         db.executemany("delete from records where unit = ? and key = ? and attempt = ?", gone)
-        for parts, name in present.items():
-            if parts not in known and (record := self._read(folder / name)) is not None:
-                yield _values(record, unit, parts[1], 0, 0)
+        for key, attempt in sorted(present - known):
+            if (record := self._read(self.root / unit / f"{key}.{attempt}.json")) is not None:
+                yield _values(record, unit, attempt, 0, 0)
 
     def _ledger_rows(self, db: sqlite3.Connection, unit: str) -> Iterator[tuple[Any, ...]]:
         """Rows of a ledger file's lines; a line that cannot be read goes into the table `bad`."""
-        try:
-            content = (self.ledger / unit).read_bytes()
-        except FileNotFoundError:
-            return
-        offset = 0
-        for number, line in enumerate(content.splitlines(keepends=True), 1):
+        offset, lines = 0, []
+        with suppress(FileNotFoundError):
+            lines = (self.ledger / unit).read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
             try:
                 record = decode(line)
                 yield _values(record, unit, record.attempt, offset, len(line))
@@ -148,13 +116,12 @@ class Index:
     def _update(self, db: sqlite3.Connection, new: Mapping[str, str], gone: set[str]) -> int:
         """Read the changed files into `db`; returns the number of records read."""
         insert, count = f"insert into records values ({', '.join('?' * len(COLUMNS.split()))})", 0
-        read = {unit for (unit,) in db.execute("select unit from units")}
-        ledgers = {unit for unit in read & new.keys() if not unit.startswith("local/")}
-        for unit in gone | ledgers:  # a first build deletes nothing: each deletion would search all rows that are in
+        ledgers = {unit for unit in new if not unit.startswith("local/")}
+        for unit in gone | ledgers:
             for table in ("records", "units", "bad"):
                 db.execute(f"delete from {table} where unit = ?", (unit,))
         for unit, stamp in new.items():
-            rows = list((self._local_rows if unit.startswith("local/") else self._ledger_rows)(db, unit))
+            rows = list((self._ledger_rows if unit in ledgers else self._local_rows)(db, unit))
             db.executemany(insert, rows)
             db.execute("insert or replace into units values (?, ?)", (unit, stamp))
             count += len(rows)
@@ -165,75 +132,53 @@ class Index:
 
     # The index file
 
-    def _empty(self, path: str) -> sqlite3.Connection:
-        db = sqlite3.connect(path)
-        db.execute("pragma journal_mode = off")
-        db.execute("pragma synchronous = off")
+    def _empty(self) -> sqlite3.Connection:
+        db = sqlite3.connect(":memory:")
         db.execute("create table about (schema integer, ledger text)")
         db.execute("insert into about values (?, ?)", (SCHEMA, str(self.ledger.absolute())))
         db.execute("create table units (unit text primary key, stamp text)")
         db.execute("create table bad (unit text, line integer, reason text)")
         db.execute(f"create table records ({COLUMNS})")
+        db.execute("create index lookup_unit on records (unit)")
         db.commit()  # a backup waits for an open transaction
         return db
 
     def _stored(self) -> sqlite3.Connection | None:
-        """The index on disk, opened read-only and without locks; None if absent, damaged, or of another ledger or schema."""
-        try:
-            db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        except sqlite3.OperationalError:
+        """The index on disk, opened read-only and without locks; None if absent, or of another ledger or schema."""
+        if not self.path.is_file():
             return None
-        try:
-            if db.execute("select schema, ledger from about").fetchone() == (SCHEMA, str(self.ledger.absolute())):
-                return db
-        except sqlite3.DatabaseError as error:
-            self._damaged(error)
-        db.close()
-        return None
+        db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        about = db.execute("select schema, ledger from about").fetchone()
+        return db if about == (SCHEMA, str(self.ledger.absolute())) else None
 
-    def _damaged(self, error: Exception) -> None:
-        self._reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
-
-    def refresh(self, distrusted: Iterable[str] = ()) -> sqlite3.Connection:
+    def refresh(self, distrusted: Container[str] = ()) -> sqlite3.Connection:
         """The database, brought up to date with the files. distrusted: units to read again whatever their stamps are."""
-        distrust = frozenset(distrusted)
         try:
-            return self._refreshed(self._db or self._stored(), distrust)
+            self._db = self._refreshed(self._db or self._stored() or self._empty(), distrusted)
         except sqlite3.DatabaseError as error:
-            self._damaged(error)
-            return self._refreshed(None, distrust)
+            self._reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
+            self._db = self._refreshed(self._empty(), ())
+        return self._db
 
-    def _refreshed(self, db: sqlite3.Connection | None, distrust: frozenset[str]) -> sqlite3.Connection:
-        old = db if db is not None else self._empty(":memory:")
-        new, gone = self._changes(old, distrust)
+    def _refreshed(self, db: sqlite3.Connection, distrusted: Container[str]) -> sqlite3.Connection:
+        new, gone = self._changes(db, distrusted)
         if new or gone:
             updated = sqlite3.connect(":memory:")
-            old.backup(updated)
-            if old is not self._db:
-                old.close()
-            collecting = gc.isenabled()
-            gc.disable()  # it would walk a hundred thousand records many times, and they hold no cycles
-            try:
-                count = self._update(updated, new, gone)
-            finally:
-                if collecting:
-                    gc.enable()
-            if count >= WORTH:
-                self._write(updated)
-            old = updated
-        if self._db is not None and self._db is not old:
-            self._db.close()
-        self._db = old
-        for unit, line, reason in old.execute("select unit, line, reason from bad").fetchall():
-            if (unit, line, reason) not in self._reported:
-                self._reported.add((unit, line, reason))
-                self._reports.append(f"{self.ledger / unit}:{line} cannot be read ({reason}); skipped")
-        return old
+            with closing(db):
+                db.backup(updated)
+            db = updated
+            if self._update(db, new, gone) >= WORTH:
+                self._write(db)
+        for unit, line, reason in db.execute("select unit, line, reason from bad"):
+            report = f"{self.ledger / unit}:{line} cannot be read ({reason}); skipped"
+            if report not in self._reports:
+                self._reports.append(report)
+        return db
 
     def _write(self, db: sqlite3.Connection) -> None:
         """Write the index beside the old one and rename it. Where that fails, the next command reads the files again."""
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with suppress(OSError, sqlite3.Error):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for abandoned in self.path.parent.glob(f".{self.path.name}.*"):  # by processes that were killed
                 if time.time() - abandoned.stat().st_mtime > 3600:
@@ -241,45 +186,33 @@ class Index:
             with closing(sqlite3.connect(temporary)) as disk:
                 db.backup(disk)
             temporary.replace(self.path)
-        except (OSError, sqlite3.Error):
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is still there if something failed
+            temporary.unlink(missing_ok=True)
 
-    # Queries
+    # Queries: the places in the ledger come first, then the local ones, by file and attempt
 
-    def _ask(self, db: sqlite3.Connection, where: str, values: Iterable[Any], last: bool = False) -> list[Place]:
-        """Places by a condition: those in the ledger, then local ones, by file and attempt (last: by the time they ended)."""
-        order = f"unit like 'local/%', {'ended, ' if last else ''}unit, key, attempt, \"offset\""
+    def _ask(self, where: str, *alternatives: Iterable[Any]) -> list[Place]:
+        """The places by a condition, of each of its alternative values in turn."""
+        order = "unit like 'local/%', unit, key, attempt, \"offset\""
         query = f"select unit, key, attempt, offset, length from records where {where} order by {order}"
-        return [Place(*row) for row in db.execute(query, list(values))]
+        db = self.refresh()
+        return [Place(*row) for values in alternatives for row in db.execute(query, tuple(values))]
 
-    def _places(self, column: str, values: Iterable[Any]) -> list[Place]:
-        db, wanted, places = self.refresh(), list(dict.fromkeys(values)), []
-        for start in range(0, len(wanted), AT_ONCE):
-            batch = wanted[start : start + AT_ONCE]
-            places += self._ask(db, f"{column} in ({', '.join('?' * len(batch))})", batch, last=column == "cell_digest")
-        return places
-
-    def of_keys(self, keys: Iterable[str]) -> list[Place]:
-        """Places of the records with these keys; the attempts of a key are in order."""
-        return self._places("key", keys)
-
-    def of_rows(self, rows: Iterable[int]) -> list[Place]:
-        """Places of the records with these row digests (`row_digest`)."""
-        return self._places("row_digest", rows)
-
-    def of_cells(self, cells: Iterable[int]) -> list[Place]:
-        """Places of the records with these cell digests (`cell_digest`); the one that ended last comes last."""
-        return self._places("cell_digest", cells)
+    def places(self, column: str, values: Iterable[str | int]) -> list[Place]:
+        """Places of the records with one of these values of `key`, `row_digest` or `cell_digest`."""
+        return self._ask(f"{column} = ?", *((value,) for value in dict.fromkeys(values)))
 
     def of_prefix(self, prefix: str) -> list[Place]:
         """Places of the records whose key starts with `prefix`."""
-        return self._ask(self.refresh(), "key >= ? and key < ?", (prefix, prefix + "\x7f"))
+        return self._ask("key >= ? and key < ?", (prefix, prefix + "\x7f"))
 
     def of_entry(self, entry: str, preset: str | None = None) -> list[Place]:
         """Places of an entry's records, at one preset or at every."""
-        where, values = ("entry = ? and preset = ?", [entry, preset]) if preset else ("entry = ?", [entry])
-        return self._ask(self.refresh(), where, values)
+        return self._ask("entry = ? and preset = coalesce(?, preset)", (entry, preset))
+
+    def local(self) -> list[Place]:
+        """Places of all of this machine's records."""
+        return self._ask("unit like 'local/%'", ())
 
     def costs(self, tasks: Iterable[str]) -> dict[tuple[str, str, str], float]:
         """(task, preset, entry) -> mean CPU seconds of the cells of `tasks` that ended as ok or diverged."""
@@ -288,5 +221,4 @@ class Index:
             "and status in ('ok', 'diverged') group by task, preset, entry"
         )
         db = self.refresh()
-        rows = (row for task in set(tasks) for row in db.execute(query, (task,)))
-        return {(task, preset, entry): mean for task, preset, entry, mean in rows}
+        return {row[:3]: row[3] for task in set(tasks) for row in db.execute(query, (task,))}

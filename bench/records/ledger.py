@@ -1,4 +1,10 @@
-"""The ledger: published records, one line each, reviewable in a pull request."""
+"""The ledger: published records, one line each, reviewable in a pull request; and which newer code they are valid for.
+
+    results/certificates.jsonl      one certificate a line
+
+A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a certificate lists
+the rows that are valid for the current code. A change of the identity itself was certified likewise (`kind: migrated`).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +14,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from bench.contract import BenchError
 from bench.outcome import Outcome
-from bench.records import certificates
 from bench.records.files import read_lines, write_atomically
+from bench.records.identity import difference
 from bench.records.record import Components, Record, decode, encode
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
@@ -26,17 +32,16 @@ if TYPE_CHECKING:
     from bench.records.cell import Cell
 
 POINTS = 60  # of each curve in the ledger
+CERTIFICATES = "certificates.jsonl"
 SHOWN_SEED = 0  # the only seed whose exhibits the ledger keeps: those of all would be its bulk
 
 
 def thin(points: Any, count: int = POINTS) -> list[list[float]]:
     """At most `count` points of a curve (2, n), the first and the last among them; points that are not finite are left out."""
     finite = [(float(x), float(y)) for x, y in zip(*points, strict=True) if math.isfinite(x) and math.isfinite(y)]
-    steps, values = [x for x, _ in finite], [y for _, y in finite]
-    if len(steps) > count:
-        index = sorted({round(i * (len(steps) - 1) / (count - 1)) for i in range(count)})
-        steps, values = [steps[i] for i in index], [values[i] for i in index]
-    return [steps, [float(f"{value:.5g}") for value in values]]
+    if len(finite) > count:
+        finite = [finite[i] for i in sorted({round(i * (len(finite) - 1) / (count - 1)) for i in range(count)})]
+    return [[x for x, _ in finite], [float(f"{y:.5g}") for _, y in finite]]
 
 
 def comparable(record: Record) -> tuple[str, ...]:
@@ -56,12 +61,37 @@ def code_digest(components: Components) -> str:
 
 def differences(old: Record | Outcome, new: Record | Outcome) -> list[tuple[str, Any, Any]]:
     """(name, old, new) wherever two results differ by a bit: status, censored, metrics and counts."""
-    rows: list[tuple[str, Any, Any]] = [
-        (name, getattr(old, name), getattr(new, name)) for name in ("status", "censored")
-    ]
-    for a, b in ((old.metrics, new.metrics), (old.costs.counts, new.costs.counts)):
-        rows += [(name, a.get(name), b.get(name)) for name in sorted({*a, *b})]
-    return [row for row in rows if row[1] != row[2]]
+    rows = [(name, getattr(old, name), getattr(new, name)) for name in ("status", "censored")]
+    numbers = difference(old.metrics, new.metrics) + difference(old.costs.counts, new.costs.counts)
+    return [row for row in rows if row[1] != row[2]] + numbers
+
+
+class Certificate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """rows: code digest -> keys of the published rows that are valid for it. sample: keys of the rows that were run again.
+    drawn: the random number that chose them. commit, dirty: of the code. note: remarks for a reader."""
+
+    kind: Literal["recertified", "migrated"]
+    when: str
+    commit: str | None
+    dirty: bool | None
+    sample: list[str]
+    drawn: int
+    rows: dict[str, list[str]]
+    note: str = ""
+
+
+def certificates(store: Store) -> Iterator[Certificate]:
+    """Every certificate. A line that cannot be read is reported and skipped: its rows then count as of older code."""
+    path, skipped = store.root / CERTIFICATES, "skipped, its rows count as of older code"
+    return read_lines(path, msgspec.json.Decoder(Certificate).decode, store.reports, skipped)
+
+
+def certify(store: Store, certificate: Certificate) -> None:
+    """Add a certificate, under the ledger's lock."""
+    path = store.root / CERTIFICATES
+    with locked(store):
+        old = path.read_bytes() if path.is_file() else b""
+        write_atomically(path, old + msgspec.json.encode(certificate, order="deterministic") + b"\n")
 
 
 class Published:
@@ -70,23 +100,20 @@ class Published:
     def __init__(self, store: Store, cells: Iterable[Cell]) -> None:
         cells = list(cells)
         self.by_key = store.by_key(cell.key for cell in cells)
-        self.by_row = store.of_rows(cell.row_digest for cell in cells if cell.key not in self.by_key)
-        self._standing = certificates.standing(certificates.read(store)) if self.by_row else {}
+        self._by_row = store.of_rows(cell.row_digest for cell in cells if cell.key not in self.by_key)
+        rows = (row for one in certificates(store) for row in one.rows.items()) if self._by_row else ()
+        self._certified = {(key, code) for code, keys in rows for key in keys}
 
     def get(self, cell: Cell) -> tuple[Record | None, bool]:
         """(record, whether it is of older code). Where the data are absent on this machine, a record of any data is taken."""
         if cell.key in self.by_key:
             return self.by_key[cell.key], False
-        data = cell.components.data
-        for record in self.by_row.get(cell.row_digest, ()):
-            if data == record.components.data or (data and set(data.values()) == {"absent"}):
-                return record, not self.current(record, cell.components)
+        own = cell.components
+        for record in self._by_row.get(cell.row_digest, ()):
+            if own.data == record.components.data or (own.data and set(own.data.values()) == {"absent"}):
+                current = record.components.code == own.code or (record.key, code_digest(own)) in self._certified
+                return record, not current
         return None, False
-
-    def current(self, record: Record, components: Components) -> bool:
-        """Whether a published record is of the code in `components`, or was certified for it."""
-        certified = self._standing.get(record.key, ())
-        return record.components.code == components.code or code_digest(components) in certified
 
 
 def locked(store: Store) -> FileLock:
@@ -106,6 +133,8 @@ def lines_of(path: Path, remedy: str = "mend or remove the line, then publish") 
 
 def _line(store: Store, record: Record, old: Record | None) -> Record | None:
     """The record as the ledger holds it in place of `old`; None, with a report, if the two are in conflict."""
+    import numpy as np
+
     settled = old is not None and old.key == record.key and old.settled and record.settled
     if old is not None and settled and (old.status, old.metrics) != (record.status, record.metrics):
         store.reports.append(
@@ -115,22 +144,12 @@ def _line(store: Store, record: Record, old: Record | None) -> Record | None:
         )
         return None
     curves = {name: thinned for name, points in store.curves(record).items() if (thinned := thin(points))[0]}
-    if record.seed == SHOWN_SEED:
-        return msgspec.structs.replace(record, curves=curves, exhibited=_packed(store, record))
-    return msgspec.structs.replace(record, curves=curves, exhibits={})
-
-
-def _packed(store: Store, record: Record) -> str:
-    """The arrays of a record's exhibits as an .npz file in base64; empty if it has none."""
-    import numpy as np
-
-    exhibits = store.exhibits(record).items()
-    arrays = {f"{exhibit}/{name}": array for exhibit, parts in exhibits for name, array in parts.items()}
-    if not arrays:
-        return ""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
-    return base64.b64encode(stream.getvalue()).decode()
+    if record.seed != SHOWN_SEED:
+        return msgspec.structs.replace(record, curves=curves, exhibits={})
+    exhibited = io.BytesIO()  # an .npz file; empty without exhibits
+    if arrays := store.exhibits(record):
+        np.savez_compressed(exhibited, allow_pickle=False, **arrays)
+    return msgspec.structs.replace(record, curves=curves, exhibited=base64.b64encode(exhibited.getvalue()).decode())
 
 
 def publish(store: Store, records: Iterable[Record]) -> int:

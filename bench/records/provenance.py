@@ -16,8 +16,9 @@ from bench.records.record import Provenance
 PACKAGES = ("sweepstakes", "torch", "numpy", "scipy", "h5py", "hydra-core", "pytorch_optimizer", "schedulefree")
 
 
-def _git(*arguments: str) -> str | None:
-    root = Path(__file__).resolve().parents[2]
+def git(*arguments: str, at: Path | None = None) -> str | None:
+    """The output of a git command, by default in the project's folder; None if it fails, or git is not installed."""
+    root = at or Path(__file__).resolve().parents[2]
     try:
         result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -41,9 +42,9 @@ def here() -> Provenance:
         with suppress(PackageNotFoundError):
             packages[name] = version(name)
     # Published records that are not committed yet change no result, so results/ does not count as dirty.
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
+    status = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     return Provenance(
-        commit=_git("rev-parse", "HEAD"),
+        commit=git("rev-parse", "HEAD"),
         dirty=None if status is None else bool(status),
         packages=packages,
         python=platform.python_version(),

@@ -7,14 +7,13 @@ has neither NaN nor infinity: writing another is an error.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from bench.contract import BenchError
-from bench.outcome import FAILED, SETTLED, Costs, Exhibit, Status
-from bench.records.moves import moved
+from bench.outcome import SETTLED, Costs, Exhibit, Status
+from bench.records.modules import moved
 
 FORMAT = 2
 OLD_COSTS = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations")
@@ -107,11 +106,6 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fi
         return self.status in SETTLED
 
     @property
-    def failed(self) -> bool:
-        """Whether the metrics count as their `diverged` values."""
-        return self.status in FAILED
-
-    @property
     def identity(self) -> dict[str, Any]:
         """What the key is made of, without the seed."""
         about = {"task": self.task, "version": self.version, "params": self.params, "parts": self.config}
@@ -153,21 +147,21 @@ def migrate(content: Any) -> Record:
     """A record of an older format in this one. ValueError if it is none.
 
     Format 1 had no field `format`, held counts among the costs, repeated the cell in its components, and held each row's
-    recertification (now in `bench.records.certificates`). Moved modules get their new names.
+    recertification (now in `bench.records.ledger`). Moved modules get their new names.
     """
-    if not isinstance(content, dict) or content.get("format", 1) != 1:
-        what = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"it is no record of a known format ({what})")
+    version = content.get("format", 1) if isinstance(content, dict) else type(content).__name__
+    if version != 1:
+        raise ValueError(f"it is no record of a known format ({version})")
     record = {name: value for name, value in content.items() if name not in ("recertified", "kept", "unkept")}
     try:
-        costs = dict(record["costs"])
-        counts = {name: costs.pop(name) for name in [name for name in costs if name not in OLD_COSTS]}
+        costs = {name: value for name, value in record["costs"].items() if name in OLD_COSTS}
+        costs["counts"] = {name: value for name, value in record["costs"].items() if name not in OLD_COSTS}
         components = {n: v for n, v in record.get("components", {}).items() if n in ("data", "code", "distributions")}
-        record |= {"format": FORMAT, "costs": {**costs, "counts": counts}, "components": components}
+        provenance = {n: v for n, v in record.get("provenance", {}).items() if n != "rescored_from"}
+        record |= {"format": FORMAT, "costs": costs, "components": components, "provenance": provenance}
         record |= {"config": moved(record["config"]), "params": moved(record["params"])}
-        record["provenance"] = {n: v for n, v in record.get("provenance", {}).items() if n != "rescored_from"}
         return msgspec.convert(record, Record)
-    except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:  # msgspec's errors are ValueErrors
         raise ValueError(f"its fields are not those of a record: {error}") from error
 
 
@@ -185,6 +179,3 @@ def number(record: Record, metric: str, diverged: float | None = None) -> float:
     if (value := values.get(record.status)) is None:
         raise BenchError(f"{record.label} ({record.status}) has no {metric}")
     return float(value)
-
-
-Records = Mapping[str, list[Record]]  # entry -> its records: the argument of a claim's measure

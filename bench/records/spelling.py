@@ -22,10 +22,8 @@ def canonical_json(value: Any) -> str:
 
     ValueError for NaN and infinity.
     """
-    text = _encode(value)
-    return (
-        _encode(whole(value)) if WHOLE_FLOATS.search(text) else text
-    )  # the search is cheaper, and most values hold none
+    text = _encode(value)  # the search is cheaper than `whole`, and most values hold no whole float
+    return _encode(whole(value)) if WHOLE_FLOATS.search(text) else text
 
 
 def whole(value: Any) -> Any:

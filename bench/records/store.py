@@ -5,7 +5,7 @@
 
 A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
 write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads. Queries for many records at
-once (`latest`, `by_key`, `of_rows`, `older`, `costs`) use `bench.records.index` and read only what they return.
+once (`latest`, `by_key`, `of_rows`, `older`) use `bench.records.index` and read only what they return.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ class Store:
 
     def get(self, key: str) -> Record | None:
         """The latest undamaged record of `key`, or None."""
-        return next((record for path in reversed(self.attempts(key)) if (record := self._read(path)) is not None), None)
+        return next(filter(None, map(self._read, reversed(self.attempts(key)))), None)
 
     def _read(self, path: Path) -> Record | None:
         try:
@@ -97,13 +98,8 @@ class Store:
 
     def _arrays(self, record: Record) -> dict[str, Any]:
         """name -> array in the .npz file of a local record; {} if there is none."""
-        import numpy as np
-
         path = self.local / record.key[:2] / f"{record.key}.{record.attempt}.npz"
-        if not path.is_file():
-            return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return _loaded(path) if path.is_file() else {}
 
     def curves(self, record: Record) -> dict[str, Any]:
         """name -> array (2, n) of steps and values: the local record's, else those thinned in the ledger line; {} if none."""
@@ -112,30 +108,14 @@ class Store:
         curves = {name: array for name, array in self._arrays(record).items() if not name.startswith(EXHIBIT)}
         return curves or {name: np.asarray(points) for name, points in record.curves.items()}
 
-    def exhibits(self, record: Record) -> dict[str, dict[str, Any]]:
-        """exhibit -> name -> array: the local record's, else those in the ledger line; {} if none. See `record.exhibits`."""
-        import numpy as np
-
+    def exhibits(self, record: Record) -> dict[str, Any]:
+        """`exhibit/name` -> array: the local record's, else those in the ledger line; {} if none. See `record.exhibits`."""
         arrays = {n.removeprefix(EXHIBIT): a for n, a in self._arrays(record).items() if n.startswith(EXHIBIT)}
-        if not arrays and record.exhibited:
-            with np.load(io.BytesIO(base64.b64decode(record.exhibited)), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        exhibits: dict[str, dict[str, Any]] = defaultdict(dict)
-        for name, array in arrays.items():
-            exhibit, _, part = name.partition("/")
-            exhibits[exhibit][part] = array
-        return dict(exhibits)
+        return arrays or (_loaded(io.BytesIO(base64.b64decode(record.exhibited))) if record.exhibited else {})
 
     def records(self) -> Iterator[Record]:
-        """The latest record of every key of this machine."""
-        latest: dict[str, tuple[int, Path]] = {}
-        for path in self.local.glob("??/*.json"):
-            stem, _, attempt = path.stem.rpartition(".")
-            if attempt.isdigit() and int(attempt) > latest.get(stem, (0, path))[0]:
-                latest[stem] = (int(attempt), path)
-        for path in sorted(path for _, path in latest.values()):
-            if (record := self._read(path)) is not None:
-                yield record
+        """The latest undamaged record of every key of this machine."""
+        return self._newest(self.index.local())
 
     def published(self, tasks: Iterable[str] | None = None) -> Iterator[Record]:
         """The ledger's records, all or those of `tasks`. A line that cannot be read is reported and skipped."""
@@ -146,87 +126,73 @@ class Store:
 
     def latest(self, keys: Iterable[str]) -> dict[str, Record]:
         """key -> this machine's latest undamaged record, for those `keys` that have one."""
-        return self._newest(self.index.of_keys(keys))
+        return {record.key: record for record in self._newest(self.index.places("key", keys))}
 
-    def _newest(self, places: list[Place]) -> dict[str, Record]:
-        newest: dict[str, Record] = {}
-        for place in reversed(places):  # the last attempt of a key comes first
-            if place.local and place.key not in newest and (record := self._read(self._file(place))) is not None:
-                newest[place.key] = record
-        return newest
+    def _newest(self, places: Iterable[Place]) -> Iterator[Record]:
+        own = (place for place in places if place.local)
+        for _, attempts in groupby(own, key=lambda place: place.key):
+            yield from islice(filter(None, map(self._record, reversed([*attempts]))), 1)
 
     def by_key(self, keys: Iterable[str]) -> dict[str, Record]:
         """key -> its published record, for those `keys` that have one."""
-        wanted = list(keys)
-        return {record.key: record for record in self._lines(lambda: self.index.of_keys(wanted))}
+        return {record.key: record for record in self._lines(self.index.places, "key", [*keys])}
 
     def of_rows(self, rows: Iterable[int]) -> dict[int, list[Record]]:
         """row (`spelling.row_digest`) -> its published records, of any code and data."""
-        wanted = set(rows)
         by_row: dict[int, list[Record]] = defaultdict(list)
-        for record in self._lines(lambda: self.index.of_rows(wanted)):
+        for record in self._lines(self.index.places, "row_digest", [*rows]):
             by_row[row_digest(record.task, record.version, record.params, record.config, record.seed)].append(record)
         return by_row
 
     def older(self, cells: Iterable[int]) -> dict[int, Record]:
         """cell (`spelling.cell_digest`) -> this machine's record of it that ended last, of any code and data."""
-        by_cell = {}
-        for place in self.index.of_cells(cells):
-            if place.local and (record := self._read(self._file(place))) is not None:
-                by_cell[cell_digest(record.task, record.preset, record.entry, record.seed, record.params)] = record
-        return by_cell
+        places = (place for place in self.index.places("cell_digest", cells) if place.local)
+        records = sorted(filter(None, map(self._record, places)), key=lambda record: record.provenance.ended)
+        return {cell_digest(r.task, r.preset, r.entry, r.seed, r.params): r for r in records}
 
     def of_entry(self, entry: str, preset: str) -> Iterator[Record]:
         """An entry's records at a preset: the published ones, then this machine's latest of each key."""
-        yield from self._lines(lambda: self.index.of_entry(entry, preset))
-        yield from self._newest(self.index.of_entry(entry, preset)).values()
+        yield from self._lines(self.index.of_entry, entry, preset)
+        yield from self._newest(self.index.of_entry(entry, preset))
 
-    def costs(self, tasks: Iterable[str]) -> dict[tuple[str, str, str], float]:
-        """(task, preset, entry) -> mean CPU seconds of a cell that is a result, over all records of `tasks`."""
-        return self.index.costs(tasks)
+    def _record(self, place: Place) -> Record | None:
+        return self._read(self.root / place.unit / f"{place.key}.{place.attempt}.json")
 
-    def _file(self, place: Place) -> Path:
-        return self.root / place.unit / f"{place.key}.{place.attempt}.json"
-
-    def _lines(self, query: Callable[[], list[Place]]) -> list[Record]:
+    def _lines(self, query: Callable[..., list[Place]], *arguments: Any) -> list[Record]:
         """The published records at the places of a query.
 
         When a line is not at its indexed place, the index reads the file again, and the query is repeated once.
         """
-        records: list[Record] = []
         for _ in range(2):
-            records, wrong, units = [], set(), defaultdict(list)
-            for place in query():
-                if not place.local:
-                    units[place.unit].append(place)
-            for unit, places in units.items():
+            records, wrong = [], set()
+            for place in query(*arguments):
                 try:
-                    with (self.ledger / unit).open("rb") as stream:
-                        for place in places:
-                            stream.seek(place.offset)
-                            record = decode(stream.read(place.length))
-                            if record.key != place.key:
-                                raise ValueError(f"the record of another key than {place.key}")
-                            records.append(record)
+                    if not place.local:
+                        records.append(self._line(place))
                 except (ValueError, OSError):
-                    wrong.add(unit)
+                    wrong.add(place.unit)
             if not wrong:
                 break
             self.index.refresh(wrong)
         return records
 
+    def _line(self, place: Place) -> Record:
+        with (self.ledger / place.unit).open("rb") as stream:
+            stream.seek(place.offset)
+            record = decode(stream.read(place.length))
+        if record.key != place.key:
+            raise ValueError(f"the record of another key than {place.key}")
+        return record
+
     def find(self, prefix: str) -> Record:
         """The record whose key starts with `prefix`, preferably this machine's. BenchError if there is none, or several."""
         places = self.index.of_prefix(prefix)
-        local = {place.key for place in places if place.local}
-        if len(local) < 2:
-            for record in self._newest(places).values():
-                return record
-        keys = local if len(local) > 1 else {place.key for place in places} - local
-        if len(keys) > 1:
-            raise BenchError(f"{len(keys)} records start with {prefix!r}; give more characters")
-        for record in self._lines(lambda: self.index.of_prefix(prefix)):
-            return record
+        for local, query in ((True, self.latest), (False, self.by_key)):
+            keys = {place.key for place in places if place.local == local}
+            if len(keys) > 1:
+                raise BenchError(f"{len(keys)} records start with {prefix!r}; give more characters")
+            if records := query(keys):
+                return records.popitem()[1]
         raise BenchError(f"no record starts with {prefix!r} in {self.root}; `bench plan` lists the cells of a plan")
 
     # Leases let two sweeps on one store share work. They are advisory: without one, a cell is run twice and stored twice.
@@ -274,3 +240,11 @@ class Store:
     def release(self, key: str) -> None:
         """End a cell's lease."""
         self._lease(key).unlink(missing_ok=True)
+
+
+def _loaded(file: Path | io.BytesIO) -> dict[str, Any]:
+    """name -> array of an .npz file."""
+    import numpy as np
+
+    with np.load(file, allow_pickle=False) as stored:
+        return dict(stored)

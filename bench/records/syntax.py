@@ -9,6 +9,8 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import resolve_name
 from typing import Any
 
 from bench.records.spelling import blake
@@ -37,7 +39,9 @@ def _tokens(tree: ast.Module) -> Iterator[str]:
     Left out: positions, contexts, docstrings and other statements that are a string, the `doc` of declarations, and empty
     fields, which newer versions add. A stack replaces recursion, since expressions may nest a thousandfold.
     """
-    declarations, stack = _declarations(tree), [tree]  # type: tuple[dict[str, str], list[Any]]
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
+    declarations = {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
+    stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, ast.AST):
@@ -53,15 +57,15 @@ def _tokens(tree: ast.Module) -> Iterator[str]:
 
 
 def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
-    """A field of a node without the prose in it."""
+    """A field of a node without the prose in it. declarations: local name -> name in the contract."""
     value = getattr(node, name, None)
     if not isinstance(value, list):
         return value
-    if isinstance(node, ast.Call) and name in ("args", "keywords") and (declared := _declared(node, declarations)):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (made := declarations.get(node.func.id)):
         if name == "keywords":
             return [keyword for keyword in value if keyword.arg != "doc"]
-        plain = not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1])
-        return value[:METRIC_DOC] + value[METRIC_DOC + 1 :] if declared == "Metric" and plain else value
+        if made == "Metric" and not any(isinstance(argument, ast.Starred) for argument in value[: METRIC_DOC + 1]):
+            return value[:METRIC_DOC] + value[METRIC_DOC + 1 :]
     if isinstance(node, ast.JoinedStr):  # 3.12.1 ends some with an empty string
         return [item for item in value if not (isinstance(item, ast.Constant) and item.value == "")]
     return [item for item in value if not _is_prose(item)]
@@ -69,17 +73,6 @@ def _meant(node: ast.AST, name: str, declarations: dict[str, str]) -> Any:
 
 def _is_prose(item: Any) -> bool:
     return isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and isinstance(item.value.value, str)
-
-
-def _declarations(tree: ast.Module) -> dict[str, str]:
-    """Local name -> name in the contract, for the module's imports from it."""
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == CONTRACT)
-    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
-
-
-def _declared(call: ast.Call, declarations: dict[str, str]) -> str | None:
-    """The contract's class that a call makes, or None."""
-    return declarations.get(call.func.id) if isinstance(call.func, ast.Name) else None
 
 
 def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
@@ -90,13 +83,9 @@ def _references(tree: ast.Module, module: str, is_package: bool) -> list[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                kept = parents[: len(parents) - node.level + 1]
-                base = ".".join([*kept, base] if base else kept)
-            names.update(f"{base}.{alias.name}" for alias in node.names)
-            names.add(base)
+            with suppress(ImportError):  # of an import from beyond the top-level package, which fails when it runs
+                base = resolve_name("." * node.level + (node.module or ""), package)
+                names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
             names.add(node.value)
     return sorted(names)

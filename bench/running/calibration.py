@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.contract import BenchError
+from bench.parts import python_path
 from bench.planning import config
 from bench.records.cell import Cell
 from bench.records.files import write_atomically
@@ -76,13 +77,10 @@ def score(cache: Path) -> float:
 
 
 def _measure_in_subprocess() -> float:
-    from bench.parts import python_path
     from bench.running.sandbox import ONE_THREAD
 
-    code = (
-        f"import sys; sys.path[:] = {python_path()!r}; from bench.running.calibration import measure; print(measure())"
-    )
-    command = [sys.executable, "-P", "-c", code]
+    code = "from bench.running.calibration import measure; print(measure())"
+    command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {python_path()!r}; {code}"]
     result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")

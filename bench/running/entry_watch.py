@@ -7,12 +7,16 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from bench import wire
 from bench.running import message_checks
 
 
@@ -25,8 +29,8 @@ class Ended(Exception):
 
 
 @dataclass
-class Guard:
-    """The pipe to the entry's process. While it waits, it enforces the limits of wall time and of the processes' memory.
+class Guard(wire.Connection):
+    """The scorer's end of the pipe to the entry's process. While it waits, it enforces the limits of wall time and of memory.
 
     Its methods raise `Ended` once the process is gone or a limit is passed. job: holds the limits. evaluations: how many scores
     the entry asked for. counts: what the entry says it has spent, as of its last prediction.
@@ -42,7 +46,7 @@ class Guard:
     memory_checked: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.link = message_checks.Connection(self.sock, self._wait)
+        self.sock.setblocking(False)
 
     def _wait(self, sending: bool) -> None:
         """Return once the pipe can be read (or written, if `sending`). Limits are checked even if the pipe is ready at once."""
@@ -59,20 +63,41 @@ class Guard:
                     reason = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
                     raise self._end("oom", reason)
 
+    def _exactly(self, size: int) -> bytes:
+        buffer = bytearray()  # grows with the bytes received, since the announced size may be false
+        while len(buffer) < size:
+            self._wait(sending=False)
+            chunk = self.sock.recv(min(size - len(buffer), 2**20))
+            if not chunk:
+                raise self._death()
+            buffer += chunk
+        return bytes(buffer)
+
     def recv(self) -> list[Any]:
-        """The next message; a malformed one ends the process."""
+        """The next message, a list whose first item names its kind; a malformed one ends the process."""
         try:
-            return self.link.recv()
-        except (EOFError, ConnectionError):
+            header_size, body_size = struct.unpack("<QQ", self._exactly(16))
+            if header_size > message_checks.HEADER_BYTES or body_size > message_checks.BODY_BYTES:
+                raise ValueError(f"a message of {header_size + body_size} bytes is too large")
+            header, body = self._exactly(header_size), self._exactly(body_size)
+            message_checks.check(header, body_size)
+            message = wire.decode(header, body)
+            if not isinstance(message, list) or not message or not isinstance(message[0], str):
+                raise ValueError("it is no list that starts with its kind")
+            return message
+        except ConnectionError:
             raise self._death() from None
         except (ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
             raise self._end("failed", f"it sent what is no message: {error}") from error
 
     def send(self, value: Any) -> None:
         """Send `value` as one message."""
+        unsent = memoryview(wire.encode(value))
         try:
-            self.link.send(value)
-        except (BrokenPipeError, ConnectionError):
+            while unsent:
+                self._wait(sending=True)
+                unsent = unsent[self.sock.send(unsent) :]
+        except ConnectionError:
             raise self._death() from None
 
     def _end(self, status: str, reason: str) -> Ended:
@@ -80,20 +105,16 @@ class Guard:
         self.ended = Ended(status, reason)
         return self.ended
 
-    def close(self) -> None:
-        """Kill the entry's process after its last message."""
+    def close(self) -> int:
+        """Kill the entry's process, which can close its pipe and go on running; returns its exit code, -n after signal n."""
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def _death(self) -> Ended:
         if self.ended is None:
-            os.kill(self.pid, signal.SIGKILL)  # a process can close its pipe and go on running
-            _, status = os.waitpid(self.pid, 0)
-            if os.WIFSIGNALED(status):
-                reason = f"its process died of {signal.Signals(os.WTERMSIG(status)).name}"
-            else:
-                reason = f"its process left with exit code {os.waitstatus_to_exitcode(status)}"
-            self.ended = Ended("crashed", reason)
+            code = self.close()
+            died = f"died of {signal.Signals(-code).name}" if code < 0 else f"left with exit code {code}"
+            self.ended = Ended("crashed", f"its process {died}")
         return self.ended
 
     def predict(self, *inputs: Any, kind: str = "predict") -> Any:
@@ -108,8 +129,6 @@ class Guard:
 
 def _memory_of_descendants() -> int:
     """Bytes in use by this process's descendants; on Linux without memory that is mapped from files."""
-    import psutil
-
     total = 0
     for process in psutil.Process().children(recursive=True):
         try:
@@ -141,8 +160,6 @@ def kill_descendants(group: int) -> None:
     a subreaper), so no descendant is left once it has no child.
     """
     while reap_children():
-        import psutil
-
         # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import socket
-import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from bench import wire
 from bench.contract import Budget
 from bench.outcome import EXHIBIT
 
@@ -29,47 +26,6 @@ ITEMSIZE = {
 }  # fmt: skip
 MEASURED = {"cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations"}  # costs that the scorer measures itself
 ENDS = ("ok", "diverged", "failed", "oom", "unavailable")  # statuses that an entry may report
-
-
-class Connection(wire.Connection):
-    """The scorer's end of the pipe. recv raises ValueError for a message that fails a check.
-
-    wait(sending): blocks until the pipe can be read or written. It may raise, since the entry can stop in mid-message.
-    """
-
-    def __init__(self, sock: socket.socket, wait: Callable[[bool], None]) -> None:
-        super().__init__(sock)
-        sock.setblocking(False)
-        self.wait = wait
-
-    def send(self, value: Any) -> None:
-        """Send a whole message."""
-        unsent = memoryview(wire.encode(value))
-        while unsent:
-            self.wait(True)
-            unsent = unsent[self.sock.send(unsent) :]
-
-    def _exactly(self, size: int) -> bytes:
-        buffer = bytearray()  # grows with the bytes received, since the announced size may be false
-        while len(buffer) < size:
-            self.wait(False)
-            chunk = self.sock.recv(min(size - len(buffer), 2**20))
-            if not chunk:
-                raise EOFError("the other process has gone")
-            buffer += chunk
-        return bytes(buffer)
-
-    def recv(self) -> list[Any]:
-        """The next message: a list whose first item names its kind."""
-        header_size, body_size = struct.unpack("<QQ", self._exactly(16))
-        if header_size > HEADER_BYTES or body_size > BODY_BYTES:
-            raise ValueError(f"a message of {header_size + body_size} bytes is too large")
-        header, body = self._exactly(header_size), self._exactly(body_size)
-        check(header, body_size)
-        message = wire.decode(header, body)
-        if not isinstance(message, list) or not message or not isinstance(message[0], str):
-            raise ValueError("it is no list that starts with its kind")
-        return message
 
 
 def check(header: bytes, body_size: int) -> None:

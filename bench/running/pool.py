@@ -26,8 +26,11 @@ from typing import Any
 import msgspec
 
 from bench.data import cache_dir
+from bench.execute import Job
 from bench.outcome import Outcome
 from bench.parts import python_path
+from bench.planning.settings import Settings
+from bench.records.cell import Cell
 from bench.running import sandbox
 from bench.running.frames import send_frame, take_frame
 
@@ -35,6 +38,14 @@ GRACE = 20.0  # seconds beyond a cell's limit after which the parent kills it; t
 # Every cell inherits these: a fixed order of sets, and no worker processes of torch.compile.
 FIXED = {"PYTHONHASHSEED": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 KINDS = {"prepare": b"p", "cell": b"c"}  # kind of job -> the byte that requests it from the fork server
+
+
+def job_of(cell: Cell, settings: Settings) -> Job:
+    """The job that a cell's processes, or `bench.execute.call`, run."""
+    return Job(
+        cell.target, cell.given, dict(cell.parts), cell.seed, str(cache_dir()), settings.probes, settings.limits.seconds,
+        settings.limits.memory_mb, cell.reads,
+    )  # fmt: skip
 
 
 @dataclass
@@ -58,7 +69,7 @@ class Pool:
         self.withheld = [str(path) for path in (withheld if withheld is not None else [cache_dir()])]
         self._folder = tempfile.TemporaryDirectory(prefix="sweepstakes-", ignore_cleanup_errors=True)
         self.running: dict[Any, _Running] = {}
-        self._server: subprocess.Popen[bytes] | None = None
+        self.server: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._selector = selectors.DefaultSelector()
 
@@ -70,9 +81,9 @@ class Pool:
             self._kill(running)
         if self._sock is not None:
             self._sock.close()
-        if self._server is not None:
-            self._server.terminate()
-            self._server.wait()
+        if self.server is not None:
+            self.server.terminate()
+            self.server.wait()
         with contextlib.suppress(OSError):
             sandbox.remove(Path(self._folder.name))  # killed cells may leave folders that cleanup() cannot remove
         self._folder.cleanup()
@@ -82,7 +93,7 @@ class Pool:
         code = f"import sys; sys.path[:] = {python_path()!r}; from bench.running.fork_server import serve; "
         code += f"serve({theirs.fileno()}, {self.withheld!r})"
         environment = sandbox.environment() | sandbox.ONE_THREAD | {"TMPDIR": self._folder.name, **FIXED}
-        self._server = subprocess.Popen(
+        self.server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
         )
         theirs.close()
@@ -90,26 +101,20 @@ class Pool:
             raise RuntimeError("the fork server did not start; its error stands above")
         self._sock = ours
 
-    def server_pid(self) -> int | None:
-        """The process id of the fork server; None before it starts."""
-        return self._server.pid if self._server else None
-
-    def _launch(self, name: Any, kind: str, job: Any) -> None:
-        if self._server is None or self._server.poll() is not None:
+    def _launch(self, name: Any, kind: str, job: Job) -> None:
+        if self.server is None or self.server.poll() is not None:
             self._start_server()
         assert self._sock is not None
         ours, theirs = socket.socketpair()
         socket.send_fds(self._sock, [KINDS[kind]], [theirs.fileno()])
         theirs.close()
         send_frame(ours, {"job": asdict(job), "environment": dict(os.environ)})
-        ours.setblocking(False)
-        self.running[name] = _Running(name, ours, job.seconds)
-        self._selector.register(ours, selectors.EVENT_READ, self.running[name])
+        running = _Running(name, ours, job.seconds)
+        self._selector.register(ours, selectors.EVENT_READ, running)
+        self.running[name] = running
 
     def run(
-        self,
-        jobs: Iterable[tuple[Any, str, Any]],
-        idle: Callable[[], None] = lambda: None,
+        self, jobs: Iterable[tuple[Any, str, Job]], idle: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[Any, Outcome, bytes]]:
         """Run `jobs` of (name, kind, job) and yield (name, outcome, .npz bytes of curves) as each ends.
 
@@ -137,8 +142,6 @@ class Pool:
         """Read what a job has sent; its result once that is complete, or once its process has died."""
         try:
             chunk = running.sock.recv(1 << 20)
-        except BlockingIOError:
-            return None
         except ConnectionError:
             chunk = b""
         running.buffer += chunk
@@ -156,9 +159,9 @@ class Pool:
         return None
 
     def _forget(self, running: _Running) -> None:
+        del self.running[running.name]  # first, since Ctrl-C may come in between, and `__exit__` forgets what is left
         self._selector.unregister(running.sock)
         running.sock.close()
-        self.running.pop(running.name, None)
 
     def _kill(self, running: _Running) -> None:
         if running.pid:

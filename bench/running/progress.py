@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,7 @@ class Progress:
         ratio = self.measured_seconds / self.expected_seconds if self.expected_seconds else 1.0
         return (ratio * sum(self.costs.values()) + mean * unknown) / self.workers
 
-    def line(self, running: list[str]) -> str:
+    def line(self, running: Iterable[str]) -> str:
         """The progress line. running: labels of the cells that run now."""
         left = self.total - self.done
         text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
@@ -57,9 +58,10 @@ class Progress:
         seconds = self.seconds_left()
         if seconds is not None and left:
             text += f", about {seconds / 60:.1f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
-        return text + (f" | {'; '.join(running)}" if running else "")
+        labels = "; ".join(running)
+        return text + (f" | {labels}" if labels else "")
 
-    def show(self, running: list[str], force: bool = False) -> None:
+    def show(self, running: Iterable[str], force: bool = False) -> None:
         """Write the progress line, at most twice a second on a terminal and every ten seconds elsewhere unless `force`."""
         tty = self.out.isatty()
         now = time.monotonic()

@@ -20,19 +20,15 @@ def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
     try:
         import wandb
     except ImportError as error:
-        raise BenchError(
-            f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
-        ) from error
+        told = f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
+        raise BenchError(told) from error
     os.environ.setdefault("WANDB_SILENT", "true")
 
     def send(record: Record) -> None:
+        name, group = f"{record.task}/{record.entry}/{record.seed}", f"{record.task}@{record.version}"
+        config = {name: getattr(record, name) for name in CONFIG_FIELDS}
         run = wandb.init(
-            project="sweepstakes",
-            name=f"{record.task}/{record.entry}/{record.seed}",
-            group=f"{record.task}@{record.version}",
-            config={name: getattr(record, name) for name in CONFIG_FIELDS},
-            mode=mode,
-            reinit="finish_previous",
+            project="sweepstakes", name=name, group=group, config=config, mode=mode, reinit="finish_previous"
         )
         for name, points in store.curves(record).items():
             run.define_metric(name, step_metric=f"step/{name}")

@@ -3,86 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any
 
 import msgspec
 
-from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
+from bench.planning import config
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.planning.states import expected, states
 from bench.records.cell import Cell
+from bench.records.files import write_atomically
 from bench.records.provenance import here
 from bench.records.record import FORMAT, Record
 from bench.records.store import Store
 from bench.running import calibration
 from bench.running.progress import Progress
-
-
-def job_of(cell: Cell, settings: Settings) -> Any:
-    """The job that a cell's processes, or `bench.execute.call`, run."""
-    from bench.execute import Job
-
-    return Job(
-        target=cell.target,
-        params=cell.given,
-        parts=dict(cell.parts),
-        seed=cell.seed,
-        cache=str(cache_dir()),
-        probes=settings.probes,
-        seconds=settings.limits.seconds,
-        memory_mb=settings.limits.memory_mb,
-        reads=cell.reads,
-    )
-
-
-def record_of(cell: Cell, outcome: Outcome, settings: Settings, started: str) -> Record:
-    """The record of a cell that ended with `outcome`. started: ISO 8601."""
-    from bench.running import sandbox  # the import takes 20 ms, which a sweep of fresh cells does not need
-
-    provenance = msgspec.structs.replace(
-        here(),
-        origin=outcome.origin,
-        transport=settings.transport,
-        isolation=sandbox.of(settings.transport),
-        started=started,
-        ended=_now(),
-    )
-    return Record(
-        format=FORMAT,
-        key=cell.key,
-        task=cell.task,
-        version=cell.version,
-        preset=cell.preset,
-        params=dict(cell.params),
-        entry=cell.entry,
-        config=dict(cell.parts),
-        seed=cell.seed,
-        status=outcome.status,
-        reason=outcome.reason,
-        traceback=outcome.traceback,
-        output=outcome.output,
-        metrics=outcome.metrics,
-        censored=outcome.censored,
-        costs=outcome.costs,
-        trials=cell.trials,
-        components=cell.components,
-        limits=settings.limits,
-        absent=list(cell.absent),
-        unkeyed_reads=outcome.unkeyed_reads,
-        exhibits=outcome.exhibits,
-        provenance=provenance,
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass
@@ -94,7 +34,6 @@ class Summary:
     statuses: dict[str, int] = field(default_factory=dict)
     elsewhere: int = 0
     interrupted: bool = False
-    held: set[str] = field(default_factory=set)  # keys of cells whose lease this sweep holds
 
     @property
     def ok(self) -> bool:
@@ -109,27 +48,28 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     if the results folder cannot be written, before any cell runs, or as soon as the disk is full.
     """
     known = states(plan, store, settings)
-    todo = [cell for cell in plan.cells() if known[cell.key].rerun]
-    summary = Summary(fresh=len(known) - len(todo))
-    for state in known.values():
-        if not state.rerun and state.word != "fresh":
-            summary.statuses[state.word] = summary.statuses.get(state.word, 0) + 1
-    if not todo:
+    cells = {cell.key: cell for cell in plan.cells() if known[cell.key].rerun}
+    kept = Counter(state.word for state in known.values() if not state.rerun and state.word != "fresh")
+    summary = Summary(fresh=len(known) - len(cells), statuses=dict(kept))
+    if not cells:
         return summary
-    _check_writable(store)
-    speed = calibration.score(store.root / ".cache") if calibration.wanted(todo) else None
-    progress = Progress(len(todo), summary.fresh, settings.workers, expected(todo, store))
+    probe = store.root / ".cache" / ".writable"
+    write_atomically(probe, b"x" * 4096)  # one disk block
+    probe.unlink()
+    speed = calibration.score(store.root / ".cache") if calibration.wanted(cells.values()) else None
+    progress = Progress(len(cells), summary.fresh, settings.workers, expected(cells.values(), store))
+    repeated = {key for key in cells if known[key].record is not None}
+    sweep = _Sweep(cells, repeated, store, settings, progress, summary)
     try:
-        for record, curves in _outcomes(todo, store, settings, progress, summary):
-            if speed is not None:
-                record.provenance.calibration = speed
+        for key, outcome, curves in sweep.results():
+            record = _record(cells[key], outcome, settings, sweep.started[key], speed)
             store.put(record, curves)
-            store.release(record.key)
-            summary.held.discard(record.key)
+            store.release(key)
+            del sweep.started[key]
             summary.ran += 1
             status = record.status
             summary.statuses[status] = summary.statuses.get(status, 0) + 1
-            progress.ended(record.key, record.costs.wall if status == "ok" else None)
+            progress.ended(key, record.costs.wall if status == "ok" else None)
             if status not in ("ok", "unavailable"):
                 progress.bad += 1
                 progress.say(f"{status}: {record.label}: {record.reason}")
@@ -140,7 +80,7 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
         summary.interrupted = True
         progress.say("interrupted: finished cells are kept; the same command continues")
     finally:
-        for key in summary.held:
+        for key in sweep.started:
             store.release(key)
     progress.show([], force=True)
     if progress.out.isatty():
@@ -148,112 +88,93 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     return summary
 
 
-def _check_writable(store: Store) -> None:
-    """Raise BenchError unless a file of one disk block can be written in the results folder."""
-    probe = store.root / ".cache" / ".writable"
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BenchError(f"results folder {store.root}: {reason}; choose another with results=PATH") from error
+@dataclass
+class _Sweep:
+    """The cells that a sweep has to run. repeated: keys of those that have a record already.
 
+    started: key -> when the cell was started, ISO 8601, until its record is written. As long, the sweep holds the cell's lease.
+    """
 
-def _outcomes(
-    todo: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
-) -> Iterator[tuple[Record, bytes]]:
-    """Records, with their curves as .npz bytes, as the cells end."""
-    for cell in todo:
-        if cell.absent:
-            reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
-            yield record_of(cell, Outcome.failure("unavailable", reason), settings, _now()), b""
-    runnable = [cell for cell in todo if not cell.absent]
-    if settings.transport == "call":
-        yield from _run_by_call(runnable, store, settings, summary)
-    elif runnable:
-        yield from _run_in_pool(runnable, store, settings, progress, summary)
+    cells: dict[str, Cell]
+    repeated: set[str]
+    store: Store
+    settings: Settings
+    progress: Progress
+    summary: Summary
+    started: dict[str, str] = field(default_factory=dict)
+    touched: float = field(default_factory=time.monotonic)
 
+    def results(self) -> Iterator[tuple[str, Outcome, bytes]]:
+        """(key, outcome, curves as .npz bytes) as the cells end."""
+        from bench.running.pool import Pool, job_of
 
-def _run_by_call(
-    cells: list[Cell], store: Store, settings: Settings, summary: Summary
-) -> Iterator[tuple[Record, bytes]]:
-    from bench.execute import call
-    from bench.running.scorer_process import npz
+        runnable = []
+        for key, cell in self.cells.items():
+            if cell.absent:
+                self.started[key] = _now()
+                reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
+                yield key, Outcome.failure("unavailable", reason), b""
+            else:
+                runnable.append(cell)
+        if self.settings.transport == "call":
+            from bench.execute import call
+            from bench.running.scorer_process import npz
 
-    for cell in cells:
-        if not _claim(cell, store, summary):
-            continue
-        started = _now()
-        outcome = call(job_of(cell, settings))
-        yield record_of(cell, outcome, settings, started), npz(outcome)
+            for cell in self._started(runnable):
+                outcome = call(job_of(cell, self.settings))
+                yield cell.key, outcome, npz(outcome)
+        elif runnable:
+            with Pool(self.settings.workers, [self.store.root, cache_dir()]) as pool:
+                # The data of each task are found or made once. A failure is ignored here, since each cell records it later.
+                tasks = {(cell.target, str(sorted(cell.given.items()))): cell for cell in runnable}
+                for _ in pool.run([(name, "prepare", job_of(cell, self.settings)) for name, cell in tasks.items()]):
+                    pass
+                jobs = ((cell.key, "cell", job_of(cell, self.settings)) for cell in self._started(runnable))
+                yield from pool.run(jobs, lambda: self._idle(pool.running))
 
+    def _started(self, cells: list[Cell]) -> Iterator[Cell]:
+        """The cells whose lease could be taken, and whose record no other sweep has written meanwhile."""
+        for cell in cells:
+            if self.store.lease(cell.key):
+                if cell.key in self.repeated or self.store.get(cell.key) is None:
+                    self.started[cell.key] = _now()
+                    yield cell
+                    continue
+                self.store.release(cell.key)
+            self.progress.ended(cell.key, None)
+            self.summary.elsewhere += 1
 
-@cache
-def _preset_parameters(task: str, preset: str) -> dict[str, Any]:
-    from bench.planning import config
-
-    return config.parameters(config.task_spec(task), preset, {})
+    def _idle(self, running: Iterable[str]) -> None:
+        """Show the progress, and renew leases, which expire otherwise."""
+        self.progress.show(_label(self.cells[key]) for key in running)
+        if time.monotonic() - self.touched > 30:
+            self.touched = time.monotonic()
+            for key in running:
+                self.store.touch(key)
 
 
 def _label(cell: Cell) -> str:
     """The cell's label in the progress line; it names the parameters that differ from the preset."""
-    preset = _preset_parameters(cell.task, cell.preset)
-    changed = "".join(f" {name}={value}" for name, value in cell.params.items() if preset.get(name) != value)
-    return f"{cell.task} {cell.entry}{changed} seed {cell.seed}"
+    changed = config.changed_parameters(cell.task, cell.preset, cell.params).items()
+    return f"{cell.task} {cell.entry}{''.join(f' {name}={value}' for name, value in changed)} seed {cell.seed}"
 
 
-def _claim(cell: Cell, store: Store, summary: Summary) -> bool:
-    """Take the lease of the cell; False if another sweep holds it."""
-    if not store.lease(cell.key):
-        summary.elsewhere += 1
-        return False
-    summary.held.add(cell.key)
-    return True
+def _record(cell: Cell, outcome: Outcome, settings: Settings, started: str, speed: float | None) -> Record:
+    """The record of a cell that ended with `outcome`. started: ISO 8601. speed: the machine's calibration score."""
+    from bench.running import sandbox  # the import takes 20 ms, which a sweep of fresh cells does not need
+
+    provenance = msgspec.structs.replace(
+        here(), origin=outcome.origin, transport=settings.transport, isolation=sandbox.of(settings.transport),
+        calibration=speed, started=started, ended=_now(),
+    )  # fmt: skip
+    return Record(
+        format=FORMAT, key=cell.key, task=cell.task, version=cell.version, preset=cell.preset, params=dict(cell.params),
+        entry=cell.entry, config=dict(cell.parts), seed=cell.seed, status=outcome.status, reason=outcome.reason,
+        traceback=outcome.traceback, output=outcome.output, metrics=outcome.metrics, censored=outcome.censored,
+        costs=outcome.costs, trials=cell.trials, components=cell.components, limits=settings.limits,
+        absent=list(cell.absent), unkeyed_reads=outcome.unkeyed_reads, exhibits=outcome.exhibits, provenance=provenance,
+    )  # fmt: skip
 
 
-def prepare(pool: Any, cells: Iterable[Cell], settings: Settings) -> None:
-    """Find or make the data of each of the cells' tasks once. A failure is ignored here, since each cell records it later."""
-    tasks: dict[tuple[str, str], Cell] = {}
-    for cell in cells:
-        tasks.setdefault((cell.target, str(sorted(cell.given.items()))), cell)
-    for _ in pool.run([(name, "prepare", job_of(cell, settings)) for name, cell in tasks.items()]):
-        pass
-
-
-def _run_in_pool(
-    cells: list[Cell], store: Store, settings: Settings, progress: Progress, summary: Summary
-) -> Iterator[tuple[Record, bytes]]:
-    from bench.running.pool import Pool
-
-    by_key = {cell.key: cell for cell in cells}
-    started: dict[str, str] = {}
-    reruns = {cell.key for cell in cells if store.get(cell.key) is not None}
-
-    def jobs() -> Iterator[tuple[str, str, Any]]:
-        for cell in cells:
-            if not _claim(cell, store, summary):
-                progress.ended(cell.key, None)
-                continue
-            if cell.key not in reruns and store.get(cell.key) is not None:
-                store.release(cell.key)  # another sweep finished it meanwhile
-                progress.ended(cell.key, None)
-                summary.elsewhere += 1
-                continue
-            started[cell.key] = _now()
-            yield cell.key, "cell", job_of(cell, settings)
-
-    last_touch = time.monotonic()
-
-    def idle() -> None:
-        nonlocal last_touch
-        progress.show([_label(by_key[key]) for key in pool.running])
-        if time.monotonic() - last_touch > 30:  # a lease that is not renewed expires
-            last_touch = time.monotonic()
-            for key in pool.running:
-                store.touch(key)
-
-    with Pool(settings.workers, [store.root, cache_dir()]) as pool:
-        prepare(pool, cells, settings)
-        for key, outcome, body in pool.run(jobs(), idle):
-            yield record_of(by_key[key], outcome, settings, started[key]), body
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,24 +13,26 @@ The folder mirrors the project, so accepting it is copying it. Nothing here impo
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
+from bench.parts import python_path
 from bench.planning import config, typed
 from bench.planning.files import EntryFile
 from bench.records import modules, syntax
-from bench.submissions.new import NOT_YET
+from bench.submissions.new import NAME, NOT_YET
 
 LIMIT = 1_000_000  # bytes of code and configuration
 LONGEST = 10_000  # characters of one literal string or bytes; more is a file in disguise
 NUMBERS = 500  # of one literal list; more is a table of weights
 SUFFIXES = (".py", ".yaml", ".md", ".txt", ".json")
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+BINARY = re.compile("[\0\udc80-\udcff]")  # a zero, or a byte that is not UTF-8, as `surrogateescape` reads it
 LICENCES = (
     "Apache-2.0", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "ISC", "MPL-2.0", "Zlib", "BSL-1.0", "EPL-2.0",
     "EUPL-1.2", "Artistic-2.0", "PSF-2.0", "CC0-1.0", "Unlicense", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only",
@@ -45,11 +47,12 @@ PROVIDED = {
 
 @dataclass(frozen=True)
 class Package:
-    """An entry's files. home: the folder that holds `configs/` and the code. code: Python files, in order."""
+    """An entry's files. home: the folder that holds `configs/` and the code. content: of `yaml`. code: files, in order."""
 
     name: str
     home: Path
     yaml: Path
+    content: EntryFile
     code: tuple[Path, ...]
 
     @property
@@ -57,19 +60,10 @@ class Package:
         """The configuration and the code."""
         return (self.yaml, *self.code)
 
-    def content(self) -> EntryFile:
-        """The configuration, read without the registry. BenchError if it cannot be read as an entry."""
-        return typed.load(self.yaml, EntryFile)
-
-
-def _home(path: Path) -> Path:
-    """The nearest folder from `path` upwards that holds `configs/entry`."""
-    for folder in (path, *path.parents):
-        if (folder / "configs" / "entry").is_dir():
-            return folder
-    raise BenchError(
-        f"{path}: no folder above it holds configs/entry/; `bench new entry NAME` writes code and configuration"
-    )
+    @property
+    def packages(self) -> set[str]:
+        """Top-level names of the packages that the entry may use: the provided ones, and those that it says it needs."""
+        return PROVIDED | {need.split(".")[0] for need in self.content.needs}
 
 
 def _texts(node: Any, field: str = "") -> Iterator[tuple[str, str]]:
@@ -98,7 +92,8 @@ def _modules(slots: Mapping[str, Any], home: Path) -> list[Path]:
             if path not in paths:
                 paths[path] = None
                 if path.suffix == ".py":
-                    waiting += _reached(path, home)
+                    module = ".".join(path.relative_to(home).with_suffix("").parts).removesuffix(".__init__")
+                    waiting += syntax.meaning(path.read_bytes(), module, path.name == "__init__.py")[1]
     return [*paths]
 
 
@@ -115,35 +110,28 @@ def _located(steps: list[str], home: Path) -> list[Path]:
     return []
 
 
-def _reached(path: Path, home: Path) -> list[str]:
-    """Dotted names that a module imports; none if it cannot be parsed, which `problems` reports."""
-    steps = path.relative_to(home).with_suffix("").parts
-    package = steps[-1] == "__init__"
-    module = ".".join(steps[:-1] if package else steps)
-    return syntax.meaning(path.read_bytes(), module, package)[1]
-
-
 def read(path: Path) -> Package:
     """The entry at `path`: its YAML, its Python file or package, or a folder that holds one `configs/entry/NAME.yaml`.
 
-    Raises BenchError if there is no entry, or more than one.
+    Raises BenchError if there is no entry, or more than one, or its YAML cannot be read as one.
     """
     if not path.exists():
         raise BenchError(f"{path} does not exist; give an entry's YAML, its Python file, or a folder with both")
     if path.is_symlink() and not path.is_dir():
         raise BenchError(f"{path} is a link to {path.resolve()}; put the file itself there")
     path = path.resolve()
-    home = _home(path if path.is_dir() else path.parent)
+    folders = (path, *path.parents) if path.is_dir() else path.parents
+    home = next((folder for folder in folders if (folder / "configs" / "entry").is_dir()), None)
+    if home is None:
+        hint = "`bench new entry NAME` writes code and configuration"
+        raise BenchError(f"{folders[0]}: no folder above it holds configs/entry/; {hint}")
     entries = sorted((home / "configs" / "entry").glob("*.yaml"))
-    if path.suffix == ".yaml":
-        if path.parent != home / "configs" / "entry":
-            raise BenchError(f"{path} is not in {home / 'configs' / 'entry'}, where entries are looked for; move it")
-        entries = [path]
     packages = []
-    for yaml in entries:
-        code = tuple(_modules(Package(yaml.stem, home, yaml, ()).content().slots, home))
+    for yaml in [path] if path in entries else entries:
+        content = typed.load(yaml, EntryFile)
+        code = tuple(_modules(content.slots, home))
         if path in (home, yaml, *code) or any(path in file.parents for file in code):
-            packages.append(Package(yaml.stem, home, yaml, code))
+            packages.append(Package(yaml.stem, home, yaml, content, code))
     if len(packages) != 1:
         names = ", ".join(package.name for package in packages) or "none"
         raise BenchError(f"{path}: one entry is wanted, found {names}; give the entry's YAML, configs/entry/NAME.yaml")
@@ -155,81 +143,60 @@ def problems(package: Package) -> list[str]:
     return [*_of_configuration(package), *_of_files(package), *_of_code(package)]
 
 
-def _of_configuration(package: Package) -> list[str]:
+def _of_configuration(package: Package) -> Iterator[str]:
     """Problems of name, doc, authors, licence, trials and slots."""
-    content = package.content()
+    content = package.content
+    wrong = {
+        "`doc` must say in one line what is new about the entry": len(content.doc) < 8 or content.doc.strip() == NOT_YET,
+        "`authors` must list who is to be named, as in [Your Name]": not all(map(str.strip, content.authors or [""])),
+        f"`licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.licence!r}": content.licence not in LICENCES,
+        "`declared_trials` must count the settings tried before, anywhere; 0 is an answer": content.declared_trials is None,
+        "it fills no slot; `bench list` shows every task's slots": not content.slots,
+    }  # fmt: skip
     where = package.yaml.name
-    wrong = []
     if not NAME.fullmatch(package.name):
-        wrong.append(f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea")
-    if len(content.doc) < 8 or content.doc.strip() == NOT_YET:
-        wrong.append(f"{where}: `doc` must say in one line what is new about the entry")
-    if not content.authors or not all(author.strip() for author in content.authors):
-        wrong.append(f"{where}: `authors` must list who is to be named, as in [Your Name]")
-    if content.licence not in LICENCES:
-        wrong.append(f"{where}: `licence` must be an SPDX id such as Apache-2.0 or MIT, not {content.licence!r}")
-    if content.declared_trials is None:
-        wrong.append(f"{where}: `declared_trials` must count the settings tried before, anywhere; 0 is an answer")
-    if not content.slots:
-        wrong.append(f"{where}: it fills no slot; `bench list` shows every task's slots")
+        yield f"name {package.name!r}: use lower-case letters, digits and underscores, as in my_idea"
+    yield from (f"{where}: {problem}" for problem, present in wrong.items() if present)
     for target in _dotted(content.slots):
         if target.split(".")[0] in ("tasks", "tests"):
-            wrong.append(f"{where}: {target} belongs to a task; an entry brings its own code")
+            yield f"{where}: {target} belongs to a task; an entry brings its own code"
     tops = {text.split(".")[0] for field, text in _texts(content.slots) if field == "_target_"}
-    for top in sorted(tops - PROVIDED - _needed(content) - {"entries", "tasks"}):
-        wrong.append(f"{where}: it uses {top}; {why(top)}")
-    return wrong
+    for top in sorted(tops - package.packages - {"entries", "tasks"}):
+        yield f"{where}: it uses {top}; {why(top)}"
 
 
-def _needed(content: EntryFile) -> set[str]:
-    """Top-level names of the packages that an entry says it needs."""
-    return {need.split(".")[0] for need in content.needs}
-
-
-def _of_files(package: Package) -> list[str]:
+def _of_files(package: Package) -> Iterator[str]:
     """Problems of the files' sizes, places and kinds."""
-    wrong = []
     total = sum(path.stat().st_size for path in package.files)
     if total > LIMIT:
-        wrong.append(f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make")
-    for path in package.code:
-        first, *rest = path.relative_to(package.home).parts
-        if first != "entries" or not rest or rest[0] not in (f"{package.name}.py", package.name):
-            home = f"entries/{package.name}.py or entries/{package.name}/"
-            wrong.append(f"{path.relative_to(package.home)}: code of another name; put what is needed into {home}")
+        yield f"the files hold {total:,} bytes, at most {LIMIT:,} are taken; leave out what training can make"
+    places = [("configs", "entry"), ("entries", f"{package.name}.py"), ("entries", package.name)]
     for path in package.files:
         name = path.relative_to(package.home)
+        if name.parts[:2] not in places:
+            home = f"entries/{package.name}.py or entries/{package.name}/"
+            yield f"{name}: code of another name; put what is needed into {home}"
         if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
-            wrong.append(f"{name}: it points out of the folder; put the file itself there")
+            yield f"{name}: it points out of the folder; put the file itself there"
         elif path.suffix not in SUFFIXES:
-            wrong.append(f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data")
-        else:
-            try:
-                binary = "\0" in path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                binary = True
-            if binary:
-                wrong.append(f"{name}: it is binary; only text is taken, no weights or data")
-    return wrong
+            yield f"{name}: only {', '.join(SUFFIXES)} are taken, no weights or data"
+        elif BINARY.search(path.read_text(encoding="utf-8", errors="surrogateescape")):
+            yield f"{name}: it is binary; only text is taken, no weights or data"
 
 
-def _of_code(package: Package) -> list[str]:
+def _of_code(package: Package) -> Iterator[str]:
     """Problems of the Python files: syntax, imports, large literals."""
-    wrong = []
     own = {path.relative_to(package.home).parts[0].removesuffix(".py") for path in package.code}
-    allowed = sys.stdlib_module_names | PROVIDED | own | _needed(package.content())
-    for path in package.code:
-        if path.suffix != ".py":
-            continue
+    allowed = sys.stdlib_module_names | package.packages | own
+    for path in (path for path in package.code if path.suffix == ".py"):
         name = path.relative_to(package.home)
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, ValueError) as error:
-            wrong.append(f"{name}: {error}")
+            yield f"{name}: {error}"
             continue
-        wrong += [f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed]
-        wrong += [f"{name}:{line}: {what}" for line, what in _literals(tree)]
-    return wrong
+        yield from (f"{name}:{line}: imports {top}; {why(top)}" for top, line in _imports(tree) if top not in allowed)
+        yield from (f"{name}:{line}: {what}" for line, what in _literals(tree))
 
 
 def why(top: str) -> str:
@@ -239,7 +206,7 @@ def why(top: str) -> str:
     return f"add it to `needs: [{top}]` in the YAML, or do without"
 
 
-def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
+def _imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """(top-level name, line) of every import, also of those by `importlib.import_module("…")` or `__import__("…")`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -252,7 +219,7 @@ def _imports(tree: ast.AST) -> Iterable[tuple[str, int]]:
                 yield node.args[0].value.split(".")[0], node.lineno
 
 
-def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
+def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, problem) of literals that are too large to be anything but stored weights or data."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > LONGEST:
@@ -265,13 +232,8 @@ def _literals(tree: ast.AST) -> Iterable[tuple[int, str]]:
 
 def enter(home: Path) -> None:
     """Make `home` the current folder, so that its `configs/` and code are found; cached look-ups are dropped."""
-    import os
-
-    from bench.parts import python_path
-
-    if home.resolve() == Path.cwd().resolve():
-        return
-    os.chdir(home)
-    sys.path[:] = python_path()
-    config.forget()
-    modules.forget()
+    if home.resolve() != Path.cwd().resolve():
+        os.chdir(home)
+        sys.path[:] = python_path()
+        config.forget()
+        modules.forget()

@@ -14,27 +14,22 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from bench.checking import contract_suite, published_rows, verify
 from bench.contract import BenchError
 from bench.data import cache_dir
-from bench.planning import config
+from bench.planning import config, plan
 from bench.records.standing import Verification
 from bench.records.store import Store
 from bench.submissions import folder as submitted
-from bench.submissions import package, record_checks
+from bench.submissions import package
+from bench.tables import join, printers
 
 ROOT = "submissions/"
-KINDS = {
-    "D": "removes",
-    "M": "changes",
-    "T": "changes the kind of",
-    "R": "renames",
-    "C": "copies",
-    "U": "leaves unmerged",
-}
+KINDS = {"D": "removes", "M": "changes", "T": "changes the kind of"}  # beside A, which adds; renames are not looked for
 MOST_FILES = 2000
 
 
@@ -46,36 +41,22 @@ def git(repository: Path, *words: str) -> bytes:
     return done.stdout
 
 
-def changes(repository: Path, base: str, head: str) -> list[tuple[str, str]]:
-    """(letter, path) of every file that differs between head and the commit where it branched off base."""
-    output = git(repository, "diff", "--name-status", "--no-renames", "-z", f"{base}...{head}")
-    words = output.decode().split("\0")[:-1]
-    return [(kind[:1], path) for kind, path in zip(words[::2], words[1::2], strict=True)]
-
-
-def names(changed: Sequence[tuple[str, str]]) -> list[str]:
-    """The submissions that a change touches."""
-    return sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
-
-
-def placement(changed: Sequence[tuple[str, str]], touched: Sequence[str]) -> list[str]:
-    """Problems of the places and the kinds of a submission's changes."""
-    wrong = []
+def placement(changed: Sequence[tuple[str, str]], touched: Sequence[str]) -> Iterator[str]:
+    """Problems of a submission's changes: (letter, path) of every file, and the submissions that they touch."""
     if len(touched) > 1:
-        wrong.append(f"several submissions at once ({', '.join(touched)}); open one pull request for each")
+        yield f"several submissions at once ({', '.join(touched)}); open one pull request for each"
     if len(changed) > MOST_FILES:
-        wrong.append(f"{len(changed)} files; a submission holds one entry")
+        yield f"{len(changed)} files; a submission holds one entry"
     for kind, path in changed:
         if kind != "A":
-            wrong.append(f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds")
+            yield f"{path}: the change {KINDS.get(kind, 'alters')} a file that is there; a submission only adds"
         elif not any(path.startswith(f"{ROOT}{name}/") for name in touched):
-            wrong.append(f"{path}: outside {ROOT}NAME/; put code, configuration and records in there")
-    return wrong
+            yield f"{path}: outside {ROOT}NAME/; put code, configuration and records in there"
 
 
-def extract(repository: Path, base: str, head: str, name: str, target: Path) -> list[str]:
-    """Write the plain files of `submissions/NAME/` of head below `target`; returns problems of other files and of the name."""
-    wrong = []
+def extract(repository: Path, base: str, head: str, folder: Path) -> list[str]:
+    """Write the plain files of `submissions/NAME/` of head as `folder`; returns problems of other files and of the name."""
+    wrong, name = [], folder.name
     if git(repository, "ls-tree", base, "--", f"configs/entry/{name}.yaml", f"{ROOT}{name}").strip():
         wrong.append(f"name {name!r} is taken; choose another, also for a new version of your own entry")
     for line in git(repository, "ls-tree", "-r", "-z", head, "--", f"{ROOT}{name}/").decode().split("\0")[:-1]:
@@ -83,21 +64,17 @@ def extract(repository: Path, base: str, head: str, name: str, target: Path) -> 
         mode, kind, identity = about.split()
         if kind != "blob" or mode not in ("100644", "100755"):
             wrong.append(f"{path}: a link or a submodule; only plain files are taken")
-            continue
-        if ".." in Path(path).parts:
+        elif ".." in Path(path).parts:
             wrong.append(f"{path}: it leads out of the folder")
-            continue
-        place = target / path.removeprefix(ROOT)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(git(repository, "cat-file", "blob", identity))
+        else:
+            place = folder.parent / path.removeprefix(ROOT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(git(repository, "cat-file", "blob", identity))
     return wrong
 
 
 def tables_with(folder: Path, ledger: Path) -> str:
     """The tables of the ledger's records and the submission's together, in Markdown."""
-    from bench.planning import plan
-    from bench.tables import join, printers
-
     about, blocks = submitted.manifest(folder), []
     with tempfile.TemporaryDirectory(prefix="sweepstakes-both-") as both:
         root = Path(both) / "ledger"
@@ -108,7 +85,7 @@ def tables_with(folder: Path, ledger: Path) -> str:
         store = Store(root.parent)
         for row in about.rows:
             suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
-            suite = about.suite if about.suite in suites else next(iter(sorted(suites)), None)
+            suite = about.suite if about.suite in suites else min(suites, default=None)
             words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}"]
             words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
             words += [f"seed=range({len(row.seeds)})"]
@@ -119,8 +96,6 @@ def tables_with(folder: Path, ledger: Path) -> str:
 
 def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     """(reasons for refusal, Markdown blocks) of running an opened entry: contract suite, verification, tables."""
-    from bench.checking import contract_suite, published_rows, verify
-
     about = submitted.manifest(folder)
     tasks = sorted({row.task for row in about.rows})
     checks = contract_suite.check_all(tasks, about.entry, [ledger.parent, folder / "results", cache_dir()])
@@ -132,45 +107,41 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
         for preset in sorted({row.preset for row in about.rows}):
             request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
             claims = published_rows.claims(Store(folder / "results"), about.entry, request)
-            print_error = partial(print, file=sys.stderr)
-            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, print_error)
+            say = partial(print, file=sys.stderr)
+            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, say)
     wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]
     return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 
 
 def check(repository: Path, base: str, head: str, execute: bool = False, seeds: int = 3) -> tuple[bool, str]:
     """(whether it passes, a report in Markdown) of the change from base to head. BenchError if git fails."""
-    changed = changes(repository, base, head)
-    touched = names(changed)
+    words = git(repository, "diff", "--name-status", "--no-renames", "-z", f"{base}...{head}").decode().split("\0")[:-1]
+    changed = [(kind[:1], path) for kind, path in zip(words[::2], words[1::2], strict=True)]
+    touched = sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
     if not touched:
         return True, f"No submission in this change: nothing under `{ROOT}NAME/`."
-    wrong = placement(changed, touched)
+    wrong = [*placement(changed, touched)]
     blocks: list[str] = []
+    here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
     with tempfile.TemporaryDirectory(prefix="sweepstakes-submission-") as scratch:
-        for name in touched if not wrong else ():
-            wrong += extract(repository, base, head, name, Path(scratch))
-            folder = Path(scratch).resolve() / name
-            wrong += submitted.folder_problems(folder)
-            if wrong:
-                continue
-            here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
+        folder = Path(scratch).resolve() / touched[0]
+        if not wrong:
+            wrong = [*extract(repository, base, head, folder), *submitted.folder_problems(folder)]
+        if not wrong:
             try:
                 submitted.open_folder(folder)
-                wrong += record_checks.contradictions(folder)
+                wrong = [*submitted.contradictions(folder)]
                 if execute and not wrong:
                     wrong, blocks = run(folder, ledger, seeds)
             finally:
                 package.enter(here)
-    title = f"## Submission {', '.join(touched)}"
-    if wrong:
-        lines = [title, "", "**Refused**, for these reasons:", "", *(f"- {line}" for line in wrong)]
-    else:
-        checks = "files, records, contract suite and fresh seeds" if execute else "files and records (nothing was run)"
-        lines = [title, "", f"**Passes**: {checks}."]
-    return not wrong, "\n".join([*lines, *(f"\n{block}" for block in blocks)])
+    checks = "files, records, contract suite and fresh seeds" if execute else "files and records (nothing was run)"
+    refusal = "\n".join(["**Refused**, for these reasons:\n", *(f"- {line}" for line in wrong)])
+    title, verdict = f"## Submission {', '.join(touched)}", refusal if wrong else f"**Passes**: {checks}."
+    return not wrong, "\n\n".join([title, verdict, *blocks])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Exit code 0: it passes; 1: it does not; 2: it cannot be checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", help="the branch to merge into")
@@ -179,18 +150,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", action="store_true", help="also run the entry: contract suite and verification")
     parser.add_argument("--seeds", type=int, default=3, help="fresh seeds a row (default 3)")
     parser.add_argument("--out", help="write the report to this file as well")
-    options = parser.parse_args(arguments)
-    out = Path(options.out).absolute() if options.out else None
+    options = parser.parse_args()
     try:
         passes, report = check(Path(options.repository), options.base, options.head, options.run, options.seeds)
-        code = 0 if passes else 1
+        code = int(not passes)
     except Exception as error:  # a submission may provoke any error; its author has to see it in the report
         if not isinstance(error, BenchError):
             traceback.print_exc()
         code, report = 2, f"## Submission\n\nIt cannot be checked: {error or type(error).__name__}"
     print(report)
-    if out is not None:
-        out.write_text(report + "\n", encoding="utf-8")
+    if options.out:
+        Path(options.out).write_text(report + "\n", encoding="utf-8")
     return code
 
 

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from bench.checking import published_rows, speedrun
+from bench.checking import contract_suite, published_rows, speedrun
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
+from bench.outcome import Outcome
 from bench.planning import config, plan
 from bench.planning.files import ManifestFile, ManifestRow
-from bench.records import standing
+from bench.records import ledger, standing
 from bench.records.files import write_atomically
 from bench.records.modules import module_files
-from bench.records.provenance import here
-from bench.records.record import decode
+from bench.records.provenance import git, here
+from bench.records.record import Record, decode
 from bench.records.spelling import blake
 from bench.records.store import Store
+from bench.running import sweep
 from bench.submissions import folder as submitted
-from bench.submissions import package as submission
+from bench.submissions.package import Package, problems
 
 SEEDS = 5
 BAD = ("failed", "timeout", "oom", "crashed")
@@ -38,69 +39,61 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 @dataclass
 class Submission:
-    """How a submission ended. problems: reasons for refusal. notes: for its author. folder: None if none was written."""
+    """What an entry is submitted with. out: where its folder `NAME/` goes. tasks: that it is submitted for. problems: reasons
+    for refusal. notes: for its author."""
 
-    entry: str
+    package: Package
+    request: config.Request
+    store: Store
+    out: Path
+    tasks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    tasks: list[str] = field(default_factory=list)
-    folder: Path | None = None
 
 
-def submit(
-    package: submission.Package, request: config.Request, store: Store, out: Path, smoke_only: bool = False,
-    say: Callable[[str], None] = lambda line: None,
-) -> Submission:  # fmt: skip
-    """Check `package`, run it, and write `out/NAME/`. The package's home must be the current folder (submission.enter).
+def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None]) -> Path | None:
+    """Check the submission, run it, and write its folder; None if none was written.
 
-    say: takes a line at the start of each part. BenchError for a request that chooses more than tasks or a suite.
+    Its package's home must be the current folder (package.enter). say: takes a line at the start of each part.
     """
-    outcome = Submission(package.name, [*submission.problems(package), *taken(package, store, out)])
+    package, request, store = submission.package, submission.request, submission.store
+    submission.problems = [*problems(package), *taken(package, store, submission.out)]
     try:
-        request = _request(request, package.name)
+        _complete(request, package.name)
         planned = plan.make(request, store)
     except Misfit as error:
         raise BenchError(f"{error}\nname the tasks it is for: task=…") from error
-    outcome.tasks = sorted({row.task for row in planned.rows})
-    apart = (store.root, out, cache_dir())
+    submission.tasks = sorted({row.task for row in planned.rows})
+    apart = (store.root, submission.out, cache_dir())
     before = _listing(package.home, apart)
-    say(f"contract suite on {', '.join(outcome.tasks)}")
-    _contract(package.name, store, outcome)
-    others = [] if request.tasks else [t for t in fitting(package.name) if t not in outcome.tasks]
-    if others:
-        say(f"smoke on {len(others)} other tasks whose slots fit")
-        _smoke(package.name, others, request, store, outcome)
+    _smoke(submission, say)
     if changed := sorted({*_listing(package.home, apart).items()} - {*before.items()}):
         names = ", ".join(str(path) for path, _ in changed[:5])
-        outcome.problems.append(f"files appeared or changed while it ran: {names}; an entry writes nothing")
-    if outcome.problems or smoke_only:
-        return outcome
+        submission.problems.append(f"files appeared or changed while it ran: {names}; an entry writes nothing")
+    if submission.problems or smoke_only:
+        return None
     say(f"{len([*planned.cells()])} cells at preset {request.settings.preset}")
-    _run(planned, request, store, outcome)
-    if not outcome.problems:
-        outcome.folder = _write(package, planned, request, store, out, outcome)
-        outcome.problems = submitted.folder_problems(outcome.folder)
-    return outcome
+    records = _run(submission, planned)
+    if submission.problems:
+        return None
+    folder = _write(submission, planned, [*records.values()])
+    submission.problems = submitted.folder_problems(folder)
+    return folder
 
 
-def _request(request: config.Request, name: str) -> config.Request:
-    """The request to submit: the entry on the suite's tasks where it fits, or on the named tasks.
-
-    BenchError for other entries, overrides or chosen seeds, and if the entry fits no task of the suite.
-    """
+def _complete(request: config.Request, name: str) -> None:
+    """Add the entry to a request. BenchError if that chooses more than tasks or a suite, or the suite has no fitting task."""
     if request.entries or request.extra or request.entry_overrides or request.task_overrides:
         raise BenchError("submit runs the entry by its YAML: no entry=, extra=, entry.… or task.…, only task=, suite=")
     if request.seeds and request.seeds != list(range(max(3, len(request.seeds)))):
         raise BenchError("submit takes the suite's seeds: chosen ones prove nothing; leave out seed=, or seed=range(n)")
-    request.entries, request.extra = [name], []
+    request.entries = [name]
     if request.suite is None and request.tasks:
         request.seeds = request.seeds or list(range(SEEDS))
-        return request
-    request.suite = request.suite or "core"
-    request.extra = [name]
+        return
+    request.suite, request.extra = request.suite or "core", [name]
     if not config.suite(request.suite).tasks.intersection(fitting(name)):
         raise BenchError(f"{name} fits no task of suite {request.suite}; name others with task=… or suite=…")
-    return request
 
 
 def fitting(name: str) -> list[str]:
@@ -110,35 +103,21 @@ def fitting(name: str) -> list[str]:
     return [task for task, spec in specs.items() if parts <= {slot.name for slot in spec.cls.slots}]
 
 
-def taken(package: submission.Package, store: Store, out: Path) -> list[str]:
+def taken(package: Package, store: Store, out: Path) -> list[str]:
     """A problem if the name belongs to another entry: in the ledger, among the published files, or in another folder."""
     name, where = package.name, ""
     known = config.names("entry").get(name)
+    upstream = os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
+    theirs = out / name / submitted.MANIFEST
     if known is not None and known.resolve() != package.yaml:
         where = str(known)
     elif any(not place.local for place in store.index.of_entry(name)):
         where = "the ledger"
-    elif _git("cat-file", "-e", f"{_upstream()}:configs/entry/{name}.yaml", at=package.home) is not None:
-        where = f"{_upstream()}, the published branch"
-    theirs = out / name / submitted.MANIFEST
-    if not where and theirs.is_file():
-        authors = submitted.manifest(theirs.parent).authors
-        if authors != package.content().authors:
-            where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
+    elif git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
+        where = f"{upstream}, the published branch"
+    elif theirs.is_file() and (authors := submitted.manifest(theirs.parent).authors) != package.content.authors:
+        where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
     return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
-
-
-def _upstream() -> str:
-    return os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
-
-
-def _git(*words: str, at: Path) -> str | None:
-    """The output of a git command; None if it fails or git is not installed."""
-    try:
-        done = subprocess.run(["git", "-C", str(at), *words], capture_output=True, text=True, timeout=60, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -148,115 +127,89 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
         here = Path(folder)
         names[:] = [n for n in names if n not in QUIET and here / n not in apart and not (here / n).is_symlink()]
         for name in files:
-            try:
+            with suppress(OSError):  # a file that was removed in the meantime
                 stat = (here / name).lstat()
-            except OSError:
-                continue  # the file was removed in the meantime
-            stamps[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
+                stamps[(here / name).relative_to(home)] = (stat.st_size, stat.st_mtime_ns)
     return stamps
 
 
-def _contract(name: str, store: Store, outcome: Submission) -> None:
-    """Run the contract suite on the tasks that are to be submitted."""
-    from bench.checking import contract_suite
-
+def _smoke(submission: Submission, say: Callable[[str], None]) -> None:
+    """Run the contract suite on the tasks that are to be submitted, and, unless these were named, a smoke cell on every other
+    task whose slots fit. There, another signature of a slot is a note, a failure a problem."""
+    name, request, store = submission.package.name, submission.request, submission.store
     if absent := plan.absent_of(config.entry(name).needs):
-        outcome.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
+        submission.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
         return
-    for task, cell, flaws in contract_suite.check_all(outcome.tasks, name, [store.root, cache_dir()]):
-        outcome.problems += flaws
-        if cell.status == "unavailable":
-            outcome.problems.append(f"{task}: {cell.reason}")
-        elif cell.status == "diverged":
-            outcome.notes.append(f"{task}: diverges at smoke ({cell.reason})")
+    ends: dict[str, Outcome | Record] = {}
+    say(f"contract suite on {', '.join(submission.tasks)}")
+    for task, outcome, flaws in contract_suite.check_all(submission.tasks, name, [store.root, cache_dir()]):
+        ends[task] = outcome
+        submission.problems += flaws if outcome.status != "unavailable" else [f"{task}: {outcome.reason}"]
+    others = [] if request.tasks else [task for task in fitting(name) if task not in submission.tasks]
+    if others:
+        say(f"smoke on {len(others)} other tasks whose slots fit")
+        settings = msgspec.structs.replace(request.settings, preset="smoke")
+        planned = plan.make(config.Request(settings, others, [name], [0]), store)
+        for record in _records(submission, planned).values():
+            ends[record.task] = record
+            if record.status in BAD and "does not fit slot" in record.reason:
+                submission.notes.append(f"{record.task}: not for this task ({record.reason.splitlines()[0]})")
+            elif record.status in BAD:
+                submission.problems.append(f"{record.task}: {record.status} at smoke: {record.reason}")
+    diverged = {task: end.reason for task, end in ends.items() if end.status == "diverged"}
+    submission.notes += [f"{task}: diverges at smoke ({reason})" for task, reason in diverged.items()]
 
 
-def _smoke(name: str, tasks: Sequence[str], request: config.Request, store: Store, outcome: Submission) -> None:
-    """Run a smoke cell on every other task whose slots fit. Another signature of a slot is a note, a failure a problem."""
-    from bench.running import sweep
-
-    settings = msgspec.structs.replace(request.settings, preset="smoke")
-    planner = plan.Planner(store, settings)
-    rows = [planner.row(task, name, [0], {}, {}) for task in tasks]
-    planner.digests.save()
-    planned = plan.Plan(rows)
-    if sweep.run(planned, store, settings).interrupted:
+def _records(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
+    """Run a plan; key -> record of every cell, without those that another sweep runs."""
+    if sweep.run(planned, submission.store, submission.request.settings).interrupted:
         raise KeyboardInterrupt
-    for cell in planned.cells():
-        record = store.get(cell.key)
-        status, reason = (record.status, record.reason) if record else ("missing", "")
-        if status in BAD and "does not fit slot" in reason:
-            outcome.notes.append(f"{cell.task}: not for this task ({reason.splitlines()[0]})")
-        elif status in BAD:
-            outcome.problems.append(f"{cell.task}: {status} at smoke: {reason}")
-        elif status == "diverged":
-            outcome.notes.append(f"{cell.task}: diverges at smoke ({reason})")
+    return {cell.key: record for cell in planned.cells() if (record := submission.store.get(cell.key)) is not None}
 
 
-def _run(planned: plan.Plan, request: config.Request, store: Store, outcome: Submission) -> None:
-    """Run the cells to be submitted, and list their problems and notes."""
-    from bench.running import sweep
-
-    if sweep.run(planned, store, request.settings).interrupted:
-        raise KeyboardInterrupt
+def _run(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
+    """Run the cells to be submitted, and list their problems and notes; key -> record."""
+    records = _records(submission, planned)
     for row in planned.rows:
         if row.trials is None:
-            outcome.notes.append(
-                f"{row.task}: untuned, so the row is shown and not ranked; "
-                f"`bench tune task={row.task} entry={row.entry}`, then submit again"
-            )
-    records = {cell.key: store.get(cell.key) for cell in planned.cells()}
+            again = f"`bench tune task={row.task} entry={row.entry}`, then submit again"
+            submission.notes.append(f"{row.task}: untuned, so the row is shown and not ranked; {again}")
+        group = [records[cell.key] for cell in row.cells() if cell.key in records]
+        if note := speedrun.forecast(submission.store, row.task, row.entry, group, row.preset):
+            submission.notes.append(note)
     for cell in planned.cells():
-        record = records[cell.key]
+        record = records.get(cell.key)
         status, reason = (record.status, record.reason) if record else ("missing", "no record")
-        if status in (*BAD, "unavailable", "missing"):
-            outcome.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
-        elif status == "diverged":
-            outcome.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
-    for row in planned.rows:
-        group = [record for cell in row.cells() if (record := records[cell.key])]
-        if note := speedrun.forecast(store, row.task, row.entry, group, row.preset):
-            outcome.notes.append(note)
-    if changed := changed_code(planned):
-        outcome.problems.append(
-            f"not as committed, and your records depend on it: {', '.join(changed)}; undo or commit it"
-        )
-
-
-def changed_code(planned: plan.Plan) -> list[str]:
-    """Tracked files with uncommitted changes that some cell's code digest covers."""
-    changed = _git("diff", "--name-only", "HEAD", at=config.PROJECT)
-    if not changed:
-        return []
-    modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code}
+        if status == "diverged":
+            submission.notes.append(f"{cell.name}: diverged; it counts as the task's value for that")
+        elif status != "ok":
+            submission.problems.append(f"{cell.name}: {status}: {reason}; mend it, then submit again with retry=true")
+    # Tracked files with uncommitted changes, as far as some cell's code digest covers them.
+    lines = (git("diff", "--name-only", "HEAD") or "").splitlines()
+    modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code} if lines else ()
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
-    return sorted(line for line in changed.splitlines() if (config.PROJECT / line).resolve() in used)
+    if changed := sorted(line for line in lines if (config.PROJECT / line).resolve() in used):
+        names = ", ".join(changed)
+        submission.problems.append(f"not as committed, and your records depend on it: {names}; undo or commit it")
+    return records
 
 
-def _write(
-    package: submission.Package, planned: plan.Plan, request: config.Request, store: Store, out: Path,
-    outcome: Submission,
-) -> Path:  # fmt: skip
+def _write(submission: Submission, planned: plan.Plan, records: list[Record]) -> Path:
     """Write `out/NAME/`: the entry's files, its tuning, its records as ledger lines, the manifest."""
-    from bench.records import ledger
-
-    folder = out / package.name
+    package, folder = submission.package, submission.out / submission.package.name
     if folder.exists():
         submitted.manifest(folder)  # only a submission is ever replaced
         shutil.rmtree(folder)
-    tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in outcome.tasks]
+    tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in submission.tasks]
     for path in (*package.files, *(p for p in tuned if p.is_file())):
         write_atomically(folder / path.relative_to(package.home), path.read_bytes())
-    records = [record for cell in planned.cells() if (record := store.get(cell.key)) is not None]
-    target = Store(store.root)  # curves come from the store, lines go into the folder
+    target = Store(submission.store.root)  # curves come from the store, lines go into the folder
     target.ledger = folder / "results" / "ledger"
     ledger.publish(target, records)
-    files = submitted.contents(folder)
-    content = package.content()
-    about = msgspec.structs.asdict(here())
+    files, origin = submitted.contents(folder), here()
     manifest = ManifestFile(
-        **{field: getattr(content, field) for field in submitted.COMMON},
-        format=1, entry=package.name, digest=submitted.digest(files), suite=request.suite,
+        **{field: getattr(package.content, field) for field in submitted.COMMON},
+        format=1, entry=package.name, digest=submitted.digest(files), suite=submission.request.suite,
         files={path: blake(data) for path, data in files.items()},
         rows=tuple(
             ManifestRow(
@@ -266,26 +219,22 @@ def _write(
             for row in planned.rows
         ),
         records=len(records), cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
-        notes=tuple(outcome.notes), command=" ".join(["bench", *sys.argv[1:]]), commit=about["commit"],
-        environment={name: about[name] for name in ("packages", "python", "system", "cpu", "cores", "threads")},
+        notes=tuple(submission.notes), command=origin.command, commit=origin.commit,
+        environment={name: getattr(origin, name) for name in ("packages", "python", "system", "cpu", "cores", "threads")},
     )  # fmt: skip
     text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     write_atomically(folder / submitted.MANIFEST, text + b"\n")
     return folder
 
 
-def accept(folder: Path, root: Path, store: Store) -> list[str]:
-    """Copy a verified submission into the project at `root`; returns the paths written.
+def accept(folder: Path, store: Store) -> list[str]:
+    """Copy a verified submission into the project in the current folder; returns the paths written.
 
     BenchError, with all reasons, if the folder has problems, a row is not verified, a file would be overwritten, or a
     record is not of this code.
     """
-    from bench.submissions import record_checks
-
-    reasons = submitted.folder_problems(folder)
-    name = folder.name
-    lines = standing.lines(store)
-    files: Mapping[str, bytes] = submitted.contents(folder)
+    root, name = Path.cwd(), folder.name
+    reasons, files, lines = submitted.folder_problems(folder), submitted.contents(folder), standing.lines(store)
     for path, data in files.items():
         if path.startswith("results/"):
             keys = [decode(line).key for line in data.splitlines()]
@@ -293,19 +242,13 @@ def accept(folder: Path, root: Path, store: Store) -> list[str]:
             badges = {standing.badge(line, keys) for line in lines if (line.entry, line.task) == (name, task)}
             if "verified" not in badges:
                 reasons.append(f"{task} is not verified by seeds drawn here; run `bench verify {folder}`")
-        target = root / path
-        if target.is_file() and target.read_bytes() != data:
+        if (root / path).is_file() and (root / path).read_bytes() != data:
             reasons.append(f"{path} exists with other content; an accepted entry changes no file")
     if not reasons:
         submitted.open_folder(folder)
-        reasons = record_checks.contradictions(folder)
+        reasons = [*submitted.contradictions(folder)]
     if reasons:
-        raise BenchError(f"{folder} is not accepted:\n" + bullets(reasons))
+        raise BenchError(f"{folder} is not accepted:\n" + submitted.bullets(reasons))
     for path, data in files.items():
         write_atomically(root / path, data)
     return sorted(files)
-
-
-def bullets(lines: Iterable[str]) -> str:
-    """A bulleted list, a line each."""
-    return "\n".join(f"  - {line}" for line in lines)

@@ -7,14 +7,15 @@ seed of the same task gave every entry the same data and draws. NaN stands for a
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.tables.statistics import MIN_SEEDS, ROUNDING, Array, Better, Scale, inverse, t_interval, transform
+from bench.tables import statistics
+from bench.tables.statistics import MIN_SEEDS, ROUNDING, Array, Better, Scale
 
 MOST_SEEDS = 100_000  # a comparison that needs more seeds is not feasible
 NEAR = 0.05  # sensitivity counts trials whose objective differs from the best by at most this share of it
@@ -46,24 +47,19 @@ class WinMatrix(NamedTuple):
     pairs: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
+class LeaveOneOut(NamedTuple):
     """How much a mean over tasks depends on each of them.
 
     means: [entries] over all tasks. without: [tasks, entries], the means when the row's task is left out. flips: [tasks],
-    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads.
+    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads. decisive: the tasks
+    without which another entry would lead.
     """
 
     means: Array
     without: Array
     flips: NDArray[np.int64]
     leader: NDArray[np.int64]
-
-    @property
-    def decisive(self) -> tuple[int, ...]:
-        """Tasks without which another entry would lead."""
-        first = int(np.argmax(np.where(np.isnan(self.means), -np.inf, self.means)))
-        return tuple(int(task) for task in np.flatnonzero(self.leader != first))
+    decisive: tuple[int, ...]
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> Array:
@@ -88,7 +84,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
 
     differences = _paired(a, b)
     n = len(differences)
-    mean, lo, hi = t_interval(differences, level)
+    mean, lo, hi = statistics.t_interval(differences, level)
     if n < MIN_SEEDS:
         return Difference(mean, lo, hi, math.nan, n)
     error = float(differences.std(ddof=1)) / math.sqrt(n)
@@ -119,20 +115,11 @@ def seeds_to_separate(a: ArrayLike, b: ArrayLike, power: float = 0.8, alpha: flo
     if len(differences) < 2:
         return None
     mean, deviation = abs(float(differences.mean())), float(differences.std(ddof=1))
-    if mean == 0:
-        return None
-    if deviation <= ROUNDING * mean:
-        return MIN_SEEDS
-    effect = mean / deviation
-    low, high = MIN_SEEDS - 1, MIN_SEEDS
-    while _power(high, effect, alpha) < power:
-        low, high = high, 2 * high
-        if low > MOST_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _power(middle, effect, alpha) >= power else (middle, high)
-    return high if high <= MOST_SEEDS else None
+    if mean == 0 or deviation <= ROUNDING * mean:
+        return MIN_SEEDS if mean else None
+    counts = range(MIN_SEEDS, MOST_SEEDS + 1)
+    place = bisect_left(counts, power, key=lambda n: _power(n, mean / deviation, alpha))
+    return counts[place] if place < len(counts) else None
 
 
 def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
@@ -143,7 +130,7 @@ def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
     """
     x = np.asarray(values, dtype=float)
     if scale != "linear":
-        y = transform(x, scale)
+        y = statistics.transform(x, scale)
         return np.exp(y if better == "min" else -y)
     if better == "max" or bool((x < 0).any()):
         raise ValueError("a linear metric has ratios only if it is minimised and never negative")
@@ -166,9 +153,7 @@ def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(x == best, 1.0, x / best)
     ratio = np.where(np.isfinite(x), ratio, np.inf)  # where all failed, inf equals the best and is still a failure
-    planned = np.isfinite(x).any(axis=0) | np.isinf(x).any(
-        axis=0
-    )  # tasks may differ in seeds: count only pairs that ran
+    planned = ~np.isnan(x).all(axis=0)  # tasks may differ in seeds: count only pairs that ran
     weights = planned / np.maximum(planned.sum(axis=1, keepdims=True), 1) / max(1, int(planned.any(axis=1).sum()))
     steps = np.unique(ratio[np.isfinite(ratio)]) if ratios is None else np.asarray(ratios, dtype=float)
     shares = np.empty((len(x), len(steps)))
@@ -187,34 +172,22 @@ def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMat
     exact for one task, conservative for several, since a sum of unequal chances varies less than a binomial (Hoeffding
     1956). Source of the quantity: Agarwal et al. 2021, section 4.3, here paired by seed. The diagonal is one half.
     """
-    from scipy.special import betaincinv
-
     x = np.asarray(values, dtype=float)
     x = x.reshape(len(x), -1) * (1 if better == "max" else -1)
-    wins, pairs = np.empty((len(x), len(x))), np.empty((len(x), len(x)), dtype=np.int64)
-    for entry, row in enumerate(x):
-        wins[entry] = (row > x).sum(axis=1) + 0.5 * (row == x).sum(axis=1)
-        pairs[entry] = (~np.isnan(row) & ~np.isnan(x)).sum(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.floor(wins), np.ceil(wins)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    wins = np.array([(row > x).sum(axis=1) + 0.5 * (row == x).sum(axis=1) for row in x])
+    pairs = np.array([(~np.isnan(row) & ~np.isnan(x)).sum(axis=1) for row in x])
+    with np.errstate(invalid="ignore"):
         share = wins / pairs
-        lo = np.where(low > 0, betaincinv(np.maximum(low, 1), pairs - low + 1, tail), 0.0)
-        hi = np.where(high < pairs, betaincinv(high + 1, np.maximum(pairs - high, 1), 1 - tail), 1.0)
-    return WinMatrix(share, lo, hi, pairs)
+    return WinMatrix(share, *statistics.clopper_pearson(wins, pairs, level), pairs)
 
 
 def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     """Means over tasks, and over all tasks but one.
 
-    skills: [entries, tasks] or [entries, tasks, seeds], larger is better; NaN seeds are left out, an entry that lacks a task
-    has mean NaN wherever that task counts. ValueError with fewer than two tasks.
+    skills: [entries, tasks], larger is better; an entry that lacks a task has mean NaN wherever that task counts. ValueError
+    with fewer than two tasks.
     """
     x = np.asarray(skills, dtype=float)
-    if x.ndim == 3:
-        present = np.isfinite(x)
-        with np.errstate(invalid="ignore"):
-            x = np.where(present, x, 0.0).sum(axis=2) / present.sum(axis=2)
     tasks = x.shape[1]
     if tasks < 2:
         raise ValueError("leaving one task out needs at least two tasks")
@@ -222,8 +195,9 @@ def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     without = np.array([np.delete(x, task, axis=1).mean(axis=1) for task in range(tasks)])
     order = np.sign(means[:, None] - means[None, :])
     flips = [int((np.sign(row[:, None] - row[None, :]) * order < 0).sum()) // 2 for row in without]
-    leader = np.argmax(np.where(np.isnan(without), -np.inf, without), axis=1)
-    return LeaveOneOut(means, without, np.array(flips), leader)
+    first, *leader = np.argmax([np.where(np.isnan(row), -np.inf, row) for row in (means, *without)], axis=1).tolist()
+    decisive = tuple(task for task in range(tasks) if leader[task] != first)
+    return LeaveOneOut(means, without, np.array(flips), np.array(leader), decisive)
 
 
 def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[float]:
@@ -237,7 +211,7 @@ def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[
     (Tang et al. 2020, Showing your work doesn't always work).
     """
     x = np.asarray(values, dtype=float)
-    g = np.where(np.isfinite(x), transform(np.where(np.isfinite(x), x, 1.0), scale), x)
+    g = np.where(np.isfinite(x), statistics.transform(np.where(np.isfinite(x), x, 1.0), scale), x)
     ordered = np.sort(g)[:: -1 if better == "min" else 1]  # from the worst to the best
     n = len(ordered)
     means = []
@@ -245,7 +219,7 @@ def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[
         weights = np.array([math.comb(i - 1, k - 1) / math.comb(n, k) for i in range(1, n + 1)])
         held = weights > 0  # weight 0 times an infinite value would be NaN
         with np.errstate(over="ignore"):
-            means.append(float(inverse((weights[held] * ordered[held]).sum(), scale)))
+            means.append(float(statistics.inverse((weights[held] * ordered[held]).sum(), scale)))
     return means
 
 

@@ -14,16 +14,15 @@ def text(rows: Rows, right: Collection[int] = ()) -> str:
     """Columns two spaces apart, those at places `right` aligned right; a row is one line, which a program may split."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     head, *body = rows
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     for place, title in enumerate(head):
-        table.add_column(Text(title), justify="right" if place in right else "left", no_wrap=True)
+        table.add_column(title, justify="right" if place in right else "left", no_wrap=True)
     for row in body:
-        table.add_row(*[Text(_line(cell)) for cell in row])
+        table.add_row(*map(_line, row))
     out = io.StringIO()
-    Console(file=out, width=WIDTH, color_system=None).print(table)
+    Console(file=out, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

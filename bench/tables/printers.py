@@ -12,12 +12,15 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
 
-from bench.tables import grid, trial_words
-from bench.tables.table import GROUPS, Row, Table
+from bench.planning import config
+from bench.planning.files import EntryFile
+from bench.tables import grid
+from bench.tables.table import Row, Table
 
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"  # of negative numbers, since a hyphen would look like a range
@@ -26,6 +29,7 @@ COSTS = {
     "setup CPU s": "setup", "train CPU s": "train", "predict CPU s": "predict", "wall s": "wall", "steps": "steps",
     "samples": "samples", "params": "parameters",
 }  # fmt: skip
+MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\*_`[]"} | {"&": "&amp;", "<": "&lt;"})
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -75,12 +79,6 @@ def value(row: Row) -> str:
     return number(row.value) + interval_text(row.lo, row.hi)
 
 
-def median(row: Row, table: Table) -> str:
-    """The median over seeds, which for a time may lie beyond the budget."""
-    budget = number(table.budget) if table.budget else "budget"
-    return f"> {budget}" if math.isinf(row.median) else number(row.median)
-
-
 def rank(row: Row) -> str:
     """The range of ranks, starred where it is provisional."""
     if row.rank is None:
@@ -95,6 +93,23 @@ def remark(row: Row) -> str:
     return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
 
 
+@cache
+def declared(entry: str) -> int | None:
+    """Trials that the entry's authors declare to have made elsewhere (`declared_trials`), summed over a composition's parts.
+
+    None if no part declares any, or the entry's file is not here.
+    """
+    files = [config.load("entry", name, EntryFile) for name in entry.split("+") if name in config.names("entry")]
+    trials = [file.declared_trials for file in files if file.declared_trials is not None]
+    return sum(trials) if trials else None
+
+
+def trials_text(trials: int | None, declared: int | None) -> str:
+    """The tuning trials behind a row: "7", or "here 7 / declared 20"; "—" for an untuned entry that declares nothing."""
+    here = ABSENT if trials is None else f"{trials:,}"
+    return here if declared is None else f"here {here} / declared {declared:,}"
+
+
 def columns(table: Table) -> list[Column]:
     """The columns of the readable outputs, in order: what decides first, then costs and the other metrics."""
     metric = table.metric
@@ -102,25 +117,27 @@ def columns(table: Table) -> list[Column]:
     arrow = "↓" if metric.better == "min" else "↑"
     others = dict.fromkeys(name for row in table.rows for name in row.others)
 
-    def cost(name: str) -> Callable[[Row], str]:
-        return lambda row: number(getattr(row.costs, name))
+    beyond = f"> {number(table.budget) if table.budget else 'budget'}"  # the median of times may lie beyond the budget
 
-    def other(name: str) -> Callable[[Row], str]:
-        return lambda row: number(row.others.get(name))
+    def median(row: Row) -> str:
+        return beyond if math.isinf(row.median) else number(row.median)
+
+    def amount(field: str, name: str) -> Callable[[Row], str]:
+        return lambda row: number(getattr(row, field).get(name))
 
     return [
         Column("rank", rank, left=True),
         Column("entry", lambda row: row.entry, left=True),
         Column(f"{metric.name} {arrow}{unit}", value),
-        Column("median", lambda row: median(row, table), core=metric.target is not None),
+        Column("median", median, core=metric.target is not None),
         Column("skill", lambda row: number(row.skill, 2)),
         Column("skill 95 %", lambda row: interval_text(row.skill_lo, row.skill_hi, 2).strip() or ABSENT, core=False),
         Column("ok", lambda row: f"{row.ok}/{row.seeds}"),
-        Column("CPU s", lambda row: number(row.costs.own)),
-        Column("trials", lambda row: trial_words.trials_text(row.trials, trial_words.declared(row.entry))),
+        Column("CPU s", lambda row: number(row.cpu)),
+        Column("trials", lambda row: trials_text(row.trials, declared(row.entry))),
         Column("remark", remark, left=True),
-        *[Column(title, cost(name), core=False) for title, name in COSTS.items()],
-        *[Column(name, other(name), core=False) for name in others],
+        *[Column(title, amount("costs", name), core=False) for title, name in COSTS.items()],
+        *[Column(name, amount("others", name), core=False) for name in others],
         Column("ok 95 %", lambda row: f"{row.ok_lo:.2f} to {row.ok_hi:.2f}", core=False),
     ]
 
@@ -151,7 +168,6 @@ def terminal(table: Table, width: int | None = None) -> str:
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table as RichTable
-    from rich.text import Text
 
     width = width or shutil.get_terminal_size((100, 24)).columns
     chosen = columns(table)
@@ -166,44 +182,34 @@ def terminal(table: Table, width: int | None = None) -> str:
             shown.append(column)
     width = max(width, sum(2 + word[c.title] if c.left else need[c.title] for c in shown))
     out = io.StringIO()
-    console = Console(file=out, width=width, markup=False, highlight=False, color_system=None)
-    console.print(Text(heading(table)), Text(parameters(table)), sep="\n")
-    for group in GROUPS:
-        rows = table.group(group)
-        if not rows:
-            continue
+    console = Console(file=out, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    console.print(heading(table), parameters(table), sep="\n")
+    for group, rows in table.groups():
         lines = RichTable(
-            box=box.SIMPLE_HEAD, title=Text(TITLES[group]), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
+            box=box.SIMPLE_HEAD, title=TITLES[group], title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
         )
         for column in shown:
             side: Literal["left", "right"] = "left" if column.left else "right"
-            least = word[column.title]
-            lines.add_column(Text(column.title), justify=side, min_width=least, no_wrap=not column.left)
-        for row, following in zip(rows, [*rows[1:], None], strict=True):
-            last_ranked = row.rank is not None and following is not None and following.rank is None
-            lines.add_row(*[Text(column.cell(row)) for column in shown], end_section=last_ranked)
+            lines.add_column(column.title, justify=side, min_width=word[column.title], no_wrap=not column.left)
+        ranked = sum(row.rank is not None for row in rows)
+        for place, row in enumerate(rows, 1):
+            lines.add_row(*[column.cell(row) for column in shown], end_section=place == ranked < len(rows))
         console.print(lines)
-    console.print(Text("\n".join(footer(table))))
+    console.print("\n".join(footer(table)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
 def markdown(table: Table, core: bool = False) -> str:
     """Tables in GitHub's Markdown, one for each group. core: the core columns only, for a page of prose."""
 
-    def plain(text: str) -> str:
-        for char in "\\*_`[]":
-            text = text.replace(char, f"\\{char}")
-        return text.replace("&", "&amp;").replace("<", "&lt;")
-
     chosen = [column for column in columns(table) if column.core or not core]
     right = [place for place, column in enumerate(chosen) if not column.left]
-    lines = [f"### {plain(heading(table))}", "", plain(parameters(table)), ""]
-    for group in GROUPS:
-        if rows := table.group(group):
-            cells = [[c.title for c in chosen], *([c.cell(row) for c in chosen] for row in rows)]
-            text = grid.markdown([[plain(cell) for cell in line] for line in cells], right)
-            lines += [f"**{TITLES[group]}**", "", text, ""]
-    return "\n".join(lines + [f"{plain(line)}  " for line in footer(table)]) + "\n"
+    lines = [f"### {heading(table).translate(MARKDOWN)}", "", parameters(table).translate(MARKDOWN), ""]
+    for group, rows in table.groups():
+        cells = [[c.title for c in chosen], *([c.cell(row) for c in chosen] for row in rows)]
+        text = grid.markdown([[cell.translate(MARKDOWN) for cell in line] for line in cells], right)
+        lines += [f"**{TITLES[group]}**", "", text, ""]
+    return "\n".join(lines + [f"{line.translate(MARKDOWN)}  " for line in footer(table)]) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -211,13 +217,11 @@ def latex(table: Table) -> str:
     chosen = [column for column in columns(table) if column.core]
     lines = [r"\begin{tabular}{" + "".join("l" if c.left else "r" for c in chosen) + "}", r"\toprule"]
     lines += [" & ".join(c.title.translate(LATEX) for c in chosen) + r" \\"]
-    for group in GROUPS:
-        rows = table.group(group)
-        if rows:
-            lines += [r"\midrule", rf"\multicolumn{{{len(chosen)}}}{{l}}{{\emph{{{TITLES[group]}}}}} \\"]
-        for before, row in zip([None, *rows[:-1]], rows, strict=True) if rows else ():
-            if before is not None and before.rank is not None and row.rank is None:
-                lines += [r"\addlinespace"]
+    for group, rows in table.groups():
+        lines += [r"\midrule", rf"\multicolumn{{{len(chosen)}}}{{l}}{{\emph{{{TITLES[group]}}}}} \\"]
+        ranked = sum(row.rank is not None for row in rows)
+        for place, row in enumerate(rows):
+            lines += [r"\addlinespace"] * (0 < place == ranked)
             lines += [" & ".join(c.cell(row).translate(LATEX) for c in chosen) + r" \\"]
     lines += [r"\bottomrule", r"\end{tabular}", ""]
     caption = [heading(table), parameters(table), *footer(table)]
@@ -247,10 +251,8 @@ def csv(*tables: Table) -> str:
         for name, item in values.items():
             if name in ("costs", "others", "failures"):
                 line |= {f"{name}.{part}": amount for part, amount in item.items()}
-            elif isinstance(item, list | dict):
-                line[name] = json_module.dumps(item, ensure_ascii=False)
             else:
-                line[name] = item
+                line[name] = json_module.dumps(item, ensure_ascii=False) if isinstance(item, list | dict) else item
         lines.append(line)
     out = io.StringIO()
     writer = csv_module.DictWriter(out, dict.fromkeys(name for line in lines for name in line), lineterminator="\n")

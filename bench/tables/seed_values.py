@@ -7,13 +7,11 @@ so that nobody gains by failing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from bench.contract import Derived, Metric, Task
+from bench.contract import Metric, Task
 from bench.outcome import FAILED
 from bench.records.record import Record
 
@@ -45,17 +43,14 @@ class Joined:
         return self.row.entry
 
     @property
-    def slots(self) -> tuple[str, ...]:
-        return self.row.slots
+    def group(self) -> Group:
+        if self.row.division == "open":
+            return "procedure"
+        return "solver" if "solver" in self.row.slots else "closed"
 
     @property
-    def division(self) -> str:
-        return self.row.division
-
-    @property
-    def trials(self) -> int | None:
-        """Tuning trials made here; 0 if the entry has nothing to tune, None if it was not tuned."""
-        return self.row.trials
+    def records(self) -> list[Record]:
+        return [record for cell in self.cells.values() for record in cell if record is not None]
 
 
 @dataclass
@@ -67,99 +62,73 @@ class Seed:
     censored: bool = False
 
 
-@dataclass
-class EntrySeeds:
-    """A planned row with the values of its seeds; `rank` and `reason` are filled when the table is ranked."""
-
-    plan: Joined
-    seeds: dict[int, Seed] = field(default_factory=dict)
-    rank: tuple[int, int] | None = None
-    reason: str = ""
-
-    @property
-    def group(self) -> Group:
-        if self.plan.division == "open":
-            return "procedure"
-        return "solver" if "solver" in self.plan.slots else "closed"
-
-    @property
-    def records(self) -> list[Record]:
-        return [record for cell in self.plan.cells.values() for record in cell or () if record is not None]
-
-    def values(self) -> np.ndarray:
-        return np.array([seed.value for seed in self.seeds.values()])
-
-    def count(self, state: State) -> int:
-        return sum(seed.state == state for seed in self.seeds.values())
+def penalty(metric: Metric, record: Record, limit: float | None) -> float:
+    """What a failed cell's metric counts as: a time the budget's `limit`, others what they declare; NaN if that is unknown."""
+    if metric.target is not None and limit is not None:
+        return float(limit)
+    if metric.diverged == "first":
+        return float(record.metrics.get(f"initial_{metric.name}", NAN))
+    return NAN if metric.diverged is None else float(metric.diverged)
 
 
 class Reader:
-    """Turns cells into one value a seed."""
+    """Turns the cells of a task's rows into one value a seed of the metric `name`, by default the one that ranks."""
 
-    def __init__(self, task: Task | type[Task], rows: Sequence[Joined]) -> None:
-        self.task = task
-        self.rows = rows
-        self.derived: Derived | None = next((d for d in task.derived if d.metric.name == task.rank), None)
-        self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == task.rank)
+    def __init__(self, task: Task | type[Task], rows: Sequence[Joined], name: str = "") -> None:
+        self.task, self.rows, name = task, rows, name or task.rank
+        self.derived = next((derived for derived in task.derived if derived.metric.name == name), None)
+        self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == name)
         self.limit = getattr(getattr(task, "budget", None), "limit", None)  # a class has no budget yet, an instance has
 
-    def worst(self, metric: Metric, seed: int, position: int) -> float:
-        """The worst value that any entry has at this seed and position on the axis; NaN if no entry has one."""
-        cells = [(row.cells.get(seed) or ())[position : position + 1] for row in self.rows]
-        good = [r.metrics for cell in cells for r in cell if r is not None and r.status == "ok"]
-        return _worst([metrics[metric.name] for metrics in good if metric.name in metrics], metric)
-
-    def penalty(self, metric: Metric, record: Record, position: int) -> float:
-        """What a failed cell's metric counts as."""
-        if metric.target is not None and self.limit is not None:
-            return float(self.limit)
-        if isinstance(metric.diverged, int | float):
-            return float(metric.diverged)
-        first = record.metrics.get(f"initial_{metric.name}") if metric.diverged == "first" else None
-        return float(first) if first is not None else self.worst(metric, record.seed, position)
-
-    def read(self, seed: int, cell: Sequence[Record | None] | None) -> Seed:
+    def read(self, seed: int, cell: Sequence[Record | None]) -> Seed:
         """One seed's value and state. A cell whose data, package or device was absent is missing, not failed."""
-        records = [record for record in cell or () if record is not None and record.status != "unavailable"]
-        if not records or cell is None or len(records) != len(cell):
+        records = [record for record in cell if record is not None and record.status != "unavailable"]
+        if not records or len(records) != len(cell):
             return Seed("missing")
         if self.derived is not None:
-            return self._reduce(self.derived, records)
+            return self._reduce(records)
         record, name = records[0], self.metric.name
         if record.status in FAILED:
-            return Seed("failed", self.penalty(self.metric, record, 0), censored=True)
+            return Seed("failed", self._penalty(self.metric, record, 0), censored=True)
         if name not in record.metrics:
             return Seed("undefined")
         return Seed("ok", float(record.metrics[name]), name in record.censored)
 
-    def _reduce(self, derived: Derived, records: Sequence[Record]) -> Seed:
+    def _reduce(self, records: Sequence[Record]) -> Seed:
         """The derived metric of a group of cells. A diverged cell counts with its penalty; the group fails if all cells do."""
-        grid, diverged = derived.grid.get(records[0].preset, ()), derived.metric.diverged
+        assert self.derived is not None
+        grid = self.derived.grid.get(records[0].preset, ())
         if len(grid) != len(records):
             return Seed("missing")
         if all(record.status in FAILED for record in records):
-            return Seed("failed", float(diverged) if isinstance(diverged, int | float) else NAN)
-        filled = [
-            record.metrics
-            if record.status == "ok"
-            else record.metrics | {m.name: self.penalty(m, record, position) for m in self.task.metrics}
-            for position, record in enumerate(records)
-        ]
-        value = float(derived.reduce(grid, filled))
+            return Seed("failed", penalty(self.metric, records[0], None))
+        filled = [record.metrics for record in records]
+        for place, record in enumerate(records):
+            if record.status != "ok":
+                filled[place] = record.metrics | {m.name: self._penalty(m, record, place) for m in self.task.metrics}
+        value = float(self.derived.reduce(grid, filled))
         return Seed("ok", value) if math.isfinite(value) else Seed("undefined")
 
-    def entries(self) -> list[EntrySeeds]:
-        """Every planned row with every planned seed; penalties that depend on the other entries are filled last."""
-        seeds = sorted({seed for row in self.rows for seed in row.cells})
-        entries = [EntrySeeds(row, {s: self.read(s, row.cells.get(s)) for s in seeds}) for row in self.rows]
-        everywhere = _worst([s.value for e in entries for s in e.seeds.values() if s.state == "ok"], self.metric)
-        for entry in entries:
-            for number, seed in entry.seeds.items():
+    def _penalty(self, metric: Metric, record: Record, place: int) -> float:
+        """What a failed cell's metric counts as; if need be the worst value of any entry at its seed and place on the axis."""
+        if not math.isnan(declared := penalty(metric, record, self.limit)):
+            return declared
+        cells = [cell for row in self.rows for cell in row.cells.get(record.seed, ())[place : place + 1]]
+        good = [cell.metrics for cell in cells if cell is not None and cell.status == "ok"]
+        return _worst((metrics[metric.name] for metrics in good if metric.name in metrics), metric)
+
+    def seeds(self) -> list[list[Seed]]:
+        """[rows][seeds that any row has]; penalties that depend on the other entries are filled last."""
+        numbers = sorted({number for row in self.rows for number in row.cells})
+        seeds = [[self.read(number, row.cells.get(number, ())) for number in numbers] for row in self.rows]
+        everywhere = _worst((seed.value for row in seeds for seed in row if seed.state == "ok"), self.metric)
+        for column in zip(*seeds, strict=True):
+            worst = _worst((seed.value for seed in column if seed.state == "ok"), self.metric)
+            for seed in column:
                 if seed.state == "failed" and math.isnan(seed.value):
-                    peers = [e.seeds[number].value for e in entries if e.seeds[number].state == "ok"]
-                    seed.value = _worst(peers, self.metric) if peers else everywhere
-        return entries
+                    seed.value = everywhere if math.isnan(worst) else worst
+        return seeds
 
 
-def _worst(values: Sequence[float], metric: Metric) -> float:
-    return NAN if not values else max(values) if metric.better == "min" else min(values)
+def _worst(values: Iterable[float], metric: Metric) -> float:
+    return (max if metric.better == "min" else min)(values, default=NAN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
@@ -25,7 +26,6 @@ class Standing:
     """
 
     entry: str
-    tasks: int
     rows: tuple[Row | None, ...]
     reason: str = ""
     mean: float = math.nan
@@ -43,15 +43,10 @@ class Standing:
 class Summary:
     """The standings of one suite, group and set of slots, best first, those without a mean last."""
 
-    suite: str
     group: Group
     slots: tuple[str, ...]
     tables: tuple[Table, ...]
     standings: tuple[Standing, ...]
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        return tuple(table.task for table in self.tables)
 
 
 def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
@@ -62,22 +57,19 @@ def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
         reason = f"on {len(present)} of {len(rows)} tasks"
     elif not reason and any(math.isnan(row.skill) for row in present):
         reason = "skill undefined on some task"
+    standing = Standing(entry, tuple(rows), reason)
     if reason:
-        return Standing(entry, len(present), tuple(rows), reason)
-    skills = np.full((len(present), max(len(row.skills) for row in present)), math.nan)
-    for line, row in zip(skills, present, strict=True):
-        line[: len(row.skills)] = row.skills
+        return standing
+    skills = np.array([*zip_longest(*(row.skills for row in present), fillvalue=math.nan)]).T
     mean, lo, hi = statistics.aggregate(skills)
     if any("failed" in row.states for row in present):  # a failure is no draw of the noise that an interval assumes
         lo = hi = math.nan
     means = np.nanmean(skills, axis=1)
     middle = statistics.interquartile_mean(means) if len(means) >= MANY_TASKS else math.nan
     without = (means.sum() - means) / (len(means) - 1) if len(means) > 1 else np.array([math.nan])
-    by_seed = skills[:, : min(len(row.skills) for row in present)].mean(axis=0)
-    return Standing(
-        entry, len(present), tuple(rows), "", mean, lo, hi, middle, float(without.min()), float(without.max()),
-        tuple(map(float, by_seed)),
-    )  # fmt: skip
+    out_lo, out_hi = float(without.min()), float(without.max())
+    by_seed = tuple(skills[:, : min(len(row.skills) for row in present)].mean(axis=0).tolist())
+    return replace(standing, mean=mean, lo=lo, hi=hi, middle=middle, out_lo=out_lo, out_hi=out_hi, by_seed=by_seed)
 
 
 def _ranked(standings: Sequence[Standing]) -> list[Standing]:
@@ -86,13 +78,10 @@ def _ranked(standings: Sequence[Standing]) -> list[Standing]:
     seeds = min((len(standing.by_seed) for standing in complete), default=0)
     if seeds < statistics.MIN_SEEDS:
         return list(standings)
-    values = np.array([standing.by_seed[:seeds] for standing in complete])
-    failed = [any(row is not None and "failed" in row.states for row in standing.rows) for standing in complete]
-    ranges = statistics.rank_ranges(values, "max", failed)
+    failed = [any("failed" in row.states for row in standing.rows if row) for standing in complete]
+    ranges = statistics.rank_ranges([standing.by_seed[:seeds] for standing in complete], "max", failed)
     ranks = {standing.entry: rank for standing, rank in zip(complete, ranges, strict=True)}
-    return [
-        replace(standing, rank=ranks.get(standing.entry), provisional=seeds < PROVISIONAL) for standing in standings
-    ]
+    return [replace(entry, rank=ranks.get(entry.entry), provisional=seeds < PROVISIONAL) for entry in standings]
 
 
 def summarise(tables: Sequence[Table]) -> list[Summary]:
@@ -106,13 +95,12 @@ def summarise(tables: Sequence[Table]) -> list[Summary]:
         own = [table for table in tables if table.suite == suite]
         kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
         for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
-            rows = [{row.entry: row for row in table.group(group) if row.slots == slots} for table in own]
-            tables_of_kind = tuple(table for table, by_entry in zip(own, rows, strict=True) if by_entry)
-            if len(tables_of_kind) < min(2, len(own)):
+            rows = [(table, {row.entry: row for row in table.group(group) if row.slots == slots}) for table in own]
+            rows = [(table, by_entry) for table, by_entry in rows if by_entry]
+            if len(rows) < min(2, len(own)):
                 continue
-            rows = [by_entry for by_entry in rows if by_entry]
-            names = dict.fromkeys(name for by_entry in rows for name in by_entry)
-            standings = _ranked([_standing(name, [by_entry.get(name) for by_entry in rows]) for name in names])
-            standings.sort(key=lambda s: (math.isnan(s.mean), -s.tasks if math.isnan(s.mean) else -s.mean, s.entry))
-            summaries.append(Summary(suite, group, slots, tables_of_kind, tuple(standings)))
+            names = dict.fromkeys(name for _, by_entry in rows for name in by_entry)
+            standings = _ranked([_standing(name, [by_entry.get(name) for _, by_entry in rows]) for name in names])
+            standings.sort(key=lambda s: (s.reason != "", s.rows.count(None) if s.reason else -s.mean, s.entry))
+            summaries.append(Summary(group, slots, tuple(table for table, _ in rows), tuple(standings)))
     return summaries

@@ -68,16 +68,19 @@ def t_interval(x: ArrayLike, level: float = 0.95, scale: Scale = "linear") -> tu
     return mid, lo, hi
 
 
-def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a proportion, `k` of `n` (Clopper and Pearson 1934). Without trials: (0, 1)."""
+def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+    """Exact interval of a proportion, `k` of `n` (Clopper and Pearson 1934), of any shape; rounded outwards for halves.
+
+    Without trials: (0, 1). ValueError if there are more successes than trials.
+    """
     from scipy.special import betaincinv
 
-    if not 0 <= k <= n:
-        raise ValueError(f"{k} successes of {n}")
-    tail = (1 - level) / 2
-    lo = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
-    hi = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
-    return lo, hi
+    low, high, tail = np.floor(k), np.ceil(k), (1 - level) / 2
+    if not ((low >= 0) & (high <= n)).all():
+        raise ValueError(f"{k!r} successes of {n!r}")
+    lo = np.where(low > 0, betaincinv(np.maximum(low, 1), n - low + 1, tail), 0.0)
+    hi = np.where(high < n, betaincinv(high + 1, np.maximum(n - high, 1), 1 - tail), 1.0)
+    return lo[()], hi[()]  # plain numbers for plain numbers
 
 
 def _inverse_trigamma(x: float) -> float:
@@ -223,17 +226,13 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
     from scipy.special import stdtrit
 
     x = np.atleast_2d(np.asarray(skills, dtype=float))
-    present = np.isfinite(x)
-    seeds = present.sum(axis=1)
+    seeds = np.isfinite(x).sum(axis=1)
     if not x.size or seeds.min() == 0:
         return np.nan, np.nan, np.nan
-    known = np.where(present, x, 0.0)
-    means = known.sum(axis=1) / seeds
-    mean = float(means.mean())
+    mean = float(np.nanmean(x, axis=1).mean())
     if seeds.min() < MIN_SEEDS:
         return mean, np.nan, np.nan
-    squares = (np.where(present, known - means[:, None], 0.0) ** 2).sum(axis=1)
-    parts = squares / (seeds - 1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
+    parts = np.nanvar(x, axis=1, ddof=1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
     variance = float(parts.sum())
     if variance == 0:
         return mean, mean, mean

@@ -9,50 +9,31 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+import msgspec
 import numpy as np
 
 from bench.contract import Metric, Task
 from bench.outcome import FAILED
 from bench.records.record import Record
 from bench.tables import statistics
-from bench.tables.seed_values import NAN, EntrySeeds, Group, Joined, Reader, State
+from bench.tables.seed_values import NAN, Group, Joined, Reader, Seed, State
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 SCOPE = "over seeds of these tasks; says nothing about new tasks"
-COUNTED = ("steps", "samples", "evals", "matvecs", "parameters")
+PHASES = ("setup", "train", "predict")
+COSTS = (*PHASES, "cpu_total", "wall", "rss_mb", "steps", "samples", "evals", "matvecs", "parameters")
 CPU_ENTRY = (
     "CPU seconds are those of the entry’s whole process, from fork to exit; records from before this was measured count "
     "the phases that the entry’s clock booked"
 )
+OLDER = "older code"
 PROVISIONAL = 5  # with fewer seeds a rank is provisional
 
 
-@dataclass(frozen=True)
-class Costs:
-    """Means over the cells that ended well; NaN where unknown. CPU and wall in seconds, memory in MB, others counts."""
-
-    setup: float = NAN
-    train: float = NAN
-    predict: float = NAN
-    cpu_total: float = NAN
-    wall: float = NAN
-    rss_mb: float = NAN
-    steps: float = NAN
-    samples: float = NAN
-    evals: float = NAN
-    matvecs: float = NAN
-    parameters: float = NAN
-
-    @property
-    def own(self) -> float:
-        """CPU seconds of the entry itself, all phases: neither the harness nor evaluations."""
-        return self.setup + self.train + self.predict
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One entry. NaN stands for an unknown number.
 
@@ -61,8 +42,9 @@ class Row:
     seeds that ended well; a time's median counts the others as beyond the budget. skills: one a seed, 0 for a failed seed.
     values, states: one a seed, as ranked (penalties included), and whether it is ok, failed, missing or undefined.
     seeds: planned seeds with a record; ok: how many of these ended well, with its Clopper-Pearson interval ok_lo, ok_hi.
-    missing: planned seeds without a record. failures: status -> cells. others: means of the task's other metrics, each on
-    its own scale. published: of each record the published key if both are equal in every bit, else the key in `keys`.
+    missing: planned seeds without a record. failures: status -> cells. costs: means over the cells that ended well, CPU and
+    wall in seconds, memory in MB, others counts. others: means of the task's other metrics, each on its own scale.
+    published: of each record the published key if both are equal in every bit, else the key in `keys`.
     badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty.
     """
 
@@ -71,15 +53,15 @@ class Row:
     slots: tuple[str, ...]
     division: str
     anchor: Literal["", "floor", "reference"]
-    rank: tuple[int, int] | None
+    rank: tuple[int, int] | None = None
     reason: str
     provisional: bool
-    value: float
-    lo: float
-    hi: float
-    median: float
-    low: float
-    high: float
+    value: float = NAN
+    lo: float = NAN
+    hi: float = NAN
+    median: float = NAN
+    low: float = NAN
+    high: float = NAN
     skill: float
     skill_lo: float
     skill_hi: float
@@ -91,14 +73,19 @@ class Row:
     ok_lo: float
     ok_hi: float
     missing: int
-    reached: int | None
+    reached: int | None = None
     failures: Mapping[str, int]
-    costs: Costs
+    costs: Mapping[str, float]
     trials: int | None
     others: Mapping[str, float]
     keys: tuple[str, ...]
     published: tuple[str, ...]
     badge: str = ""
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of the entry itself, all phases: neither the harness nor evaluations."""
+        return sum(self.costs[phase] for phase in PHASES)
 
 
 @dataclass(frozen=True)
@@ -120,80 +107,72 @@ class Table:
         """The rows of one group, in order."""
         return tuple(row for row in self.rows if row.group == name)
 
+    def groups(self) -> list[tuple[Group, tuple[Row, ...]]]:
+        """Each group that has rows, with them."""
+        return [(name, rows) for name in GROUPS if (rows := self.group(name))]
 
-def _unranked(entry: EntrySeeds) -> str:
+
+def _unranked(joined: Joined, seeds: Sequence[Seed]) -> str:
     """The reason why an entry is not ranked; empty if it is ranked."""
-    if missing := entry.count("missing"):
-        absent = sum(record.status == "unavailable" for record in entry.records)
-        return f"missing {missing} of {len(entry.seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
-    if any(record.unkeyed_reads for record in entry.records):
+    if missing := sum(seed.state == "missing" for seed in seeds):
+        absent = sum(record.status == "unavailable" for record in joined.records)
+        return f"missing {missing} of {len(seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
+    if any(record.unkeyed_reads for record in joined.records):
         return "unkeyed reads"
-    if entry.plan.trials is None:
+    if joined.row.trials is None:
         return "untuned"
-    if len(entry.seeds) < statistics.MIN_SEEDS:
+    if len(seeds) < statistics.MIN_SEEDS:
         return f"fewer than {statistics.MIN_SEEDS} seeds"
-    return "" if np.isfinite(entry.values()).all() else "metric undefined"
+    return "" if all(math.isfinite(seed.value) for seed in seeds) else "metric undefined"
 
 
-def _rank(entries: Sequence[EntrySeeds], metric: Metric) -> None:
-    """Give the entries of one group their rank ranges, or the reason why they have none."""
-    for entry in entries:
-        entry.reason = _unranked(entry)
-    ranked = [entry for entry in entries if not entry.reason]
+def _ranked(rows: Sequence[Row], metric: Metric) -> list[Row]:
+    """The rows of one group with their rank ranges: ranked ones first, those with missing cells last, each by the mean."""
+    ranked = [row for row in rows if not row.reason]
     if ranked:
-        values = np.stack([statistics.transform(entry.values(), metric.scale) for entry in ranked])
-        failed = [entry.count("failed") > 0 for entry in ranked]
-        for entry, rank in zip(ranked, statistics.rank_ranges(values, metric.better, failed), strict=True):
-            entry.rank = rank
+        values = np.stack([statistics.transform(row.values, metric.scale) for row in ranked])
+        ranges = statistics.rank_ranges(values, metric.better, ["failed" in row.states for row in ranked])
+        ranked = [replace(row, rank=rank) for row, rank in zip(ranked, ranges, strict=True)]
+
+    def place(row: Row) -> tuple[int, bool, float, str]:
+        mean = _mean_on_scale(row.values, metric)
+        cost = 0.0 if math.isnan(mean) else mean if metric.better == "min" else -mean
+        return 2 if row.missing else int(row.reason != ""), math.isnan(mean), cost, row.entry
+
+    return sorted([*ranked, *(row for row in rows if row.reason)], key=place)
 
 
-def _mean_on_scale(values: np.ndarray, metric: Metric) -> float:
+def _mean_on_scale(values: Sequence[float], metric: Metric) -> float:
     return statistics.t_interval(values, scale=metric.scale)[0]
 
 
-def _order(entry: EntrySeeds, metric: Metric) -> tuple[int, int, bool, float, str]:
-    """Sort key: ranked entries, then unranked ones, then those with missing cells; within each by mean with penalties."""
-    mean = _mean_on_scale(entry.values(), metric)
-    standing = 0 if entry.rank else (2 if entry.count("missing") else 1)
-    cost = mean if metric.better == "min" else -mean
-    return GROUPS.index(entry.group), standing, math.isnan(cost), 0.0 if math.isnan(cost) else cost, entry.plan.entry
-
-
-def _costs(records: Sequence[Record]) -> Costs:
+def _costs(records: Sequence[Record]) -> dict[str, float]:
     """Means over the cells that ended well."""
-    costs = [record.costs for record in records if record.status == "ok"]
-
-    def mean(values: Sequence[float | None]) -> float:
-        return float(np.mean([value for value in values if value is not None] or [NAN]))
-
-    phases = {phase: mean([cost.cpu.get(phase) for cost in costs]) for phase in ("setup", "train", "predict")}
-    counted = {unit: mean([cost.counts.get(unit) for cost in costs]) for unit in COUNTED}
-    measured = {name: mean([getattr(cost, name) for cost in costs]) for name in ("cpu_total", "wall", "rss_mb")}
-    return Costs(**phases, **measured, **counted)
+    good = [record.costs for record in records if record.status == "ok"]
+    amounts = [msgspec.structs.asdict(cost) | cost.cpu | cost.counts for cost in good]
+    known = {name: [amount for cell in amounts if (amount := cell.get(name)) is not None] for name in COSTS}
+    return {name: float(np.mean(numbers or [NAN])) for name, numbers in known.items()}
 
 
-def _others(task: Task | type[Task], records: Sequence[Record], rank: str) -> dict[str, float]:
+def _others(task: Task, records: Sequence[Record], rank: str) -> dict[str, float]:
     """Means of the metrics that do not rank over the cells that ended well; a metric that no cell has is left out."""
     good = [record.metrics for record in records if record.status == "ok"]
     values = {m: [metrics[m.name] for metrics in good if m.name in metrics] for m in task.metrics if m.name != rank}
-    return {metric.name: _mean_on_scale(np.array(numbers), metric) for metric, numbers in values.items() if numbers}
+    return {metric.name: _mean_on_scale(numbers, metric) for metric, numbers in values.items() if numbers}
 
 
-def _value(entry: EntrySeeds, metric: Metric, limit: float | None) -> dict[str, Any]:
-    """The fields of a row that describe the ranking metric."""
-    good = np.array([seed.value for seed in entry.seeds.values() if seed.state == "ok"])
-    fields: dict[str, Any] = dict.fromkeys(("value", "lo", "hi", "median", "low", "high"), NAN) | {"reached": None}
-    if len(good):
-        fields |= {"median": float(np.median(good)), "low": float(good.min()), "high": float(good.max())}
+def _value(seeds: Sequence[Seed], metric: Metric, limit: float) -> dict[str, Any]:
+    """The fields of a row that describe the ranking metric, where they are known."""
+    good = [seed.value for seed in seeds if seed.state == "ok"]
+    fields: dict[str, Any] = {"median": float(np.median(good)), "low": min(good), "high": max(good)} if good else {}
     if metric.target is not None:
-        run = [seed for seed in entry.seeds.values() if seed.state in ("ok", "failed")]
-        values, missed = np.array([seed.value for seed in run]), np.array([seed.censored for seed in run], dtype=bool)
-        budget = limit if limit is not None else float(values.max(initial=0))
-        reached, n, mean, median = statistics.time_to_target(values, missed, budget)
+        run = [seed for seed in seeds if seed.state in ("ok", "failed")]
+        values = [seed.value for seed in run]
+        reached, n, mean, median = statistics.time_to_target(values, [seed.censored for seed in run], limit)
         fields |= {"value": mean, "median": median, "reached": reached}
         if reached == n:  # beyond the budget nothing is measured, so a missed target leaves no interval
             fields["lo"], fields["hi"] = statistics.t_interval(values)[1:]
-    elif not entry.count("failed"):
+    elif all(seed.state != "failed" for seed in seeds):
         fields["value"], fields["lo"], fields["hi"] = statistics.t_interval(good, scale=metric.scale)
     return fields
 
@@ -203,90 +182,81 @@ def _has_skill(anchors: tuple[float, float], metric: Metric) -> bool:
     return math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better))
 
 
-def _skills(entry: EntrySeeds, metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
+def _skills(seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
     """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
-    skills = statistics.skill(entry.values(), *anchors, metric.scale, metric.better)
+    failed = [seed.state == "failed" for seed in seeds]
+    skills = statistics.skill([seed.value for seed in seeds], *anchors, metric.scale, metric.better)
     if _has_skill(anchors, metric):
-        skills = np.where([seed.state == "failed" for seed in entry.seeds.values()], 0.0, skills)
+        skills = np.where(failed, 0.0, skills)
     mean, lo, hi = statistics.t_interval(skills)
-    if any(seed.censored or seed.state == "failed" for seed in entry.seeds.values()):
+    if any(failed) or any(seed.censored for seed in seeds):
         lo = hi = NAN
-    return {"skills": tuple(map(float, skills)), "skill": mean, "skill_lo": lo, "skill_hi": hi}
+    return {"skills": tuple(skills.tolist()), "skill": mean, "skill_lo": lo, "skill_hi": hi}
 
 
-def _row(task: Task | type[Task], entry: EntrySeeds, reader: Reader, anchors: tuple[float, float]) -> Row:
-    """The finished row of an entry."""
-    metric, plan, records = reader.metric, entry.plan, entry.records
-    seeds, ok = len(entry.seeds) - entry.count("missing"), entry.count("ok") + entry.count("undefined")
-    ok_lo, ok_hi = statistics.clopper_pearson(ok, seeds)
+def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float]) -> Row:
+    """The row of an entry, without its rank."""
+    states, row, records = tuple(seed.state for seed in seeds), joined.row, joined.records
+    recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
+    ok_lo, ok_hi = map(float, statistics.clopper_pearson(ok, recorded))
     return Row(
-        entry=plan.entry,
-        group=entry.group,
-        slots=tuple(plan.slots),
-        division=plan.division,
-        anchor="reference" if plan.entry == task.reference else "floor" if plan.entry in task.floors else "",
-        rank=entry.rank,
-        reason=entry.reason,
-        provisional=statistics.MIN_SEEDS <= seeds < PROVISIONAL,
-        values=tuple(map(float, entry.values())),
-        states=tuple(seed.state for seed in entry.seeds.values()),
-        seeds=seeds,
+        entry=row.entry,
+        group=joined.group,
+        slots=row.slots,
+        division=row.division,
+        anchor="reference" if row.entry == task.reference else "floor" if row.entry in task.floors else "",
+        reason=_unranked(joined, seeds),
+        provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
+        values=tuple(seed.value for seed in seeds),
+        states=states,
+        seeds=recorded,
         ok=ok,
         ok_lo=ok_lo,
         ok_hi=ok_hi,
-        missing=entry.count("missing"),
+        missing=states.count("missing"),
         failures=dict(Counter(record.status for record in records if record.status in FAILED)),
         costs=_costs(records),
-        trials=plan.trials,
+        trials=row.trials,
         others=_others(task, records, metric.name),
         keys=tuple(record.key for record in records),
-        published=tuple(plan.published.get(record.key, record.key) for record in records),
-        **_value(entry, metric, reader.limit),
-        **_skills(entry, metric, anchors),
+        published=tuple(joined.published.get(record.key, record.key) for record in records),
+        **_value(seeds, metric, task.budget.limit),
+        **_skills(seeds, metric, anchors),
     )
 
 
-def _notes(
-    entries: Sequence[EntrySeeds], anchors: tuple[float, float], metric: Metric, records: Sequence[Record]
-) -> list[str]:
-    """Notes under the table: unequal tuning, undefined skill, records that disagree."""
+def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metric) -> list[str]:
+    """Notes under the table: unequal tuning, undefined skill, records that disagree or are of older code."""
     notes = []
-    trials = sorted({entry.plan.trials for entry in entries if entry.plan.trials})
+    trials = sorted({row.row.trials for row in joined if row.row.trials})
     if len(trials) > 1:
         notes.append(f"tuning trials differ: {', '.join(map(str, trials))}")
     if not _has_skill(anchors, metric):
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
     first: dict[str, Any] = {}
-    if clash := sorted({r.key for r in records if first.setdefault(r.key, r.metrics) != r.metrics}):
+    both = [record for row in joined for record in row.both]
+    if clash := sorted({r.key for r in both if first.setdefault(r.key, r.metrics) != r.metrics}):
         notes.append(f"conflict: records disagree for {', '.join(clash)}")
+    if older := sum(row.older for row in joined):
+        notes.append(f"{older} published records are of {OLDER}, with the same task version and data")
     return notes
 
 
-def build(task: Task | type[Task], rows: Sequence[Joined], records: Sequence[Record] = (), suite: str = "") -> Table:
-    """The table of one task with one set of parameters.
-
-    task: gives metrics, anchors and, if an instance, budget and parameters. rows: the plan, already joined with its
-    records. records: those of a key that has several; two that disagree are reported as a conflict.
-    """
-    reader = Reader(task, rows)
-    metric, entries = reader.metric, reader.entries()
-    for group in GROUPS:
-        _rank([entry for entry in entries if entry.group == group], metric)
-    means = {entry.plan.entry: _mean_on_scale(entry.values(), metric) for entry in entries}
+def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
+    """The table of one task with one set of parameters from the plan's rows, already joined with their records."""
+    reader = Reader(task, joined)
+    metric, seeds = reader.metric, reader.seeds()
+    means = {row.entry: _mean_on_scale([s.value for s in own], metric) for row, own in zip(joined, seeds, strict=True)}
     anchors = (means.get(task.floors[0], NAN) if task.floors else NAN, means.get(task.reference, NAN))
-    first = next((record for entry in entries for record in entry.records), None)
-    params = dict(first.params if first else getattr(getattr(task, "params", None), "__dict__", {}))
-    if reader.derived is not None and first:
-        params[reader.derived.axis] = list(reader.derived.grid.get(first.preset, ()))
-    return Table(
-        task=task.name,
-        version=first.version if first else task.version,
-        preset=first.preset if first else "",
-        params=params,
-        metric=metric,
-        rows=tuple(_row(task, entry, reader, anchors) for entry in sorted(entries, key=lambda e: _order(e, metric))),
-        budget=reader.limit if metric.target is not None else None,
-        suite=suite,
-        notes=tuple(_notes(entries, anchors, metric, records)),
+    first = next((record for row in joined for record in row.records), None)
+    version, preset, params = (
+        (first.version, first.preset, first.params) if first else (task.version, "", vars(task.params))
     )
+    if reader.derived is not None and first:
+        params = params | {reader.derived.axis: list(reader.derived.grid.get(preset, ()))}
+    rows = [_row(task, row, own, metric, anchors) for row, own in zip(joined, seeds, strict=True)]
+    ordered = tuple(row for group in GROUPS for row in _ranked([row for row in rows if row.group == group], metric))
+    budget = task.budget.limit if metric.target is not None else None
+    notes = tuple(_notes(joined, anchors, metric))
+    return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes)

@@ -1,9 +1,7 @@
-"""Search spaces: from an entry's `search` to the settings of its trials.
+"""Search spaces: from an entry's `search` to the settings of its trials, the same on every machine.
 
-    search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
-    search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
-
-`lattice` walks bounds evenly, `random` draws from them, `given` takes lists only. Settings are the same on every machine.
+search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
+search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
 """
 
 from __future__ import annotations
@@ -12,13 +10,14 @@ import math
 import random
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from bench.contract import BenchError
 from bench.planning import config
 from bench.records.spelling import blake
 
 Setting = dict[str, Any]
+Name = Literal["lattice", "random", "given"]
 
 
 def _log_point(path: str, bounds: Any, share: float) -> float:
@@ -31,9 +30,7 @@ def _log_point(path: str, bounds: Any, share: float) -> float:
 
 def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
     """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
-    shifted grids, so that each path sees `trials` different values (a rank-1 lattice).
-
-    Raises BenchError for bounds that are no two positive numbers, or fewer given values than trials.
+    shifted grids, so that each path sees `trials` different values (a rank-1 lattice). BenchError for fewer given values.
     """
     settings: list[Setting] = [{} for _ in range(trials)]
     for number, (path, space) in enumerate(sorted(search.items())):
@@ -58,8 +55,8 @@ def _generator(task: str, entry: str) -> random.Random:
 def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
     """`trials` different settings: log-uniform between bounds, uniform over given values.
 
-    The first k of n are the draws of k trials, so that more trials later add to those already run.
-    Raises BenchError for bounds that are no two positive numbers, or lists with fewer combinations than trials.
+    The first k of n are the draws of k trials, so that more trials later add to those already run. BenchError for lists with
+    fewer combinations than trials.
     """
     lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
     if len(lists) == len(search) and math.prod(lists) < trials:
@@ -69,21 +66,16 @@ def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
     while len(settings) < trials:
         setting: Setting = {}
         for path, space in sorted(search.items()):
-            u = rng.random()
-            if isinstance(space, Mapping):
-                setting[path] = space["values"][int(u * len(space["values"]))]
-            else:
-                setting[path] = _log_point(path, space, u)
+            share, values = rng.random(), space["values"] if isinstance(space, Mapping) else ()
+            setting[path] = values[int(share * len(values))] if values else _log_point(path, space, share)
         if setting not in settings:
             settings.append(setting)
     return settings
 
 
 def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
-    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw.
-
-    Raises BenchError if a path has bounds instead of a list, or the lists have fewer combinations than trials.
-    """
+    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw. BenchError if
+    there are fewer, or if a path has bounds instead of a list."""
     for path, space in search.items():
         if not isinstance(space, Mapping):
             raise BenchError(f"search of {path}: --space given wants a list, such as {path}: {{values: [0.01, 0.1]}}")
@@ -97,17 +89,13 @@ def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list
 
 
 def _too_few(search: Mapping[str, Any], count: int, trials: int, advice: str) -> BenchError:
-    paths = ", ".join(sorted(search))
-    return BenchError(
-        f"search of {paths}: {count} combinations of given values for {trials} trials; list more, or {advice}"
-    )
+    counts = f"{count} combinations of given values for {trials} trials"
+    return BenchError(f"search of {', '.join(sorted(search))}: {counts}; list more, or {advice}")
 
 
-def settings_of(space: str, task: str, entry: str, trials: int) -> list[Setting]:
-    """The trials of an entry on a task; none if it has nothing to search."""
+def settings(space: Name, task: str, entry: str, trials: int) -> list[Setting]:
+    """The trials of an entry on a task."""
     search = config.entry(entry).search
-    if not search:
-        return []
     if space == "lattice":
         return grid(search, trials)
     return (drawn if space == "random" else given)(search, trials, task, entry)

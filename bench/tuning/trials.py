@@ -1,8 +1,5 @@
-"""The tuning ledger: how an entry was tuned, what fewer trials would have found, and the record of every trial.
-
-configs/tuned/<task>/<entry>.yaml               the setting that `bench tune` chose, and its table of trials
-results/trials/<family>/<task>/<entry>.jsonl    the trials' records without curves, written by `bench publish --trials`
-"""
+"""How an entry was tuned, what fewer trials would have found, and `results/trials/<task>/<entry>.jsonl`: the tuning ledger of
+the trials' records without curves, written by `bench publish --trials`."""
 
 from __future__ import annotations
 
@@ -10,33 +7,40 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from filelock import FileLock
 
+from bench.contract import BenchError, Metric
 from bench.planning import config
 from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
-from bench.records.ledger import comparable, lines_of, write_lines
+from bench.records.ledger import comparable, file_of, lines_of, write_lines
 from bench.records.record import Components, Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 from bench.tables import comparisons, grid
-from bench.tables.trial_words import declared, trials_text
-from bench.tuning.objective import DIVERGED, objective
+from bench.tables.printers import declared, trials_text
 
-RESULTS = Path("results")
+DIVERGED: Final = "diverged"  # stands for a value that is not finite in a tuned file
+
+
+def objective(task: Any) -> Metric:
+    """The metric, on validation data, on which a task's entries are tuned. BenchError if the task does not declare it."""
+    for metric in (*task.metrics, *(derived.metric for derived in task.derived)):
+        if metric.name == task.objective:
+            return metric
+    raise BenchError(f"{task.name}: objective {task.objective!r} is none of its metrics")
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The tuning of an entry on a task.
+    """The tuning of an entry on a task: its tuned file, and numbers made of it.
 
-    trials: settings in the tuned file's table. tried: distinct settings among the published trial records of this preset and
-    task version, which are more where the entry was tuned several times; at least `trials`. declared: trials that the entry's
-    authors made elsewhere, None if they declare none. value: objective of the chosen setting. best_of: expected best objective
-    of k trials, k = 1 .. trials. sensitivity: share of the tried settings within 5 % of the best. cpu_seconds: of all known
-    trials, NaN where none is known. Objectives that are not finite (all diverged) are inf or -inf.
+    tried: distinct settings among the published trial records of this preset and task version, which are more than `trials`
+    where the entry was tuned several times. declared: trials that the entry's authors made elsewhere. best_of: expected best
+    objective of k trials, k = 1 .. trials. sensitivity: share of the tried settings within 5 % of the best. cpu_seconds: of
+    all known trials, NaN where none is known. Objectives that are not finite (all diverged) are inf or -inf.
     """
 
     task: str
@@ -57,52 +61,40 @@ class Tuning:
     cpu_seconds: float
 
 
-def _file(results: Path, task: str, entry: str) -> Path:
-    return results / "trials" / task / f"{entry.replace('/', '_')}.jsonl"
-
-
-def records(task: str, entry: str, results: Path = RESULTS) -> list[Record]:
+def records(path: Path) -> list[Record]:
     """The published trial records in their file's order; empty without a file. BenchError for a damaged line."""
     remedy = "restore the file, or delete it and `bench publish --trials` again where the trials ran"
-    return list(lines_of(_file(results, task, entry), remedy))
+    return list(lines_of(path, remedy))
 
 
 def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     """Fold this machine's trials of the (task, entry) pairs into `results/trials/`: (trials, lines new or changed).
 
-    A trial is a record on a tuning seed, whatever its setting and status. The call is idempotent, under a lock, and writes each
-    file whole or not at all. A newer record of the same setting and seed replaces the older; records of an older task
-    version are dropped.
+    A trial is a record on a tuning seed, whatever its setting and status; what would make the file large is left out. The call is
+    idempotent, under a lock, and writes each file whole or not at all. A newer record of the same setting and seed replaces
+    the older; records of an older task version are dropped.
     """
     wanted = set(pairs)
     trials: dict[tuple[str, str], list[Record]] = {}
     for record in store.records():
-        pair = record.task, record.entry
-        if pair not in wanted or not TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS:
-            continue
-        if record.version == config.task_spec(record.task).cls.version:
-            trials.setdefault(pair, []).append(_thin(record))
+        pair, ours = (record.task, record.entry), TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS
+        if pair in wanted and ours and record.version == config.task_spec(record.task).cls.version:
+            large = {"components": Components(), "traceback": "", "output": "", "exhibits": {}}
+            trials.setdefault(pair, []).append(msgspec.structs.replace(record, **large, attempt=1))
     changed = 0
     store.root.mkdir(parents=True, exist_ok=True)
     with FileLock(store.root / ".trials.lock", timeout=60):
         for pair, group in sorted(trials.items()):
-            before = {comparable(r): r for r in records(*pair, store.root) if r.version == group[0].version}
-            kept = dict(before)
-            for record in group:
-                old = kept.get(comparable(record))
-                if old is None or old.provenance.ended <= record.provenance.ended:
-                    kept[comparable(record)] = record
-            changed += sum(before.get(identity) != record for identity, record in kept.items())
-            write_lines(_file(store.root, *pair), kept.values())
+            path = file_of(store.root / "trials", *pair)
+            before = [record for record in records(path) if record.version == group[0].version]
+            newest_last = sorted([*before, *group], key=lambda record: record.provenance.ended)
+            kept = {comparable(record): record for record in newest_last}
+            changed += sum(record not in before for record in kept.values())
+            write_lines(path, kept.values())
     return sum(map(len, trials.values())), changed
 
 
-def _thin(record: Record) -> Record:
-    """A trial as it is published: without digests, output and exhibits, which would only make its file large."""
-    return msgspec.structs.replace(record, components=Components(), traceback="", output="", exhibits={}, attempt=1)
-
-
-def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
+def summary(task: str, entry: str, results: Path) -> Tuning | None:
     """The tuning of `entry` (a name or a composition) on `task`; None if it was never tuned here.
 
     The tuned file is enough where no trial records are published. BenchError for an unknown task.
@@ -115,27 +107,21 @@ def summary(task: str, entry: str, results: Path = RESULTS) -> Tuning | None:
     metric = objective(cls)
     worst = math.inf if metric.better == "min" else -math.inf
     values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned.table]
-    published = [r for r in records(task, name, results) if (r.preset, r.version) == (tuned.preset, cls.version)]
+    path = file_of(results / "trials", task, name)
+    published = [r for r in records(path) if (r.preset, r.version) == (tuned.preset, cls.version)]
     settings = {canonical_json(record.config) for record in published}
     costs = [
         sum(record.costs.cpu_total for record in published) if published else math.nan,
         sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
     ]
-    same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "values", "at_the_edge")}
+    same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "trials", "values", "at_the_edge")}
     return Tuning(
-        **same,
-        task=task,
-        entry=name,
-        trials=len(values),
-        tried=max(len(values), len(settings)),
-        declared=declared(name),
-        objective=metric.name,
-        better=metric.better,
-        value=worst if tuned.value == DIVERGED else float(tuned.value),
+        **same, task=task, entry=name, tried=max(tuned.trials, len(settings)), declared=declared(name), objective=metric.name,
+        better=metric.better, value=worst if tuned.value == DIVERGED else float(tuned.value),
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
-    )
+    )  # fmt: skip
 
 
 def everywhere() -> list[tuple[str, str]]:

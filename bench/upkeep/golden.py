@@ -14,13 +14,13 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bench.contract import Entry, Seeds, Unavailable
 from bench.data import cache_dir
 from bench.planning import config
 from bench.records.files import write_atomically
+from bench.records.identity import difference
 
 FOLDER = config.PROJECT / "tests" / "golden"
 TOLERANCE = 1e-4
@@ -34,11 +34,8 @@ def _tensors(node: Any, path: str) -> dict[str, Any]:
         return {path: node}
     if isinstance(node, (list, tuple)):
         node = dict(enumerate(node))
-    if not isinstance(node, Mapping):
-        return {}
-    return {
-        name: leaf for key, value in sorted(node.items()) for name, leaf in _tensors(value, f"{path}/{key}").items()
-    }
+    children = sorted(node.items()) if isinstance(node, Mapping) else ()
+    return {name: leaf for key, value in children for name, leaf in _tensors(value, f"{path}/{key}").items()}
 
 
 def _fingerprint(tensor: Any) -> dict[str, Any]:
@@ -72,25 +69,15 @@ def golden(name: str) -> dict[str, Any]:
     }
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
+def near(old: Any, new: Any) -> bool:
+    """Whether two values are numbers that differ by no more than the tolerance."""
+    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (old, new))
+    return numbers and math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def differences(old: Any, new: Any) -> list[str]:
     """Where two digests differ by more than the tolerance."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = sorted({*old, *new})
-        return [line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))]
-    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (old, new))
-    same = math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE) if numbers else old == new
-    return [] if same else [f"{path}: {old} became {new}"]
-
-
-def path_of(name: str) -> Path:
-    """The file of a task's stored digests."""
-    return FOLDER / f"{name.replace('/', '.')}.json"
-
-
-def stored(name: str) -> Any:
-    """A task's stored digests; empty if there are none."""
-    path = path_of(name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return [f"{path}: {was} became {now}" for path, was, now in difference(old, new) if not near(was, now)]
 
 
 def main() -> int:
@@ -105,10 +92,11 @@ def main() -> int:
         except Unavailable as error:
             print(f"{name}: {error}")
             continue
-        lines = differences(stored(name), now)
+        path = FOLDER / f"{name.replace('/', '.')}.json"
+        lines = differences(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}, now)
         print(f"{name}: {chr(10).join(lines) or 'as before'}")
         if lines and options.write:
-            write_atomically(path_of(name), (json.dumps(now, indent=1) + "\n").encode())
+            write_atomically(path, (json.dumps(now, indent=1) + "\n").encode())
         bad += bool(lines) and not options.write
     return 1 if bad else 0
 

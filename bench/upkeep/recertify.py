@@ -3,10 +3,8 @@
 A published record of an older code digest stays on the board, marked *older code*. Running everything again after every edit of
 a training loop would take too long; a sample that agrees to the last bit says nearly as much, since a cell that takes another
 path of the code ends in other bits. The sample has at least one cell of every (task, entry) that is to be marked, at least
-three in all, and at least a twentieth of the rows. If one differs, nothing is marked.
-
-A row is never edited: the certificate is a line of its own (`bench.records.certificates`), which names the rows, the code
-that they stand for, and the cells that were run again.
+three in all, and at least a twentieth of the rows. If one differs, nothing is marked; else a certificate
+(`bench.records.ledger`) names the rows, the code that they stand for, and the cells that were run again.
 """
 
 from __future__ import annotations
@@ -18,19 +16,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
 
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.records.cell import Cell
-from bench.records.certificates import Certificate, append
-from bench.records.ledger import Published, code_digest, differences, locked
+from bench.records.ledger import Certificate, Published, certify, code_digest, differences
 from bench.records.provenance import here
 from bench.records.record import Record
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.running import sweep
-from bench.upkeep.golden import TOLERANCE
+from bench.upkeep.golden import TOLERANCE, near
 
 LEAST = 3  # cells of a sample
 SHARE = 0.05  # of the rows
@@ -51,7 +47,7 @@ class Recertification:
     interrupted: bool = False
 
 
-def older_rows(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
+def _older(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
     """The plan's cells for which there is only a published result of older code and equal data, with that record."""
     cells = list(plan.cells())
     published = Published(store, cells)
@@ -59,40 +55,12 @@ def older_rows(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
     return [(cell, record) for cell, record, older in results if record is not None and older and record.settled]
 
 
-def runnable(cell: Cell) -> bool:
-    """Whether this machine has the packages, devices and data that a cell needs."""
-    return not cell.absent and "absent" not in cell.components.data.values()
-
-
 def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Record]]:
-    """The sample that the number `drawn` chooses."""
-    chance = random.Random(drawn)
-    groups: dict[tuple[str, str], list[tuple[Cell, Record]]] = defaultdict(list)
-    for cell, record in rows:
-        groups[cell.task, cell.entry].append((cell, record))
-    sample = [chance.choice(group) for group in groups.values()]
-    chosen = {cell.key for cell, _ in sample}
-    rest = [(cell, record) for cell, record in rows if cell.key not in chosen]
-    wanted = max(LEAST, math.ceil(SHARE * len(rows)))
-    return sample + chance.sample(rest, min(len(rest), max(0, wanted - len(sample))))
-
-
-def chosen(plan: Plan, keys: set[str]) -> Plan:
-    """The plan of the cells with these keys."""
-    rows = []
-    for row in plan.rows:
-        groups = ((seed, [cell for cell in cells if cell.key in keys]) for seed, cells in row.planned.items())
-        if planned := {seed: cells for seed, cells in groups if cells}:
-            rows.append(replace(row, planned=planned))
-    return Plan(rows, plan.suite)
-
-
-def _numbers(*values: Any) -> bool:
-    return all(isinstance(value, (int, float)) for value in values)
-
-
-def _near(old: Any, new: Any) -> bool:
-    return _numbers(old, new) and math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    """The sample that the number `drawn` chooses: a cell of every (task, entry), then others."""
+    shuffled = random.Random(drawn).sample(rows, len(rows))
+    first = {(cell.task, cell.entry): cell for cell, _ in reversed(shuffled)}
+    ordered = sorted(shuffled, key=lambda row: row[0] is not first[row[0].task, row[0].entry])
+    return ordered[: max(len(first), LEAST, math.ceil(SHARE * len(rows)))]
 
 
 def reason(cell: Cell, old: Record, new: Record | None) -> str:
@@ -101,12 +69,14 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         return f"{cell.name}: the rerun left no record; run the same command again"
     if not (changes := differences(old, new)):
         return ""
-    sizes = [f" (difference {abs(a - b):.3g})" if _numbers(a, b) else "" for _, a, b in changes]
-    lines = [f"{name} was {a}, is {b}{size}" for (name, a, b), size in zip(changes, sizes, strict=True)]
+    lines = []
+    for name, a, b in changes:
+        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
+        lines.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(lines)}"
     machine = ("cpu", "system", "python", "packages")
     other = [name for name in machine if getattr(old.provenance, name) != getattr(new.provenance, name)]
-    if other and all(_near(a, b) for _, a, b in changes):
+    if other and all(near(a, b) for _, a, b in changes):
         text += (
             f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether "
             "the code or the machine did it; recertify where the records were made, or run and publish anew"
@@ -114,47 +84,34 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
     return text
 
 
-def recertify(plan: Plan, store: Store, settings: Settings, drawn: int | None = None) -> Recertification:
-    """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit.
-
-    drawn: the number that chooses the sample; by default the time in nanoseconds.
-    """
-    rows = older_rows(plan, store)
-    ready = [(cell, record) for cell, record in rows if runnable(cell)]
-    drawn = time.time_ns() if drawn is None else drawn
-    outcome = Recertification(len(rows), drawn=drawn, skipped=len(rows) - len(ready))
+def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
+    """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit."""
+    rows = _older(plan, store)
+    # Of these cells, this machine has the packages, devices and data.
+    ready = [row for row in rows if not row[0].absent and "absent" not in row[0].components.data.values()]
+    outcome = Recertification(len(rows), drawn=time.time_ns(), skipped=len(rows) - len(ready))
     if not ready:
         return outcome
-    sample = draw(ready, drawn)
+    sample = draw(ready, outcome.drawn)
     keys = {cell.key for cell, _ in sample}
     outcome.sample = sorted(keys)
-    outcome.interrupted = sweep.run(chosen(plan, keys), store, settings).interrupted
+    chosen = [{seed: [c for c in cells if c.key in keys] for seed, cells in row.planned.items()} for row in plan.rows]
+    part = Plan([replace(row, planned=planned) for row, planned in zip(plan.rows, chosen, strict=True)], plan.suite)
+    outcome.interrupted = sweep.run(part, store, settings).interrupted
     if outcome.interrupted:
         return outcome
     fresh = store.latest(keys)
     outcome.reasons = [text for cell, old in sample if (text := reason(cell, old, fresh.get(cell.key)))]
     if not outcome.reasons:
-        certify("recertified", store, ready, outcome.sample, drawn)
+        codes: dict[str, list[str]] = defaultdict(list)
+        for cell, record in ready:
+            codes[code_digest(cell.components)].append(record.key)
+        certify(store, Certificate(
+            kind="recertified", when=datetime.now(UTC).isoformat(timespec="seconds"), commit=here().commit, dirty=here().dirty,
+            sample=outcome.sample, drawn=outcome.drawn, rows={code: sorted(keys) for code, keys in codes.items()},
+        ))  # fmt: skip
         outcome.marked = len(ready)
     return outcome
-
-
-def certify(
-    kind: Literal["recertified", "migrated"], store: Store, rows: Sequence[tuple[Cell, Record]], sample: list[str],
-    drawn: int, note: str = "",
-) -> Certificate:  # fmt: skip
-    """Write the certificate that published `rows` stand for the code of their cells. See `Certificate` for the arguments."""
-    codes: dict[str, list[str]] = defaultdict(list)
-    for cell, record in rows:
-        codes[code_digest(cell.components)].append(record.key)
-    origin = here()
-    certificate = Certificate(
-        kind=kind, when=datetime.now(UTC).isoformat(timespec="seconds"), commit=origin.commit, dirty=origin.dirty,
-        sample=sample, drawn=drawn, rows={code: sorted(keys) for code, keys in codes.items()}, note=note,
-    )  # fmt: skip
-    with locked(store):
-        append(store, certificate)
-    return certificate
 
 
 def report(outcome: Recertification) -> list[str]:
@@ -163,20 +120,17 @@ def report(outcome: Recertification) -> list[str]:
         return ["no published row of this plan is of older code: there is nothing to recertify"]
     lines = []
     if outcome.skipped:
-        lines.append(
-            f"{outcome.skipped} rows of older code need packages, devices or data that this machine lacks; they stay so"
-        )
+        needs = "packages, devices or data that this machine lacks"
+        lines.append(f"{outcome.skipped} rows of older code need {needs}; they stay so")
     if outcome.interrupted:
-        return [*lines, "interrupted: nothing was marked; the same command starts anew"]
-    if outcome.sample:
+        lines.append("interrupted: nothing was marked; the same command starts anew")
+    elif outcome.sample:
         keys = " ".join(key[:SHOWN] for key in outcome.sample)
         count = outcome.older - outcome.skipped
         lines.append(f"{len(outcome.sample)} of {count} rows, drawn by {outcome.drawn}, run again: {keys}")
-    if outcome.reasons:
         lines += [f"differs: {text}" for text in outcome.reasons]
-        lines.append(
-            "nothing was marked; a change of results needs a new version of the task, or `bench run` and `publish`"
-        )
-    elif outcome.sample:
-        lines.append(f"every bit agrees: {outcome.marked} published rows are recertified for this code")
+        needed = "a new version of the task, or `bench run` and `publish`"
+        differs = f"nothing was marked; a change of results needs {needed}"
+        agrees = f"every bit agrees: {outcome.marked} published rows are recertified for this code"
+        lines.append(differs if outcome.reasons else agrees)
     return lines

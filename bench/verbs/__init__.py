@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from bench.records.store import Store
     from bench.running.sweep import Summary
 
+Verb = Callable[[argparse.Namespace], int | None]  # returns the exit code, None for 0
 PLAIN = ("text", "json")
+SWEEP = ("key=value", "")
 OVERRIDES = """overrides (Hydra's grammar):
   task=pde/burgers_1d              a task; task=glob(pde/*) for several
   entry=fno,unet                   entries; entry=muon+qk_layernorm composes two that fill different slots
@@ -32,78 +34,69 @@ OVERRIDES = """overrides (Hydra's grammar):
 """
 
 
-def requested(arguments: list[str]) -> Request:
-    """The request of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
+def requested(arguments: list[str]) -> tuple[Request, Store]:
+    """(request, store) of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
     from bench.checking import task_check
     from bench.planning import config
+    from bench.records.store import Store
 
     request = config.parse(arguments)
     task_check.require_whole(request.tasks or (config.suite(request.suite).tasks if request.suite else ()))
-    return request
+    return request, Store(Path(request.settings.results))
 
 
 def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
     """(request, store, plan) of a verb's overrides."""
     from bench.planning import plan
-    from bench.records.store import Store
 
-    request = requested(arguments)
-    store = Store(Path(request.settings.results))
+    request, store = requested(arguments)
     return request, store, plan.make(request, store)
 
 
 def run(plan: Plan, store: Store, settings: Settings) -> Summary:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
     from bench.running import sweep
+    from bench.running.sinks import wandb_sink
 
-    sink = None
-    if settings.wandb != "off":
-        from bench.running.sinks import wandb_sink
-
-        sink = wandb_sink(settings.wandb, store)
-    return sweep.run(plan, store, settings, sink)
+    return sweep.run(plan, store, settings, wandb_sink(settings.wandb, store) if settings.wandb != "off" else None)
 
 
-def split(words: Iterable[str]) -> tuple[list[str], list[str]]:
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """(bare words, settings `key=value`) of mixed words."""
-    words = list(words)
     return [word for word in words if "=" not in word], [word for word in words if "=" in word]
 
 
-def print_reports(store: Store) -> None:
-    """Print the store's reports on standard error: lines and files that it skipped or set aside."""
-    for line in store.reports:
-        print(f"note: {line}", file=sys.stderr)
+def answer(options: argparse.Namespace, content: Any, lines: Iterable[str], store: Store | None = None) -> None:
+    """Print a result: `content` with `--format json`, else, or without content, the lines; then what the store reports."""
+    for line in [json.dumps(plain(content), indent=1)] if content is not None and options.format == "json" else lines:
+        print(line)
+    for report in store.reports if store is not None else ():
+        note(report)
 
 
-def print_json(content: Any) -> None:
-    """Print a result, structs included, as JSON."""
-    print(json.dumps(plain(content), indent=1))
+def note(remark: str) -> None:
+    """Print a remark on standard error."""
+    print(f"note: {remark}", file=sys.stderr)
 
 
 def exit_code(summary: Summary | None, failed: bool = False) -> int:
     """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
-    if summary is not None and summary.interrupted:
-        return 130
-    return int(failed or summary is not None and not summary.ok)
+    return 130 if summary and summary.interrupted else int(failed or bool(summary and not summary.ok))
 
 
-def verb(
-    verbs: Any,
-    name: str,
-    do: Callable[[argparse.Namespace], int],
-    formats: tuple[str, ...] = PLAIN,
-    sweeps: bool = True,
-) -> Any:
-    """Add a verb to the subparsers `verbs`, with the docstring of `do` as help; with `sweeps` it takes overrides."""
+def verb(verbs: Any, do: Verb, formats: Sequence[str] = PLAIN, words: Sequence[str] = SWEEP) -> Any:
+    """Add the verb NAME of a function `do_NAME` to the subparsers `verbs`, with the function's docstring as help.
+
+    formats: choices of `--format`, the default first. words: metavar and help of its words, empty for a verb without words.
+    """
     doc = (do.__doc__ or "").strip()
     parser = verbs.add_parser(
-        name, help=doc.splitlines()[0], description=doc, epilog=OVERRIDES if sweeps else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        do.__name__.removeprefix("do_"), help=doc.splitlines()[0], description=doc,
+        epilog=OVERRIDES if words == SWEEP else None, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.set_defaults(do=do)
     if formats:
         parser.add_argument("--format", choices=formats, default=formats[0])
-    if sweeps:
-        parser.add_argument("overrides", nargs="*", metavar="key=value")
+    if words:
+        parser.add_argument("words", nargs="*", metavar=words[0], help=words[1])
     return parser

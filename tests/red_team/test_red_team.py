@@ -89,7 +89,7 @@ def cell(pool, folder, digests):
 def server(cell, pool) -> int:
     """The fork server's process, running."""
     cell("honest")
-    return pool.server_pid()
+    return pool.server.pid
 
 
 def reached(outcome: Any) -> str:

@@ -34,11 +34,17 @@ Board.pages.suite = async (name, ...rest) => {
     h("h1", {}, `Suite ${name}`, h("span", { class: "sub" }, prose(data.doc))),
     data.sections.length > 1 ? sectionTabs(data, chosen, name) : null,
     factLine([`suite ${name}`, chosen.kind === "task" ? h("span", {}, "task ", link(chosen.tasks[0][1], "task", chosen.tasks[0][0])) : null, chosen.slots.length ? `slot ${chosen.slots.join(" + ")}` : "default parts", chosen.division, versions(chosen.tasks), `last published ${day(chosen.ended)}`, spent(chosen)]),
-    h("p", { class: "sentence" }, chosen.sentence, chosen.without ? h("span", { class: "quiet" }, ` ${chosen.without}`) : null),
+    h("p", { class: "sentence" }, chosen.sentence, leader(chosen)),
     sectionTable(chosen),
     footnotes(data.method, data.scope, chosen),
     deferred(h("div", { class: "figures" }), () => duelFigures(chosen.duels || [], "tasks and seeds", "task and seed")),
   ];
+};
+
+/* What leaving out one task would change, of the first pair of entries that says so. */
+const leader = (section) => {
+  const words = (section.duels || []).map((duel) => duel.without).find(Boolean);
+  return words ? h("span", { class: "quiet" }, ` ${words}`) : null;
 };
 
 const footnotes = (method, scope, section) => h("div", { class: "notes" },
