@@ -15,6 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums split over threads end in 
 import pytest
 from filelock import FileLock
 
+from bench.running import numerics
+
+os.environ |= numerics.environment("portable")  # before torch is loaded: a cell's arithmetic
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

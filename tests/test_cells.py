@@ -23,6 +23,7 @@ from bench.outcome import Outcome
 from bench.planning.plan import reads_of
 from bench.records.identity import Digests
 from bench.run_log import RunLog
+from bench.running import numerics
 from bench.running.pool import Pool
 from bench.running.scorer_process import npz
 
@@ -32,6 +33,7 @@ BOTH = pytest.mark.parametrize("transport", ["pipe", "call"])
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
+    numerics.pin()  # cells by call get the arithmetic of those by pipe
     with Pool(1) as running:
         yield running
 
@@ -144,6 +146,7 @@ import json, os, sys
 sys.path.append(os.getcwd())
 from bench.checking import contract_suite
 from bench.run_log import RunLog
+from bench.running import numerics
 from bench.running.pool import Pool
 from bench.running.scorer_process import npz
 with Pool(1) as pool, Pool(1) as second:

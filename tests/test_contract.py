@@ -25,6 +25,7 @@ from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.plan import absent_of, axis_of
 from bench.records.store import Store
+from bench.running import numerics
 from bench.running.pool import Pool
 
 TASKS = sorted(config.names("task"))
@@ -65,6 +66,7 @@ def job_params(task: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
+    numerics.pin()  # cells by call get the arithmetic of those by pipe
     with Pool(1) as running:
         yield running
 

@@ -19,8 +19,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """preset: smoke, small or paper. seed: used where no seeds are swept. tuned: whether tuned values are used.
 
     probes: whether they run; no score depends on them. transport: pipe (the entry in its own process) or call (in this one).
-    workers: cells at a time. reuse: whose records let a cell be skipped. retry: whether `failed` cells run again. results: the
-    store's folder.
+    workers: cells at a time. numerics: whether results are to be the same on many processors (`bench.running.numerics`).
+    reuse: whose records let a cell be skipped. retry: whether `failed` cells run again. results: the store's folder.
     """
 
     preset: str
@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     probes: bool
     transport: Literal["pipe", "call"]
     workers: int
+    numerics: Literal["portable", "native"]
     reuse: Literal["local", "ledger", "none"]
     retry: bool
     wandb: Literal["off", "offline", "online"]

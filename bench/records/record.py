@@ -44,7 +44,8 @@ class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     of results/.
 
     transport: pipe, or call (no isolation). isolation: means of isolation -> "on", or why it was not. calibration: the
-    machine's speed (`bench.running.calibration`), where the task has a target. started, ended: ISO 8601.
+    machine's speed (`bench.running.calibration`), where the task has a target. numerics: portable or native. fingerprint: of
+    the arithmetic (`bench.running.numerics`). started, ended: ISO 8601.
     """
 
     commit: str | None = None
@@ -60,6 +61,8 @@ class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknow
     transport: str = ""
     isolation: dict[str, str] = {}
     calibration: float | None = None
+    numerics: str = ""
+    fingerprint: str = ""
     started: str = ""
     ended: str = ""
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.running import linux_sandbox, reads, sandbox
+from bench.running import linux_sandbox, numerics, reads, sandbox
 from bench.running.entry_watch import reap_children
 from bench.running.frames import encode_frame, take_frame
 from bench.running.linux_sandbox import PDEATHSIG, prctl
@@ -61,17 +61,21 @@ def warm(withheld: Sequence[str]) -> Grants:
     return grants
 
 
-def serve(fd: int, withheld: Sequence[str]) -> None:
+def serve(fd: int, withheld: Sequence[str], mode: str) -> None:
     """Fork a process for every socket that arrives on `fd`, until the parent ends. withheld: as for `warm`.
+
+    mode: of `bench.running.numerics`. The first bytes sent are the fingerprint of the arithmetic.
 
     The byte sent with a socket chooses the process: b"p" prepares data, b"c" runs a cell.
     """
+    if mode == "portable":
+        numerics.pin()
     grants = warm(withheld)
     prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIGCHLD ignored, the kernel drops the children's CPU time
     sock = socket.socket(fileno=fd)
-    sock.sendall(b"r")
+    sock.sendall(_fingerprint())
     forks = 0
     while True:
         ready, _, _ = select.select([sock], [], [], 0.2)
@@ -98,6 +102,22 @@ def serve(fd: int, withheld: Sequence[str]) -> None:
                 os._exit(code)
         for received in fds:
             os.close(received)
+
+
+def _fingerprint() -> bytes:
+    """The fingerprint as a process of a cell finds it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, numerics.fingerprint().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as result:
+        digest = result.read()
+    os.waitpid(child, 0)
+    return digest
 
 
 def rehearse(grants: Grants) -> None:

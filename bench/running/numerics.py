@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -57,7 +58,7 @@ def pin() -> None:
         with products():
             return iterate(*arguments)
 
-    _muon._zeropower_via_newtonschulz = orthogonal
+    setattr(_muon, iterate.__name__, orthogonal)
 
 
 def _cpu() -> Any:
@@ -116,6 +117,14 @@ def _products_in_float32() -> Any:
 
 
 # ---------------------------------------------------------------- fingerprint
+
+
+def here(mode: str) -> str:
+    """Set this process to `mode`, as far as torch and numpy are not loaded yet; returns the fingerprint."""
+    os.environ |= environment(mode)
+    if mode == "portable":
+        pin()
+    return fingerprint()
 
 
 def fingerprint() -> str:

@@ -31,7 +31,7 @@ from bench.outcome import Outcome
 from bench.parts import python_path
 from bench.planning.settings import Settings
 from bench.records.cell import Cell
-from bench.running import sandbox
+from bench.running import numerics, sandbox
 from bench.running.frames import send_frame, take_frame
 
 GRACE = 20.0  # seconds beyond a cell's limit after which the parent kills it; the scorer should have done so earlier
@@ -61,11 +61,14 @@ class _Running:
 class Pool:
     """Runs up to `workers` jobs at a time. Use it as a context manager: on exit it ends every process it started.
 
-    withheld: folders that no entry may read; by default the data folder.
+    withheld: folders that no entry may read; by default the data folder. mode: portable or native (`bench.running.numerics`).
+    fingerprint: of the processes' arithmetic, known once a job was started.
     """
 
-    def __init__(self, workers: int, withheld: Sequence[Path] | None = None) -> None:
+    def __init__(self, workers: int, withheld: Sequence[Path] | None = None, mode: str = "portable") -> None:
         self.workers = workers
+        self.mode = mode
+        self.fingerprint = ""
         self.withheld = [str(path) for path in (withheld if withheld is not None else [cache_dir()])]
         self._folder = tempfile.TemporaryDirectory(prefix="sweepstakes-", ignore_cleanup_errors=True)
         self.running: dict[Any, _Running] = {}
@@ -91,13 +94,15 @@ class Pool:
     def _start_server(self) -> None:
         ours, theirs = socket.socketpair()
         code = f"import sys; sys.path[:] = {python_path()!r}; from bench.running.fork_server import serve; "
-        code += f"serve({theirs.fileno()}, {self.withheld!r})"
-        environment = sandbox.environment() | sandbox.ONE_THREAD | {"TMPDIR": self._folder.name, **FIXED}
+        code += f"serve({theirs.fileno()}, {self.withheld!r}, {self.mode!r})"
+        environment = sandbox.environment() | sandbox.ONE_THREAD | numerics.environment(self.mode)
+        environment |= {"TMPDIR": self._folder.name, **FIXED}
         self.server = subprocess.Popen(
             [sys.executable, "-P", "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
         )
         theirs.close()
-        if ours.recv(1) != b"r":
+        self.fingerprint = ours.recv(64).decode()
+        if not self.fingerprint:
             raise RuntimeError("the fork server did not start; its error stands above")
         self._sock = ours
 

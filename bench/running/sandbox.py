@@ -35,7 +35,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 # Environment variables that an entry's process keeps (names and prefixes): they configure libraries and do not name the user.
 KEPT = (
     "PATH", "LANG", "TZ", "LC_", "LD_", "DYLD_", "PYTHON", "OMP_", "GOMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "NVIDIA_",
-    "HIP_", "TORCH", "PYTORCH_", "ATEN_", "MALLOC_",
+    "HIP_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "NPY_", "MALLOC_",
 )  # fmt: skip
 
 READ_ONLY = linux_sandbox.READ | linux_sandbox.LIST | linux_sandbox.EXECUTE

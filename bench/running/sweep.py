@@ -21,7 +21,7 @@ from bench.records.files import write_atomically
 from bench.records.provenance import here
 from bench.records.record import FORMAT, Record
 from bench.records.store import Store
-from bench.running import calibration
+from bench.running import calibration, numerics
 from bench.running.progress import Progress
 
 
@@ -62,7 +62,7 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     sweep = _Sweep(cells, repeated, store, settings, progress, summary)
     try:
         for key, outcome, curves in sweep.results():
-            record = _record(cells[key], outcome, settings, sweep.started[key], speed)
+            record = _record(cells[key], outcome, settings, sweep, speed)
             store.put(record, curves)
             store.release(key)
             del sweep.started[key]
@@ -93,6 +93,7 @@ class _Sweep:
     """The cells that a sweep has to run. repeated: keys of those that have a record already.
 
     started: key -> when the cell was started, ISO 8601, until its record is written. As long, the sweep holds the cell's lease.
+    fingerprint: of the arithmetic of the cells that ran.
     """
 
     cells: dict[str, Cell]
@@ -103,6 +104,7 @@ class _Sweep:
     summary: Summary
     started: dict[str, str] = field(default_factory=dict)
     touched: float = field(default_factory=time.monotonic)
+    fingerprint: str = ""
 
     def results(self) -> Iterator[tuple[str, Outcome, bytes]]:
         """(key, outcome, curves as .npz bytes) as the cells end."""
@@ -120,17 +122,20 @@ class _Sweep:
             from bench.execute import call
             from bench.running.scorer_process import npz
 
+            self.fingerprint = numerics.here(self.settings.numerics) if runnable else ""
             for cell in self._started(runnable):
                 outcome = call(job_of(cell, self.settings))
                 yield cell.key, outcome, npz(outcome)
         elif runnable:
-            with Pool(self.settings.workers, [self.store.root, cache_dir()]) as pool:
+            with Pool(self.settings.workers, [self.store.root, cache_dir()], self.settings.numerics) as pool:
                 # The data of each task are found or made once. A failure is ignored here, since each cell records it later.
                 tasks = {(cell.target, str(sorted(cell.given.items()))): cell for cell in runnable}
                 for _ in pool.run([(name, "prepare", job_of(cell, self.settings)) for name, cell in tasks.items()]):
                     pass
                 jobs = ((cell.key, "cell", job_of(cell, self.settings)) for cell in self._started(runnable))
-                yield from pool.run(jobs, lambda: self._idle(pool.running))
+                for result in pool.run(jobs, lambda: self._idle(pool.running)):
+                    self.fingerprint = pool.fingerprint
+                    yield result
 
     def _started(self, cells: list[Cell]) -> Iterator[Cell]:
         """The cells whose lease could be taken, and whose record no other sweep has written meanwhile."""
@@ -159,13 +164,14 @@ def _label(cell: Cell) -> str:
     return f"{cell.task} {cell.entry}{''.join(f' {name}={value}' for name, value in changed)} seed {cell.seed}"
 
 
-def _record(cell: Cell, outcome: Outcome, settings: Settings, started: str, speed: float | None) -> Record:
-    """The record of a cell that ended with `outcome`. started: ISO 8601. speed: the machine's calibration score."""
+def _record(cell: Cell, outcome: Outcome, settings: Settings, sweep: _Sweep, speed: float | None) -> Record:
+    """The record of a cell that ended with `outcome`. speed: the machine's calibration score."""
     from bench.running import sandbox  # the import takes 20 ms, which a sweep of fresh cells does not need
 
     provenance = msgspec.structs.replace(
         here(), origin=outcome.origin, transport=settings.transport, isolation=sandbox.of(settings.transport),
-        calibration=speed, started=started, ended=_now(),
+        calibration=speed, numerics=settings.numerics, fingerprint=sweep.fingerprint, started=sweep.started[cell.key],
+        ended=_now(),
     )  # fmt: skip
     return Record(
         format=FORMAT, key=cell.key, task=cell.task, version=cell.version, preset=cell.preset, params=dict(cell.params),
