@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-MODULES = ("harness", "training_loop", "fno_step", "pde_data", "board", "store", "statistics", "verifying")
+MODULES = ("harness", "training_loop", "fno_step", "pde_data", "board", "store", "statistics", "verifying", "numerics")
 
 
 def main(chosen: list[str]) -> int:

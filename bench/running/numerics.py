@@ -135,7 +135,7 @@ def fingerprint() -> str:
     torch.set_num_threads(1)
     try:
         digest = hashlib.blake2b(digest_size=6)
-        for result in _operations():
+        for _, result in operations():
             digest.update(result.detach().resolve_conj().numpy().tobytes())
         return digest.hexdigest()
     finally:
@@ -150,7 +150,8 @@ def _numbers(*shape: int, kind: Any) -> Any:
     return ((torch.arange(count) * 7919 + 104729) % 509 - 254).to(torch.float64).div(256).to(kind).reshape(shape)
 
 
-def _operations() -> Iterator[Any]:
+def operations() -> Iterator[tuple[str, Any]]:
+    """(name, result) of what libraries compute for tasks and entries: products, factorisations, FFT, convolutions, training."""
     import numpy as np
     import scipy.linalg
     import torch
@@ -158,34 +159,43 @@ def _operations() -> Iterator[Any]:
 
     for kind in (torch.float32, torch.float64):
         for rows, inner, columns in ((3, 5, 7), (64, 96, 32), (1, 300, 50), (130, 260, 70)):
-            yield _numbers(rows, inner, kind=kind) @ _numbers(inner, columns, kind=kind)
+            yield f"product of {rows}", _numbers(rows, inner, kind=kind) @ _numbers(inner, columns, kind=kind)
         matrix = _numbers(40, 40, kind=kind)
         positive = matrix @ matrix.T + 40 * torch.eye(40, dtype=kind)
-        yield from (
-            torch.linalg.solve(positive, matrix),
-            torch.linalg.cholesky(positive),
-            torch.linalg.eigvalsh(positive),
-        )
-        yield from (torch.linalg.qr(matrix)[0], torch.linalg.svdvals(matrix))
+        yield "solve", torch.linalg.solve(positive, matrix)
+        for name in ("cholesky", "eigvalsh", "svdvals"):
+            yield name, getattr(torch.linalg, name)(positive)
+        yield "qr", torch.linalg.qr(matrix)[0]
+        yield "numpy solve", torch.from_numpy(np.linalg.solve(positive.numpy(), matrix.numpy()))
+        yield "scipy cholesky", torch.from_numpy(scipy.linalg.cho_factor(positive.numpy())[0])
         wave = _numbers(3, 34, 30, kind=kind)
-        yield from (torch.fft.rfft(wave), torch.fft.fft2(wave), torch.fft.irfft(torch.fft.rfft(wave)))
-        yield from (wave.sum(), wave.sum(0), wave.mean(1), wave.var(), wave.norm(), wave.cumsum(0))
-        for function in ("exp", "tanh", "sin", "sigmoid", "erf", "expm1", "log1p", "rsqrt", *_FUNCTIONS):
-            yield getattr(torch, function)(wave.abs() * 0.9 + 0.01)
-        yield from (wave.abs() ** 0.5, (wave.abs() + 0.1) ** 1.7, torch.logsumexp(wave, 1))
-        yield from (functional.gelu(wave), functional.softmax(wave, 1), functional.layer_norm(wave, (30,)))
+        for name in ("rfft", "fft2"):
+            yield name, getattr(torch.fft, name)(wave)
+        yield "irfft", torch.fft.irfft(torch.fft.rfft(wave))
+        for name, axes in (("sum", ()), ("sum", (0,)), ("mean", (1,)), ("var", ()), ("norm", ()), ("cumsum", (0,))):
+            yield name, getattr(wave, name)(*axes)
+        positives = wave.abs() * 0.9 + 0.01
+        for name in ("exp", "tanh", "sin", "sigmoid", "erf", "expm1", "log1p", "rsqrt", *_FUNCTIONS):
+            yield name, getattr(torch, name)(positives)
+        for name in ("exp", "log", "sin", "log1p", "cbrt"):
+            yield f"numpy {name}", torch.from_numpy(getattr(np, name)(positives.numpy()))
+        for power in (0.5, 1.7):
+            yield f"power {power}", positives**power
+        yield "logsumexp", torch.logsumexp(wave, 1)
+        yield "softmax", functional.softmax(wave, 1)
+        yield "gelu", functional.gelu(wave)
+        yield "layer norm", functional.layer_norm(wave, (30,))
         for name, shape, weights in (("conv1d", (4, 8, 64), (16, 8, 5)), ("conv2d", (2, 8, 20, 20), (16, 8, 3, 3))):
             weight = _numbers(*weights, kind=kind).requires_grad_()
             output = getattr(functional, name)(_numbers(*shape, kind=kind), weight, padding=1)
-            yield from (output, *torch.autograd.grad(output.square().sum(), weight))
-        for function in ("exp", "log", "sin", "log1p", "power"):
-            rest = (1.7,) if function == "power" else ()
-            yield torch.from_numpy(getattr(np, function)(np.abs(wave.numpy()) + 0.01, *rest))
-        yield torch.from_numpy(np.linalg.solve(positive.numpy(), matrix.numpy()))
-        yield torch.from_numpy(scipy.linalg.cho_factor(positive.numpy())[0])
-    yield torch.tensor([f(x / 97) for x in range(1, 99) for f in (math.exp, math.log, math.sin, math.gamma)]).double()
+            yield name, output
+            yield f"{name}, gradient", torch.autograd.grad(output.square().sum(), weight)[0]
+    for function in (math.exp, math.log, math.sin, math.gamma):
+        values = [function(x / 97) for x in range(1, 99)]
+        yield f"C library, {function.__name__}", torch.tensor(values, dtype=torch.float64)
     for optimizer in (torch.optim.SGD, torch.optim.AdamW, torch.optim.Muon):
-        yield from _trained(optimizer)
+        for weights in _trained(optimizer):
+            yield f"training by {optimizer.__name__}", weights
 
 
 def _trained(optimizer: Any) -> list[Any]:
