@@ -53,8 +53,7 @@ def sentence(standings: Sequence[Standing], scale: Scale) -> str:
         return f"{leaders[0].entry} leads alone, ahead of {behind}.{more}"
     first, second = (leader.entry for leader in leaders[:2])
     a, b = (statistics.transform(leader.by_seed, scale) for leader in leaders[:2])
-    pairs = len(ranked) * (len(ranked) - 1) // 2
-    seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / pairs)
+    seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / math.comb(len(ranked), 2))
     needs = f"separating {first} from {second} needs about {seeds} seeds (there are {len(a)})"
     if seeds is None:
         needs = f"no feasible number of seeds would separate {first} from {second}"

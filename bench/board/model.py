@@ -61,16 +61,11 @@ class Built:
     @property
     def records(self) -> list[Record]:
         """Every record of the table, once."""
-        return list({record.key: record for row in self.rows for record in records_of(row)}.values())
+        return list({record.key: record for row in self.rows for record in row.records}.values())
 
     def joined(self, entry: str) -> Joined:
         """The joined row of an entry."""
         return next(row for row in self.rows if row.entry == entry)
-
-
-def records_of(row: Joined) -> list[Record]:
-    """The records of a row's cells."""
-    return [record for cell in row.cells.values() for record in cell or () if record is not None]
 
 
 def badges(rows: Sequence[Row], older: int) -> list[str]:
@@ -92,7 +87,7 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
     alike: dict[str, int] = {}
     for row in table.rows:
         joined = built.joined(row.entry)
-        well = [record.costs.own for record in records_of(joined) if record.status == "ok"]  # of the whole process
+        well = [record.costs.own for record in joined.records if record.status == "ok"]  # of the whole process
         costs = [sum(well) / len(well) if well else None, *(row.costs[name] for name in COSTS[1:])]
         shared = [
             row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
@@ -176,7 +171,7 @@ def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> d
     axis = built.task.derived[0].axis if built.task.derived else None
     groups: dict[tuple[int, str, Any], list[Run]] = {}
     for row in built.rows:
-        for record in records_of(row):
+        for record in row.records:
             at = record.params.get(axis) if axis else None
             for name, (xs, ys) in read(record).items():
                 groups.setdefault((order[row.entry], name, at), []).append((xs, ys, record.status == "ok"))

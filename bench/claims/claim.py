@@ -99,6 +99,15 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
     return functools.partial(located, **options)
 
 
+def called(foreign: Callable[..., float], where: str, *arguments: Any) -> float:
+    """The number that a function of a claim or figure returns. BenchError, starting with `where`, for whatever it raises."""
+    try:
+        return float(foreign(*arguments))
+    except Exception as error:  # foreign code may raise anything
+        text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        raise BenchError(f"{where}: {text}") from error
+
+
 def _locate(field: str, target: str) -> Callable[..., float]:
     """The function at a dotted path. A part that does not exist is an error with the nearest names of its module."""
     module, _, name = target.rpartition(".")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.contract import BenchError
+from bench.claims.claim import called
 
 Band = tuple[Any, Any, Any, Any]  # x, y, low, high; the last two are None where there is no band
 Form = Literal["curve", "line", "points"]
@@ -81,7 +81,7 @@ def chart(
             axes.plot(*points, color=colour, marker=marker if form == "line" else "", linestyle=dash, label=shown)
         for label, function in theories if reach else ():
             fine = (np.geomspace if x_scale == "log" else np.linspace)(min(reach), max(reach), FINE)
-            points = drawable(fine, [_theory(label, function, float(point)) for point in fine])
+            points = drawable(fine, [called(function, f"theory {label!r} at {at:g}", at) for at in fine.tolist()])
             colour, legend = (colours[label], None) if label in colours else (INK, _safe(label))
             axes.plot(*points, color=colour, linestyle=(0, (4, 2)), linewidth=1.1, label=legend)
         for name, dash in zip(names, DASHES, strict=False) if len(names) > 1 else ():
@@ -92,13 +92,6 @@ def chart(
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     _, tag, svg = out.getvalue().partition("<svg")
     return (tag + svg).replace(INK, "currentColor")
-
-
-def _theory(label: str, function: Callable[[float], float], x: float) -> float:
-    try:
-        return float(function(x))
-    except Exception as error:  # foreign code may raise anything
-        raise BenchError(f"theory {label!r} at {x:g}: {type(error).__name__}: {error}") from error
 
 
 def alone(svg: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.claims.claim import called
 from bench.contract import BenchError, Task
 from bench.planning import config
 from bench.planning.files import FigureFile
@@ -95,12 +96,7 @@ def _measures(
         place = (_label(record, file, plan_label), _x(record, file), record.seed)
         groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
     for (series, x, seed), given in groups.items():
-        try:
-            y = float(measure(given))
-        except Exception as error:  # a measure is foreign code and may raise anything
-            text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-            raise BenchError(f"the measure, at seed {seed}: {text}") from error
-        yield series, file.y_label or "", seed, [x], [y]
+        yield series, file.y_label or "", seed, [x], [called(measure, f"the measure, at seed {seed}", given)]
 
 
 def _curves(file: FigureFile, series: str, record: Record, store: Store) -> Iterable[Piece]:

@@ -193,29 +193,17 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anch
     recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
     ok_lo, ok_hi = statistics.clopper_pearson(ok, recorded)
     return Row(
-        entry=row.entry,
-        group=joined.group,
-        slots=row.slots,
-        division=row.division,
+        entry=row.entry, group=joined.group, slots=row.slots, division=row.division, trials=row.trials,
         anchor="reference" if row.entry == task.reference else "floor" if row.entry in task.floors else "",
-        reason=_unranked(joined, seeds),
-        provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
-        values=tuple(seed.value for seed in seeds),
-        states=states,
-        seeds=recorded,
-        ok=ok,
-        ok_lo=ok_lo,
-        ok_hi=ok_hi,
-        missing=states.count("missing"),
+        reason=_unranked(joined, seeds), provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
+        values=tuple(seed.value for seed in seeds), states=states,
+        seeds=recorded, missing=states.count("missing"), ok=ok, ok_lo=ok_lo, ok_hi=ok_hi,
         failures=dict(Counter(record.status for record in records if record.status in FAILED)),
-        costs=_costs(records),
-        trials=row.trials,
-        others=_others(task, records, metric.name),
+        costs=_costs(records), others=_others(task, records, metric.name),
         keys=tuple(record.key for record in records),
         published=tuple(joined.published.get(record.key, record.key) for record in records),
-        **_value(seeds, metric, task.budget.limit),
-        **_skills(seeds, metric, anchors),
-    )
+        **_value(seeds, metric, task.budget.limit), **_skills(seeds, metric, anchors),
+    )  # fmt: skip
 
 
 def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metric) -> list[str]:
