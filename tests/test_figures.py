@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.claims.claim import matching
 from bench.contract import BenchError
 from bench.figures import drawing as board
 from bench.figures import gallery as figures
@@ -164,14 +165,18 @@ def test_settings_of_the_run_only():
 
 def test_patterns(monkeypatch):
     monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(["pde/a", "pde/b", "toy/a"], Path()))
-    assert figures.select([]) == ["pde/a", "pde/b", "toy/a"] and figures.select(["pde", "pde/a"]) == ["pde/a", "pde/b"]
-    assert figures.select(["*/a"]) == ["pde/a", "toy/a"]
+    assert matching("figure", []) == ["pde/a", "pde/b", "toy/a"]
+    assert matching("figure", ["pde", "pde/a"]) == ["pde/a", "pde/b"] and matching("figure", ["*/a"]) == [
+        "pde/a",
+        "toy/a",
+    ]
     with pytest.raises(BenchError, match="did you mean pde/a"):
-        figures.select(["pde/aa"])
+        matching("figure", ["pde/aa"])
 
 
 def test_shipped_figures_resolve(tmp_path):
-    gallery = figures.Gallery(figures.of_ids(figures.select([]))[0], [f"results={tmp_path}", "reuse=local"])
+    shipped = [figures.load(name) for name in config.names("figure")]
+    gallery = figures.Gallery(shipped, [f"results={tmp_path}", "reuse=local"])
     assert gallery.figures and not gallery.errors
     for one in gallery.draw():
         assert not one.error and one.missing == one.cells >= 5, one

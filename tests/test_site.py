@@ -312,7 +312,7 @@ def test_figures_that_are_not_drawn_say_why(monkeypatch):
         gallery.Drawing("toy/two", "Two", cells=3, missing=2),
         gallery.Drawing("toy/three", "Three", error="f.yaml: <no>"),
     ]
-    monkeypatch.setattr(gallery, "of_families", lambda families, words: drawings)
+    monkeypatch.setattr(gallery, "Gallery", lambda *arguments: SimpleNamespace(draw=lambda: drawings))
     drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
     assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
     assert (

@@ -108,10 +108,15 @@ def _tuned(tuning: trials.Tuning) -> dict[str, Any]:
     return {name: getattr(tuning, name) for name in names} | {"table": table}
 
 
+def _of_families(group: str, families: set[str]) -> list[str]:
+    return [name for name in config.names(group) if name.split("/")[0] in families]
+
+
 def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]]]:
     """family -> its figures, drawn or with the reason why not."""
     by_family: dict[str, list[dict[str, Any]]] = {}
-    for drawing in gallery.of_families(families, [f"results={store.root}"]):
+    figures, unread = config.sound("figure", gallery.load, _of_families("figure", families))
+    for drawing in gallery.Gallery([*figures.values()], [f"results={store.root}"], unread).draw():
         values = {name: getattr(drawing, name) for name in ("id", "title", "caption")}
         values["notes"] = "; ".join(drawing.notes)
         if drawing.svg:
@@ -125,10 +130,9 @@ def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]
 
 def _findings(families: set[str], store: Store) -> list[verdicts.Finding]:
     """The findings of the families' claims."""
-    names = [name for name in config.names("claim") if name.split("/")[0] in families]
-    claims, wrong = config.sound("claim", claim.load, names)
-    store.reports += wrong.values()
-    return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate() if claims else []
+    claims, unread = config.sound("claim", claim.load, _of_families("claim", families))
+    store.reports += unread.values()
+    return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate()
 
 
 def speedruns(families: set[str], store: Store) -> list[dict[str, Any]]:

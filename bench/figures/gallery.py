@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.claims.claim import function, matching
+from bench.claims.claim import function
 from bench.contract import BenchError
 from bench.figures import points
 from bench.outcome import FAILED
@@ -71,11 +71,16 @@ class Drawing:
 
 
 class Gallery(PlanSet):
-    """Figures with their plans. A plan that does not resolve is the error of its figure and leaves the others alone."""
+    """Figures with their plans. A plan that does not resolve is the error of its figure and leaves the others alone.
 
-    def __init__(self, figures: Sequence[Figure], words: Iterable[str] = ()) -> None:
+    unread: id -> error of each figure whose file cannot be read.
+    """
+
+    def __init__(
+        self, figures: Sequence[Figure], words: Iterable[str], unread: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__("figure", words)
-        self.figures = figures
+        self.figures, self.unread = figures, unread or {}
         self.errors: dict[str, str] = {}
         for figure in figures:
             try:
@@ -97,25 +102,7 @@ class Gallery(PlanSet):
                 except BenchError as error:
                     drawing = replace(drawing, error=f"{figure.source}: {error}")
             drawings.append(drawing)
-        return drawings
-
-
-def select(patterns: Iterable[str]) -> list[str]:
-    """Ids of the figures that match a shell pattern or lie in the family that it names; all without patterns."""
-    return matching("figure", patterns)
-
-
-def of_ids(ids: Iterable[str]) -> tuple[list[Figure], list[Drawing]]:
-    """The figures, and for each file that cannot be read a drawing with its error."""
-    specs, wrong = config.sound("figure", load, ids)
-    return [*specs.values()], [Drawing(name, name, error=error) for name, error in wrong.items()]
-
-
-def of_families(families: set[str] | None, words: Iterable[str]) -> list[Drawing]:
-    """The drawings of the figures of the families, or of all, with an error for each file that cannot be read."""
-    names = [name for name in config.names("figure") if families is None or name.split("/")[0] in families]
-    specs, wrong = of_ids(names)
-    return [*Gallery(specs, words).draw(), *wrong] if specs else wrong
+        return drawings + [Drawing(name, name, error=error) for name, error in self.unread.items()]
 
 
 def _check(file: FigureFile, plan: Plan) -> None:
