@@ -286,7 +286,7 @@ def test_a_figure_with_a_gap_is_not_drawn_and_one_with_failures_says_so():
     task = made.task(made.LOSS)
     drawn = figures.drawn(spec(x="params.lr"), {"": of(task, whole)}, STORE)
     assert ">lr</text>" in drawn.svg and ">loss</text>" in drawn.svg, "the last names of the paths"
-    assert "<svg" in drawn.svg and drawn.family == "toy" and drawn.missing == 0
+    assert "<svg" in drawn.svg and drawn.id == "toy/mine" and drawn.missing == 0
     assert drawn.notes[0] == "median of 2 seeds with their range"
     assert "1 runs diverged" in drawn.notes[1] and drawn.notes[2] == "1 records are of older code"
     for absent in (1, cell("adam", 1, 0.1, status="unavailable")):

@@ -124,7 +124,7 @@ def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]
         else:
             reason = drawing.error or f"{drawing.missing} of {drawing.cells} cells have no record"
             values |= {"command": f"bench figures {drawing.id} --run", "reason": reason}
-        by_family.setdefault(drawing.family, []).append(values)
+        by_family.setdefault(drawing.id.split("/")[0], []).append(values)
     return by_family
 
 

@@ -112,7 +112,7 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
     seeds = max(len(row.values) for entry_rows in rows for row in entry_rows)
     costs = np.full((len(rows), len(tables), seeds), math.nan)
     values = costs.copy()
-    ratios = True
+    comparable = True
     for t, metric in enumerate(table.metric for table in tables):
         for e, row in enumerate(entry_rows[t] for entry_rows in rows):
             n, sign = len(row.values), 1 if metric.better == "max" else -1
@@ -120,7 +120,7 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
             try:
                 cost = comparisons.positive_costs(row.values, metric.scale, metric.better)
             except ValueError:  # a linear metric that is maximised or negative has none
-                ratios = False
+                comparable = False
             else:
                 costs[e, t, :n] = np.where([state == "failed" for state in row.states], np.inf, cost)
     shares, counts = comparisons.win_matrix(values, "max")
@@ -128,8 +128,8 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
     for i in range(len(rows)):
         wins[i][i] = None
     pairs = {"entries": [entry_rows[0].entry for entry_rows in rows], "wins": wins, "pairs": int(counts.max())}
-    if ratios:
-        top = min(max(float(comparisons.performance_profile(costs).ratios.max(initial=1.0)), 1.01), 1000.0)
-        profiles = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
-        pairs["profile"] = {"ratios": several(profiles.ratios), "shares": profiles.shares.round(3).tolist()}
+    if comparable:
+        top = min(max(float(comparisons.performance_profile(costs)[0].max(initial=1.0)), 1.01), 1000.0)
+        ratios, shares = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
+        pairs["profile"] = {"ratios": several(ratios), "shares": shares.round(3).tolist()}
     return pairs

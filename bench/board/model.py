@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -188,15 +188,13 @@ def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> d
 
 def suite_model(name: str, doc: str, built: Sequence[Built]) -> dict[str, Any]:
     """A suite's sections: one for each kind of entries that several tasks have, then single tables for all other rows."""
-    # another suite may share the table
-    own = [replace(one, table=replace(one.table, suite=name)) for one in built]
     sections, covered = [], set()
-    for summary in summarise([one.table for one in own]):
+    for summary in summarise([one.table for one in built]):
         if sum(not entry.reason for entry in summary.standings) >= 2:
-            shown = [one for one in own if any(one.table is table for table in summary.tables)]
+            shown = [one for one in built if any(one.table is table for table in summary.tables)]
             sections.append(_section("tasks", summary, shown))
             covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
-    for one in own:
+    for one in built:
         for group in GROUPS:
             rows = one.table.group(group)
             if any((id(one.table), row.group, row.slots) not in covered for row in rows):

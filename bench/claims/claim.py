@@ -40,8 +40,7 @@ class Predicate:
     high: float
 
     def __str__(self) -> str:
-        limits = {"above": f"{self.low:g}", "below": f"{self.high:g}", "between": f"{self.low:g} and {self.high:g}"}
-        return f"{self.bound} {limits[self.bound]}"
+        return f"{self.bound} {' and '.join(f'{limit:g}' for limit in (self.low, self.high) if math.isfinite(limit))}"
 
     def margin(self, value: float) -> float:
         """Distance of `value` to the nearer limit, in its unit; negative outside."""

@@ -65,10 +65,6 @@ class Drawing:
     notes: tuple[str, ...] = ()
     error: str = ""
 
-    @property
-    def family(self) -> str:
-        return self.id.split("/")[0]
-
 
 class Gallery(PlanSet):
     """Figures with their plans. A plan that does not resolve is the error of its figure and leaves the others alone.

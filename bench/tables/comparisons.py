@@ -31,13 +31,6 @@ class Difference(NamedTuple):
     seeds: int
 
 
-class Profiles(NamedTuple):
-    """Performance profiles. shares [entries, ratios]: the share of problems that an entry solves within the ratio of the best."""
-
-    ratios: Array
-    shares: Array
-
-
 def _paired(a: ArrayLike, b: ArrayLike) -> Array:
     """a - b [seeds], of the seeds that both have; differences within the rounding of the values are set to 0."""
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
@@ -108,8 +101,8 @@ def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
     return x
 
 
-def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None) -> Profiles:
-    """Share of problems on which an entry's cost is at most `ratio` times the best one's.
+def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None) -> tuple[Array, Array]:
+    """(ratios, shares [entries, ratios]): the share of problems on which an entry's cost is at most `ratio` times the best.
 
     costs: [entries, problems] or [entries, tasks, seeds] (each paired seed a problem, each task of equal weight), positive,
     smaller is better; inf: failed; NaN: not run, which counts like failing. A problem that no entry solved lowers every share.
@@ -132,7 +125,7 @@ def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None)
         order = np.argsort(row)
         reached = np.concatenate([[0.0], np.cumsum(weights.ravel()[order])])
         shares[entry] = reached[np.searchsorted(row[order], steps, side="right")]
-    return Profiles(steps, shares)
+    return steps, shares
 
 
 def win_matrix(values: ArrayLike, better: Better) -> tuple[Array, NDArray[np.int64]]:
