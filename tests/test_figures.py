@@ -313,7 +313,10 @@ BAND = (np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 3.0]), np.array([0.5, 0.0
 def test_charts_are_sound_and_the_same_every_time(form, scale):
     def chart() -> str:
         named = {("a_$b", "loss"): BAND, ("a_$b", "other"): (BAND[0], BAND[1] + 1, None, None)}
-        return board.chart(named, [("law", lambda x: x**2), ("a_$b", math.sqrt)], "x", "y", scale, scale, form)
+        return board.chart(named, [("law", lambda x: x**2), ("a_$b", math.sqrt)], file)
+
+    x, draw = ("step", "line") if form == "curve" else ("x", form)
+    file = spec(x=x, y_label="y", x_scale=scale, y_scale=scale, draw=draw).file
 
     svg = parsed(chart())
     assert svg == chart() and "currentColor" in svg and "law" in svg and "loss" in svg and "other" in svg
@@ -323,7 +326,7 @@ def test_charts_are_sound_and_the_same_every_time(form, scale):
 
 def test_a_chart_of_nothing_is_empty():
     """No x to draw a theory over, so no line and no legend; the axes keep their names."""
-    svg = parsed(board.chart({}, [("law", math.sqrt)], "x", "a_y", "log", "log", "line"))
+    svg = parsed(board.chart({}, [("law", math.sqrt)], spec(x="x", y="a_y", x_scale="log", y_scale="log").file))
     assert "law" not in svg and "a_y" in svg
 
 

@@ -29,8 +29,7 @@ SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 
 
 def of_suites(store: Store) -> list[Plan]:
-    """The plans of all suites, that of `make bench` first. The error of a suite that cannot be planned goes to the store's
-    reports."""
+    """The plans of all suites, that of `make bench` first; the store reports a suite that cannot be planned."""
     names = sorted(config.names("suite"), key=lambda name: (name != "core", name))
     words = {name: [f"suite={name}", f"results={store.root}"] for name in names}
     plans, wrong = config.sound("suite", lambda name: plan.make(config.parse(words[name]), store), names)
@@ -69,16 +68,13 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     findings = _findings(families, store)
     verified = standing.standing(store).values()
     return Content(
-        suites=suites,
-        curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
+        suites, lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         entries={name: _entry(name, tables, verified) for name in names},
         baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
-        drawings=_drawings(families, store),
         claims=[report.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
-        speedruns=speedruns(families, store),
-        submit=document(),
-    )
+        drawings=_drawings(families, store), speedruns=speedruns(families, store), submit=document(),
+    )  # fmt: skip
 
 
 def _files(name: str) -> dict[str, Path]:

@@ -1,7 +1,6 @@
 """A task's datasheet as one Markdown page under the headings of Gebru et al. 2021 (arXiv 1803.09010).
 
-The prose comes from the task's configuration file, the numbers from the task itself. Only headings that a field answers are
-written.
+The prose comes from the task's configuration file, the numbers from the task itself.
 """
 
 from __future__ import annotations

@@ -149,8 +149,7 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
 def band(runs: Sequence[Run]) -> tuple[list[float], Any, Any, Any]:
     """(steps, median, lowest, highest over seeds) on at most `ledger.POINTS` of all steps that any run has.
 
-    A run is linear between its own steps. One that reached its targets and stopped early keeps its last value; a failed one
-    has no value after its end.
+    A run is linear between its own steps. After its end one that stopped at its targets keeps its last value, a failed one none.
     """
     steps = sorted({float(step) for xs, _, _ in runs for step in xs})
     steps = thin([steps, steps])[0]

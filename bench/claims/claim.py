@@ -128,8 +128,7 @@ def _locate(field: str, target: str) -> Callable[..., float]:
 
 
 def matching(group: str, patterns: Iterable[str], numbers: Mapping[str, str] | None = None) -> list[str]:
-    """The names of a group, `claim` or `figure`, of which a pattern is the family, the number or a shell pattern; all without
-    patterns."""
+    """Names of a group, `claim` or `figure`, by family, number or shell pattern; all without patterns."""
     names, selected = config.names(group), []
     for pattern in patterns:
         chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]

@@ -19,8 +19,7 @@ from bench.tables.statistics import t_interval
 class SettingOutcome:
     """The verdict of one setting. measured, lo, hi: centre and interval over seeds, NaN where there is none.
 
-    values: seed -> measure. missing: cells without a record, or whose data or packages are not here. older: records of older
-    code. error: of the measure, with the seed.
+    values: seed -> measure. missing: cells without a record, or whose data or packages are absent. error: of the measure.
     """
 
     setting: Setting

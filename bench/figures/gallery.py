@@ -1,8 +1,7 @@
 """Figures from records: reading their files, checking them against their tasks, drawing them.
 
-A figure is a file `configs/figure/<family>/<id>.yaml` (docs/figures.md): plans in the words of a sweep, the quantities on
-the axes, and what makes a line of its own. It is drawn once every cell of its plans has a record, since a figure of half
-the cells would mislead.
+A figure is a file `configs/figure/<family>/<id>.yaml` (docs/figures.md). It is drawn once every cell of its plans has a
+record, since a figure of half the cells would mislead.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 from bench.claims.claim import function
 from bench.contract import BenchError
 from bench.figures import points
+from bench.figures.drawing import Theory, chart
 from bench.outcome import FAILED
 from bench.planning import config
 from bench.planning.files import FigureFile
@@ -28,14 +28,14 @@ from bench.tables.seed_values import Joined
 class Figure:
     """What the file `source` says of a figure, with the functions that it names.
 
-    measure: a function of the records that share series, x and seed, like a claim's. theory: (label, function of x).
+    measure: a function of the records that share series, x and seed, like a claim's.
     """
 
     id: str
     source: Path
     file: FigureFile
     measure: Callable[..., float] | None = None
-    theory: tuple[tuple[str, Callable[[float], float]], ...] = ()
+    theory: tuple[Theory, ...] = ()
 
 
 def load(name: str) -> Figure:
@@ -137,19 +137,14 @@ def drawn(figure: Figure, rows: Mapping[str, Sequence[Joined]], store: Store) ->
     drawing = _undrawn(figure, cells=len(records), missing=missing)
     if missing:
         return drawing
-    from bench.figures.drawing import chart
-
     lines: dict[tuple[str, str], dict[int, tuple[list[float], list[float]]]] = {}
     for label, joined in rows.items():
         for series, name, seed, x, y in points.pieces(file, figure.measure, label, joined, store):
             xs, ys = lines.setdefault((series, name), {}).setdefault(seed, ([], []))
             xs.extend(x)
             ys.extend(y)
-    x_label = file.x_label or file.x.rpartition(".")[2]
-    y_label = file.y_label or ", ".join(name.rpartition(".")[2] for name in file.quantities)
-    form = "curve" if file.x == "step" else file.draw
     bands = {key: points.line(file, seeds) for key, seeds in lines.items()}
-    svg = chart(bands, figure.theory, x_label, y_label, file.x_scale, file.y_scale, form)
+    svg = chart(bands, figure.theory, file)
     failed = len({record.key for record in records if record is not None and record.status in FAILED})
     seeds = len({seed for by_seed in lines.values() for seed in by_seed})
     older = sum(row.older for joined in rows.values() for row in joined)

@@ -45,9 +45,8 @@ def _paired(a: ArrayLike, b: ArrayLike) -> Array:
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     """Difference of two entries over the seeds that both have.
 
-    a, b: [seeds], on the metric's scale (log: exp of the result is a ratio). The interval and p are NaN with fewer than
-    three pairs. A difference that never varies has an interval of no width and p = 0, or p = 1 if it is 0. ValueError if
-    the shapes differ.
+    a, b: [seeds], on the metric's scale (log: exp of the result is a ratio); ValueError if the shapes differ. Interval and
+    p are NaN with fewer than three pairs; a difference that never varies has p = 0, or p = 1 if it is 0.
     """
     differences = _paired(a, b)
     n = len(differences)
@@ -147,8 +146,7 @@ def leave_one_out(skills: ArrayLike) -> tuple[list[int], list[int]]:
     """How much the means over tasks depend on each task: the tasks without which another entry would lead, and for every
     task the number of pairs of entries whose order changes without it.
 
-    skills: [entries, tasks], larger is better; an entry that lacks a task has no mean wherever that task counts. ValueError
-    with fewer than two tasks.
+    skills: [entries, tasks], larger is better, NaN where an entry lacks a task. ValueError with fewer than two tasks.
     """
     x = np.asarray(skills, dtype=float)
     tasks = x.shape[1]

@@ -231,14 +231,13 @@ def flat(table: Table, row: Row) -> dict[str, Any]:
     return values
 
 
-def json(*tables: Table) -> str:
+def json(tables: Sequence[Table]) -> str:
     """A list of objects, one for each row of every table."""
     return json_module.dumps([flat(table, row) for table in tables for row in table.rows], indent=1, ensure_ascii=False)
 
 
-def csv(*tables: Table) -> str:
-    """One header, one line for each row of every table; costs, failures and other metrics have columns of their own
-    (`costs.train`), lists are JSON."""
+def csv(tables: Sequence[Table]) -> str:
+    """One header, one line for each row of every table. `costs.train` and the like are columns, lists are JSON."""
     lines = []
     for values in [flat(table, row) for table in tables for row in table.rows]:
         line: dict[str, Any] = {}
@@ -260,9 +259,5 @@ def _each(printer: Callable[[Table], str]) -> Callable[[Sequence[Table]], str]:
 
 
 RENDERERS: dict[str, Callable[[Sequence[Table]], str]] = {
-    "terminal": _each(terminal),
-    "markdown": _each(markdown),
-    "csv": lambda tables: csv(*tables),
-    "latex": _each(latex),
-    "json": lambda tables: json(*tables),
-}
+    "terminal": _each(terminal), "markdown": _each(markdown), "csv": csv, "latex": _each(latex), "json": json,
+}  # fmt: skip
