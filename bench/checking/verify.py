@@ -143,7 +143,7 @@ def judge(claim: Claim, scratch: Store, number: str) -> Verification:
     origin = next((record.provenance for record in records if record is not None), None)
     reader = Reader(task(task.Params(**next(row.cells()).params)), [claimed, fresh])
     metric = reader.metric
-    values = [[reader.read(*cell).value for cell in joined.cells.items()] for joined in (claimed, fresh)]
+    values = [[reader.read(cell).value for cell in joined.cells.values()] for joined in (claimed, fresh)]
     scaled = [list(map(float, statistics.transform(group, metric.scale))) for group in values]
     line = Verification(
         entry=row.entry, task=row.task, version=task.version, preset=row.preset, params=dict(row.params),

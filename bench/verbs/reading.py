@@ -177,16 +177,18 @@ def do_claims(options: argparse.Namespace) -> int:
 
 def do_figures(options: argparse.Namespace) -> int:
     """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
+    from bench.claims.claim import matching
     from bench.figures import gallery as figures
     from bench.figures.drawing import alone
+    from bench.planning import config
     from bench.records.files import write_atomically
 
     patterns, settings = split(options.words)
-    specs, wrong = figures.of_ids(figures.select(patterns))
-    gallery = figures.Gallery(specs, settings)
+    specs, unread = config.sound("figure", figures.load, matching("figure", patterns))
+    gallery = figures.Gallery([*specs.values()], settings, unread)
     summary = run(gallery.merged, gallery.store, gallery.settings) if options.run else None
     rows, lines = [], []
-    for drawing in sorted([*gallery.draw(), *wrong], key=lambda drawing: drawing.id):
+    for drawing in sorted(gallery.draw(), key=lambda drawing: drawing.id):
         path = Path(options.out) / f"{drawing.id.replace('/', '-')}.svg"
         command = f"`bench figures {drawing.id} --run`"
         text = f"{drawing.missing} of {drawing.cells} cells have no record; {command} makes them"
