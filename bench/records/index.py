@@ -17,15 +17,17 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from glob import glob
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.records.record import Record, decode
 from bench.records.spelling import cell_digest, row_digest
+
+if TYPE_CHECKING:
+    from bench.records.store import Store
 
 SCHEMA = 4  # raised when the columns change; an index of an older schema is rebuilt
 WORTH = 500  # newly read records from which on the index is written to disk
@@ -59,12 +61,11 @@ def _values(record: Record, unit: str, attempt: int, offset: int, length: int) -
 
 
 class Index:
-    """Queries over one store. read: local file -> record, or None for a damaged file, which it moves aside."""
+    """Queries over one store."""
 
-    def __init__(self, root: Path, ledger: Path, read: Callable[[Path], Record | None], reports: list[str]) -> None:
-        self.path = root / ".cache" / "index.sqlite"
-        self.root, self.ledger = root, ledger
-        self._read, self._reports = read, reports
+    def __init__(self, store: Store) -> None:
+        self.path = store.root / ".cache" / "index.sqlite"
+        self._store, self.root, self.local, self.ledger = store, store.root, store.local, store.ledger
         self._db: sqlite3.Connection | None = None
 
     # Reading the changed files
@@ -74,7 +75,7 @@ class Index:
 
         A stamp changes with the content. `?` marks a unit whose content may change and keep its stamp.
         """
-        paths = {f"local/{name}": self.root / "local" / name for name in glob("??", root_dir=self.root / "local")}
+        paths = {f"local/{name}": self.local / name for name in glob("??", root_dir=self.local)}
         # glob is faster than Path.rglob
         paths |= {name: self.ledger / name for name in glob("**/*.jsonl", root_dir=self.ledger, recursive=True)}
         stamps, now = {}, time.time_ns()
@@ -97,7 +98,7 @@ class Index:
         gone = [(unit, *parts) for parts in known - present]
         db.executemany("delete from records where unit = ? and key = ? and attempt = ?", gone)
         for key, attempt in sorted(present - known):
-            if (record := self._read(self.root / unit / f"{key}.{attempt}.json")) is not None:
+            if (record := self._store.read(self.root / unit / f"{key}.{attempt}.json")) is not None:
                 yield _values(record, unit, attempt, 0, 0)
 
     def _ledger_rows(self, db: sqlite3.Connection, unit: str) -> Iterator[tuple[Any, ...]]:
@@ -156,7 +157,7 @@ class Index:
         try:
             self._db = self._refreshed(self._db or self._stored() or self._empty(), distrusted)
         except sqlite3.DatabaseError as error:
-            self._reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
+            self._store.reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
             self._db = self._refreshed(self._empty(), ())
         return self._db
 
@@ -171,8 +172,8 @@ class Index:
                 self._write(db)
         for unit, line, reason in db.execute("select unit, line, reason from bad"):
             report = f"{self.ledger / unit}:{line} cannot be read ({reason}); skipped"
-            if report not in self._reports:
-                self._reports.append(report)
+            if report not in self._store.reports:
+                self._store.reports.append(report)
         return db
 
     def _write(self, db: sqlite3.Connection) -> None:
