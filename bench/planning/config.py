@@ -19,10 +19,10 @@ from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
 from bench.planning import overrides, settings, typed
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
-from bench.planning.folders import PROJECT as PROJECT
-from bench.planning.folders import folders, names, places, unknown
 from bench.planning.settings import Settings
 from bench.planning.typed import Model
+from bench.planning.yaml_files import PROJECT as PROJECT
+from bench.planning.yaml_files import folders, names, places, unknown
 
 RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # settings that change no cell
 Read = TypeVar("Read")

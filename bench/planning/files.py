@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench.contract import Datasheet, Text
-from bench.planning.yaml_file import shown
+from bench.planning.yaml_files import shown
 
 CELLS = ("task", "entry", "seed", "preset", "tuned")  # the keys of words that choose a plan's cells
 

@@ -9,17 +9,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.contract import BenchError, Derived, Entry, Task
 from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.settings import Settings
 from bench.records import identity
 from bench.records.cell import Cell
-from bench.records.record import Components
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
 Overrides = Mapping[str, Any]  # dotted path -> value
+TUNING_FROM, TUNING_SEEDS = 1000, 1000  # seeds 1000 to 1999 tune; reported seeds count from 0
 
 
 @dataclass
@@ -83,14 +85,6 @@ def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
     return tuple(n for n in needs if not (cuda.exists() if n == "cuda" else importlib.util.find_spec(n.split(".")[0])))
 
 
-def reads_of(
-    digests: identity.Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]
-) -> tuple[str, ...]:
-    """The code and data files that a cell's key covers, absolute and with links resolved: its processes read nothing else
-    but installed packages. files: the task's `data_files`."""
-    return (*digests.files(identity.roots(target, parts)), *sorted(str(path.resolve()) for path in files.values()))
-
-
 class Planner:
     """Builds rows. Its digests are cached beside the store."""
 
@@ -116,14 +110,13 @@ class Planner:
         absent = absent_of(chosen.needs)
         for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
             files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(cache_dir())
-            reads = reads_of(self.digests, spec.target, parts, files)
-            components = identity.components(self.digests, spec.target, parts, files)
+            components, reads = identity.components(self.digests, spec.target, parts, files)
             about = {"task": task, "version": spec.cls.version, "params": point, "parts": parts}
-            key_of = identity.key_maker(about | components)
+            key_of = identity.key_maker(about | msgspec.structs.asdict(components))
             for seed in seeds:
                 cell = Cell(
                     task, spec.cls.version, spec.target, preset, point, chosen.name, parts, seed, absent, trials, key_of(seed),
-                    Components(**components), paths, reads,
+                    components, paths, reads,
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row

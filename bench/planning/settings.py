@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from bench.contract import BenchError
-from bench.planning import yaml_file
-from bench.planning.folders import PROJECT, unknown
+from bench.planning.yaml_files import PROJECT, read, unknown
 from bench.records.record import Limits
 from bench.records.spelling import whole
 
@@ -39,7 +38,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 @cache
 def defaults() -> Settings:
     """The settings in `configs/config.yaml`; its other fields are for Hydra's own main."""
-    content = yaml_file.read(PROJECT / "configs" / "config.yaml")
+    content = read(PROJECT / "configs" / "config.yaml")
     return of({name: content[name] for name in Settings.__struct_fields__})
 
 

@@ -19,8 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.contract import BenchError
-from bench.planning.folders import unknown
-from bench.planning.yaml_file import leaves, quoted, read, shown
+from bench.planning.yaml_files import leaves, quoted, read, shown, unknown
 from bench.records.modules import moved
 from bench.records.spelling import whole
 

@@ -65,7 +65,7 @@ class Index:
 
     def __init__(self, store: Store) -> None:
         self.path = store.root / ".cache" / "index.sqlite"
-        self._store, self.root, self.local, self.ledger = store, store.root, store.local, store.ledger
+        self._store, self.root, self.ledger = store, store.root, store.ledger
         self._db: sqlite3.Connection | None = None
 
     # Reading the changed files
@@ -75,7 +75,7 @@ class Index:
 
         A stamp changes with the content. `?` marks a unit whose content may change and keep its stamp.
         """
-        paths = {f"local/{name}": self.local / name for name in glob("??", root_dir=self.local)}
+        paths = {f"local/{name}": self.root / "local" / name for name in glob("??", root_dir=self.root / "local")}
         # glob is faster than Path.rglob
         paths |= {name: self.ledger / name for name in glob("**/*.jsonl", root_dir=self.ledger, recursive=True)}
         stamps, now = {}, time.time_ns()
