@@ -1,5 +1,4 @@
-"""The typed models of configuration files. A field's description and example appear in errors (`bench.planning.typed`) and in the
-JSON schema."""
+"""The typed models of configuration files. A field's description and example appear in errors and in the JSON schema."""
 
 from __future__ import annotations
 
@@ -224,8 +223,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial, with its setting and
-    objective, and in newer files its cost and the values of its seeds."""
+    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial."""
 
     preset: str
     trials: Positive

@@ -16,7 +16,7 @@ from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.settings import Settings
 from bench.records import identity
-from bench.records.cell import Cell
+from bench.records.record import Cell
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 

@@ -1,9 +1,8 @@
 """The YAML files of the configuration: their folders and names, and reading one strictly.
 
-A file has to be a mapping, in UTF-8. Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text. Interpolation
-(`${…}`) is refused, since the file's values would then depend on other settings.
-
-Hidden files and folders (`._x.yaml`, `.ipynb_checkpoints/`) are left by editors and file systems, and are skipped.
+A file has to be a mapping, in UTF-8. Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text.
+Interpolation (`${…}`) is refused, since the file's values would then depend on other settings. Hidden files (`._x.yaml`) are
+skipped.
 """
 
 from __future__ import annotations
@@ -92,10 +91,8 @@ _Reader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.012345
 
 
 def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """The mapping in the file at `path`; data: its content, if already read.
-
-    BenchError, naming the file, the line if known and the remedy, for anything but a mapping with texts as keys.
-    """
+    """The mapping in the file at `path`; data: its content, if already read. BenchError, naming the file, the line if known
+    and the remedy, for anything but a mapping with texts as keys."""
     try:
         text = (path.read_bytes() if data is None else data).decode("utf-8-sig")
     except OSError as error:

@@ -1,9 +1,8 @@
 """The identity of a cell: all that its result depends on, as one key and as named components.
 
-key = blake2b(canonical JSON of {task, version, parameters, parts, seed, data, code, distributions}). The code digests
-cover the syntax trees, without comments and docstrings, of the task's and the parts' modules and of every first-party
-module they reach (through `__init__`, lazily, relatively, by a dotted path in a string), and the files beside a package's
-modules. They are computed from sources, without an import.
+The key digests task, version, parameters, parts, seed, data, code and distributions, as canonical JSON. The code digests cover
+the syntax trees of the task's and the parts' modules and of every first-party module they reach (through `__init__`, lazily,
+relatively, by a dotted path in a string), and the files beside a package's modules. They are computed without an import.
 """
 
 from __future__ import annotations
@@ -33,10 +32,8 @@ Sources = dict[str, tuple[str, str]]  # module or package file -> its digest and
 
 
 class Digests:
-    """Digests of code and files, cached in `cache_file` by (path, inode, size, modification and change time).
-
-    One object serves one plan, within which each module is read once.
-    """
+    """Digests of code and files, cached in `cache_file` by (path, inode, size, modification and change time). One object
+    serves one plan, within which each module is read once."""
 
     def __init__(self, cache_file: Path | None = None) -> None:
         self._file = cache_file

@@ -1,12 +1,11 @@
-"""The index of a store: where each of its records is, derived from the files and rebuilt at will.
-
-    results/.cache/index.sqlite      one row a local record or ledger line: key, identities, status, cost, place
+"""The index of a store, `results/.cache/index.sqlite`: where each of its records is, derived from the files and rebuilt at
+will.
 
 The files decide. Every query first compares the index with them, a folder of local records by its time and a ledger file by
-size and time, and reads again only what changed. The record itself is then read from its file and must have the indexed
-key. The index file is never edited: a new one is written beside it and renamed over it, so that readers need no lock, two
-processes may do so at once (the last one stays, both are right), and a process killed meanwhile leaves the old file. A
-damaged index is rebuilt; a store that is read faster than an index is written gets none on disk.
+size and time, and reads again only what changed. The record itself is then read from its file and must have the indexed key.
+The index file is never edited: a new one is renamed over it, so that readers need no lock, two processes may do so at once
+(the last one stays, both are right), and a process killed meanwhile leaves the old file. A damaged index is rebuilt; a store
+that is read faster than an index is written gets none on disk.
 
 SQLite rather than Parquet and DuckDB: opening and asking takes 0.015 s instead of 0.2 s, and nothing is installed for it.
 """
@@ -71,10 +70,8 @@ class Index:
     # Reading the changed files
 
     def _changes(self, db: sqlite3.Connection, distrusted: Container[str]) -> tuple[dict[str, str], set[str]]:
-        """(units whose content the index has not read -> stamp, units that no longer exist).
-
-        A stamp changes with the content. `?` marks a unit whose content may change and keep its stamp.
-        """
+        """(units whose content the index has not read -> stamp, units that no longer exist). A stamp changes with the content;
+        `?` marks a unit whose content may change and keep its stamp."""
         paths = {f"local/{name}": self.root / "local" / name for name in glob("??", root_dir=self.root / "local")}
         # glob is faster than Path.rglob
         paths |= {name: self.ledger / name for name in glob("**/*.jsonl", root_dir=self.ledger, recursive=True)}

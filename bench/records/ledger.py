@@ -1,9 +1,7 @@
 """The ledger: published records, one line each, reviewable in a pull request; and which newer code they are valid for.
 
-    results/certificates.jsonl      one certificate a line
-
-A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a certificate lists
-the rows that are valid for the current code. A change of the identity itself was certified likewise (`kind: migrated`).
+A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a line of
+`results/certificates.jsonl` lists the rows that are valid for the current code; `kind: migrated` is a change of the identity.
 """
 
 from __future__ import annotations
@@ -23,14 +21,13 @@ from bench.contract import BenchError
 from bench.outcome import Outcome
 from bench.records.files import read_lines, write_atomically
 from bench.records.identity import difference
-from bench.records.record import Components, Record, decode, encode
+from bench.records.record import Cell, Components, Record, decode, encode
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from bench.records.cell import Cell
 
 POINTS = 60  # of each curve in the ledger
 CERTIFICATES = "certificates.jsonl"
@@ -184,9 +181,6 @@ def fold(
 
 
 def publish(store: Store, records: Iterable[Record]) -> int:
-    """Add `records` to the ledger; returns the number of new or changed lines.
-
-    A record whose result differs from the published one of the same key does not replace it: `store.reports` names the
-    conflict, and the board shows it.
-    """
+    """Add `records` to the ledger; returns the number of new or changed lines. A record whose result differs from the
+    published one of the same key does not replace it: `store.reports` names the conflict, and the board shows it."""
     return fold(store, store.ledger, records, partial(_line, store), "mend or remove the line, then publish")

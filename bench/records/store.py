@@ -3,9 +3,8 @@
     results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records; curves and exhibits beside each
     results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
 
-A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
-write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads. Queries for many records at
-once (`latest`, `by_key`, `of_rows`, `older`) use `bench.records.index` and read only what they return.
+A record is written under a temporary name and renamed: no shared file, no lock, so any number of processes may write at once.
+A corrupt file is moved to `results/quarantine/` and reported. Queries for many records at once use `bench.records.index`.
 """
 
 from __future__ import annotations
@@ -158,10 +157,8 @@ class Store:
         return self.read(self.root / place.unit / f"{place.key}.{place.attempt}.json")
 
     def _lines(self, query: Callable[..., list[Place]], *arguments: Any) -> list[Record]:
-        """The published records at the places of a query.
-
-        When a line is not at its indexed place, the index reads the file again, and the query is repeated once.
-        """
+        """The published records at the places of a query. When a line is not at its indexed place, the index reads the file
+        again, and the query is repeated once."""
         for _ in range(2):
             records, wrong = [], set()
             for place in query(*arguments):

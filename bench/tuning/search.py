@@ -49,8 +49,7 @@ def _log_point(path: str, bounds: Any, share: float) -> float:
 
 def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
     """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
-    shifted grids, so that each path sees `trials` different values (a rank-1 lattice). BenchError for fewer given values.
-    """
+    shifted grids, so that each sees `trials` different values (a rank-1 lattice). BenchError for fewer given values."""
     settings: list[Setting] = [{} for _ in range(trials)]
     for number, (path, space) in enumerate(sorted(search.items())):
         if isinstance(space, Mapping):
@@ -72,11 +71,8 @@ def _generator(task: str, entry: str) -> random.Random:
 
 
 def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
-    """`trials` different settings: log-uniform between bounds, uniform over given values.
-
-    The first k of n are the draws of k trials, so that more trials later add to those already run. BenchError for lists with
-    fewer combinations than trials.
-    """
+    """`trials` different settings, log-uniform between bounds and uniform over given values; the first k of n are those of k
+    trials. BenchError for lists with fewer combinations than trials."""
     lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
     if len(lists) == len(search) and math.prod(lists) < trials:
         raise _too_few(search, math.prod(lists), trials, "give bounds")
@@ -204,9 +200,7 @@ class Tuned:
 
 def tune(request: config.Request, store: Store, trials: int, seeds: int, space: Space, budget: float | None) -> Tuned:
     """Tune every (task, entry) pair of the request and write their files. budget: CPU seconds a task, instead of `trials`.
-
-    BenchError for fewer than two trials or too many seeds.
-    """
+    BenchError for fewer than two trials or too many seeds."""
     if trials < 2 or not 1 <= seeds <= TUNING_SEEDS:
         raise BenchError(f"tuning wants at least 2 trials and 1 to {TUNING_SEEDS} seeds, not {trials} and {seeds}")
     settings = msgspec.structs.replace(request.settings, tuned=False)

@@ -82,10 +82,8 @@ def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
 
 
 def summary(task: str, entry: str, results: Path) -> Tuning | None:
-    """The tuning of `entry` (a name or a composition) on `task`; None if it was never tuned here.
-
-    The tuned file is enough where no trial records are published. BenchError for an unknown task.
-    """
+    """The tuning of `entry` (a name or a composition) on `task`, by the tuned file and any published trial records; None if it
+    was never tuned here. BenchError for an unknown task."""
     name = config.canonical(entry)
     tuned = config.tuned(task, name)
     if tuned is None:
