@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 
+Replacement = Callable[[Record, Record | None], Record]  # (new, old line) -> line
 POINTS = 60  # of each curve in the ledger
 CERTIFICATES = "certificates.jsonl"
 SHOWN_SEED = 0  # the only seed whose exhibits the ledger keeps: those of all would be its bulk
@@ -150,17 +151,10 @@ def _line(store: Store, record: Record, old: Record | None) -> Record:
     return msgspec.structs.replace(record, curves=curves, exhibited=base64.b64encode(exhibited.getvalue()).decode())
 
 
-def fold(
-    store: Store,
-    folder: Path,
-    records: Iterable[Record],
-    line: Callable[[Record, Record | None], Record],
-    remedy: str,
-) -> int:
+def fold(store: Store, folder: Path, records: Iterable[Record], line: Replacement, remedy: str) -> int:
     """Add records to a folder of one record a line, idempotently and under a lock; returns the number of new or changed lines.
 
-    line: (a record, the line that is in its place, if any) -> the line to write. Lines of an older version of the task are
-    removed. A file is sorted by `comparable`, and an equal file is not written again. remedy: as of `lines_of`.
+    Lines of an older version of the task are removed. A file is sorted by `comparable`, and an equal one is not written again.
     """
     files: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
