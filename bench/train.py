@@ -48,8 +48,7 @@ class Loop:
     which steps are numbered on in curves and log, while the schedule gets the loop's own, 0 to `steps`. at_step(step): called
     after each update. stage: a name under which evaluations are recorded a second time.
 
-    It counts steps and samples. A task with a budget in another unit counts it in `loss`, called once an evaluation by the
-    optimizer.
+    It counts steps and samples. A task with a budget in another unit counts it in `loss`, once an optimizer's evaluation.
     """
 
     model: nn.Module

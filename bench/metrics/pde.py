@@ -1,8 +1,7 @@
 """Errors of predicted fields (batch, x[, y[, z]], frames, channels), which hold predicted frames only.
 
 Channels are kept apart and trajectories averaged last, so that no value depends on how a test set is cut into batches.
-`pdebench` returns the numbers of PDEBench's `metric_func` (Takamoto et al. 2022, arXiv 2210.07182, appendix B), with its
-quirks.
+`pdebench` returns the numbers of PDEBench's `metric_func` (Takamoto et al. 2022, arXiv 2210.07182, appendix B).
 """
 
 from __future__ import annotations

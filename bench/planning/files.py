@@ -21,8 +21,10 @@ def _is(what: str, *examples: Any, **limits: Any) -> Meta:
 Positive = Annotated[int, Meta(ge=1)]
 Words = Annotated[tuple[str, ...], Meta(min_length=1)]
 WORDS = ["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]
+PAIRS = [{"task": "pde/burgers_1d", "entries": ["fno"]}]
 TARGET = "a dotted path, or {_target_: path, argument: value}"
-Function = Annotated[str | dict[str, Any], _is(TARGET, "tasks.grokking.claims.decay_gain")]
+Reference = str | dict[str, Any]  # of a function, as TARGET says
+Function = Annotated[Reference, _is(TARGET, "tasks.grokking.claims.decay_gain")]
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,10 +89,7 @@ class SuiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`configs/suite/<name>.yaml`."""
 
     seeds: Annotated[Positive, _is("the number of seeds", 5)]
-    pairs: Annotated[
-        tuple[Pair, ...],
-        _is("a list of tasks with their entries", [{"task": "pde/burgers_1d", "entries": ["fno"]}], min_length=1),
-    ]
+    pairs: Annotated[tuple[Pair, ...], _is("a list of tasks with their entries", PAIRS, min_length=1)]
     doc: Annotated[str, _is("a text", "what `make bench` runs")] = ""
     preset: Annotated[str, _is("a preset's name", "small")] = "small"
 
@@ -185,8 +184,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     x_label: Text | None = None
     y_label: Text | None = None
     theory: Annotated[
-        str | dict[str, Any] | tuple[str | dict[str, Any], ...],
-        _is("a dotted path of a function of x, or a list of such", "math.sqrt"),
+        Reference | tuple[Reference, ...], _is("a dotted path of a function of x, or a list of such", "math.sqrt")
     ] = ()
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bench.contract import BenchError, Derived, Entry, Task
+from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.settings import Settings
@@ -98,14 +98,18 @@ class Planner:
         given = config.parameters(spec, preset, task_set)
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
         contents = {name: self.digests.by_content(path) for name, path in paths.items()}
-        tuned, trials = self._tuned(task, chosen, task_set, entry_set)
-        parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
+        values, trials = {}, None if chosen.search else 0  # None marks a row as untuned, and it is not ranked
+        tuned = config.tuned(task, chosen.name) if chosen.search and self.settings.tuned and not task_set else None
+        if tuned is not None and tuned.preset == preset:
+            values, trials = tuned.values, tuned.trials
+        parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
         derived = axis_of(spec.cls)
         sets = [task_set]
         if derived is not None and derived.axis not in task_set:
             sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
         common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
+        trials = None if entry_set else trials
         row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
         for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
@@ -120,17 +124,6 @@ class Planner:
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row
-
-    def _tuned(
-        self, task: str, chosen: Entry, task_set: Overrides, entry_set: Overrides
-    ) -> tuple[Overrides, int | None]:
-        """(tuned values, number of trials); None as the number marks a row as untuned, and it is not ranked."""
-        if not chosen.search:
-            return {}, 0 if not entry_set else None
-        file = config.tuned(task, chosen.name) if self.settings.tuned else None
-        if file is None or file.preset != self.settings.preset or task_set:
-            return {}, None
-        return file.values, None if entry_set else file.trials
 
 
 def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:

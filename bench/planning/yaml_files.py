@@ -1,8 +1,7 @@
 """The YAML files of the configuration: their folders and names, and reading one strictly.
 
 A file has to be a mapping, in UTF-8. Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text.
-Interpolation (`${…}`) is refused, since the file's values would then depend on other settings. Hidden files (`._x.yaml`) are
-skipped.
+Interpolation (`${…}`) is refused, since the file's values would then depend on other settings. Hidden files are left out.
 """
 
 from __future__ import annotations

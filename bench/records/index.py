@@ -1,5 +1,4 @@
-"""The index of a store, `results/.cache/index.sqlite`: where each of its records is, derived from the files and rebuilt at
-will.
+"""The index of a store, `results/.cache/index.sqlite`: where each of its records is, derived from the files.
 
 The files decide. Every query first compares the index with them, a folder of local records by its time and a ledger file by
 size and time, and reads again only what changed. The record itself is then read from its file and must have the indexed key.

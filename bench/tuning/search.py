@@ -237,15 +237,10 @@ def _write(task: str, entry: str, table: list[dict[str, Any]], preset: str, seed
     metric = objective(config.task_spec(task).cls)
     best = (min if metric.better == "min" else max)(table, key=lambda row: row["objective"])
     values = {name: best[name] for name in sorted(config.entry(entry).search)}
-    edges = []
-    if len({row["objective"] for row in table}) > 1:  # where all trials tie, the best lies at no edge
-        for name, value in values.items():
-            tried = [row[name] for row in table]
-            if isinstance(value, int | float) and value in (min(tried), max(tried)):
-                edges.append(name)
-    rounded = [
-        row | {"objective": _rounded(row["objective"]), "seeds": [*map(_rounded, row["seeds"])]} for row in table
-    ]
+    tied = len({row["objective"] for row in table}) == 1  # then the best lies at no edge
+    ranges = {name: [row[name] for row in table] for name, v in values.items() if isinstance(v, int | float)}
+    edges = (name for name, tried in ranges.items() if not tied and values[name] in (min(tried), max(tried)))
+    rounded = (r | {"objective": _rounded(r["objective"]), "seeds": [*map(_rounded, r["seeds"])]} for r in table)
     content = TunedFile(
         preset=preset, trials=len(table), seeds=tuple(seeds), space=space, objective=metric.name,
         value=_rounded(best["objective"]), values=values, at_the_edge=tuple(edges), table=tuple(rounded),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from bench.contract import BenchError, Metric
 from bench.planning import config
@@ -95,17 +96,15 @@ def summary(task: str, entry: str, results: Path) -> Tuning | None:
     path = file_of(results / "trials", task, name)
     published = [r for r in lines_of(path, REMEDY) if (r.preset, r.version) == (tuned.preset, cls.version)]
     settings = {canonical_json(record.config) for record in published}
-    costs = [
-        sum(record.costs.cpu_total for record in published) if published else math.nan,
-        sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
-    ]
+    cpu_tuned = sum(row.get("cpu_seconds", math.nan) for row in tuned.table)  # NaN in files that have none
+    cpu_published = sum(record.costs.cpu_total for record in published) if published else math.nan
     same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "trials", "values", "at_the_edge")}
     return Tuning(
         **same, task=task, entry=name, tried=max(tuned.trials, len(settings)), declared=declared(name), objective=metric.name,
         better=metric.better, value=worst if tuned.value == DIVERGED else float(tuned.value),
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
-        cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
+        cpu_seconds=float(np.fmax(cpu_tuned, cpu_published)),
     )  # fmt: skip
 
 
