@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.planning.seeds import FRESH_FROM
 from bench.tables.statistics import ROUNDING
 
+FRESH_FROM = 1 << 51  # fresh seeds lie in [2^51, 2^52): exact in JSON everywhere
 ALPHA = 0.01  # the share of honest rows that are disputed by chance
 FEWEST = 3  # fresh seeds of a row
 USUAL = 5  # fresh seeds of a row by default

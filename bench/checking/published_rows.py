@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.planning import config, plan
-from bench.planning.seeds import TUNING_FROM
-from bench.records.cell import Cell
-from bench.records.record import Record
+from bench.planning.plan import TUNING_FROM
+from bench.records.record import Cell, Record
 from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
 from bench.tables.statistics import MIN_SEEDS

@@ -25,7 +25,7 @@ from bench.checking.published_rows import digest_of
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
-from bench.planning.seeds import TUNING_FROM
+from bench.planning.plan import TUNING_FROM
 from bench.planning.settings import Settings
 from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record

@@ -18,9 +18,9 @@ from pathlib import Path
 from bench.contract import BenchError
 from bench.parts import python_path
 from bench.planning import config
-from bench.records.cell import Cell
 from bench.records.files import write_atomically
 from bench.records.provenance import here
+from bench.records.record import Cell
 
 NOMINAL = 0.25  # CPU seconds of one round on the nominal machine: a server core of 2021 at about 3 GHz
 ROUNDS = 4  # the fastest one counts, since other load on the machine can only slow a round down

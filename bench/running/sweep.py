@@ -16,10 +16,9 @@ from bench.planning import config
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.planning.states import expected, states
-from bench.records.cell import Cell
 from bench.records.files import write_atomically
 from bench.records.provenance import here
-from bench.records.record import FORMAT, Record
+from bench.records.record import FORMAT, Cell, Record
 from bench.records.store import Store
 from bench.running import calibration
 from bench.running.progress import Progress

@@ -15,9 +15,8 @@ from bench.checking import contract_suite
 from bench.contract import BenchError
 from bench.planning import config, plan, typed
 from bench.planning.files import ManifestFile, TunedFile, Values
-from bench.records.cell import Cell
 from bench.records.identity import key_maker
-from bench.records.record import Record, decode
+from bench.records.record import Cell, Record, decode
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 from bench.submissions.package import Package, enter, problems, read

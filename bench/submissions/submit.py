@@ -203,8 +203,7 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
     tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in submission.tasks]
     for path in (*package.files, *(p for p in tuned if p.is_file())):
         write_atomically(folder / path.relative_to(package.home), path.read_bytes())
-    target = Store(submission.store.root)  # curves come from the store, lines go into the folder
-    target.ledger = folder / "results" / "ledger"
+    target = Store(submission.store.root, folder / "results" / "ledger")  # curves come from the store
     ledger.publish(target, records)
     files, origin = submitted.contents(folder), here()
     manifest = ManifestFile(

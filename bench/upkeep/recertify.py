@@ -19,10 +19,9 @@ from datetime import UTC, datetime
 
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
-from bench.records.cell import Cell
 from bench.records.ledger import Certificate, Published, certify, code_digest, differences
 from bench.records.provenance import here
-from bench.records.record import Record
+from bench.records.record import Cell, Record
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.running import sweep
