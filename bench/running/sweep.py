@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -22,26 +24,93 @@ from bench.records.provenance import here
 from bench.records.record import FORMAT, Record
 from bench.records.store import Store
 from bench.running import calibration
-from bench.running.progress import Progress
 
 
 @dataclass
-class Summary:
-    """How a sweep ended. statuses: cells by status, fresh ones excepted. elsewhere: cells that another sweep runs or ran."""
+class Progress:
+    """Counts and time estimate of a sweep. On a terminal one line is redrawn; elsewhere a line is printed now and then.
 
-    ran: int = 0
-    fresh: int = 0
+    total: cells to run. fresh: cells whose records stand. statuses: cells by status, fresh ones excepted. costs: expected seconds
+    of the cells that are left, by key, for those whose cost an earlier record tells. elsewhere: cells that another sweep runs.
+    """
+
+    total: int
+    fresh: int
+    workers: int
+    costs: dict[str, float] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
+    out: Any = field(default_factory=lambda: sys.stderr)
+    ran: int = 0
     elsewhere: int = 0
+    bad: int = 0  # cells that ran, and ended neither ok nor unavailable
     interrupted: bool = False
+    started: float = field(default_factory=time.monotonic)
+    shown: float = 0.0
+    measured_seconds: float = 0.0  # wall time of the cells that ran
+    expected_seconds: float = 0.0  # what `costs` said of the same cells; the measured time where it said nothing
 
     @property
     def ok(self) -> bool:
         """Whether every cell ran without failure. Diverged cells are results; unavailable ones are not failures of the sweep."""
         return not self.interrupted and not set(self.statuses) - {"ok", "diverged", "unavailable"}
 
+    @property
+    def done(self) -> int:
+        """The cells that have ended, here or in another sweep."""
+        return self.ran + self.elsewhere
 
-def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Summary:
+    def ended(self, key: str, status: str, wall: float) -> None:
+        """Count a cell that ran. wall: its seconds, which count for the estimate if it is ok."""
+        self.ran += 1
+        self.bad += status not in ("ok", "unavailable")
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        cost = self.costs.pop(key, wall)
+        if status == "ok":
+            self.measured_seconds += wall
+            self.expected_seconds += cost
+
+    def seconds_left(self) -> float | None:
+        """Expected seconds left: `costs` scaled by measured over expected time so far; None before any estimate is possible."""
+        left = self.total - self.done
+        unknown = left - len(self.costs)
+        if unknown and not self.done:
+            return None
+        mean = self.measured_seconds / self.done if self.done else 0.0
+        ratio = self.measured_seconds / self.expected_seconds if self.expected_seconds else 1.0
+        return (ratio * sum(self.costs.values()) + mean * unknown) / self.workers
+
+    def line(self, running: Iterable[str]) -> str:
+        """The progress line. running: labels of the cells that run now."""
+        left = self.total - self.done
+        text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
+        if self.fresh:
+            text += f", {self.fresh} fresh"
+        if self.done:
+            text += f", {60 * self.done / (time.monotonic() - self.started):.3g} a minute"
+        seconds = self.seconds_left()
+        if seconds is not None and left:
+            text += f", about {seconds / 60:.1f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
+        labels = "; ".join(running)
+        return text + (f" | {labels}" if labels else "")
+
+    def show(self, running: Iterable[str], force: bool = False) -> None:
+        """Write the progress line, at most twice a second on a terminal and every ten seconds elsewhere unless `force`."""
+        tty = self.out.isatty()
+        now = time.monotonic()
+        if not force and now - self.shown < (0.5 if tty else 10.0):
+            return
+        self.shown = now
+        text = self.line(running)
+        self.out.write(f"\r\x1b[2K{text[:140]}" if tty else f"{text}\n")
+        self.out.flush()
+
+    def say(self, text: str) -> None:
+        """Write a line that later progress lines do not overwrite."""
+        self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
+        self.out.flush()
+
+
+def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Progress:
     """Run the cells of `plan` that have no fresh record, and pass each new record to `sink`.
 
     Every planned cell ends with a record, whatever its status. Ctrl-C stops the sweep; finished records stay. Raises BenchError
@@ -50,34 +119,30 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     known = states(plan, store, settings)
     cells = {cell.key: cell for cell in plan.cells() if known[cell.key].rerun}
     kept = Counter(state.word for state in known.values() if not state.rerun and state.word != "fresh")
-    summary = Summary(fresh=len(known) - len(cells), statuses=dict(kept))
+    costs = expected(cells.values(), store)
+    progress = Progress(len(cells), len(known) - len(cells), settings.workers, costs, dict(kept))
     if not cells:
-        return summary
+        return progress
     probe = store.root / ".cache" / ".writable"
     write_atomically(probe, b"x" * 4096)  # one disk block
     probe.unlink()
     speed = calibration.score(store.root / ".cache") if calibration.wanted(cells.values()) else None
-    progress = Progress(len(cells), summary.fresh, settings.workers, expected(cells.values(), store))
     repeated = {key for key in cells if known[key].record is not None}
-    sweep = _Sweep(cells, repeated, store, settings, progress, summary)
+    sweep = _Sweep(cells, repeated, store, settings, progress)
     try:
         for key, outcome, curves in sweep.results():
             record = _record(cells[key], outcome, settings, sweep.started[key], speed)
             store.put(record, curves)
             store.release(key)
             del sweep.started[key]
-            summary.ran += 1
-            status = record.status
-            summary.statuses[status] = summary.statuses.get(status, 0) + 1
-            progress.ended(key, record.costs.wall if status == "ok" else None)
-            if status not in ("ok", "unavailable"):
-                progress.bad += 1
-                progress.say(f"{status}: {record.label}: {record.reason}")
+            progress.ended(key, record.status, record.costs.wall)
+            if record.status not in ("ok", "unavailable"):
+                progress.say(f"{record.status}: {record.label}: {record.reason}")
             progress.show([])
             if sink is not None:
                 sink(record)
     except KeyboardInterrupt:
-        summary.interrupted = True
+        progress.interrupted = True
         progress.say("interrupted: finished cells are kept; the same command continues")
     finally:
         for key in sweep.started:
@@ -85,7 +150,7 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     progress.show([], force=True)
     if progress.out.isatty():
         progress.out.write("\n")
-    return summary
+    return progress
 
 
 @dataclass
@@ -100,7 +165,6 @@ class _Sweep:
     store: Store
     settings: Settings
     progress: Progress
-    summary: Summary
     started: dict[str, str] = field(default_factory=dict)
     touched: float = field(default_factory=time.monotonic)
 
@@ -141,8 +205,8 @@ class _Sweep:
                     yield cell
                     continue
                 self.store.release(cell.key)
-            self.progress.ended(cell.key, None)
-            self.summary.elsewhere += 1
+            self.progress.costs.pop(cell.key, None)
+            self.progress.elsewhere += 1
 
     def _idle(self, running: Iterable[str]) -> None:
         """Show the progress, and renew leases, which expire otherwise."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.planning.plan import Plan
     from bench.planning.settings import Settings
     from bench.records.store import Store
-    from bench.running.sweep import Summary
+    from bench.running.sweep import Progress
 
 Verb = Callable[[argparse.Namespace], int | None]  # returns the exit code, None for 0
 PLAIN = ("text", "json")
@@ -53,7 +53,7 @@ def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
     return request, store, plan.make(request, store)
 
 
-def run(plan: Plan, store: Store, settings: Settings) -> Summary:
+def run(plan: Plan, store: Store, settings: Settings) -> Progress:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
     from bench.running import sweep
     from bench.running.sinks import wandb_sink
@@ -79,7 +79,7 @@ def note(remark: str) -> None:
     print(f"note: {remark}", file=sys.stderr)
 
 
-def exit_code(summary: Summary | None, failed: bool = False) -> int:
+def exit_code(summary: Progress | None, failed: bool = False) -> int:
     """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
     return 130 if summary and summary.interrupted else int(failed or bool(summary and not summary.ok))
 
