@@ -20,12 +20,20 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import asdict, replace
 
-from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import digest_of
+from bench.checking.published_rows import (
+    ALPHA,
+    FEWEST,
+    USUAL,
+    claims,
+    digest_of,
+    drawn,
+    fresh_seeds,
+    p_better,
+    repeated,
+)  # fmt: skip
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
-from bench.planning.seeds import TUNING_FROM
 from bench.planning.settings import Settings
 from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record
@@ -97,7 +105,7 @@ class Table(msgspec.Struct, frozen=True):
 def target_metric(task: type[Task]) -> Metric | None:
     """The metric whose target counts: the one that ranks, else the first that has a target; None if none has."""
     timed = [metric for metric in task.metrics if metric.target is not None]
-    return next((metric for metric in timed if metric.name == task.rank), timed[0] if timed else None)
+    return min(timed, key=lambda metric: metric.name != task.rank, default=None)
 
 
 def cpu_of(record: Record) -> float | None:
@@ -233,18 +241,15 @@ def propose(
     standing = _standing(store, task, preset, by)
     planner = plan.Planner(store, settings)
     row = planner.row(task, entry, [0], {}, {})
-    name, cell = row.entry, row.planned[0][0]
-    parts = plain(dict(cell.parts))  # as a record's JSON gives it back: tuples are lists
+    name, parts = row.entry, plain(dict(row.planned[0][0].parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
     digest = digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    wanted = (task, parts, plain(dict(cell.params)))
-    own = {
-        record.seed: record for record in store.of_entry(name, preset)
-        if (record.task, record.config, record.params) == wanted and record.seed < TUNING_FROM
-    }  # fmt: skip
-    known = run_of([*own.values()], metric, by, "published")
+    own = [claim for claim in claims(store, name, config.Request(settings, [task])) if claim.row.params == row.params]
+    known = run_of(
+        [record for claim in own for group in claim.records.values() for record in group], metric, by, "published"
+    )
     estimate = needed(known, standing) if known and standing else None
     count = count or max(USUAL, estimate or 0)
     if count < FEWEST:

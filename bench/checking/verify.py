@@ -17,8 +17,7 @@ from typing import Any
 
 import msgspec
 
-from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import Claim, reseeded
+from bench.checking.published_rows import ALPHA, FEWEST, USUAL, Claim, drawn, fresh_seeds, p_better, repeated, reseeded
 from bench.contract import BenchError
 from bench.planning import config, plan
 from bench.planning.settings import Settings
@@ -30,6 +29,7 @@ from bench.records.store import Store
 from bench.running import sweep
 from bench.tables import grid, statistics
 from bench.tables.seed_values import Joined, Reader
+from bench.upkeep.recertify import other_machine
 
 LACKING = ("unavailable", "timeout", "oom")  # statuses for want of this machine, neither for nor against a claim
 TOLERANCE = 1e-4  # relative, of a replay where machine or packages differ
@@ -92,12 +92,6 @@ def difference(old: Record, new: Record) -> float:
     return max((abs(a - b) / max(abs(a), abs(b)) for a, b in pairs if a != b), default=0.0)
 
 
-def same_machine(old: Record, new: Record) -> bool:
-    """Whether two records were made by the same kind of processor with the same packages, so that bits must agree."""
-    names = ("cpu", "packages", "python", "system", "threads")
-    return all(getattr(old.provenance, name) == getattr(new.provenance, name) for name in names)
-
-
 def replayed(claim: Claim) -> tuple[Replayed, str]:
     """(how the claim's latest replay ended, why it speaks against the claim, empty if it does not).
 
@@ -115,7 +109,7 @@ def replayed(claim: Claim) -> tuple[Replayed, str]:
         return line, ""
     pairs = list(zip(claimed, new, strict=True))
     same_code = all(old.key == record.key for old, record in pairs)
-    if not same_code or not all(same_machine(old, record) for old, record in pairs):
+    if not same_code or any(other_machine(old, record) for old, record in pairs):
         what = "machine or packages" if same_code else "code"
         line.note = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({what})"
         return line, ""
@@ -135,7 +129,7 @@ def _centre(scaled: Sequence[float], scale: Any) -> float | None:
 
 def judge(claim: Claim, scratch: Store, number: str) -> Verification:
     """The verification of a claim by the records in `scratch`. Failed cells count as their penalty."""
-    row, task = claim.row, config.task_spec(claim.row.task).cls
+    row, task = claim.row, claim.row.cls
     planned = claim.fresh.planned
     claimed = Joined(row, {seed: [*records] for seed, records in claim.records.items()})
     fresh = Joined(claim.fresh, {seed: [scratch.get(cell.key) for cell in cells] for seed, cells in planned.items()})

@@ -170,7 +170,7 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench.checking import fresh_seeds, published_rows, verify
+    from bench.checking import published_rows, verify
     from bench.planning import config
     from bench.records import standing
     from bench.records.store import Store
@@ -196,7 +196,7 @@ def do_verify(options: argparse.Namespace) -> int:
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
     answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
-    if fresh_seeds.repeated():
+    if published_rows.repeated():
         note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
     return int(any(finding.verdict == "disputed" for finding in findings))
 
