@@ -42,10 +42,9 @@ def scores(task: type[Task], outcome: Outcome) -> dict[str, float]:
 
 def metrics_wrong(task: type[Task], outcome: Outcome | Record) -> list[str]:
     """Flaws in the names of an outcome's or a record's metrics: undeclared ones, and a missing one that ranks."""
-    wrong = []
     known = {f"{prefix}{metric.name}" for metric in task.metrics for prefix in ("", "initial_")}
-    if undeclared := sorted(set(outcome.metrics) - known):
-        wrong.append(f"metrics the task does not declare: {', '.join(undeclared)}")
+    undeclared = ", ".join(sorted(set(outcome.metrics) - known))
+    wrong = [f"metrics the task does not declare: {undeclared}"] if undeclared else []
     if outcome.status == "ok" and plan.axis_of(task) is None and task.rank not in outcome.metrics:
         wrong.append(f"{task.rank}, which ranks, is undefined")
     return wrong
@@ -81,9 +80,7 @@ def check(pool: Pool, second: Pool, task: str, entry: str) -> tuple[Outcome, lis
     if first.status not in SETTLED:
         return first, [f"{task}: {first.status} at smoke: {first.reason or 'no reason given'}"]
     ((_, again, other_curves),) = second.run([("again", "cell", job)])
-    quiet = again
-    if cls.probes:
-        ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))])
+    ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))]) if cls.probes else [("", again, b"")]
     wrong = metrics_wrong(cls, first)
     unequal = [f"{name} ({old}, {new})" for name, old, new in ledger.differences(first, again)]
     unequal = unequal or [f"the curve {name}" for name in _unequal_arrays(curves, other_curves)]

@@ -46,8 +46,7 @@ class Claim:
 
 def digest_of(row: plan.Row) -> str:
     """A digest of all that a row's results depend on beside the seed: task, version, parameters, parts, data, code, packages."""
-    cells = next(iter(row.planned.values()))
-    return blake(canonical_json([cell.identity for cell in cells]))
+    return blake(canonical_json([cell.identity for cell in next(iter(row.planned.values()))]))
 
 
 def claims(store: Store, name: str, request: config.Request) -> list[Claim]:
@@ -84,7 +83,7 @@ def _claim(row: plan.Row, records: list[Record]) -> Claim | None:
             kept[seed] = group
     if not kept:
         return None
-    row.planned = {seed: cells for seed, cells in row.planned.items() if seed in kept}
+    row.planned = {seed: row.planned[seed] for seed in kept}
     empty = replace(row, planned={})
     claim = Claim(row, kept, digest_of(row), empty, empty)
     versions, version = {record.version for group in kept.values() for record in group}, row.cls.version

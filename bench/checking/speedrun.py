@@ -181,20 +181,19 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
         cls, metric = spec.cls, target_metric(spec.cls)
         if metric is None:
             continue
-        params = config.parameters(spec, preset, {})
+        params, version = config.parameters(spec, preset, {}), cls.version
         groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
         for record in store.published([name]):
-            if (record.preset, record.version, record.params) == (preset, cls.version, params):
+            if (record.preset, record.version, record.params) == (preset, version, params):
                 groups[record.entry, canonical_json(record.config)].append(record)
         proposals = list(read_lines(path_of(store, name), msgspec.json.Decoder(Proposal).decode, store.reports))
         units: dict[By, str] = {"steps": metric.unit, "cpu": "CPU s"}
         for by, unit in units.items():
             runs = [run for group in groups.values() if (run := run_of(group, metric, by, "published"))]
-            about = (cls.version, preset, by)
-            accepted = [line for line in proposals if (line.version, line.preset, line.by) == about]
+            accepted = [old for old in proposals if (old.version, old.preset, old.by) == (version, preset, by)]
             if rows := progression(runs, accepted):
                 budget = cls(cls.Params(**params)).budget.limit
-                progressions.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
+                progressions.append(Table(name, version, preset, metric.name, unit, budget, by, rows))
     return progressions
 
 
@@ -238,8 +237,7 @@ def propose(
     metric = target_metric(spec.cls)
     if metric is None:
         raise BenchError(f"{task} has no target, so nobody can be first to reach it; `bench speedrun` lists the tasks")
-    standing = _standing(store, task, preset, by)
-    planner = plan.Planner(store, settings)
+    standing, planner = _standing(store, task, preset, by), plan.Planner(store, settings)
     row = planner.row(task, entry, [0], {}, {})
     name, parts = row.entry, plain(dict(row.planned[0][0].parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
@@ -260,8 +258,7 @@ def propose(
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
-        if plain(dict(next(other.cells()).parts)) == standing.config:
-            rows.append(other)
+        rows += [other] if plain(dict(next(other.cells()).parts)) == standing.config else []
     if sweep.run(plan.Plan(rows), store, settings).interrupted:
         raise KeyboardInterrupt
     groups = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]

@@ -86,9 +86,13 @@ def tables_with(folder: Path, ledger: Path) -> str:
         for row in about.rows:
             suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
             suite = about.suite if about.suite in suites else min(suites, default=None)
-            words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}"]
+            words = [
+                f"task={row.task}",
+                f"preset={row.preset}",
+                f"results={store.root}",
+                f"seed=range({len(row.seeds)})",
+            ]
             words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
-            words += [f"seed=range({len(row.seeds)})"]
             tables = join.build_all(plan.make(config.parse(words), store), store)
             blocks += [printers.markdown(table).strip() for table in tables]
     return "\n\n".join(blocks)
@@ -107,8 +111,9 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
         for preset in sorted({row.preset for row in about.rows}):
             request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
             claims = published_rows.claims(Store(folder / "results"), about.entry, request)
-            say = partial(print, file=sys.stderr)
-            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, say)
+            findings += verify.verify(
+                claims, Store(Path(scratch)), request.settings, seeds, partial(print, file=sys.stderr)
+            )
     wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]
     return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 
@@ -120,8 +125,7 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
     touched = sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
     if not touched:
         return True, f"No submission in this change: nothing under `{ROOT}NAME/`."
-    wrong = [*placement(changed, touched)]
-    blocks: list[str] = []
+    wrong, blocks = [*placement(changed, touched)], list[str]()
     here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
     with tempfile.TemporaryDirectory(prefix="sweepstakes-submission-") as scratch:
         folder = Path(scratch).resolve() / touched[0]

@@ -39,8 +39,7 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 @dataclass
 class Submission:
-    """What an entry is submitted with. out: where its folder `NAME/` goes. tasks: that it is submitted for. problems: reasons
-    for refusal. notes: for its author."""
+    """What an entry is submitted with. out: where its folder `NAME/` goes. problems: for refusal. notes: for its author."""
 
     package: Package
     request: config.Request
@@ -105,19 +104,22 @@ def fitting(name: str) -> list[str]:
 
 def taken(package: Package, store: Store, out: Path) -> list[str]:
     """A problem if the name belongs to another entry: in the ledger, among the published files, or in another folder."""
-    name, where = package.name, ""
+    name, theirs = package.name, out / package.name
     known = config.names("entry").get(name)
     upstream = os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
-    theirs = out / name / submitted.MANIFEST
     if known is not None and known.resolve() != package.yaml:
         where = str(known)
     elif any(not place.local for place in store.index.of_entry(name)):
         where = "the ledger"
     elif git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{upstream}, the published branch"
-    elif theirs.is_file() and (authors := submitted.manifest(theirs.parent).authors) != package.content.authors:
-        where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
-    return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
+    elif (theirs / submitted.MANIFEST).is_file() and (
+        by := submitted.manifest(theirs).authors
+    ) != package.content.authors:
+        where = f"{theirs}, by {', '.join(by or ['somebody else'])}"
+    else:
+        return []
+    return [f"name {name!r} is taken: it is in {where}; choose another"]
 
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -213,7 +215,7 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
         files={path: blake(data) for path, data in files.items()},
         rows=tuple(
             ManifestRow(
-                task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset, params=dict(row.params),
+                task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params),
                 seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=published_rows.digest_of(row),
             )
             for row in planned.rows

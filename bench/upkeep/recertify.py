@@ -34,9 +34,8 @@ SHARE = 0.05  # of the rows
 
 @dataclass
 class Recertification:
-    """How a recertification ended. older: rows of older code; skipped: those of them that cannot be run here. sample: keys of the
-    cells run again, chosen by the number `drawn`. marked: certified rows. reasons: why no row was certified.
-    """
+    """How it ended. older: rows of older code; skipped: those that cannot be run here. sample: keys of the cells run again,
+    chosen by the number `drawn`. marked: certified rows. reasons: why no row was certified."""
 
     older: int = 0
     sample: list[str] = field(default_factory=list)
@@ -45,14 +44,6 @@ class Recertification:
     reasons: list[str] = field(default_factory=list)
     skipped: int = 0
     interrupted: bool = False
-
-
-def _older(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
-    """The plan's cells for which there is only a published result of older code and equal data, with that record."""
-    cells = list(plan.cells())
-    published = Published(store, cells)
-    results = ((cell, *published.get(cell)) for cell in cells)
-    return [(cell, record) for cell, record, older in results if record is not None and older and record.settled]
 
 
 def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Record]]:
@@ -77,7 +68,7 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         return ""
     lines = []
     for name, a, b in changes:
-        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
+        numbers = isinstance(a, int | float) and isinstance(b, int | float)
         lines.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(lines)}"
     if (other := other_machine(old, new)) and all(near(a, b) for _, a, b in changes):
@@ -90,7 +81,10 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
 
 def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
     """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit."""
-    rows = _older(plan, store)
+    cells = list(plan.cells())
+    published = Published(store, cells)
+    results = ((cell, *published.get(cell)) for cell in cells)
+    rows = [(cell, record) for cell, record, older in results if record is not None and older and record.settled]
     # Of these cells, this machine has the packages, devices and data.
     ready = [row for row in rows if not row[0].absent and "absent" not in row[0].components.data.values()]
     outcome = Recertification(len(rows), drawn=time.time_ns(), skipped=len(rows) - len(ready))
@@ -122,10 +116,8 @@ def report(outcome: Recertification) -> list[str]:
     """The lines that `bench publish --recertify` prints."""
     if not outcome.older:
         return ["no published row of this plan is of older code: there is nothing to recertify"]
-    lines = []
-    if outcome.skipped:
-        needs = "packages, devices or data that this machine lacks"
-        lines.append(f"{outcome.skipped} rows of older code need {needs}; they stay so")
+    needs = "packages, devices or data that this machine lacks"
+    lines = [f"{outcome.skipped} rows of older code need {needs}; they stay so"] if outcome.skipped else []
     if outcome.interrupted:
         lines.append("interrupted: nothing was marked; the same command starts anew")
     elif outcome.sample:
@@ -133,8 +125,9 @@ def report(outcome: Recertification) -> list[str]:
         count = outcome.older - outcome.skipped
         lines.append(f"{len(outcome.sample)} of {count} rows, drawn by {outcome.drawn}, run again: {keys}")
         lines += [f"differs: {text}" for text in outcome.reasons]
-        needed = "a new version of the task, or `bench run` and `publish`"
-        differs = f"nothing was marked; a change of results needs {needed}"
+        differs = (
+            "nothing was marked; a change of results needs a new version of the task, or `bench run` and `publish`"
+        )
         agrees = f"every bit agrees: {outcome.marked} published rows are recertified for this code"
         lines.append(differs if outcome.reasons else agrees)
     return lines

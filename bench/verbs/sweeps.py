@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 
 from bench.contract import BenchError
+from bench.planning import config, plan, states
+from bench.records import ledger, standing
+from bench.records.store import Store
+from bench.submissions import new
 from bench.verbs import PLAIN, answer, exit_code, note, planned, requested, run, split, verb
 
 
 def do_plan(options: argparse.Namespace) -> None:
     """The cells of a plan by state, and the estimated cost of running it."""
-    from bench.planning import states
-
     request, store, plan = planned(options.words)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     cost, unknown = states.estimate(plan, by_key, store)
@@ -82,7 +84,6 @@ def do_tune(options: argparse.Namespace) -> int:
 
 def _show_tuning(options: argparse.Namespace) -> int:
     """Print the tuning of the request's pairs, or of every tuned pair where it names none."""
-    from bench.planning import plan
     from bench.tuning import trials as tuning
 
     request, store = requested(options.words)
@@ -106,8 +107,6 @@ def do_publish(options: argparse.Namespace) -> int:
     `--recertify` publishes nothing new: it runs a random sample of the plan's rows of older code again, and marks all of them
     as being of this code if every bit agrees.
     """
-    from bench.planning import states
-    from bench.records import ledger
     from bench.tuning import trials as tuning
     from bench.upkeep import recertify
 
@@ -140,17 +139,12 @@ def do_publish(options: argparse.Namespace) -> int:
 
 def do_new(options: argparse.Namespace) -> None:
     """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
-    from bench.submissions import new
-
     words = (options.name, options.doc)
     print("\n".join(new.task(*words) if options.what == "task" else new.entry(*words, options.kind, options.author)))
 
 
 def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
     """(bare words, request, store) of mixed words; the results folder is made absolute, since `submit` changes the folder."""
-    from bench.planning import config
-    from bench.records.store import Store
-
     bare, settings = split(words)
     request = config.parse(settings)
     results = Path(request.settings.results).absolute()
@@ -171,9 +165,6 @@ def do_verify(options: argparse.Namespace) -> int:
     Exit code: 0 nothing disputed, 1 disputed.
     """
     from bench.checking import published_rows, verify
-    from bench.planning import config
-    from bench.records import standing
-    from bench.records.store import Store
     from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
@@ -256,7 +247,6 @@ def do_speedrun(options: argparse.Namespace) -> int:
     the machine's calibration score. Exit code: 0 shown or accepted, 1 not accepted.
     """
     from bench.checking import speedrun
-    from bench.planning import config
 
     words, request, store = _settings(options.words)
     for word in words:
