@@ -20,17 +20,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import asdict, replace
 
-from bench.checking.published_rows import (
-    ALPHA,
-    FEWEST,
-    USUAL,
-    claims,
-    digest_of,
-    drawn,
-    fresh_seeds,
-    p_better,
-    repeated,
-)  # fmt: skip
+from bench.checking import verify
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
@@ -120,7 +110,7 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
     None if there are fewer than three seeds, if one misses the target, or if one has no calibration where CPU seconds count.
     """
     reached = all(r.status == "ok" and metric.name not in r.censored for r in records)
-    if len({r.seed for r in records}) < FEWEST or not reached:
+    if len({r.seed for r in records}) < verify.FEWEST or not reached:
         return None
     steps = {r.seed: float(r.metrics[metric.name]) for r in records}
     seconds = {r.seed: cpu for r in records if (cpu := cpu_of(r)) is not None}
@@ -137,8 +127,8 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
     a, b = _paired(new, standing)
-    if len(a) < FEWEST:
-        return p_better([*new.values.values()], [*standing.values.values()], "min")
+    if len(a) < verify.FEWEST:
+        return verify.p_better([*new.values.values()], [*standing.values.values()], "min")
     difference = paired_difference(a, b)
     return difference.p / 2 if difference.mean < 0 else 1 - difference.p / 2
 
@@ -156,7 +146,7 @@ def progression(published: Sequence[Run], accepted: Sequence[Run]) -> tuple[Run,
         for run in sorted((run for run in published if run.date[:10] == day), key=lambda run: run.mean):
             if not standing:
                 standing.append(run)
-            elif (p := p_of(run, standing[-1])) < ALPHA:
+            elif (p := p_of(run, standing[-1])) < verify.ALPHA:
                 standing.append(replace(run, p=p, against=standing[-1].entry))
         for run in sorted((run for run in accepted if run.date[:10] == day), key=lambda run: run.date):
             if not standing or run.mean < standing[-1].mean:
@@ -202,7 +192,7 @@ def needed(new: Run, standing: Run) -> int | None:
     a, b = _paired(new, standing)
     if len(a) < 2 or sum(a) >= sum(b):
         return None
-    return seeds_to_separate(a, b, alpha=2 * ALPHA)  # one side of a two-sided test
+    return seeds_to_separate(a, b, alpha=2 * verify.ALPHA)  # one side of a two-sided test
 
 
 def forecast(store: Store, task: str, entry: str, records: Sequence[Record], preset: str) -> str:
@@ -242,19 +232,23 @@ def propose(
     name, parts = row.entry, plain(dict(row.planned[0][0].parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
-    digest = digest_of(row)
+    digest = verify.digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    own = [claim for claim in claims(store, name, config.Request(settings, [task])) if claim.row.params == row.params]
+    own = [
+        claim
+        for claim in verify.claims(store, name, config.Request(settings, [task]))
+        if claim.row.params == row.params
+    ]
     known = run_of(
         [record for claim in own for group in claim.records.values() for record in group], metric, by, "published"
     )
     estimate = needed(known, standing) if known and standing else None
-    count = count or max(USUAL, estimate or 0)
-    if count < FEWEST:
-        raise BenchError(f"--seeds {count}: a record takes at least {FEWEST} fresh seeds")
-    number = drawn()  # after the digest is fixed
+    count = count or max(verify.USUAL, estimate or 0)
+    if count < verify.FEWEST:
+        raise BenchError(f"--seeds {count}: a record takes at least {verify.FEWEST} fresh seeds")
+    number = verify.drawn()  # after the digest is fixed
     say(f"drawn  {number}\n{count} fresh seeds" + (f"; about {estimate} are needed" if estimate else ""))
-    seeds = fresh_seeds(digest, number, count)
+    seeds = verify.fresh_seeds(digest, number, count)
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
@@ -269,11 +263,11 @@ def propose(
     elif standing is not None:
         # A rival that now misses the target at some seed cannot be paired, so its published seeds stand for it.
         p = p_of(new, next(filter(None, rivals), standing))
-        if math.isnan(p) or p >= ALPHA:
-            reason = f"p = {p:.2g} against {standing.entry}; below {ALPHA:g} is asked"
+        if math.isnan(p) or p >= verify.ALPHA:
+            reason = f"p = {p:.2g} against {standing.entry}; below {verify.ALPHA:g} is asked"
         elif new.mean >= standing.mean:
             reason = f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"
-    if not reason and repeated():  # whoever chooses the number chooses the seeds
+    if not reason and verify.repeated():  # whoever chooses the number chooses the seeds
         reason = "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"
     run = asdict(new or Run(name, parts, {}, math.nan, None, "", (), "fresh"))
     date, against = datetime.now(UTC).isoformat(timespec="seconds"), standing.entry if standing else ""

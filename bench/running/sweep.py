@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
 from bench.planning import config
@@ -24,6 +26,16 @@ from bench.records.provenance import here
 from bench.records.record import FORMAT, Record
 from bench.records.store import Store
 from bench.running import calibration
+
+CONFIG_FIELDS = (
+    "task",
+    "preset",
+    "entry",
+    "seed",
+    "params",
+    "config",
+    "key",
+)  # of a record, as the configuration of a W&B run
 
 
 @dataclass
@@ -108,6 +120,34 @@ class Progress:
         """Write a line that later progress lines do not overwrite."""
         self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
         self.out.flush()
+
+
+def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
+    """A function that sends a record to Weights & Biases as one run. mode: "offline" (files under ./wandb) or "online".
+
+    Raises BenchError if the package wandb is not installed.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        told = f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
+        raise BenchError(told) from error
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+    def send(record: Record) -> None:
+        name, group = f"{record.task}/{record.entry}/{record.seed}", f"{record.task}@{record.version}"
+        about = {name: getattr(record, name) for name in CONFIG_FIELDS}
+        run = wandb.init(
+            project="sweepstakes", name=name, group=group, config=about, mode=mode, reinit="finish_previous"
+        )
+        for name, points in store.curves(record).items():
+            run.define_metric(name, step_metric=f"step/{name}")
+            for step, value in zip(*points, strict=True):
+                run.log({f"step/{name}": step, name: value})
+        run.summary.update({"status": record.status, **record.metrics})
+        run.finish()
+
+    return send
 
 
 def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Progress:

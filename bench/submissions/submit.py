@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.checking import contract_suite, published_rows, speedrun
+from bench.checking import contract_suite, speedrun, verify
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
 from bench.outcome import Outcome
@@ -216,7 +216,7 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
         rows=tuple(
             ManifestRow(
                 task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params),
-                seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=published_rows.digest_of(row),
+                seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=verify.digest_of(row),
             )
             for row in planned.rows
         ),

@@ -17,7 +17,6 @@ from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.records.store import Store
 from bench.running import sweep
-from bench.running.sinks import wandb_sink
 
 Verb = Callable[[argparse.Namespace], int | None]  # returns the exit code, None for 0
 PLAIN = ("text", "json")
@@ -50,7 +49,9 @@ def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
 
 def run(plan: Plan, store: Store, settings: Settings) -> sweep.Progress:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
-    return sweep.run(plan, store, settings, wandb_sink(settings.wandb, store) if settings.wandb != "off" else None)
+    return sweep.run(
+        plan, store, settings, sweep.wandb_sink(settings.wandb, store) if settings.wandb != "off" else None
+    )
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -164,7 +164,7 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench.checking import published_rows, verify
+    from bench.checking import verify
     from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
@@ -176,7 +176,7 @@ def do_verify(options: argparse.Namespace) -> int:
         submitted.open_folder(folder)
         name, source = folder.name, Store(folder / "results")
     name = config.entry(name).name
-    claims = published_rows.claims(source, name, request)
+    claims = verify.claims(source, name, request)
     if not claims:
         preset = request.settings.preset
         raise BenchError(
@@ -187,7 +187,7 @@ def do_verify(options: argparse.Namespace) -> int:
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
     answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
-    if published_rows.repeated():
+    if verify.repeated():
         note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
     return int(any(finding.verdict == "disputed" for finding in findings))
 
