@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,12 +51,7 @@ def measure() -> float:
 
     torch.set_num_threads(1)
     work()  # not timed: the first calls initialise libraries
-    times = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
+    return min(timeit.repeat(work, timer=time.process_time, repeat=ROUNDS, number=1))
 
 
 def score(cache: Path) -> float:
@@ -71,20 +67,16 @@ def score(cache: Path) -> float:
     except (OSError, ValueError):
         scores = {}  # a missing or damaged cache is rebuilt
     if name not in scores:
-        scores[name] = round(NOMINAL / _measure_in_subprocess(), 4)
+        from bench.running.sandbox import ONE_THREAD
+
+        code = "from bench.running.calibration import measure; print(measure())"
+        command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {python_path()!r}; {code}"]
+        result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
+        scores[name] = round(NOMINAL / float(result.stdout), 4)
         write_atomically(path, json.dumps(scores, indent=1, sort_keys=True).encode())
     return scores[name]
-
-
-def _measure_in_subprocess() -> float:
-    from bench.running.sandbox import ONE_THREAD
-
-    code = "from bench.running.calibration import measure; print(measure())"
-    command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {python_path()!r}; {code}"]
-    result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
-    return float(result.stdout)
 
 
 def wanted(cells: Iterable[Cell]) -> bool:

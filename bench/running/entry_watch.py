@@ -58,17 +58,15 @@ class Guard(wire.Connection):
                 raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
             if now - self.memory_checked > 0.5:
                 self.memory_checked = now
-                used = _memory_of_descendants()
-                if used > (self.job.memory_mb + 400) * 2**20:
-                    reason = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
-                    raise self._end("oom", reason)
+                used = _memory_of_descendants() >> 20
+                if used > self.job.memory_mb + 400:
+                    raise self._end("oom", f"its processes held {used} MB, limits.memory_mb={self.job.memory_mb}")
 
     def _exactly(self, size: int) -> bytes:
         buffer = bytearray()  # grows with the bytes received, since the announced size may be false
         while len(buffer) < size:
             self._wait(sending=False)
-            chunk = self.sock.recv(min(size - len(buffer), 2**20))
-            if not chunk:
+            if not (chunk := self.sock.recv(min(size - len(buffer), 2**20))):
                 raise self._death()
             buffer += chunk
         return bytes(buffer)

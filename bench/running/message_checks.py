@@ -1,8 +1,7 @@
 """Checks of the messages from an entry's process, which can send arbitrary bytes to the scorer.
 
-`bench.wire` decodes only tensors, numbers, text, lists and dicts. This module also refuses sizes that would exhaust the
-scorer's memory, a tensor that declares more numbers than it sent (reading the rest would expose the scorer's memory), and
-a report with values that no honest run could have.
+Refused are sizes that would exhaust the scorer's memory, a tensor that declares more numbers than it sent (reading the rest
+would expose the scorer's memory), and a report with values that no honest run could have.
 """
 
 from __future__ import annotations
@@ -119,9 +118,9 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
     """
     if not isinstance(value, Mapping) or value.get("status") not in ENDS:
         raise ValueError("its report has no known status")
-    curves: dict[str, tuple[list[int], list[float]]] = {}
     if len(value["curves"]) > CURVES:
         raise ValueError(f"its report has more than {CURVES} curves")
+    curves: dict[str, tuple[list[int], list[float]]] = {}
     for curve, (steps, values) in value["curves"].items():
         if len(steps) != len(values):
             raise ValueError(f"its curve {name(curve)!r} has {len(steps)} steps and {len(values)} values")

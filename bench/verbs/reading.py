@@ -48,7 +48,7 @@ def do_list(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite")]
     claims = [
-        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())} for name, claim in sound("claim")
+        {"name": n, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())} for n, claim in sound("claim")
     ]
     figures = [{"name": name, "doc": figure.title} for name, figure in sound("figure")]
     content = {"tasks": tasks, "entries": entries, "suites": suites, "claims": claims, "figures": figures}
@@ -211,12 +211,11 @@ def do_datasheet(options: argparse.Namespace) -> None:
     from bench.board import datasheet
 
     names = [options.task] if options.task else sorted(config.names("task"))
+    pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names if options.format != "json"}
     if options.format == "json":
         sheets = [datasheet.fields(name) for name in names]
         text = json.dumps(sheets[0] if options.task else sheets, indent=1, ensure_ascii=False, default=str)
-        pages = {f"{options.task.replace('/', '.')}.json" if options.task else "datasheets.json": text + "\n"}
-    else:
-        pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names}
+        pages = {f"{options.task.replace('/', '.') if options.task else 'datasheets'}.json": text + "\n"}
     for name, text in pages.items():
         if options.out:
             write_atomically(Path(options.out) / name, text.encode())

@@ -34,11 +34,9 @@ def do_plan(options: argparse.Namespace) -> None:
         counts = _counts(Counter(by_key[cell.key].word for cell in row.cells()))
         mark = "" if row.trials is not None else "  untuned: shown, not ranked"
         lines.append(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
-    workers = request.settings.workers
-    lines.append(
-        f"{len(rows)} cells, {sum(row['runs'] for row in rows)} to run; by stored costs {cost:.0f} CPU s, about "
-        f"{cost / workers / 60:.1f} min on {workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else "")
-    )  # fmt: skip
+    workers, lack = request.settings.workers, f" (no stored cost for {unknown} of them)" if unknown else ""
+    spend = f"by stored costs {cost:.0f} CPU s, about {cost / workers / 60:.1f} min on {workers} workers"
+    lines.append(f"{len(rows)} cells, {sum(row['runs'] for row in rows)} to run; {spend}{lack}")
     answer(options, {"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown}, lines, store)
 
 
@@ -71,9 +69,8 @@ def do_tune(options: argparse.Namespace) -> int:
         return _show_tuning(options)
     request, store = requested(options.words)
     outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
-    here = Path.cwd()
+    here, sweep = Path.cwd(), outcome.sweep
     paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
-    sweep = outcome.sweep
     content = {"ran": sweep.ran, "fresh": sweep.fresh, "trials": outcome.trials, "files": paths}
     lines = [*paths, f"{sweep.ran} cells run, {sweep.fresh} had records"]
     answer(options, content | {"unfinished": outcome.unfinished}, lines, store)
@@ -221,9 +218,8 @@ def do_submit(options: argparse.Namespace) -> int:
     package = files.read(path)
     files.enter(package.home)
     submission, name = submit.Submission(package, request, store, out), package.name
-    folder, lines = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr)), []
-    if submission.notes:
-        lines += ["to know:", bullets(submission.notes)]
+    folder = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr))
+    lines = ["to know:", bullets(submission.notes)] if submission.notes else []
     if submission.problems:
         lines += [f"{name} would be refused:", bullets(submission.problems)]
     elif folder is None:
