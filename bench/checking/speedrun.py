@@ -1,10 +1,8 @@
 """Speed-run records: which entry reaches a task's target in the fewest steps or CPU seconds, as a progression over time.
 
 A speed-run record is a mean over seeds that all reach the target. The next one has to be better at one-sided p < 0.01: against
-published seeds where both are in the ledger, and over fresh seeds, drawn after its digest is fixed, where it is proposed
-(`results/speedrun/<family>/<task>.jsonl`). Published rows of one day count as one event, whose best stands: a sweep runs
-its entries in some order, and that order is no history. CPU seconds are those of the entry (`cpu_entry`), times the
-machine's calibration score; without a score there is no row.
+published seeds where both are in the ledger, and over fresh seeds where it is proposed (`results/speedrun/<task>.jsonl`).
+Published rows of one day count as one event, whose best stands: a sweep runs its entries in some order, which is no history.
 """
 
 from __future__ import annotations
@@ -12,8 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -214,14 +211,13 @@ def _standing(store: Store, task: str, preset: str, by: By) -> Run | None:
 
 
 def propose(
-    store: Store, task: str, entry: str, settings: Settings, by: By = "steps", count: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> Proposal:  # fmt: skip
+    store: Store, task: str, entry: str, settings: Settings, by: By, count: int | None, say: verify.Say
+) -> Proposal:
     """Run `entry`, and the standing one beside it, on fresh seeds; a faster one becomes a line of the task's file.
 
-    count: fresh seeds; by default as many as the published seeds say are needed, at least 5. The standing configuration is run
-    again where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the
-    record itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
+    count: fresh seeds; None for as many as the published ones say are needed, at least 5. The standing configuration is run again
+    where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the record
+    itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
     """
     spec, preset = config.task_spec(task), settings.preset
     metric = target_metric(spec.cls)
@@ -270,9 +266,9 @@ def propose(
     if not reason and verify.repeated():  # whoever chooses the number chooses the seeds
         reason = "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"
     run = asdict(new or Run(name, parts, {}, math.nan, None, "", (), "fresh"))
-    date, against = datetime.now(UTC).isoformat(timespec="seconds"), standing.entry if standing else ""
+    against = standing.entry if standing else ""
     proposal = Proposal(
-        **run | {"date": date, "p": p, "against": against}, task=task, version=spec.cls.version, preset=preset, by=by,
+        **run | {"date": sweep.now(), "p": p, "against": against}, task=task, version=spec.cls.version, preset=preset, by=by,
         needed=estimate, entry_digest=digest, drawn=number, accepted=not reason, reason=reason,
     )  # fmt: skip
     if proposal.accepted:

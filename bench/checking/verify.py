@@ -16,7 +16,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ FEWEST = 3  # fresh seeds of a row
 USUAL = 5  # fresh seeds of a row by default
 LACKING = ("unavailable", "timeout", "oom")  # statuses for want of this machine, neither for nor against a claim
 TOLERANCE = 1e-4  # relative, of a replay where machine or packages differ
+
+Say = Callable[[str], None]  # takes a line that tells how far a long call is
 
 
 @dataclass
@@ -166,14 +167,11 @@ def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> f
     return float(stdtr(df, -gain / (spread * math.sqrt(1 / len(x) + 1 / len(y)))))
 
 
-def verify(
-    claims: Sequence[Claim], store: Store, settings: Settings, count: int = USUAL,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Verification]:  # fmt: skip
-    """Verify every claim: fix digests, draw, run fresh seeds and one replay a row in one sweep, judge, append lines.
+def verify(claims: Sequence[Claim], store: Store, settings: Settings, count: int, say: Say) -> list[Verification]:
+    """Verify every claim: fix digests, draw, run `count` fresh seeds and one replay a row in one sweep, judge, append lines.
 
-    count: fresh seeds a row. say: takes the lines that tell digests and draw. The records of fresh seeds go into the store as
-    any others, those of replays do not. BenchError for fewer than three fresh seeds.
+    say: takes the lines that tell digests and draw. The records of fresh seeds go into the store as any others, those of
+    replays do not. BenchError for fewer than three fresh seeds.
     """
     if count < FEWEST:
         raise BenchError(f"--seeds {count}: verifying takes at least {FEWEST} fresh seeds")
@@ -280,7 +278,7 @@ def judge(claim: Claim, scratch: Store, number: str) -> Verification:
             keys=sorted(record.key for group in claim.records.values() for record in group),
         ),
         isolation=origin.isolation if origin else None, commit=origin.commit if origin else None,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        when=sweep.now(),
     )  # fmt: skip
     if claim.why_not:
         return line

@@ -215,7 +215,7 @@ class _Sweep:
         runnable = []
         for key, cell in self.cells.items():
             if cell.absent:
-                self.started[key] = _now()
+                self.started[key] = now()
                 reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
                 yield key, Outcome.failure("unavailable", reason), b""
             else:
@@ -241,7 +241,7 @@ class _Sweep:
         for cell in cells:
             if self.store.lease(cell.key):
                 if cell.key in self.repeated or self.store.get(cell.key) is None:
-                    self.started[cell.key] = _now()
+                    self.started[cell.key] = now()
                     yield cell
                     continue
                 self.store.release(cell.key)
@@ -269,7 +269,7 @@ def _record(cell: Cell, outcome: Outcome, settings: Settings, started: str, spee
 
     provenance = msgspec.structs.replace(
         here(), origin=outcome.origin, transport=settings.transport, isolation=sandbox.of(settings.transport),
-        calibration=speed, started=started, ended=_now(),
+        calibration=speed, started=started, ended=now(),
     )  # fmt: skip
     return Record(
         format=FORMAT, key=cell.key, task=cell.task, version=cell.version, preset=cell.preset, params=dict(cell.params),
@@ -280,5 +280,6 @@ def _record(cell: Cell, outcome: Outcome, settings: Settings, started: str, spee
     )  # fmt: skip
 
 
-def _now() -> str:
+def now() -> str:
+    """The time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,14 +1,13 @@
 """`bench submit`: checks an entry as a reviewer would, runs its cells, and writes one folder for a pull request.
 
-All problems are listed together: of the files (bench.submissions.package), the name, contract and smoke cells, and the suite's
-cells. Cells are cached as always, so a second call runs only the missing ones.
+All problems are listed together: of the files (bench.submissions.package), the name, contract and smoke cells, the suite's cells.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,11 +49,8 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None]) -> Path | None:
-    """Check the submission, run it, and write its folder; None if none was written.
-
-    Its package's home must be the current folder (package.enter). say: takes a line at the start of each part.
-    """
+def submit(submission: Submission, smoke_only: bool, say: verify.Say) -> Path | None:
+    """Check the submission, run it, and write its folder; None if none was written. Its home must be the current folder."""
     package, request, store = submission.package, submission.request, submission.store
     submission.problems = [*problems(package), *taken(package, store, submission.out)]
     try:
@@ -135,7 +131,7 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     return stamps
 
 
-def _smoke(submission: Submission, say: Callable[[str], None]) -> None:
+def _smoke(submission: Submission, say: verify.Say) -> None:
     """Run the contract suite on the tasks that are to be submitted, and, unless these were named, a smoke cell on every other
     task whose slots fit. There, another signature of a slot is a note, a failure a problem."""
     name, request, store = submission.package.name, submission.request, submission.store
@@ -190,8 +186,7 @@ def _run(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
     lines = (git("diff", "--name-only", "HEAD") or "").splitlines()
     modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code} if lines else ()
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
-    if changed := sorted(line for line in lines if (config.PROJECT / line).resolve() in used):
-        names = ", ".join(changed)
+    if names := ", ".join(sorted(line for line in lines if (config.PROJECT / line).resolve() in used)):
         submission.problems.append(f"not as committed, and your records depend on it: {names}; undo or commit it")
     return records
 

@@ -1,10 +1,8 @@
 """`bench publish --recertify`: published rows after a refactor are of the new code if a random sample agrees in every bit.
 
-A published record of an older code digest stays on the board, marked *older code*. Running everything again after every edit of
-a training loop would take too long; a sample that agrees to the last bit says nearly as much, since a cell that takes another
-path of the code ends in other bits. The sample has at least one cell of every (task, entry) that is to be marked, at least
-three in all, and at least a twentieth of the rows. If one differs, nothing is marked; else a certificate
-(`bench.records.ledger`) names the rows, the code that they stand for, and the cells that were run again.
+A sample that agrees to the last bit says nearly as much as running everything again, since a cell that takes another path of the
+code ends in other bits. It has at least one cell of every (task, entry), three in all, and a twentieth of the rows. If one
+differs, nothing is marked; else a certificate (`bench.records.ledger`) names rows, code and the cells that were run again.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
@@ -105,7 +102,7 @@ def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
         for cell, record in ready:
             codes[code_digest(cell.components)].append(record.key)
         certify(store, Certificate(
-            kind="recertified", when=datetime.now(UTC).isoformat(timespec="seconds"), commit=here().commit, dirty=here().dirty,
+            kind="recertified", when=sweep.now(), commit=here().commit, dirty=here().dirty,
             sample=outcome.sample, drawn=outcome.drawn, rows={code: sorted(keys) for code, keys in codes.items()},
         ))  # fmt: skip
         outcome.marked = len(ready)
