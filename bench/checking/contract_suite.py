@@ -1,8 +1,4 @@
-"""The contract suite: runs the smoke cell of a task and an entry, and lists what it breaks of the contract.
-
-`bench submit`, the check of a pull request and the tests call it. Cells run over the pipe, so that an entry is judged from
-outside its own process.
-"""
+"""The contract suite: runs the smoke cell of a task and an entry over the pipe, and lists what it breaks of the contract."""
 
 from __future__ import annotations
 
@@ -57,10 +53,7 @@ def _unequal_arrays(first: bytes, again: bytes) -> list[str]:
 
 
 def check_all(tasks: Iterable[str], entry: str, withheld: Sequence[Path]) -> Iterator[tuple[str, Outcome, list[str]]]:
-    """(task, outcome, what it breaks of the contract) of every task's smoke cell, over two fork servers of its own.
-
-    withheld: folders that the cells may not read.
-    """
+    """(task, outcome, what it breaks of the contract) of every task's smoke cell. withheld: folders that cells may not read."""
     with Pool(1, withheld) as pool, Pool(1, withheld) as second:
         for task in tasks:
             yield task, *check(pool, second, task, entry)

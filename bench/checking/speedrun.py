@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from bench.checking import verify
+from bench.checking.verify import Say
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
@@ -210,9 +211,7 @@ def _standing(store: Store, task: str, preset: str, by: By) -> Run | None:
     return next((table.rows[-1] for table in tables(store, [task], preset) if table.by == by), None)
 
 
-def propose(
-    store: Store, task: str, entry: str, settings: Settings, by: By, count: int | None, say: verify.Say
-) -> Proposal:
+def propose(store: Store, task: str, entry: str, settings: Settings, by: By, count: int | None, say: Say) -> Proposal:
     """Run `entry`, and the standing one beside it, on fresh seeds; a faster one becomes a line of the task's file.
 
     count: fresh seeds; None for as many as the published ones say are needed, at least 5. The standing configuration is run again
@@ -230,14 +229,9 @@ def propose(
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
     digest = verify.digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    own = [
-        claim
-        for claim in verify.claims(store, name, config.Request(settings, [task]))
-        if claim.row.params == row.params
-    ]
-    known = run_of(
-        [record for claim in own for group in claim.records.values() for record in group], metric, by, "published"
-    )
+    claims = verify.claims(store, name, config.Request(settings, [task]))
+    groups = [group for claim in claims if claim.row.params == row.params for group in claim.records.values()]
+    known = run_of([record for group in groups for record in group], metric, by, "published")
     estimate = needed(known, standing) if known and standing else None
     count = count or max(verify.USUAL, estimate or 0)
     if count < verify.FEWEST:
@@ -251,8 +245,8 @@ def propose(
         rows += [other] if plain(dict(next(other.cells()).parts)) == standing.config else []
     if sweep.run(plan.Plan(rows), store, settings).interrupted:
         raise KeyboardInterrupt
-    groups = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]
-    new, *rivals = [run_of(group, metric, by, "fresh") for group in groups]
+    made = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]
+    new, *rivals = [run_of(group, metric, by, "fresh") for group in made]
     p, reason = None, ""
     if new is None:
         reason = "some seed misses the target" + (", or has no calibration" if by == "cpu" else "")

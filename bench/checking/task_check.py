@@ -39,9 +39,8 @@ def whole(name: str) -> TaskSpec:
     """The task `name`; BenchError with all of its flaws if it has any."""
     spec = config.task_spec(name)
     if lines := "\n".join(f"  {flaw}" for flaw in _flaws(spec)):
-        raise BenchError(
-            f"task {name} cannot run yet; write what is missing, then give the same command again:\n{lines}"
-        )
+        told = "write what is missing, then give the same command again"
+        raise BenchError(f"task {name} cannot run yet; {told}:\n{lines}")
     return spec
 
 

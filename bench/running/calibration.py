@@ -1,8 +1,7 @@
 """A machine's speed as one number, so that CPU seconds measured on different machines can be compared in one table.
 
 The benchmark is a fixed mix of matrix products, FFTs and a plain Python loop (a third of the time each on the nominal
-machine), run with one thread in a separate process. score = nominal CPU seconds / CPU seconds here, so CPU seconds times
-score are CPU seconds of the nominal machine. Differences in the third decimal mean nothing.
+machine), run with one thread in a separate process. CPU seconds times score are CPU seconds of the nominal machine.
 """
 
 from __future__ import annotations
@@ -67,16 +66,20 @@ def score(cache: Path) -> float:
     except (OSError, ValueError):
         scores = {}  # a missing or damaged cache is rebuilt
     if name not in scores:
-        from bench.running.sandbox import ONE_THREAD
-
-        code = "from bench.running.calibration import measure; print(measure())"
-        command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {python_path()!r}; {code}"]
-        result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
-        scores[name] = round(NOMINAL / float(result.stdout), 4)
+        scores[name] = round(NOMINAL / _measure_in_subprocess(), 4)
         write_atomically(path, json.dumps(scores, indent=1, sort_keys=True).encode())
     return scores[name]
+
+
+def _measure_in_subprocess() -> float:
+    from bench.running.sandbox import ONE_THREAD
+
+    code = "from bench.running.calibration import measure; print(measure())"
+    command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {python_path()!r}; {code}"]
+    result = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BenchError(f"calibration failed: {result.stderr.strip()[-400:]}")
+    return float(result.stdout)
 
 
 def wanted(cells: Iterable[Cell]) -> bool:

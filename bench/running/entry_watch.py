@@ -153,9 +153,8 @@ def reap_children() -> bool:
 def kill_descendants(group: int) -> None:
     """Kill every descendant of this process and wait for them all, so that their CPU time is counted.
 
-    group: the process group of the entry. A signal to the whole group leaves none of its processes time to fork; without a
-    system-call filter processes can leave the group, so they are also killed one by one. This process adopts orphans (it is
-    a subreaper), so no descendant is left once it has no child.
+    group: of the entry. A signal to it leaves none of its processes time to fork; without a system-call filter processes can
+    leave it, so they are also killed one by one. This process adopts orphans, so no descendant is left once it has no child.
     """
     while reap_children():
         # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.

@@ -27,15 +27,7 @@ from bench.records.record import FORMAT, Record
 from bench.records.store import Store
 from bench.running import calibration
 
-CONFIG_FIELDS = (
-    "task",
-    "preset",
-    "entry",
-    "seed",
-    "params",
-    "config",
-    "key",
-)  # of a record, as the configuration of a W&B run
+WANDB_CONFIG = ("task", "preset", "entry", "seed", "params", "config", "key")  # fields of a record
 
 
 @dataclass
@@ -95,8 +87,7 @@ class Progress:
         """The progress line. running: labels of the cells that run now."""
         left = self.total - self.done
         text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
-        if self.fresh:
-            text += f", {self.fresh} fresh"
+        text += f", {self.fresh} fresh" if self.fresh else ""
         if self.done:
             text += f", {60 * self.done / (time.monotonic() - self.started):.3g} a minute"
         seconds = self.seconds_left()
@@ -107,19 +98,15 @@ class Progress:
 
     def show(self, running: Iterable[str], force: bool = False) -> None:
         """Write the progress line, at most twice a second on a terminal and every ten seconds elsewhere unless `force`."""
-        tty = self.out.isatty()
-        now = time.monotonic()
+        tty, now = self.out.isatty(), time.monotonic()
         if not force and now - self.shown < (0.5 if tty else 10.0):
             return
-        self.shown = now
-        text = self.line(running)
-        self.out.write(f"\r\x1b[2K{text[:140]}" if tty else f"{text}\n")
-        self.out.flush()
+        self.shown, text = now, self.line(running)
+        print(f"\r\x1b[2K{text[:140]}" if tty else text, end="" if tty else "\n", file=self.out, flush=True)
 
     def say(self, text: str) -> None:
         """Write a line that later progress lines do not overwrite."""
-        self.out.write(f"\r\x1b[2K{text}\n" if self.out.isatty() else f"{text}\n")
-        self.out.flush()
+        print(f"\r\x1b[2K{text}" if self.out.isatty() else text, file=self.out, flush=True)
 
 
 def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
@@ -136,10 +123,8 @@ def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
 
     def send(record: Record) -> None:
         name, group = f"{record.task}/{record.entry}/{record.seed}", f"{record.task}@{record.version}"
-        about = {name: getattr(record, name) for name in CONFIG_FIELDS}
-        run = wandb.init(
-            project="sweepstakes", name=name, group=group, config=about, mode=mode, reinit="finish_previous"
-        )
+        about = {"name": name, "group": group, "config": {field: getattr(record, field) for field in WANDB_CONFIG}}
+        run = wandb.init(project="sweepstakes", mode=mode, reinit="finish_previous", **about)
         for name, points in store.curves(record).items():
             run.define_metric(name, step_metric=f"step/{name}")
             for step, value in zip(*points, strict=True):

@@ -86,12 +86,8 @@ def tables_with(folder: Path, ledger: Path) -> str:
         for row in about.rows:
             suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
             suite = about.suite if about.suite in suites else min(suites, default=None)
-            words = [
-                f"task={row.task}",
-                f"preset={row.preset}",
-                f"results={store.root}",
-                f"seed=range({len(row.seeds)})",
-            ]
+            seeds = f"seed=range({len(row.seeds)})"
+            words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}", seeds]
             words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
             tables = join.build_all(plan.make(config.parse(words), store), store)
             blocks += [printers.markdown(table).strip() for table in tables]
@@ -111,9 +107,8 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
         for preset in sorted({row.preset for row in about.rows}):
             request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
             claims = verify.claims(Store(folder / "results"), about.entry, request)
-            findings += verify.verify(
-                claims, Store(Path(scratch)), request.settings, seeds, partial(print, file=sys.stderr)
-            )
+            say = partial(print, file=sys.stderr)
+            findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, say)
     wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]
     return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 

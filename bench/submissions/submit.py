@@ -100,7 +100,7 @@ def fitting(name: str) -> list[str]:
 
 def taken(package: Package, store: Store, out: Path) -> list[str]:
     """A problem if the name belongs to another entry: in the ledger, among the published files, or in another folder."""
-    name, theirs = package.name, out / package.name
+    name, theirs, authors = package.name, out / package.name, package.content.authors
     known = config.names("entry").get(name)
     upstream = os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
     if known is not None and known.resolve() != package.yaml:
@@ -109,9 +109,7 @@ def taken(package: Package, store: Store, out: Path) -> list[str]:
         where = "the ledger"
     elif git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{upstream}, the published branch"
-    elif (theirs / submitted.MANIFEST).is_file() and (
-        by := submitted.manifest(theirs).authors
-    ) != package.content.authors:
+    elif (theirs / submitted.MANIFEST).is_file() and (by := submitted.manifest(theirs).authors) != authors:
         where = f"{theirs}, by {', '.join(by or ['somebody else'])}"
     else:
         return []

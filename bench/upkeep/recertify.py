@@ -122,9 +122,8 @@ def report(outcome: Recertification) -> list[str]:
         count = outcome.older - outcome.skipped
         lines.append(f"{len(outcome.sample)} of {count} rows, drawn by {outcome.drawn}, run again: {keys}")
         lines += [f"differs: {text}" for text in outcome.reasons]
-        differs = (
-            "nothing was marked; a change of results needs a new version of the task, or `bench run` and `publish`"
-        )
+        needed = "a new version of the task, or `bench run` and `publish`"
+        differs = f"nothing was marked; a change of results needs {needed}"
         agrees = f"every bit agrees: {outcome.marked} published rows are recertified for this code"
         lines.append(differs if outcome.reasons else agrees)
     return lines

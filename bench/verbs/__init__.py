@@ -49,9 +49,8 @@ def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
 
 def run(plan: Plan, store: Store, settings: Settings) -> sweep.Progress:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
-    return sweep.run(
-        plan, store, settings, sweep.wandb_sink(settings.wandb, store) if settings.wandb != "off" else None
-    )
+    sink = sweep.wandb_sink(settings.wandb, store) if settings.wandb != "off" else None
+    return sweep.run(plan, store, settings, sink)
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

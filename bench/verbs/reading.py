@@ -47,9 +47,8 @@ def do_list(options: argparse.Namespace) -> int:
          "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]} for name, entry in sound("entry")
     ]  # fmt: skip
     suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite")]
-    claims = [
-        {"name": n, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())} for n, claim in sound("claim")
-    ]
+    statements = ((name, claim.arxiv, claim.statement.split()) for name, claim in sound("claim"))
+    claims = [{"name": name, "arxiv": arxiv, "doc": " ".join(words)} for name, arxiv, words in statements]
     figures = [{"name": name, "doc": figure.title} for name, figure in sound("figure")]
     content = {"tasks": tasks, "entries": entries, "suites": suites, "claims": claims, "figures": figures}
     answer(options, content | {"wrong": [{"file": name, "error": error} for name, error in wrong.items()]}, [
