@@ -51,9 +51,8 @@ Say = Callable[[str], None]  # takes a line that tells how far a long call is
 class Claim:
     """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`. why_not: why it cannot be verified.
 
-    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh, replay: the rows of the
-    fresh seeds and of the claimed seed to replay, empty until `verify` has drawn them. replays: the records of
-    every run of `replay`, in plan order.
+    records: seed -> its records in plan order, one per value of a derived metric's axis. fresh, replay: the rows of the fresh
+    seeds and of the claimed seed to replay, empty until `verify` has drawn them. replays: the records of every run of `replay`.
     """
 
     row: plan.Row

@@ -150,8 +150,7 @@ def bullets(lines: Iterable[str]) -> str:
 def contradictions(folder: Path) -> Iterator[str]:
     """Contradictions between a submission's records and the keys, seeds and versions of its entry's files and this code.
 
-    The entry must be known here (`open_folder`). Data that are absent here and other versions of packages
-    contradict nothing; code, configuration and parameters do.
+    The entry must be known here (`open_folder`). Absent data and other versions of packages contradict nothing.
     """
     about = manifest(folder)
     records, planned = list(Store(folder / "results").published()), set()
