@@ -283,10 +283,8 @@ def judge(claim: Claim, scratch: Store, number: str) -> Verification:
         return line
     p = p_better(scaled[0], scaled[1], metric.better)
     line.p = None if math.isnan(p) else p
-    line.fresh = Fresh(
-        mean=_centre(scaled[1], metric.scale), seeds=list(planned),
-        values=[value if math.isfinite(value) else None for value in values[1]],
-    )  # fmt: skip
+    finite = [value if math.isfinite(value) else None for value in values[1]]
+    line.fresh = Fresh(mean=_centre(scaled[1], metric.scale), seeds=list(planned), values=finite)
     line.replayed, complaint = replayed(claim)
     lacking = [f"{record.status}: {record.reason}" for record in records if record and record.status in LACKING]
     if lacking or None in records:

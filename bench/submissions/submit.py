@@ -202,17 +202,17 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
     target.ledger = folder / "results" / "ledger"
     ledger.publish(target, records)
     files, origin = submitted.contents(folder), here()
+    rows = [
+        ManifestRow(
+            task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params), trials=row.trials,
+            seeds=tuple(sorted(row.planned)), entry_digest=verify.digest_of(row),
+        ) for row in planned.rows
+    ]  # fmt: skip
     manifest = ManifestFile(
         **{field: getattr(package.content, field) for field in submitted.COMMON},
         format=1, entry=package.name, digest=submitted.digest(files), suite=submission.request.suite,
         files={path: blake(data) for path, data in files.items()},
-        rows=tuple(
-            ManifestRow(
-                task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params),
-                seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=verify.digest_of(row),
-            )
-            for row in planned.rows
-        ),
+        rows=tuple(rows),
         records=len(records), cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
         notes=tuple(submission.notes), command=origin.command, commit=origin.commit,
         environment={name: getattr(origin, name) for name in ("packages", "python", "system", "cpu", "cores", "threads")},

@@ -175,11 +175,9 @@ def do_verify(options: argparse.Namespace) -> int:
     name = config.entry(name).name
     claims = verify.claims(source, name, request)
     if not claims:
-        told = f"nothing to verify: {source.root} has no record of {name} as it is configured now"
-        again = (
-            f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
-        )
-        raise BenchError(f"{told} at preset={request.settings.preset}; {again}")
+        preset, other = request.settings.preset, f"`bench verify {name} preset=smoke` looks at another preset"
+        lacks = f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}"
+        raise BenchError(f"{lacks}; `bench run task=… entry={name}` makes them, {other}")
     say = partial(print, file=sys.stderr if options.format == "json" else sys.stdout, flush=True)
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
