@@ -128,13 +128,7 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
             curves[name(curve)] = ([whole_number(step) for step in steps], [float(point) for point in values])
     if not isinstance(value["tensors"], dict):
         raise ValueError("its solution's tensors are no dictionary")
-    return {
-        "status": value["status"],
-        "reason": text(value.get("reason", "")),
-        "traceback": text(value.get("traceback", "")),
-        "tensors": value["tensors"],
-        "predicts": bool(value["predicts"]),
-        "counts": counts(value["counts"], budget),
-        "cpu": seconds(value["cpu"]),
-        "curves": curves,
-    }
+    texts = {field: text(value.get(field, "")) for field in ("reason", "traceback")}
+    spent = {"counts": counts(value["counts"], budget), "cpu": seconds(value["cpu"])}
+    result = {"tensors": value["tensors"], "predicts": bool(value["predicts"]), "curves": curves}
+    return {"status": value["status"], **texts, **result, **spent}

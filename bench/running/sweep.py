@@ -110,10 +110,7 @@ class Progress:
 
 
 def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
-    """A function that sends a record to Weights & Biases as one run. mode: "offline" (files under ./wandb) or "online".
-
-    Raises BenchError if the package wandb is not installed.
-    """
+    """A function that sends a record to W&B as one run, "offline" (files under ./wandb) or "online"; BenchError without wandb."""
     try:
         import wandb
     except ImportError as error:

@@ -130,8 +130,8 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
 
 
 def _smoke(submission: Submission, say: verify.Say) -> None:
-    """Run the contract suite on the tasks that are to be submitted, and, unless these were named, a smoke cell on every other
-    task whose slots fit. There, another signature of a slot is a note, a failure a problem."""
+    """Run the contract suite on the submission's tasks, and, unless these were named, a smoke cell on every other task whose
+    slots fit. There, another signature of a slot is a note, a failure a problem."""
     name, request, store = submission.package.name, submission.request, submission.store
     if absent := plan.absent_of(config.entry(name).needs):
         submission.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
