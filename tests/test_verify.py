@@ -11,10 +11,10 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats as reference
 
-from bench.checking import verify
+from bench.checking import published_rows, verify
 from bench.records import ledger, standing
 from bench.records.store import Store
-from bench.upkeep import recertify
+from bench.running import sweep
 from tests import rows
 from tests.conftest import toy_task
 
@@ -25,20 +25,31 @@ def test_p_is_the_pooled_t_test_of_scipy():
     rng = np.random.default_rng(0)
     for n, k in ((5, 5), (3, 10), (10, 3)):
         x, y = rng.normal(size=n), rng.normal(0.3, 2.0, size=k)
-        assert verify.p_better(x, y, "min") == pytest.approx(reference.ttest_ind(x, y, alternative="less").pvalue)
-        assert verify.p_better(x, y, "max") == pytest.approx(reference.ttest_ind(x, y, alternative="greater").pvalue)
+        assert published_rows.p_better(x, y, "min") == pytest.approx(
+            reference.ttest_ind(x, y, alternative="less").pvalue
+        )
+        assert published_rows.p_better(x, y, "max") == pytest.approx(
+            reference.ttest_ind(x, y, alternative="greater").pvalue
+        )
 
 
 def test_p_without_spread_goes_by_the_sign():
-    assert verify.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
-    assert verify.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0 and verify.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
-    assert math.isnan(verify.p_better([], [1.0, 2.0, 3.0], "min"))
-    assert math.isnan(verify.p_better([1.0, math.nan], [1.0, 2.0], "min"))
+    assert published_rows.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
+    assert (
+        published_rows.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0
+        and published_rows.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
+    )
+    assert math.isnan(published_rows.p_better([], [1.0, 2.0, 3.0], "min"))
+    assert math.isnan(published_rows.p_better([1.0, math.nan], [1.0, 2.0], "min"))
 
 
 def rejections(claims: np.ndarray, fresh: np.ndarray) -> float:
     """Share of rows [repetitions, seeds] that would be disputed."""
-    return float(np.mean([verify.p_better(x, y, "min") < verify.ALPHA for x, y in zip(claims, fresh, strict=True)]))
+    return float(
+        np.mean(
+            [published_rows.p_better(x, y, "min") < published_rows.ALPHA for x, y in zip(claims, fresh, strict=True)]
+        )
+    )
 
 
 @pytest.mark.parametrize(("n", "k"), [(3, 3), (5, 5), (10, 3), (5, 10)])
@@ -46,8 +57,8 @@ def test_an_honest_claim_is_disputed_at_most_as_often_as_stated(n, k):
     rng = np.random.default_rng(n * 100 + k)
     repetitions = 4000
     share = rejections(rng.normal(size=(repetitions, n)), rng.normal(size=(repetitions, k)))
-    error = math.sqrt(verify.ALPHA * (1 - verify.ALPHA) / repetitions)
-    assert verify.ALPHA - 4 * error < share < verify.ALPHA + 4 * error
+    error = math.sqrt(published_rows.ALPHA * (1 - published_rows.ALPHA) / repetitions)
+    assert published_rows.ALPHA - 4 * error < share < published_rows.ALPHA + 4 * error
 
 
 def test_an_honest_time_to_target_is_disputed_at_most_as_often_as_stated():
@@ -66,10 +77,10 @@ def test_the_best_five_of_fifty_seeds_are_disputed(k, power):
 
 
 def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
-    seeds = verify.fresh_seeds("digest", "number", 50)
-    assert seeds == verify.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
-    assert not set(seeds) & set(verify.fresh_seeds("digest", "other", 50))
-    assert not set(seeds) & set(verify.fresh_seeds("else", "number", 50))
+    seeds = published_rows.fresh_seeds("digest", "number", 50)
+    assert seeds == published_rows.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
+    assert not set(seeds) & set(published_rows.fresh_seeds("digest", "other", 50))
+    assert not set(seeds) & set(published_rows.fresh_seeds("else", "number", 50))
     assert min(seeds) >= 2**51 and max(seeds) < 2**52 and json.loads(json.dumps(float(seeds[0]))) == seeds[0]
 
 
@@ -90,11 +101,11 @@ def test_the_difference_of_two_records():
 
 
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
-    assert recertify.other_machine(record(), record()) == []
+    assert sweep.other_machine(record(), record()) == []
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
         other = record()
         setattr(other.provenance, name, value)
-        assert recertify.other_machine(record(), other)
+        assert sweep.other_machine(record(), other)
 
 
 def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):
@@ -130,9 +141,13 @@ def one_draw(monkeypatch):
 
 
 def test_the_number_comes_from_the_system_unless_it_is_repeated(monkeypatch):
-    assert verify.drawn() == "1"
+    assert published_rows.drawn() == "1"
     monkeypatch.setenv("SWEEPSTAKES_DRAWN", "")
-    assert not verify.repeated() and len(verify.drawn()) == 32 and verify.drawn() != verify.drawn()
+    assert (
+        not published_rows.repeated()
+        and len(published_rows.drawn()) == 32
+        and published_rows.drawn() != published_rows.drawn()
+    )
 
 
 def lines_of(folder: Path, entry: str) -> list[dict]:
@@ -153,7 +168,7 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         and told["set"] == {"noise": 0.5}
     )
     assert told["replayed"]["equal"] and told["replayed"]["difference"] == 0 and len(told["fresh"]["values"]) == 4
-    assert told["fresh"]["seeds"] == verify.fresh_seeds(told["entry_digest"], told["drawn"], 4)
+    assert told["fresh"]["seeds"] == published_rows.fresh_seeds(told["entry_digest"], told["drawn"], 4)
     store = Store(tmp_path / "results")
     records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"

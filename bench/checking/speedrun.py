@@ -17,8 +17,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import asdict, replace
 
-from bench.checking import verify
-from bench.checking.verify import Say
+from bench.checking import published_rows
+from bench.checking.published_rows import Say
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
@@ -108,7 +108,7 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
     None if there are fewer than three seeds, if one misses the target, or if one has no calibration where CPU seconds count.
     """
     reached = all(r.status == "ok" and metric.name not in r.censored for r in records)
-    if len({r.seed for r in records}) < verify.FEWEST or not reached:
+    if len({r.seed for r in records}) < published_rows.FEWEST or not reached:
         return None
     steps = {r.seed: float(r.metrics[metric.name]) for r in records}
     seconds = {r.seed: cpu for r in records if (cpu := cpu_of(r)) is not None}
@@ -125,8 +125,8 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
     a, b = _paired(new, standing)
-    if len(a) < verify.FEWEST:
-        return verify.p_better([*new.values.values()], [*standing.values.values()], "min")
+    if len(a) < published_rows.FEWEST:
+        return published_rows.p_better([*new.values.values()], [*standing.values.values()], "min")
     difference = paired_difference(a, b)
     return difference.p / 2 if difference.mean < 0 else 1 - difference.p / 2
 
@@ -144,7 +144,7 @@ def progression(published: Sequence[Run], accepted: Sequence[Run]) -> tuple[Run,
         for run in sorted((run for run in published if run.date[:10] == day), key=lambda run: run.mean):
             if not standing:
                 standing.append(run)
-            elif (p := p_of(run, standing[-1])) < verify.ALPHA:
+            elif (p := p_of(run, standing[-1])) < published_rows.ALPHA:
                 standing.append(replace(run, p=p, against=standing[-1].entry))
         for run in sorted((run for run in accepted if run.date[:10] == day), key=lambda run: run.date):
             if not standing or run.mean < standing[-1].mean:
@@ -190,7 +190,7 @@ def needed(new: Run, standing: Run) -> int | None:
     a, b = _paired(new, standing)
     if len(a) < 2 or sum(a) >= sum(b):
         return None
-    return seeds_to_separate(a, b, alpha=2 * verify.ALPHA)  # one side of a two-sided test
+    return seeds_to_separate(a, b, alpha=2 * published_rows.ALPHA)  # one side of a two-sided test
 
 
 def forecast(store: Store, task: str, entry: str, records: Sequence[Record], preset: str) -> str:
@@ -227,18 +227,18 @@ def propose(store: Store, task: str, entry: str, settings: Settings, by: By, cou
     name, parts = row.entry, plain(dict(row.planned[0][0].parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
-    digest = verify.digest_of(row)
+    digest = published_rows.digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    claims = verify.claims(store, name, config.Request(settings, [task]))
+    claims = published_rows.claims(store, name, config.Request(settings, [task]))
     groups = [group for claim in claims if claim.row.params == row.params for group in claim.records.values()]
     known = run_of([record for group in groups for record in group], metric, by, "published")
     estimate = needed(known, standing) if known and standing else None
-    count = count or max(verify.USUAL, estimate or 0)
-    if count < verify.FEWEST:
-        raise BenchError(f"--seeds {count}: a record takes at least {verify.FEWEST} fresh seeds")
-    number = verify.drawn()  # after the digest is fixed
+    count = count or max(published_rows.USUAL, estimate or 0)
+    if count < published_rows.FEWEST:
+        raise BenchError(f"--seeds {count}: a record takes at least {published_rows.FEWEST} fresh seeds")
+    number = published_rows.drawn()  # after the digest is fixed
     say(f"drawn  {number}\n{count} fresh seeds" + (f"; about {estimate} are needed" if estimate else ""))
-    seeds = verify.fresh_seeds(digest, number, count)
+    seeds = published_rows.fresh_seeds(digest, number, count)
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
@@ -253,11 +253,11 @@ def propose(store: Store, task: str, entry: str, settings: Settings, by: By, cou
     elif standing is not None:
         # A rival that now misses the target at some seed cannot be paired, so its published seeds stand for it.
         p = p_of(new, next(filter(None, rivals), standing))
-        if math.isnan(p) or p >= verify.ALPHA:
-            reason = f"p = {p:.2g} against {standing.entry}; below {verify.ALPHA:g} is asked"
+        if math.isnan(p) or p >= published_rows.ALPHA:
+            reason = f"p = {p:.2g} against {standing.entry}; below {published_rows.ALPHA:g} is asked"
         elif new.mean >= standing.mean:
             reason = f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"
-    if not reason and verify.repeated():  # whoever chooses the number chooses the seeds
+    if not reason and published_rows.repeated():  # whoever chooses the number chooses the seeds
         reason = "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"
     run = asdict(new or Run(name, parts, {}, math.nan, None, "", (), "fresh"))
     against = standing.entry if standing else ""

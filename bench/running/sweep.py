@@ -265,3 +265,9 @@ def _record(cell: Cell, outcome: Outcome, settings: Settings, started: str, spee
 def now() -> str:
     """The time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def other_machine(old: Record, new: Record) -> list[str]:
+    """What differs between the machines and packages that made two records; without any of it bits must agree."""
+    names = ("cpu", "system", "python", "packages", "threads")
+    return [name for name in names if getattr(old.provenance, name) != getattr(new.provenance, name)]

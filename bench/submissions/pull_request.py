@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.checking import contract_suite, verify
+from bench.checking import contract_suite, published_rows, verify
 from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.planning import config, plan
@@ -106,7 +106,7 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     with tempfile.TemporaryDirectory(prefix="sweepstakes-check-") as scratch:
         for preset in sorted({row.preset for row in about.rows}):
             request = config.parse([f"preset={preset}", f"results={scratch}", "workers=2"])
-            claims = verify.claims(Store(folder / "results"), about.entry, request)
+            claims = published_rows.claims(Store(folder / "results"), about.entry, request)
             say = partial(print, file=sys.stderr)
             findings += verify.verify(claims, Store(Path(scratch)), request.settings, seeds, say)
     wrong = [f"{line.task}: disputed: {line.reason}" for line in findings if line.verdict == "disputed"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.checking import contract_suite, speedrun, verify
+from bench.checking import contract_suite, published_rows, speedrun
 from bench.contract import BenchError, Misfit
 from bench.data import cache_dir
 from bench.outcome import Outcome
@@ -49,7 +49,7 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def submit(submission: Submission, smoke_only: bool, say: verify.Say) -> Path | None:
+def submit(submission: Submission, smoke_only: bool, say: published_rows.Say) -> Path | None:
     """Check the submission, run it, and write its folder; None if none was written. Its home must be the current folder."""
     package, request, store = submission.package, submission.request, submission.store
     submission.problems = [*problems(package), *taken(package, store, submission.out)]
@@ -129,7 +129,7 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     return stamps
 
 
-def _smoke(submission: Submission, say: verify.Say) -> None:
+def _smoke(submission: Submission, say: published_rows.Say) -> None:
     """Run the contract suite on the submission's tasks, and, unless these were named, a smoke cell on every other task whose
     slots fit. There, another signature of a slot is a note, a failure a problem."""
     name, request, store = submission.package.name, submission.request, submission.store
@@ -205,7 +205,7 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
     rows = [
         ManifestRow(
             task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params), trials=row.trials,
-            seeds=tuple(sorted(row.planned)), entry_digest=verify.digest_of(row),
+            seeds=tuple(sorted(row.planned)), entry_digest=published_rows.digest_of(row),
         ) for row in planned.rows
     ]  # fmt: skip
     manifest = ManifestFile(

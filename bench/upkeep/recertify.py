@@ -51,12 +51,6 @@ def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Re
     return ordered[: max(len(first), LEAST, math.ceil(SHARE * len(rows)))]
 
 
-def other_machine(old: Record, new: Record) -> list[str]:
-    """What differs between the machines and packages that made two records; without any of it bits must agree."""
-    names = ("cpu", "system", "python", "packages", "threads")
-    return [name for name in names if getattr(old.provenance, name) != getattr(new.provenance, name)]
-
-
 def reason(cell: Cell, old: Record, new: Record | None) -> str:
     """Why a rerun does not certify a published row; empty if it does."""
     if new is None:
@@ -68,7 +62,7 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         numbers = isinstance(a, int | float) and isinstance(b, int | float)
         lines.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(lines)}"
-    if (other := other_machine(old, new)) and all(near(a, b) for _, a, b in changes):
+    if (other := sweep.other_machine(old, new)) and all(near(a, b) for _, a, b in changes):
         text += f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether"
         text += " the code or the machine did it; recertify where the records were made, or run and publish anew"
     return text

@@ -161,7 +161,7 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench.checking import verify
+    from bench.checking import published_rows, verify
     from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
@@ -173,7 +173,7 @@ def do_verify(options: argparse.Namespace) -> int:
         submitted.open_folder(folder)
         name, source = folder.name, Store(folder / "results")
     name = config.entry(name).name
-    claims = verify.claims(source, name, request)
+    claims = published_rows.claims(source, name, request)
     if not claims:
         preset, other = request.settings.preset, f"`bench verify {name} preset=smoke` looks at another preset"
         lacks = f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}"
@@ -182,7 +182,7 @@ def do_verify(options: argparse.Namespace) -> int:
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
     answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
-    if verify.repeated():
+    if published_rows.repeated():
         note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
     return int(any(finding.verdict == "disputed" for finding in findings))
 
