@@ -192,7 +192,7 @@ def _pairs(request: config.Request) -> dict[str, list[str]]:
 class Tuned:
     """How tuning ended. trials: of each entry, by task. unfinished: (task, entry) some of whose trials have no result."""
 
-    sweep: sweep.Summary
+    sweep: sweep.Progress
     trials: Mapping[str, int]
     paths: list[Path] = field(default_factory=list)
     unfinished: list[tuple[str, str]] = field(default_factory=list)
