@@ -1,7 +1,6 @@
-"""The global random generators of torch, Python and numpy.
+"""The global random generators of torch, Python and numpy, from which entries and probes may draw.
 
-Entries and probes may draw from them. The harness seeds all three from the cell's seed, and restores their state after each
-evaluation and probe, so that these change no result.
+The harness seeds them from the cell's seed, and restores their state after each evaluation and probe: these change no result.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""The contracts between the harness, tasks and entries.
+"""The contracts between the harness, tasks and entries. Nothing here imports torch or numpy, so that a plan is made fast.
 
-A *task* is a problem with data, parameters, a budget and metrics. An *entry* fills one or more *slots* of a task.
-A *cell* is (task + parameters, preset, entry, seed); running it writes one *record*.
-
-This module imports neither torch nor numpy, so that a plan is made fast; tasks import torch inside their methods.
+A *task* is a problem with data, parameters, a budget and metrics. An *entry* fills one or more *slots* of a task. A *cell* is
+(task + parameters, preset, entry, seed); running it writes one *record*.
 """
 
 from __future__ import annotations
@@ -99,10 +97,8 @@ class Slot:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend: a count and never a time, so that the same cell gives the same bits.
-
-    unit: a name counted by `Log.count`: steps, samples, evals, matvecs, or one that the task defines.
-    """
+    """What a run may spend, in a unit of `Log.count` (steps, samples, evals, matvecs, …) and never in seconds: equal cells
+    give equal bits."""
 
     unit: str
     limit: int
@@ -110,11 +106,8 @@ class Budget:
 
 @dataclass(frozen=True)
 class Problem:
-    """A cell's data.
-
-    public: plain tensors and numbers, sent once to the entry's process. hidden: kept by the scorer. origin: of the data,
-    such as "generated", "official" or "unverified".
-    """
+    """A cell's data. public: plain tensors and numbers, sent once to the entry's process. hidden: kept by the scorer. origin:
+    such as "generated", "official" or "unverified"."""
 
     public: Mapping[str, Any]
     hidden: Mapping[str, Any]
@@ -177,10 +170,8 @@ Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="text that is not 
 
 
 class Datasheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a reader has to know about a task's data: mandatory prose in `configs/task/`, no part of a cell's identity.
-
-    reference_error: the error of the reference solution that entries are compared with.
-    """
+    """What a reader has to know about a task's data: prose in `configs/task/`, no part of a cell's identity. reference_error:
+    the error of the reference solution."""
 
     paper: Text
     data_source: Text
@@ -206,16 +197,11 @@ class Log(Protocol):
         """Add points to training curves, such as the loss of a step."""
 
     def evaluate(self, step: int, predict: Callable[..., Any], stage: str = "") -> Mapping[str, float]:
-        """The monitored metrics of `predict`, uncharged; the targets stay in the scorer.
-
-        stage: names a second copy of the curves, `stage/metric`, which holds the points of this stage only.
-        """
+        """The monitored metrics of `predict`, uncharged. stage: records their points a second time, as `stage/metric`."""
 
     def probe(self, step: int, **state: Any) -> None:
-        """Run the task's probes on `state`, uncharged and with random draws of their own, so that no score depends on them.
-
-        A probe that raises ends its own curves, and the record says so.
-        """
+        """Run the task's probes on `state`, uncharged, with random draws of their own. One that raises ends its own curves
+        only."""
 
     def phase(self, name: Literal["setup", "train", "predict"]) -> AbstractContextManager[None]:
         """A context whose CPU seconds are booked on this phase."""
@@ -233,11 +219,7 @@ class Curves(Protocol):
 
 
 class Task(ABC):
-    """A problem. Subclasses set the class attributes and implement budget, problem, run and score.
-
-    Importing a task's module must not import torch: import it inside the methods. The data are described in the task's
-    configuration file (see `Datasheet`).
-    """
+    """A problem. Importing its module must not import torch: import it inside the methods."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -299,9 +281,8 @@ class Task(ABC):
 class Entry:
     """A named, configured filler of slots.
 
-    parts: slot -> part configuration. A part with `_target_` replaces the slot's default, one without changes
-    arguments of the default. search: path ("optimizer.lr") -> [low, high] on a log grid, or an explicit list under
-    `values`. needs: packages, or "cuda".
+    parts: slot -> configuration; one with `_target_` replaces the slot's default, one without changes the default's arguments.
+    search: path ("optimizer.lr") -> [low, high] on a log grid, or {values: list}. needs: packages, or "cuda".
     """
 
     name: str

@@ -26,10 +26,8 @@ ENTRY_AXES = ("init", "order", "noise")
 
 @dataclass(frozen=True)
 class Job:
-    """A cell as its processes receive it: plain values only.
-
-    reads: the code and data files that the cell's key covers; its processes read nothing else but installed packages.
-    """
+    """A cell as its processes receive it: plain values only. reads: the files that its key covers; they read nothing else but
+    installed packages."""
 
     target: str  # dotted path of the Task class
     params: Mapping[str, Any]
@@ -50,10 +48,8 @@ class Job:
 def run_entry(
     job: Job, public: Mapping[str, Any], channel: Channel, seeds: Seeds
 ) -> tuple[dict[str, Any], Solution, RunLog | None]:
-    """Run the entry's side: (report, solution, log). The report holds plain values: status, reason and traceback.
-
-    seeds: of the entry's axes. `job.seed` is not read here, since an isolated entry must not know it.
-    """
+    """Run the entry's side: (report of status, reason and traceback, solution, log). seeds: of the entry's axes; `job.seed` is
+    not read, since an isolated entry must not know it."""
     log: RunLog | None = None
     solution: Solution | None = None
     try:

@@ -1,8 +1,7 @@
 """Any optimizer by name: torch.optim, pytorch_optimizer, or the dotted path of a class.
 
-`named` fills the `optimizer` slot. It handles the special cases (a module instead of parameters, groups for the Muon
-family, a number of iterations) and marks the optimizers that need a closure or the gradient's graph. `resolve` reads the
-libraries' sources and imports nothing, so that the planner can check a name without torch.
+`named` fills the `optimizer` slot and handles the special cases. `resolve` reads the libraries' sources and imports nothing,
+so that the planner can check a name without torch.
 """
 
 from __future__ import annotations
@@ -70,10 +69,8 @@ def _exported(package: str, *module: str) -> dict[str, str]:
 
 
 def resolve(name: str) -> str:
-    """Dotted path of the optimizer class `name`; torch.optim comes before pytorch_optimizer.
-
-    BenchError, with the nearest names, if there is none, and for a class that cannot run here.
-    """
+    """Dotted path of the optimizer class `name`, of torch.optim before pytorch_optimizer. BenchError, with the nearest names,
+    if there is none, and for a class that cannot run here."""
     low = name.lower().rpartition(".")[2]
     known = "." not in name or name.split(".")[0] in (*LISTS, "schedulefree")
     if known and low in UNSUPPORTED:
@@ -160,9 +157,8 @@ def _beside(cls: Callable[..., Any], name: str, model: nn.Module, options: dict[
 def named(model: nn.Module, steps: int, name: str, lr: float | None = None, **arguments: Any) -> Optimizer:
     """The optimizer `name` over `model`'s parameters, for `steps` updates.
 
-    lr: None keeps the class's default. arguments: passed to the class; an unknown one is a BenchError that lists the known
-    ones. A class for matrices only gets the 2-D weights that are no embeddings; AdamW, at a tenth of the rate, trains the
-    rest.
+    lr: None keeps the class's default. arguments: of the class; BenchError, with the known ones, for an unknown one. A class
+    for matrices only gets the 2-D weights that are no embeddings; AdamW, at a tenth of the rate, trains the rest.
     """
     path = resolve(name)
     module, _, attribute = path.rpartition(".")

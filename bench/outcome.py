@@ -1,7 +1,4 @@
-"""The outcome of a cell: the scorer builds it, the pipe carries it, and the record contains it.
-
-`Outcome` is built here and in `bench.execute` only.
-"""
+"""The outcome of a cell: the scorer builds it, the pipe carries it, and the record contains it."""
 
 from __future__ import annotations
 
@@ -46,10 +43,7 @@ class Costs(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
 
 
 class Exhibit(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The description of an exhibit (see `bench.contract.Exhibit`).
-
-    arrays: name -> shape; the numbers are stored beside the record's curves.
-    """
+    """The description of a `bench.contract.Exhibit`. arrays: name -> shape; the numbers lie beside the record's curves."""
 
     kind: str
     arrays: dict[str, list[int]]

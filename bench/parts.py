@@ -52,9 +52,8 @@ def slot_list(slots: Iterable[Slot]) -> str:
 
 
 def as_declared(target: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` with each number as a float or an integer, as the parameter's annotation or default says: 1 and 1.0 have
-    the same key, so they have to give the same run.
-    """
+    """`options` with each number as a float or an integer, as the parameter's annotation or default says: 1 and 1.0 have the
+    same key, so they have to give the same run."""
     try:
         declared = inspect.signature(target).parameters
     except (TypeError, ValueError):  # some builtins have none

@@ -1,8 +1,4 @@
-"""The training loop that the families share.
-
-One step: draw a batch, count it, let the optimizer step, record the loss. At intervals: switch the model (and the
-optimizer, if it has the two modes) to evaluation, call `log.evaluate` and the probes, and stop if every target is reached.
-"""
+"""The training loop that the families share: steps, evaluations at intervals, and an end once every target is reached."""
 
 from __future__ import annotations
 
@@ -47,14 +43,12 @@ def batch_size(batch: Any) -> int:
 class Loop:
     """The training of one model by a loss of a batch.
 
-    schedule(step=, steps=): factor on each group's base rate. clip: bound on the gradient's norm. predict: what
-    `log.evaluate` gets, every `eval_every` steps and at the end. probe_state: keywords of the task's probes. start: updates
-    that the run has made before; steps are numbered on from it in curves and in the log, while the schedule gets the loop's
-    own steps, 0 to `steps`. at_step(step): called after each update, before an evaluation. stage: a name under which
-    evaluations are recorded a second time.
+    schedule(step=, steps=): factor on each group's base rate. clip: bound on the gradient's norm. predict: what `log.evaluate`
+    gets, every `eval_every` steps and at the end. probe_state: keywords of the task's probes. start: updates made before, from
+    which steps are numbered on in curves and log, while the schedule gets the loop's own, 0 to `steps`. at_step(step): called
+    after each update. stage: a name under which evaluations are recorded a second time.
 
-    The loop counts steps and samples. A task with a budget in another unit counts it in `loss`, which is called once for
-    each evaluation by the optimizer.
+    It counts steps and samples. A task with a budget in another unit counts it in `loss`, once an optimizer's evaluation.
     """
 
     model: nn.Module
@@ -146,10 +140,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with its own data: one of several tasks in a row, a round of boosting, a step of a curriculum.
-
-    steps: the limit of updates. data: passed to the parts' `stage_end(model=, data=)` after the stage.
-    """
+    """A part of a run with its own data, such as one of several tasks in a row. steps: at most. data: for the parts'
+    `stage_end(model=, data=)`, called after it."""
 
     name: str
     steps: int

@@ -22,10 +22,8 @@ _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def encode(value: Any) -> bytes:
-    """The frame of a value: None, bool, int, float, str, tensors, and lists, tuples and dicts (string keys) of them.
-
-    TypeError, naming the type, for anything else; quantized, sparse and 8-bit floating tensors among it.
-    """
+    """The frame of None, bools, numbers, texts, tensors, and lists, tuples and dicts (string keys) of them. TypeError, naming
+    the type, for anything else; quantized, sparse and 8-bit floating tensors among it."""
     import torch
 
     buffers: list[bytes] = []

@@ -85,18 +85,6 @@ def family_wise_error(
     return wrong / repeats
 
 
-def win_coverage(tasks: int, seeds: int, repeats: int = 4000) -> float:
-    """How often the win matrix' interval holds the true mean chance of improvement, chances uniform over tasks."""
-    rng = np.random.default_rng([4, tasks, seeds])
-    held = 0
-    for _ in range(repeats):
-        chance = rng.uniform(0.2, 1.0, (tasks, 1))
-        won = (rng.uniform(size=(tasks, seeds)) < chance).astype(float)
-        found = comparisons.win_matrix(np.stack([won, np.full_like(won, 0.5)]), "max")
-        held += bool(found.lo[0, 1] <= chance.mean() <= found.hi[0, 1])
-    return held / repeats
-
-
 def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
     """CPU seconds of one core for a whole board: rank ranges, aggregates, profiles, win matrices, leave-one-out."""
     import scipy.special  # noqa: F401  importing it is no work of the board's
@@ -148,8 +136,6 @@ def main() -> None:
             for k in ENTRIES
         }
         _table(f"Family-wise error of rank ranges, nominal 0.05, entries {title}", "entries", SEEDS, lines)
-    lines = {f"{t} tasks": [win_coverage(t, n) for n in SEEDS] for t in (1, *TASKS)}
-    _table("Coverage of the win matrix' 95 % interval", "tasks", SEEDS, lines)
     print(f"\nWhole board, 50 entries x 30 tasks x 10 seeds: {whole_board():.2f} CPU s")
 
 

@@ -39,7 +39,7 @@ def task(*metrics: Metric, rank: str | None = None, derived: tuple[Derived, ...]
 def joined(entry: str, cells: Mapping[int, Any], trials: int | None = 0, **more: Any) -> Joined:
     """A row of the plan with its records. more: slots, division."""
     about = {"slots": ("optimizer",), "division": "closed"} | more
-    return Joined(Row("toy/task", "", "small", {}, entry, trials=trials, **about), dict(cells))
+    return Joined(Row("toy/task", "small", {}, entry, trials=trials, **about), dict(cells))
 
 
 def record(entry: str, seed: int, status: str = "ok", **more: Any) -> Record:

@@ -20,8 +20,7 @@ from bench import execute
 from bench.contract import Budget
 from bench.execute import Job
 from bench.outcome import Outcome
-from bench.planning.plan import reads_of
-from bench.records.identity import Digests
+from bench.records.identity import Digests, components
 from bench.run_log import RunLog
 from bench.running import numerics
 from bench.running.pool import Pool
@@ -41,7 +40,7 @@ def pool() -> Iterator[Pool]:
 @pytest.fixture(scope="module")
 def job() -> Job:
     params = {"limit": 10, "trained": 4, "rounds": 3, "evaluations": 4, "dtype": "float32", "probe_until": 100}
-    return Job(TARGET, params, {}, 0, "/nowhere", reads=reads_of(Digests(), TARGET, {}, {}))
+    return Job(TARGET, params, {}, 0, "/nowhere", reads=components(Digests(), TARGET, {}, {})[1])
 
 
 @pytest.fixture
@@ -235,7 +234,7 @@ def compiled(pool: Pool, backend: str) -> Outcome:
     parts["optimizer"] = {"_target_": "bench.optim.named", "name": "SGD", "lr": 0.1}
     target = "tests.toy.toy_package.task.Line"
     params = {"steps": 5, "noise": 0.1, "nap": 0.0}
-    job = Job(target, params, parts, 0, "/nowhere", seconds=120, reads=reads_of(Digests(), target, parts, {}))
+    job = Job(target, params, parts, 0, "/nowhere", seconds=120, reads=components(Digests(), target, parts, {})[1])
     ((_, outcome, _),) = pool.run([("cell", "cell", job)])
     return outcome
 

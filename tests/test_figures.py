@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.claims.claim import matching
 from bench.contract import BenchError
 from bench.figures import drawing as board
 from bench.figures import gallery as figures
@@ -164,14 +165,18 @@ def test_settings_of_the_run_only():
 
 def test_patterns(monkeypatch):
     monkeypatch.setattr(config, "names", lambda group: dict.fromkeys(["pde/a", "pde/b", "toy/a"], Path()))
-    assert figures.select([]) == ["pde/a", "pde/b", "toy/a"] and figures.select(["pde", "pde/a"]) == ["pde/a", "pde/b"]
-    assert figures.select(["*/a"]) == ["pde/a", "toy/a"]
+    assert matching("figure", []) == ["pde/a", "pde/b", "toy/a"]
+    assert matching("figure", ["pde", "pde/a"]) == ["pde/a", "pde/b"] and matching("figure", ["*/a"]) == [
+        "pde/a",
+        "toy/a",
+    ]
     with pytest.raises(BenchError, match="did you mean pde/a"):
-        figures.select(["pde/aa"])
+        matching("figure", ["pde/aa"])
 
 
 def test_shipped_figures_resolve(tmp_path):
-    gallery = figures.Gallery(figures.of_ids(figures.select([]))[0], [f"results={tmp_path}", "reuse=local"])
+    shipped = [figures.load(name) for name in config.names("figure")]
+    gallery = figures.Gallery(shipped, [f"results={tmp_path}", "reuse=local"])
     assert gallery.figures and not gallery.errors
     for one in gallery.draw():
         assert not one.error and one.missing == one.cells >= 5, one
@@ -281,7 +286,7 @@ def test_a_figure_with_a_gap_is_not_drawn_and_one_with_failures_says_so():
     task = made.task(made.LOSS)
     drawn = figures.drawn(spec(x="params.lr"), {"": of(task, whole)}, STORE)
     assert ">lr</text>" in drawn.svg and ">loss</text>" in drawn.svg, "the last names of the paths"
-    assert "<svg" in drawn.svg and drawn.family == "toy" and drawn.missing == 0
+    assert "<svg" in drawn.svg and drawn.id == "toy/mine" and drawn.missing == 0
     assert drawn.notes[0] == "median of 2 seeds with their range"
     assert "1 runs diverged" in drawn.notes[1] and drawn.notes[2] == "1 records are of older code"
     for absent in (1, cell("adam", 1, 0.1, status="unavailable")):
@@ -308,7 +313,10 @@ BAND = (np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 3.0]), np.array([0.5, 0.0
 def test_charts_are_sound_and_the_same_every_time(form, scale):
     def chart() -> str:
         named = {("a_$b", "loss"): BAND, ("a_$b", "other"): (BAND[0], BAND[1] + 1, None, None)}
-        return board.chart(named, [("law", lambda x: x**2), ("a_$b", math.sqrt)], "x", "y", scale, scale, form)
+        return board.chart(named, [("law", lambda x: x**2), ("a_$b", math.sqrt)], file)
+
+    x, draw = ("step", "line") if form == "curve" else ("x", form)
+    file = spec(x=x, y_label="y", x_scale=scale, y_scale=scale, draw=draw).file
 
     svg = parsed(chart())
     assert svg == chart() and "currentColor" in svg and "law" in svg and "loss" in svg and "other" in svg
@@ -318,7 +326,7 @@ def test_charts_are_sound_and_the_same_every_time(form, scale):
 
 def test_a_chart_of_nothing_is_empty():
     """No x to draw a theory over, so no line and no legend; the axes keep their names."""
-    svg = parsed(board.chart({}, [("law", math.sqrt)], "x", "a_y", "log", "log", "line"))
+    svg = parsed(board.chart({}, [("law", math.sqrt)], spec(x="x", y="a_y", x_scale="log", y_scale="log").file))
     assert "law" not in svg and "a_y" in svg
 
 

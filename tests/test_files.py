@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench.contract import BenchError
-from bench.planning import config, folders, typed, yaml_file
+from bench.planning import config, typed, yaml_files
 from bench.planning.files import MODELS, EntryFile, FigureFile, SuiteFile, TaskFile, TunedFile, Values
 
 CONFIGS = config.PROJECT / "configs"
@@ -69,7 +69,7 @@ def test_a_wrong_file_names_the_field_and_what_was_expected(model, text, said):
 
 def test_numbers_and_words_are_read_as_they_look():
     text = "1e-4, 1E5, -2.5e+3, .5, 1_000, 12, '1e-4', e5, 1e, 2020-01-01, on"
-    found = yaml_file.read(Path("some.yaml"), f"x: [{text}]".encode())["x"]
+    found = yaml_files.read(Path("some.yaml"), f"x: [{text}]".encode())["x"]
     assert found == [1e-4, 1e5, -2500.0, 0.5, 1000, 12, "1e-4", "e5", "1e", "2020-01-01", True]
     assert [type(one) for one in found[:6]] == [float, float, float, float, int, int]
     assert yaml.safe_load("x: 1e-4") == {"x": "1e-4"}, "else the change to YAML's numbers has become needless"
@@ -77,10 +77,10 @@ def test_numbers_and_words_are_read_as_they_look():
 
 def test_text_that_is_no_utf8_is_an_error_and_a_byte_order_mark_is_dropped():
     with pytest.raises(BenchError, match="some.yaml is not UTF-8"):
-        yaml_file.read(Path("some.yaml"), "doc: Hägele".encode("latin-1"))
-    assert yaml_file.read(Path("some.yaml"), "doc: a".encode("utf-8-sig")) == {"doc": "a"}
+        yaml_files.read(Path("some.yaml"), "doc: Hägele".encode("latin-1"))
+    assert yaml_files.read(Path("some.yaml"), "doc: a".encode("utf-8-sig")) == {"doc": "a"}
     with pytest.raises(BenchError, match="none.yaml cannot be read: No such file"):
-        yaml_file.read(Path("none.yaml"))
+        yaml_files.read(Path("none.yaml"))
 
 
 def test_an_entry_holds_its_slots_beside_its_own_fields():
@@ -171,7 +171,7 @@ def test_hidden_files_and_backups_are_no_entries(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config.forget()
     try:
-        own = [name for name, path in folders.names("entry").items() if path.is_relative_to(tmp_path)]
+        own = [name for name, path in yaml_files.names("entry").items() if path.is_relative_to(tmp_path)]
         assert own == ["x"]
     finally:
         monkeypatch.undo()

@@ -74,7 +74,7 @@ def test_more_keys_than_one_query_takes(tmp_path):
 def test_a_process_that_only_reads_uses_the_file_and_reads_no_record_again(tmp_path, monkeypatch):
     rows(filled(tmp_path))
     assert (tmp_path / ".cache" / "index.sqlite").is_file()
-    monkeypatch.setattr(Store, "_read", lambda self, path: pytest.fail(f"{path} was read to index it"))
+    monkeypatch.setattr(Store, "read", lambda self, path: pytest.fail(f"{path} was read to index it"))
     monkeypatch.setattr(indexing, "decode", lambda line: pytest.fail("a line was read to index it"))
     assert len(rows(Store(tmp_path))) == 8
 
@@ -166,10 +166,8 @@ def test_queries_work_where_no_index_can_be_written(tmp_path):
 def test_another_ledger_is_another_index(tmp_path):
     rows(filled(tmp_path / "a"))
     rows(filled(tmp_path / "b", published=2))
-    store = Store(tmp_path / "a")
-    assert len(rows(store)) == 8
-    store.ledger = tmp_path / "b" / "ledger"
-    assert len(rows(store)) == 6
+    assert len(rows(Store(tmp_path / "a"))) == 8
+    assert len(rows(Store(tmp_path / "a", tmp_path / "b" / "ledger"))) == 6
 
 
 def test_damaged_records_are_moved_aside_once_and_bad_lines_reported(tmp_path):

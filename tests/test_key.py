@@ -260,8 +260,8 @@ def test_a_distribution_on_the_python_path_counts_by_its_version_and_is_never_pa
     started = time.process_time()
     assert set(identity.Digests().closure(["part.build", "heavy.m1.f"])) == {"part", "beside_it"}
     assert time.process_time() - started < 1
-    found = identity.components(identity.Digests(), "part.Task", {"optimizer": {"_target_": "heavy.m1.f"}}, {})
-    assert found["distributions"] == ["heavy 3.1"]
+    found, _ = identity.components(identity.Digests(), "part.Task", {"optimizer": {"_target_": "heavy.m1.f"}}, {})
+    assert found.distributions == ["heavy 3.1"]
 
 
 @pytest.mark.parametrize("place", ["user/lib/site-packages", "conda/envs/a/lib/site-packages", "lib/dist-packages"])

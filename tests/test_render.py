@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.figures import drawing
+from bench.planning.files import FigureFile
 from bench.tables import printers, standings, statistics
 from bench.tables.table import SCOPE, Table, build
 from tests.rows import (
@@ -70,7 +71,7 @@ def test_markdown_keeps_its_columns(everything):
 
 
 def test_csv_parses_back(everything):
-    lines = list(csv.DictReader(io.StringIO(printers.csv(everything))))
+    lines = list(csv.DictReader(io.StringIO(printers.csv([everything]))))
     assert [line["entry"] for line in lines] == [row.entry for row in everything.rows]
     for line, row in zip(lines, everything.rows, strict=True):
         assert line["scope"] == SCOPE and json.loads(line["params"]) == {"width": 8} and line["preset"] == "small"
@@ -81,7 +82,7 @@ def test_csv_parses_back(everything):
 
 
 def test_json_parses_back(everything):
-    objects = json.loads(printers.json(everything), parse_constant=lambda name: pytest.fail(name))  # no NaN
+    objects = json.loads(printers.json([everything]), parse_constant=lambda name: pytest.fail(name))  # no NaN
     for item, row in zip(objects, everything.rows, strict=True):
         assert item["entry"] == row.entry and item["scope"] == SCOPE and item["params"] == {"width": 8}
         assert item["costs"]["train"] == row.costs["train"] and item["failures"] == row.failures
@@ -124,7 +125,7 @@ def test_summary_is_the_aggregate_over_tasks():
 def test_suites_and_groups_are_summarised_apart():
     solver = plan("solve", [0.1] * 3, slots=("solver",))
     tables = [build(task(ERROR), [*anchors(), solver], suite=suite) for suite in ("a", "b")]
-    kinds = [(s.tables[0].suite, s.group) for s in standings.summarise(tables)]
+    kinds = [(s.tables[0].suite, s.group) for table in tables for s in standings.summarise([table])]
     assert kinds == [("a", "closed"), ("a", "solver"), ("b", "closed"), ("b", "solver")]
 
 
@@ -136,7 +137,9 @@ CURVES = {"_a<b>$x$": ([1, 10, 100], [0.5, 0.1, 0.02]), "other": ([1, 10, 100], 
 def test_figures_are_svg_with_their_labels():
     def draw() -> str:
         lines = {(label, "y"): (*points, None, None) for label, points in CURVES.items()}
-        return drawing.chart(lines, [], "x", "y", "log", "log", "line")
+        return drawing.chart(lines, [], file)
+
+    file = FigureFile(title="T", caption="C", plan=("task=t",), x="x", y="y", x_scale="log", y_scale="log")
 
     svg = draw()
     text = "".join(ET.fromstring(svg).itertext())

@@ -14,12 +14,7 @@ ROOMS = (  # from top to bottom; the modules that tasks and entries are written 
     "records", "data", "metrics", ".",
 )  # fmt: skip
 DOOR = "bench.__main__"  # stands outside of the rooms
-MOST = {
-    "floors": 12,
-    "room": 2500,
-    "module": 350,
-    "bench": 15900,
-}  # lines, floors; `bench` shrinks towards 14,000, never grows
+MOST = {"floors": 12, "room": 2500, "module": 350, "bench": 14000}  # lines, but for the floors
 
 
 @cache

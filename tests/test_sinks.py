@@ -10,7 +10,7 @@ import pytest
 
 from bench.contract import BenchError
 from bench.records.store import Store
-from bench.running.sinks import wandb_sink
+from bench.running.sweep import wandb_sink
 from tests import rows
 
 

@@ -19,6 +19,7 @@ from bench.board import collect, comparing, model, record_page, site
 from bench.board.model import Built
 from bench.figures import gallery
 from bench.planning import config, plan
+from bench.records.identity import difference
 from bench.records.ledger import POINTS
 from bench.records.record import decode
 from bench.records.standing import Verdict, Verification
@@ -248,7 +249,7 @@ def test_the_nearest_baseline_differs_in_the_fewest_leaves():
     base = {"near": {"a": {"x": 1, "y": [1, 2]}}, "far": {"a": {"x": 5, "y": 0}}, "me": {"a": {"x": 2, "y": [1, 2]}}}
     assert record_page.nearest("me", base["me"], base) == ("near", [("a.x", 2, 1)])
     assert record_page.nearest("me", base["me"], {"me": base["me"]}) is None
-    assert record_page.difference({"a": 1}, {"b": 1}) == [("a", 1, None), ("b", None, 1)]
+    assert difference({"a": 1}, {"b": 1}) == [("a", 1, None), ("b", None, 1)]
 
 
 def test_the_folder_is_whole_and_takes_its_old_place(tmp_path, mixed):
@@ -311,7 +312,7 @@ def test_figures_that_are_not_drawn_say_why(monkeypatch):
         gallery.Drawing("toy/two", "Two", cells=3, missing=2),
         gallery.Drawing("toy/three", "Three", error="f.yaml: <no>"),
     ]
-    monkeypatch.setattr(gallery, "of_families", lambda families, words: drawings)
+    monkeypatch.setattr(gallery, "Gallery", lambda *arguments: SimpleNamespace(draw=lambda: drawings))
     drawn, missing, wrong = collect._drawings({"toy"}, SimpleNamespace(root="results"))["toy"]
     assert drawn["svg"] and drawn["notes"] == "median of 3 seeds" and drawn["command"] == "bench figures toy/one"
     assert (

@@ -36,11 +36,6 @@ def test_rank_ranges_seldom_err_where_some_entries_differ(entries, seeds, noise)
     assert simulated.family_wise_error(entries, seeds, simulated.NOISES[noise], pairs=True, repeats=1500) <= 0.07
 
 
-@pytest.mark.parametrize("tasks", [1, 10])
-def test_the_win_matrix_covers(tasks):
-    assert simulated.win_coverage(tasks, 5, repeats=1500) >= 0.935
-
-
 def test_an_error_is_counted(monkeypatch):
     """The simulations can fail: without Holm's correction, and with intervals a fifth too narrow."""
     monkeypatch.setattr(statistics, "_holm", lambda p, alpha: p <= alpha)

@@ -206,7 +206,7 @@ def test_time_to_target():
     text = printers.terminal(table, 200)
     assert re.search(r"1/3 · 73.3 +> 100 ", text) and re.search(r"2/3 · 50.0 +30.0 ", text)
     assert math.isnan(got["most"].skill_lo) and not math.isnan(got["reference"].skill_lo)
-    flat = {row["entry"]: row for row in json.loads(printers.json(table))}
+    flat = {row["entry"]: row for row in json.loads(printers.json([table]))}
     assert flat["some"]["median"] is None and flat["some"]["budget"] == 100
 
 

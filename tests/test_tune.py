@@ -13,8 +13,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from bench.contract import BenchError
-from bench.planning.seeds import TUNING_FROM
-from bench.tuning.spaces import drawn, given, grid
+from bench.planning.plan import TUNING_FROM
+from bench.tuning.search import drawn, given, grid
 
 RATES = "optimizer: {lr: 0.1}\nsearch: {optimizer.lr: {values: [1.0e-5, 0.2, 1.0e+9]}}\n"
 BOUNDS = "optimizer: {lr: 0.1}\nsearch: {optimizer.lr: [1.0e-3, 0.5]}\n"

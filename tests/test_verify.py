@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats as reference
 
-from bench.checking import fresh_seeds, verify
+from bench.checking import published_rows, verify
 from bench.records import ledger, standing
 from bench.records.store import Store
+from bench.running import sweep
 from tests import rows
 from tests.conftest import toy_task
 
@@ -24,26 +25,30 @@ def test_p_is_the_pooled_t_test_of_scipy():
     rng = np.random.default_rng(0)
     for n, k in ((5, 5), (3, 10), (10, 3)):
         x, y = rng.normal(size=n), rng.normal(0.3, 2.0, size=k)
-        assert fresh_seeds.p_better(x, y, "min") == pytest.approx(reference.ttest_ind(x, y, alternative="less").pvalue)
-        assert fresh_seeds.p_better(x, y, "max") == pytest.approx(
+        assert published_rows.p_better(x, y, "min") == pytest.approx(
+            reference.ttest_ind(x, y, alternative="less").pvalue
+        )
+        assert published_rows.p_better(x, y, "max") == pytest.approx(
             reference.ttest_ind(x, y, alternative="greater").pvalue
         )
 
 
 def test_p_without_spread_goes_by_the_sign():
-    assert fresh_seeds.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
+    assert published_rows.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
     assert (
-        fresh_seeds.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0
-        and fresh_seeds.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
+        published_rows.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0
+        and published_rows.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
     )
-    assert math.isnan(fresh_seeds.p_better([], [1.0, 2.0, 3.0], "min"))
-    assert math.isnan(fresh_seeds.p_better([1.0, math.nan], [1.0, 2.0], "min"))
+    assert math.isnan(published_rows.p_better([], [1.0, 2.0, 3.0], "min"))
+    assert math.isnan(published_rows.p_better([1.0, math.nan], [1.0, 2.0], "min"))
 
 
 def rejections(claims: np.ndarray, fresh: np.ndarray) -> float:
     """Share of rows [repetitions, seeds] that would be disputed."""
     return float(
-        np.mean([fresh_seeds.p_better(x, y, "min") < fresh_seeds.ALPHA for x, y in zip(claims, fresh, strict=True)])
+        np.mean(
+            [published_rows.p_better(x, y, "min") < published_rows.ALPHA for x, y in zip(claims, fresh, strict=True)]
+        )
     )
 
 
@@ -52,8 +57,8 @@ def test_an_honest_claim_is_disputed_at_most_as_often_as_stated(n, k):
     rng = np.random.default_rng(n * 100 + k)
     repetitions = 4000
     share = rejections(rng.normal(size=(repetitions, n)), rng.normal(size=(repetitions, k)))
-    error = math.sqrt(fresh_seeds.ALPHA * (1 - fresh_seeds.ALPHA) / repetitions)
-    assert fresh_seeds.ALPHA - 4 * error < share < fresh_seeds.ALPHA + 4 * error
+    error = math.sqrt(published_rows.ALPHA * (1 - published_rows.ALPHA) / repetitions)
+    assert published_rows.ALPHA - 4 * error < share < published_rows.ALPHA + 4 * error
 
 
 def test_an_honest_time_to_target_is_disputed_at_most_as_often_as_stated():
@@ -72,10 +77,10 @@ def test_the_best_five_of_fifty_seeds_are_disputed(k, power):
 
 
 def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
-    seeds = fresh_seeds.fresh_seeds("digest", "number", 50)
-    assert seeds == fresh_seeds.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
-    assert not set(seeds) & set(fresh_seeds.fresh_seeds("digest", "other", 50))
-    assert not set(seeds) & set(fresh_seeds.fresh_seeds("else", "number", 50))
+    seeds = published_rows.fresh_seeds("digest", "number", 50)
+    assert seeds == published_rows.fresh_seeds("digest", "number", 50) and len(set(seeds)) == 50
+    assert not set(seeds) & set(published_rows.fresh_seeds("digest", "other", 50))
+    assert not set(seeds) & set(published_rows.fresh_seeds("else", "number", 50))
     assert min(seeds) >= 2**51 and max(seeds) < 2**52 and json.loads(json.dumps(float(seeds[0]))) == seeds[0]
 
 
@@ -83,7 +88,7 @@ def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
 
 
 def record(**changes):
-    """A record as far as `difference` and `same_machine` look."""
+    """A record as far as `difference` and `other_machine` look."""
     made = {"cpu": "a", "packages": {"torch": "1"}, "python": "3.11", "system": "Linux", "threads": 1}
     return rows.record("e", 0, **{"metrics": {"error": 0.5}, "provenance": made} | changes)
 
@@ -96,11 +101,11 @@ def test_the_difference_of_two_records():
 
 
 def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
-    assert verify.same_machine(record(), record())
+    assert sweep.other_machine(record(), record()) == []
     for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
         other = record()
         setattr(other.provenance, name, value)
-        assert not verify.same_machine(record(), other)
+        assert sweep.other_machine(record(), other)
 
 
 def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):
@@ -136,9 +141,13 @@ def one_draw(monkeypatch):
 
 
 def test_the_number_comes_from_the_system_unless_it_is_repeated(monkeypatch):
-    assert fresh_seeds.drawn() == "1"
+    assert published_rows.drawn() == "1"
     monkeypatch.setenv("SWEEPSTAKES_DRAWN", "")
-    assert not fresh_seeds.repeated() and len(fresh_seeds.drawn()) == 32 and fresh_seeds.drawn() != fresh_seeds.drawn()
+    assert (
+        not published_rows.repeated()
+        and len(published_rows.drawn()) == 32
+        and published_rows.drawn() != published_rows.drawn()
+    )
 
 
 def lines_of(folder: Path, entry: str) -> list[dict]:
@@ -159,7 +168,7 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         and told["set"] == {"noise": 0.5}
     )
     assert told["replayed"]["equal"] and told["replayed"]["difference"] == 0 and len(told["fresh"]["values"]) == 4
-    assert told["fresh"]["seeds"] == fresh_seeds.fresh_seeds(told["entry_digest"], told["drawn"], 4)
+    assert told["fresh"]["seeds"] == published_rows.fresh_seeds(told["entry_digest"], told["drawn"], 4)
     store = Store(tmp_path / "results")
     records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"

@@ -110,16 +110,11 @@ def cite(tables: Sequence[Table], command: str) -> Citation:
         cited += papers(config.load("entry", name, EntryFile).paper, name)
     origin = here()
     return Citation(
-        version=__version__,
-        commit=origin.commit or "",
-        dirty=bool(origin.dirty),
-        digest=digest(tables),
+        version=__version__, commit=origin.commit or "", dirty=bool(origin.dirty), digest=digest(tables),
         records=len({key for table in tables for row in table.rows for key in row.keys}),
-        missing=sum(row.missing for table in tables for row in table.rows),
-        command=command,
-        tasks=tuple(dict.fromkeys(f"{table.task}@{table.version}" for table in tables)),
-        papers=tuple(merged(cited)),
-    )
+        missing=sum(row.missing for table in tables for row in table.rows), command=command,
+        tasks=tuple(dict.fromkeys(f"{table.task}@{table.version}" for table in tables)), papers=tuple(merged(cited)),
+    )  # fmt: skip
 
 
 def _identity(citation: Citation) -> str:
@@ -167,11 +162,10 @@ def cff(citation: Citation) -> str:
         fields = {name: re.sub("[{}]", "", field) for name, field in paper.fields.items()}  # braces protect capitals
         authors = fields.get("author", "unnamed").split(" and ")
         reference: dict[str, Any] = {
-            "type": "article",
-            "title": fields.get("title", paper.text),
+            "type": "article", "title": fields.get("title", paper.text),
             "authors": [{"name": "et al." if name == "others" else name} for name in authors],
             "notes": _note(paper.text, paper),
-        }
+        }  # fmt: skip
         if "year" in fields:
             reference["year"] = int(fields["year"])
         if "eprint" in fields:

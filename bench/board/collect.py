@@ -29,8 +29,7 @@ SUBMITTING = config.PROJECT / "docs" / "submitting.md"
 
 
 def of_suites(store: Store) -> list[Plan]:
-    """The plans of all suites, that of `make bench` first. The error of a suite that cannot be planned goes to the store's
-    reports."""
+    """The plans of all suites, that of `make bench` first; the store reports a suite that cannot be planned."""
     names = sorted(config.names("suite"), key=lambda name: (name != "core", name))
     words = {name: [f"suite={name}", f"results={store.root}"] for name in names}
     plans, wrong = config.sound("suite", lambda name: plan.make(config.parse(words[name]), store), names)
@@ -69,16 +68,13 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     findings = _findings(families, store)
     verified = standing.standing(store).values()
     return Content(
-        suites=suites,
-        curves=lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
+        suites, lambda record: {n: kept for n, points in store.curves(record).items() if (kept := thin(points))[0]},
         entries={name: _entry(name, tables, verified) for name in names},
         baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
-        drawings=_drawings(families, store),
         claims=[report.as_dict(finding) for finding in findings],
         behind=[record for finding in findings for record in finding.records],
-        speedruns=speedruns(families, store),
-        submit=document(),
-    )
+        drawings=_drawings(families, store), speedruns=speedruns(families, store), submit=document(),
+    )  # fmt: skip
 
 
 def _files(name: str) -> dict[str, Path]:
@@ -108,10 +104,15 @@ def _tuned(tuning: trials.Tuning) -> dict[str, Any]:
     return {name: getattr(tuning, name) for name in names} | {"table": table}
 
 
+def _of_families(group: str, families: set[str]) -> list[str]:
+    return [name for name in config.names(group) if name.split("/")[0] in families]
+
+
 def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]]]:
     """family -> its figures, drawn or with the reason why not."""
     by_family: dict[str, list[dict[str, Any]]] = {}
-    for drawing in gallery.of_families(families, [f"results={store.root}"]):
+    figures, unread = config.sound("figure", gallery.load, _of_families("figure", families))
+    for drawing in gallery.Gallery([*figures.values()], [f"results={store.root}"], unread).draw():
         values = {name: getattr(drawing, name) for name in ("id", "title", "caption")}
         values["notes"] = "; ".join(drawing.notes)
         if drawing.svg:
@@ -119,16 +120,15 @@ def _drawings(families: set[str], store: Store) -> dict[str, list[dict[str, Any]
         else:
             reason = drawing.error or f"{drawing.missing} of {drawing.cells} cells have no record"
             values |= {"command": f"bench figures {drawing.id} --run", "reason": reason}
-        by_family.setdefault(drawing.family, []).append(values)
+        by_family.setdefault(drawing.id.split("/")[0], []).append(values)
     return by_family
 
 
 def _findings(families: set[str], store: Store) -> list[verdicts.Finding]:
     """The findings of the families' claims."""
-    names = [name for name in config.names("claim") if name.split("/")[0] in families]
-    claims, wrong = config.sound("claim", claim.load, names)
-    store.reports += wrong.values()
-    return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate() if claims else []
+    claims, unread = config.sound("claim", claim.load, _of_families("claim", families))
+    store.reports += unread.values()
+    return verdicts.Survey([*claims.values()], [f"results={store.root}"]).evaluate()
 
 
 def speedruns(families: set[str], store: Store) -> list[dict[str, Any]]:

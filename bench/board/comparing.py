@@ -42,11 +42,7 @@ def sentence(standings: Sequence[Standing], scale: Scale) -> str:
     """
     ranked = [standing for standing in standings if standing.rank]
     if not ranked:
-        return (
-            f"None of {len(standings)} entries is ranked yet."
-            if len(standings) > 1
-            else "The only entry is not ranked."
-        )
+        return f"None of {len(standings)} entries is ranked yet." if standings[1:] else "The only entry is not ranked."
     leaders = [standing for standing in ranked if standing.rank and standing.rank[0] == 1]
     if len(ranked) == 1:
         return f"{leaders[0].entry} is the only entry with a rank, so it leads nobody."
@@ -57,8 +53,7 @@ def sentence(standings: Sequence[Standing], scale: Scale) -> str:
         return f"{leaders[0].entry} leads alone, ahead of {behind}.{more}"
     first, second = (leader.entry for leader in leaders[:2])
     a, b = (statistics.transform(leader.by_seed, scale) for leader in leaders[:2])
-    pairs = len(ranked) * (len(ranked) - 1) // 2
-    seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / pairs)
+    seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / math.comb(len(ranked), 2))
     needs = f"separating {first} from {second} needs about {seeds} seeds (there are {len(a)})"
     if seeds is None:
         needs = f"no feasible number of seeds would separate {first} from {second}"
@@ -97,13 +92,13 @@ def over_tasks(tables: Sequence[Table], standings: Sequence[Standing]) -> dict[s
     rows = [[row for row in standing.rows if row] for standing in standings]
     pairs = _pairs(tables, rows[:DUELS])
     if len(tables) > 1 and len(standings) > 1:
-        left = comparisons.leave_one_out([[row.skill for row in entry_rows] for entry_rows in rows])
-        names = [tables[task].task for task in left.decisive]
-        flips = int(left.flips.max())
-        pairs["without"] = (
-            f"Without {' or '.join(names)} another entry would lead." if names
-            else f"The same entry leads whichever task is left out; at most {flips} pair{'s' * (flips != 1)} change order."
-        )  # fmt: skip
+        decisive, flips = comparisons.leave_one_out([[row.skill for row in entry_rows] for entry_rows in rows])
+        most = f"at most {max(flips)} pair{'s' * (max(flips) != 1)} change order"
+        pairs["without"] = f"The same entry leads whichever task is left out; {most}."
+        if decisive:
+            pairs["without"] = (
+                f"Without {' or '.join(tables[task].task for task in decisive)} another entry would lead."
+            )
     return pairs
 
 
@@ -117,7 +112,7 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
     seeds = max(len(row.values) for entry_rows in rows for row in entry_rows)
     costs = np.full((len(rows), len(tables), seeds), math.nan)
     values = costs.copy()
-    ratios = True
+    comparable = True
     for t, metric in enumerate(table.metric for table in tables):
         for e, row in enumerate(entry_rows[t] for entry_rows in rows):
             n, sign = len(row.values), 1 if metric.better == "max" else -1
@@ -125,16 +120,16 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
             try:
                 cost = comparisons.positive_costs(row.values, metric.scale, metric.better)
             except ValueError:  # a linear metric that is maximised or negative has none
-                ratios = False
+                comparable = False
             else:
                 costs[e, t, :n] = np.where([state == "failed" for state in row.states], np.inf, cost)
-    wins = comparisons.win_matrix(values, "max")
-    share: list[list[float | None]] = wins.share.round(2).tolist()
+    shares, counts = comparisons.win_matrix(values, "max")
+    wins: list[list[float | None]] = shares.round(2).tolist()
     for i in range(len(rows)):
-        share[i][i] = None
-    pairs = {"entries": [entry_rows[0].entry for entry_rows in rows], "wins": share, "pairs": int(wins.pairs.max())}
-    if ratios:
-        top = min(max(float(comparisons.performance_profile(costs).ratios.max(initial=1.0)), 1.01), 1000.0)
-        profiles = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
-        pairs["profile"] = {"ratios": several(profiles.ratios), "shares": profiles.shares.round(3).tolist()}
+        wins[i][i] = None
+    pairs = {"entries": [entry_rows[0].entry for entry_rows in rows], "wins": wins, "pairs": int(counts.max())}
+    if comparable:
+        top = min(max(float(comparisons.performance_profile(costs)[0].max(initial=1.0)), 1.01), 1000.0)
+        ratios, shares = comparisons.performance_profile(costs, list(np.geomspace(1, top, RATIOS)))
+        pairs["profile"] = {"ratios": several(ratios), "shares": shares.round(3).tolist()}
     return pairs

@@ -1,7 +1,6 @@
 """A task's datasheet as one Markdown page under the headings of Gebru et al. 2021 (arXiv 1803.09010).
 
-The prose comes from the task's configuration file, the numbers from the task itself. Only headings that a field answers are
-written.
+The prose comes from the task's configuration file, the numbers from the task itself.
 """
 
 from __future__ import annotations
@@ -33,22 +32,14 @@ def fields(task: str) -> dict[str, Any]:
     path = GOLDEN / f"{task.replace('/', '.')}.json"
     tensors = json.loads(path.read_text(encoding="utf-8"))["data"] if path.is_file() else {}
     return {
-        "task": task,
-        "version": cls.version,
-        "doc": spec.doc,
-        "target": spec.target,
-        **msgspec.structs.asdict(spec.sheet),
-        "generated": hasattr(cls, "shard"),
-        "presets": presets,
+        "task": task, "version": cls.version, "doc": spec.doc, "target": spec.target,
+        **msgspec.structs.asdict(spec.sheet), "generated": hasattr(cls, "shard"), "presets": presets,
         "budgets": {name: f"{budget.limit} {budget.unit}" for name, budget in budgets.items()},
         "tensors": {name: tensor["shape"] for name, tensor in tensors.items()},
-        "ranked_by": cls.rank,
-        "tuned_by": cls.objective,
+        "ranked_by": cls.rank, "tuned_by": cls.objective,
         "metrics": [{name: getattr(metric, name) for name in METRIC} for metric in metrics],
-        "slots": [slot.name for slot in cls.slots],
-        "floors": list(cls.floors),
-        "reference": cls.reference,
-    }
+        "slots": [slot.name for slot in cls.slots], "floors": list(cls.floors), "reference": cls.reference,
+    }  # fmt: skip
 
 
 def _sizes(sheet: Mapping[str, Any]) -> str:

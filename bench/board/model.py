@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -61,16 +61,11 @@ class Built:
     @property
     def records(self) -> list[Record]:
         """Every record of the table, once."""
-        return list({record.key: record for row in self.rows for record in records_of(row)}.values())
+        return list({record.key: record for row in self.rows for record in row.records}.values())
 
     def joined(self, entry: str) -> Joined:
         """The joined row of an entry."""
         return next(row for row in self.rows if row.entry == entry)
-
-
-def records_of(row: Joined) -> list[Record]:
-    """The records of a row's cells."""
-    return [record for cell in row.cells.values() for record in cell or () if record is not None]
 
 
 def badges(rows: Sequence[Row], older: int) -> list[str]:
@@ -92,7 +87,7 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
     alike: dict[str, int] = {}
     for row in table.rows:
         joined = built.joined(row.entry)
-        well = [record.costs.own for record in records_of(joined) if record.status == "ok"]  # of the whole process
+        well = [record.costs.own for record in joined.records if record.status == "ok"]  # of the whole process
         costs = [sum(well) / len(well) if well else None, *(row.costs[name] for name in COSTS[1:])]
         shared = [
             row.group, "+".join(row.slots), row.anchor, int(row.provisional), row.reason,
@@ -154,8 +149,7 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
 def band(runs: Sequence[Run]) -> tuple[list[float], Any, Any, Any]:
     """(steps, median, lowest, highest over seeds) on at most `ledger.POINTS` of all steps that any run has.
 
-    A run is linear between its own steps. One that reached its targets and stopped early keeps its last value; a failed one
-    has no value after its end.
+    A run is linear between its own steps. After its end one that stopped at its targets keeps its last value, a failed one none.
     """
     steps = sorted({float(step) for xs, _, _ in runs for step in xs})
     steps = thin([steps, steps])[0]
@@ -176,7 +170,7 @@ def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> d
     axis = built.task.derived[0].axis if built.task.derived else None
     groups: dict[tuple[int, str, Any], list[Run]] = {}
     for row in built.rows:
-        for record in records_of(row):
+        for record in row.records:
             at = record.params.get(axis) if axis else None
             for name, (xs, ys) in read(record).items():
                 groups.setdefault((order[row.entry], name, at), []).append((xs, ys, record.status == "ok"))
@@ -193,15 +187,13 @@ def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> d
 
 def suite_model(name: str, doc: str, built: Sequence[Built]) -> dict[str, Any]:
     """A suite's sections: one for each kind of entries that several tasks have, then single tables for all other rows."""
-    # another suite may share the table
-    own = [replace(one, table=replace(one.table, suite=name)) for one in built]
     sections, covered = [], set()
-    for summary in summarise([one.table for one in own]):
+    for summary in summarise([one.table for one in built]):
         if sum(not entry.reason for entry in summary.standings) >= 2:
-            shown = [one for one in own if any(one.table is table for table in summary.tables)]
+            shown = [one for one in built if any(one.table is table for table in summary.tables)]
             sections.append(_section("tasks", summary, shown))
             covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
-    for one in own:
+    for one in built:
         for group in GROUPS:
             rows = one.table.group(group)
             if any((id(one.table), row.group, row.slots) not in covered for row in rows):

@@ -18,8 +18,9 @@ START, END = "<!-- table -->", "<!-- /table -->"
 def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> str:
     """Markdown of every table of the suites, after a line with the records' number, cost, machines and commits."""
     with tempfile.TemporaryDirectory() as empty:
-        published = Store(Path(empty))  # an empty folder, so that no local record takes the place of a published one
-        published.ledger = ledger.ledger
+        published = Store(
+            Path(empty), ledger.ledger
+        )  # without local records, which would take the place of published ones
         (published.root / "verified").symlink_to((ledger.root / "verified").resolve())
         plans = [plan.make(config.parse([f"suite={suite}"]), published) for suite in suites]
         tables = [table for one in plans for table in join.build_all(one, published)]

@@ -11,7 +11,7 @@ from typing import Any
 from bench.contract import BenchError
 from bench.planning import config
 from bench.planning.plan import axis_of
-from bench.records.identity import CONTENT
+from bench.records.identity import CONTENT, difference
 from bench.records.record import Record
 
 PATH = "PATH"  # in a command, a file of the reader's own: the record holds only a digest of its content
@@ -33,7 +33,7 @@ def command(record: Record) -> str:
     elif untuned == record.config:
         more = ["tuned=false"]
     else:
-        changed = [(path, mine) for path, mine, _ in difference(record.config, now) if mine is not None]
+        changed = [(path, mine) for path, mine, _ in difference(leaves(record.config), leaves(now)) if mine is not None]
         more = [f"entry.{path}={value}" for path, value in changed if not path.endswith("_target_")]
     return shlex.join(["bench", "run", *words, *overrides, *more, "reuse=none"])
 
@@ -61,13 +61,8 @@ def leaves(node: Any, path: str = "") -> dict[str, Any]:
     return {k: v for name, part in node.items() for k, v in leaves(part, f"{path}.{name}".removeprefix(".")).items()}
 
 
-def difference(mine: Parts, other: Parts) -> list[Difference]:
-    """Every leaf that differs, by path."""
-    a, b = leaves(mine), leaves(other)
-    return [(path, a.get(path), b.get(path)) for path in sorted({*a, *b}) if a.get(path) != b.get(path)]
-
-
 def nearest(name: str, mine: Parts, baselines: Mapping[str, Parts]) -> tuple[str, list[Difference]] | None:
     """The baseline, other than `name`, whose configuration differs in the fewest leaves, and where; None without any."""
-    differences = [(other, difference(mine, parts)) for other, parts in baselines.items() if other != name]
+    own = leaves(mine)
+    differences = [(other, difference(own, leaves(parts))) for other, parts in baselines.items() if other != name]
     return min(differences, key=lambda pair: (len(pair[1]), pair[0]), default=None)

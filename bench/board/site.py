@@ -23,7 +23,7 @@ import msgspec
 
 import bench
 from bench.board import model, record_page
-from bench.board.model import Built, records_of
+from bench.board.model import Built
 from bench.checking import oddities
 from bench.outcome import plain
 from bench.records.record import Record
@@ -90,19 +90,11 @@ def _chunks(content: Content) -> Iterator[tuple[str, Any]]:
     records = _records(content, tables)
     digits = next(n for n in range(1, 9) if len(records) <= BUCKET * 16**n)
     index: dict[str, Any] = {
-        "version": bench.__version__,
-        "suites": [],
-        "tables": [],
-        "entries": [],
-        "figures": list(content.drawings),
+        "version": bench.__version__, "suites": [], "tables": [], "entries": [], "figures": list(content.drawings),
         "claims": [[claim["id"], claim["verdict"]] for claim in content.claims],
-        "speedruns": len(content.speedruns),
-        "digits": digits,
-        "columns": model.COLUMNS,
-        "alike": model.ALIKE,
-        "costs": model.COSTS,
-        "cpu": CPU_ENTRY,
-    }
+        "speedruns": len(content.speedruns), "digits": digits,
+        "columns": model.COLUMNS, "alike": model.ALIKE, "costs": model.COSTS, "cpu": CPU_ENTRY,
+    }  # fmt: skip
     for place, (name, doc, built) in enumerate(content.suites):
         yield f"suite-{place}", model.suite_model(name, doc, built)
         index["suites"].append({"name": name, "doc": doc, "tables": [table.id for table in built]})
@@ -131,11 +123,11 @@ def _records(content: Content, tables: Sequence[Built]) -> dict[str, tuple[Recor
     records: dict[str, tuple[Record, int | None, Any]] = {}
     for place, table in enumerate(tables):
         # all cells of a row share its configuration
-        configs = {row.entry: next((r.config for r in records_of(row)), {}) for row in table.rows}
+        configs = {row.entry: next((r.config for r in row.records), {}) for row in table.rows}
         baselines = {name: parts for name, parts in configs.items() if name in content.baselines}
         for row in table.rows:
             near = record_page.nearest(row.entry, configs[row.entry], baselines)
-            for record in records_of(row):
+            for record in row.records:
                 records.setdefault(record.key, (record, place, near))
     return {record.key: (record, None, None) for record in content.behind} | records
 

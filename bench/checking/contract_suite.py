@@ -1,8 +1,4 @@
-"""The contract suite: runs the smoke cell of a task and an entry, and lists what it breaks of the contract.
-
-`bench submit`, the check of a pull request and the tests call it. Cells run over the pipe, so that an entry is judged from
-outside its own process.
-"""
+"""The contract suite: runs the smoke cell of a task and an entry over the pipe, and lists what it breaks of the contract."""
 
 from __future__ import annotations
 
@@ -42,10 +38,9 @@ def scores(task: type[Task], outcome: Outcome) -> dict[str, float]:
 
 def metrics_wrong(task: type[Task], outcome: Outcome | Record) -> list[str]:
     """Flaws in the names of an outcome's or a record's metrics: undeclared ones, and a missing one that ranks."""
-    wrong = []
     known = {f"{prefix}{metric.name}" for metric in task.metrics for prefix in ("", "initial_")}
-    if undeclared := sorted(set(outcome.metrics) - known):
-        wrong.append(f"metrics the task does not declare: {', '.join(undeclared)}")
+    undeclared = ", ".join(sorted(set(outcome.metrics) - known))
+    wrong = [f"metrics the task does not declare: {undeclared}"] if undeclared else []
     if outcome.status == "ok" and plan.axis_of(task) is None and task.rank not in outcome.metrics:
         wrong.append(f"{task.rank}, which ranks, is undefined")
     return wrong
@@ -58,10 +53,7 @@ def _unequal_arrays(first: bytes, again: bytes) -> list[str]:
 
 
 def check_all(tasks: Iterable[str], entry: str, withheld: Sequence[Path]) -> Iterator[tuple[str, Outcome, list[str]]]:
-    """(task, outcome, what it breaks of the contract) of every task's smoke cell, over two fork servers of its own.
-
-    withheld: folders that the cells may not read.
-    """
+    """(task, outcome, what it breaks of the contract) of every task's smoke cell. withheld: folders that cells may not read."""
     with Pool(1, withheld) as pool, Pool(1, withheld) as second:
         for task in tasks:
             yield task, *check(pool, second, task, entry)
@@ -81,9 +73,7 @@ def check(pool: Pool, second: Pool, task: str, entry: str) -> tuple[Outcome, lis
     if first.status not in SETTLED:
         return first, [f"{task}: {first.status} at smoke: {first.reason or 'no reason given'}"]
     ((_, again, other_curves),) = second.run([("again", "cell", job)])
-    quiet = again
-    if cls.probes:
-        ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))])
+    ((_, quiet, _),) = second.run([("quiet", "cell", replace(job, probes=False))]) if cls.probes else [("", again, b"")]
     wrong = metrics_wrong(cls, first)
     unequal = [f"{name} ({old}, {new})" for name, old, new in ledger.differences(first, again)]
     unequal = unequal or [f"the curve {name}" for name in _unequal_arrays(curves, other_curves)]

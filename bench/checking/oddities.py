@@ -10,13 +10,9 @@ EVALUATIONS = 1000  # the harness's own loops ask for a score far less often
 
 
 def of(record: Record) -> list[str]:
-    """The oddities of a record, a sentence each in a fixed order.
-
-    CPU seconds of the entry's whole process tree, from fork to exit, against those that the entry's clock booked; targets that
-    were reached without training; the number of scores asked for; isolation that did not hold; reads outside of the key.
-    """
+    """The oddities of a record, a sentence each in a fixed order."""
     costs, booked, sentences = record.costs, record.costs.booked, []
-    unbooked = (costs.cpu_entry or 0.0) - booked
+    unbooked = (costs.cpu_entry or 0.0) - booked  # of the entry's whole process tree, from fork to exit
     if unbooked > OFF_CLOCK_SECONDS + booked:
         spent = f"{unbooked:.1f} CPU seconds were spent"
         sentences.append(f"{spent} while the entry's clock stood still ({booked:.1f} booked)")

@@ -1,29 +1,39 @@
-"""The rows that an author claims, from which `bench verify` starts: an entry's records, and the plan that makes them again."""
+"""The rows that an author claims, with the plan that makes them again, and fresh seeds, which nobody can choose, to test them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.planning import config, plan
-from bench.planning.seeds import TUNING_FROM
-from bench.records.cell import Cell
-from bench.records.record import Record
+from bench.planning.plan import TUNING_FROM
+from bench.records.record import Cell, Record
 from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
-from bench.tables.statistics import MIN_SEEDS
+from bench.tables.statistics import MIN_SEEDS, ROUNDING
+
+FRESH_FROM = 1 << 51  # fresh seeds lie in [2^51, 2^52): exact in JSON everywhere
+ALPHA = 0.01  # the share of honest rows that are disputed by chance
+FEWEST = 3  # fresh seeds of a row
+USUAL = 5  # fresh seeds of a row by default
+
+Say = Callable[[str], None]  # takes a line that tells how far a long call is
 
 
 @dataclass
 class Claim:
     """A row as published. row: the plan's row of the claimed seeds. digest: see `digest_of`. why_not: why it cannot be verified.
 
-    records: seed -> its records in plan order, one for each value of a derived metric's axis. fresh, replay: the rows of the
-    fresh seeds and of the claimed seed to replay, empty until `bench.checking.verify` has drawn them. replays: the records of
-    every run of `replay`, in plan order.
+    records: seed -> its records in plan order, one per value of a derived metric's axis. fresh, replay: the rows of the fresh
+    seeds and of the claimed seed to replay, empty until `verify` has drawn them. replays: the records of every run of `replay`.
     """
 
     row: plan.Row
@@ -37,8 +47,7 @@ class Claim:
 
 def digest_of(row: plan.Row) -> str:
     """A digest of all that a row's results depend on beside the seed: task, version, parameters, parts, data, code, packages."""
-    cells = next(iter(row.planned.values()))
-    return blake(canonical_json([cell.identity for cell in cells]))
+    return blake(canonical_json([cell.identity for cell in next(iter(row.planned.values()))]))
 
 
 def claims(store: Store, name: str, request: config.Request) -> list[Claim]:
@@ -47,24 +56,23 @@ def claims(store: Store, name: str, request: config.Request) -> list[Claim]:
     A record counts if its configuration is the one the entry resolves to now; others are variants, not the entry.
     """
     preset, groups = request.settings.preset, defaultdict(list)
-    tasks = {*config.names("task")}.intersection(request.tasks or config.names("task"))
+    tasks = request.tasks or config.names("task")
     for record in store.of_entry(name, preset):
-        if record.seed < TUNING_FROM and record.task in tasks:
+        if record.seed < TUNING_FROM and record.task in tasks and record.task in config.names("task"):
             derived = plan.axis_of(config.task_spec(record.task).cls)
             params = {n: value for n, value in record.params.items() if derived is None or n != derived.axis}
             groups[record.task, canonical_json(params)].append(record)
     planner = plan.Planner(Store(Path(request.settings.results)), request.settings)  # `store` is only read
-    rows = []
+    found = []
     for (task, text), records in sorted(groups.items()):
         params = json.loads(text)
-        if {*params} <= {
-            *config.parameters(config.task_spec(task), preset, {})
-        }:  # else of a version with other parameters
+        known = config.parameters(config.task_spec(task), preset, {})
+        if {*params} <= {*known}:  # else of a version with other parameters
             changed = config.changed_parameters(task, preset, params)
             row = planner.row(task, name, sorted({record.seed for record in records}), changed, {})
-            rows.append(_claim(row, records))
+            found.append(_claim(row, records))
     planner.digests.save()
-    return [claim for claim in rows if claim is not None]
+    return [claim for claim in found if claim is not None]
 
 
 def _claim(row: plan.Row, records: list[Record]) -> Claim | None:
@@ -76,11 +84,10 @@ def _claim(row: plan.Row, records: list[Record]) -> Claim | None:
             kept[seed] = group
     if not kept:
         return None
-    row.planned = {seed: cells for seed, cells in row.planned.items() if seed in kept}
+    row.planned = {seed: row.planned[seed] for seed in kept}
     empty = replace(row, planned={})
     claim = Claim(row, kept, digest_of(row), empty, empty)
-    version = config.task_spec(row.task).cls.version
-    versions = {record.version for group in kept.values() for record in group}
+    versions, version = {record.version for group in kept.values() for record in group}, row.cls.version
     if versions != {version}:
         claim.why_not = f"version: the records are of {row.task}@{max(versions)}, here is {version}"
     elif len(kept) < MIN_SEEDS:
@@ -99,3 +106,42 @@ def reseeded(planner: plan.Planner, row: plan.Row, seeds: Sequence[int]) -> plan
     """The same row over other seeds."""
     changed = config.changed_parameters(row.task, row.preset, row.params)
     return planner.row(row.task, row.entry, seeds, {**changed, **row.paths}, {})
+
+
+def repeated() -> str:
+    """The number of an earlier verification to repeat, from SWEEPSTAKES_DRAWN; empty if it is not set."""
+    return os.environ.get("SWEEPSTAKES_DRAWN", "")
+
+
+def drawn() -> str:
+    """A number from the system's entropy, or the number to repeat."""
+    return repeated() or os.urandom(16).hex()
+
+
+def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
+    """`count` seeds, hashes of the row's digest, fixed first, and of the number drawn afterwards."""
+    hashes = (hashlib.blake2b(f"{digest}/{number}/{i}".encode(), digest_size=8).digest() for i in range(count))
+    return [FRESH_FROM | (int.from_bytes(hashed, "big") >> 13) for hashed in hashes]
+
+
+def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> float:
+    """One-sided p of "the claimed seeds are better than fresh ones": Student's t with pooled variance.
+
+    Values are on the metric's scale. An honest claim and the fresh seeds are draws of one distribution with one variance, so
+    the pooled test is exact for normal values, and Welch's would lose power. NaN for an empty side, for fewer than three
+    values in all, and for a value that is not finite; without any spread the sign of the difference decides.
+    """
+    from scipy.special import stdtr  # takes a tenth of a second, which a reader of speed-runs need not spend
+
+    x, y = np.asarray(claimed, dtype=float), np.asarray(fresh, dtype=float)
+    df = len(x) + len(y) - 2
+    if not len(x) or not len(y) or df < 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return math.nan
+    gain = float(y.mean() - x.mean()) if better == "min" else float(x.mean() - y.mean())
+    spread = math.sqrt((((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum()) / df)
+    tiny = ROUNDING * max(float(np.abs(np.concatenate([x, y])).max()), 1e-300)
+    if abs(gain) <= tiny:
+        return 1.0
+    if spread <= tiny:
+        return 0.0 if gain > 0 else 1.0
+    return float(stdtr(df, -gain / (spread * math.sqrt(1 / len(x) + 1 / len(y)))))

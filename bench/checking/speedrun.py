@@ -1,10 +1,8 @@
 """Speed-run records: which entry reaches a task's target in the fewest steps or CPU seconds, as a progression over time.
 
 A speed-run record is a mean over seeds that all reach the target. The next one has to be better at one-sided p < 0.01: against
-published seeds where both are in the ledger, and over fresh seeds, drawn after its digest is fixed, where it is proposed
-(`results/speedrun/<family>/<task>.jsonl`). Published rows of one day count as one event, whose best stands: a sweep runs
-its entries in some order, and that order is no history. CPU seconds are those of the entry (`cpu_entry`), times the
-machine's calibration score; without a score there is no row.
+published seeds where both are in the ledger, and over fresh seeds where it is proposed (`results/speedrun/<task>.jsonl`).
+Published rows of one day count as one event, whose best stands: a sweep runs its entries in some order, which is no history.
 """
 
 from __future__ import annotations
@@ -12,20 +10,18 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import asdict, replace
 
-from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import digest_of
+from bench.checking import published_rows
+from bench.checking.published_rows import Say
 from bench.contract import BenchError, Metric, Task
 from bench.outcome import plain
 from bench.planning import config, plan
-from bench.planning.seeds import TUNING_FROM
 from bench.planning.settings import Settings
 from bench.records.files import read_lines, write_atomically
 from bench.records.record import Record
@@ -97,7 +93,7 @@ class Table(msgspec.Struct, frozen=True):
 def target_metric(task: type[Task]) -> Metric | None:
     """The metric whose target counts: the one that ranks, else the first that has a target; None if none has."""
     timed = [metric for metric in task.metrics if metric.target is not None]
-    return next((metric for metric in timed if metric.name == task.rank), timed[0] if timed else None)
+    return min(timed, key=lambda metric: metric.name != task.rank, default=None)
 
 
 def cpu_of(record: Record) -> float | None:
@@ -112,7 +108,7 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
     None if there are fewer than three seeds, if one misses the target, or if one has no calibration where CPU seconds count.
     """
     reached = all(r.status == "ok" and metric.name not in r.censored for r in records)
-    if len({r.seed for r in records}) < FEWEST or not reached:
+    if len({r.seed for r in records}) < published_rows.FEWEST or not reached:
         return None
     steps = {r.seed: float(r.metrics[metric.name]) for r in records}
     seconds = {r.seed: cpu for r in records if (cpu := cpu_of(r)) is not None}
@@ -129,8 +125,8 @@ def run_of(records: Sequence[Record], metric: Metric, by: By, how: Literal["publ
 def p_of(new: Run, standing: Run) -> float:
     """One-sided p of "the new run is faster": paired over common seeds where there are three, pooled otherwise."""
     a, b = _paired(new, standing)
-    if len(a) < FEWEST:
-        return p_better([*new.values.values()], [*standing.values.values()], "min")
+    if len(a) < published_rows.FEWEST:
+        return published_rows.p_better([*new.values.values()], [*standing.values.values()], "min")
     difference = paired_difference(a, b)
     return difference.p / 2 if difference.mean < 0 else 1 - difference.p / 2
 
@@ -148,7 +144,7 @@ def progression(published: Sequence[Run], accepted: Sequence[Run]) -> tuple[Run,
         for run in sorted((run for run in published if run.date[:10] == day), key=lambda run: run.mean):
             if not standing:
                 standing.append(run)
-            elif (p := p_of(run, standing[-1])) < ALPHA:
+            elif (p := p_of(run, standing[-1])) < published_rows.ALPHA:
                 standing.append(replace(run, p=p, against=standing[-1].entry))
         for run in sorted((run for run in accepted if run.date[:10] == day), key=lambda run: run.date):
             if not standing or run.mean < standing[-1].mean:
@@ -173,20 +169,19 @@ def tables(store: Store, tasks: Sequence[str] = (), preset: str = "small") -> li
         cls, metric = spec.cls, target_metric(spec.cls)
         if metric is None:
             continue
-        params = config.parameters(spec, preset, {})
+        params, version = config.parameters(spec, preset, {}), cls.version
         groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
         for record in store.published([name]):
-            if (record.preset, record.version, record.params) == (preset, cls.version, params):
+            if (record.preset, record.version, record.params) == (preset, version, params):
                 groups[record.entry, canonical_json(record.config)].append(record)
         proposals = list(read_lines(path_of(store, name), msgspec.json.Decoder(Proposal).decode, store.reports))
         units: dict[By, str] = {"steps": metric.unit, "cpu": "CPU s"}
         for by, unit in units.items():
             runs = [run for group in groups.values() if (run := run_of(group, metric, by, "published"))]
-            about = (cls.version, preset, by)
-            accepted = [line for line in proposals if (line.version, line.preset, line.by) == about]
+            accepted = [old for old in proposals if (old.version, old.preset, old.by) == (version, preset, by)]
             if rows := progression(runs, accepted):
                 budget = cls(cls.Params(**params)).budget.limit
-                progressions.append(Table(name, cls.version, preset, metric.name, unit, budget, by, rows))
+                progressions.append(Table(name, version, preset, metric.name, unit, budget, by, rows))
     return progressions
 
 
@@ -195,7 +190,7 @@ def needed(new: Run, standing: Run) -> int | None:
     a, b = _paired(new, standing)
     if len(a) < 2 or sum(a) >= sum(b):
         return None
-    return seeds_to_separate(a, b, alpha=2 * ALPHA)  # one side of a two-sided test
+    return seeds_to_separate(a, b, alpha=2 * published_rows.ALPHA)  # one side of a two-sided test
 
 
 def forecast(store: Store, task: str, entry: str, records: Sequence[Record], preset: str) -> str:
@@ -216,67 +211,58 @@ def _standing(store: Store, task: str, preset: str, by: By) -> Run | None:
     return next((table.rows[-1] for table in tables(store, [task], preset) if table.by == by), None)
 
 
-def propose(
-    store: Store, task: str, entry: str, settings: Settings, by: By = "steps", count: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> Proposal:  # fmt: skip
+def propose(store: Store, task: str, entry: str, settings: Settings, by: By, count: int | None, say: Say) -> Proposal:
     """Run `entry`, and the standing one beside it, on fresh seeds; a faster one becomes a line of the task's file.
 
-    count: fresh seeds; by default as many as the published seeds say are needed, at least 5. The standing configuration is run
-    again where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the
-    record itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
+    count: fresh seeds; None for as many as the published ones say are needed, at least 5. The standing configuration is run again
+    where its entry still has it, so that seeds are paired. BenchError if the task has no target, the entry holds the record
+    itself, or `count` is below 3; KeyboardInterrupt if the sweep is interrupted.
     """
     spec, preset = config.task_spec(task), settings.preset
     metric = target_metric(spec.cls)
     if metric is None:
         raise BenchError(f"{task} has no target, so nobody can be first to reach it; `bench speedrun` lists the tasks")
-    standing = _standing(store, task, preset, by)
-    planner = plan.Planner(store, settings)
+    standing, planner = _standing(store, task, preset, by), plan.Planner(store, settings)
     row = planner.row(task, entry, [0], {}, {})
-    name, cell = row.entry, row.planned[0][0]
-    parts = plain(dict(cell.parts))  # as a record's JSON gives it back: tuples are lists
+    name, parts = row.entry, plain(dict(row.planned[0][0].parts))  # as a record's JSON gives it back: tuples are lists
     if standing is not None and (standing.entry, standing.config) == (name, parts):
         raise BenchError(f"{name} holds the record of {task} itself, with {standing.mean:.4g}; propose another entry")
-    digest = digest_of(row)
+    digest = published_rows.digest_of(row)
     say(f"digest {digest}  {task} {name}")
-    wanted = (task, parts, plain(dict(cell.params)))
-    own = {
-        record.seed: record for record in store.of_entry(name, preset)
-        if (record.task, record.config, record.params) == wanted and record.seed < TUNING_FROM
-    }  # fmt: skip
-    known = run_of([*own.values()], metric, by, "published")
+    claims = published_rows.claims(store, name, config.Request(settings, [task]))
+    groups = [group for claim in claims if claim.row.params == row.params for group in claim.records.values()]
+    known = run_of([record for group in groups for record in group], metric, by, "published")
     estimate = needed(known, standing) if known and standing else None
-    count = count or max(USUAL, estimate or 0)
-    if count < FEWEST:
-        raise BenchError(f"--seeds {count}: a record takes at least {FEWEST} fresh seeds")
-    number = drawn()  # after the digest is fixed
+    count = count or max(published_rows.USUAL, estimate or 0)
+    if count < published_rows.FEWEST:
+        raise BenchError(f"--seeds {count}: a record takes at least {published_rows.FEWEST} fresh seeds")
+    number = published_rows.drawn()  # after the digest is fixed
     say(f"drawn  {number}\n{count} fresh seeds" + (f"; about {estimate} are needed" if estimate else ""))
-    seeds = fresh_seeds(digest, number, count)
+    seeds = published_rows.fresh_seeds(digest, number, count)
     rows = [planner.row(task, name, seeds, {}, {})]
     if standing is not None and standing.entry in config.names("entry"):
         other = planner.row(task, standing.entry, seeds, {}, {})
-        if plain(dict(next(other.cells()).parts)) == standing.config:
-            rows.append(other)
+        rows += [other] if plain(dict(next(other.cells()).parts)) == standing.config else []
     if sweep.run(plan.Plan(rows), store, settings).interrupted:
         raise KeyboardInterrupt
-    groups = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]
-    new, *rivals = [run_of(group, metric, by, "fresh") for group in groups]
+    made = [[record for cell in row.cells() if (record := store.get(cell.key)) is not None] for row in rows]
+    new, *rivals = [run_of(group, metric, by, "fresh") for group in made]
     p, reason = None, ""
     if new is None:
         reason = "some seed misses the target" + (", or has no calibration" if by == "cpu" else "")
     elif standing is not None:
         # A rival that now misses the target at some seed cannot be paired, so its published seeds stand for it.
         p = p_of(new, next(filter(None, rivals), standing))
-        if math.isnan(p) or p >= ALPHA:
-            reason = f"p = {p:.2g} against {standing.entry}; below {ALPHA:g} is asked"
+        if math.isnan(p) or p >= published_rows.ALPHA:
+            reason = f"p = {p:.2g} against {standing.entry}; below {published_rows.ALPHA:g} is asked"
         elif new.mean >= standing.mean:
             reason = f"{new.mean:.4g} does not undercut the published {standing.mean:.4g}"
-    if not reason and repeated():  # whoever chooses the number chooses the seeds
+    if not reason and published_rows.repeated():  # whoever chooses the number chooses the seeds
         reason = "its number was given by SWEEPSTAKES_DRAWN; leave it unset, and one is drawn"
     run = asdict(new or Run(name, parts, {}, math.nan, None, "", (), "fresh"))
-    date, against = datetime.now(UTC).isoformat(timespec="seconds"), standing.entry if standing else ""
+    against = standing.entry if standing else ""
     proposal = Proposal(
-        **run | {"date": date, "p": p, "against": against}, task=task, version=spec.cls.version, preset=preset, by=by,
+        **run | {"date": sweep.now(), "p": p, "against": against}, task=task, version=spec.cls.version, preset=preset, by=by,
         needed=estimate, entry_digest=digest, drawn=number, accepted=not reason, reason=reason,
     )  # fmt: skip
     if proposal.accepted:

@@ -46,8 +46,7 @@ def whole(name: str) -> TaskSpec:
 
 def require_whole(names: Iterable[str]) -> None:
     """BenchError with every flaw of every one of these tasks; a name that is no task is such an error too."""
-    _, wrong = config.sound("task", whole, dict.fromkeys(names))
-    if wrong:
+    if wrong := config.sound("task", whole, dict.fromkeys(names))[1]:
         raise BenchError("\n".join(wrong.values()))
 
 
@@ -81,9 +80,9 @@ def _of_metrics(spec: TaskSpec) -> Iterator[str]:
     metrics = {m.name: m for m in (*cls.metrics, *(derived.metric for derived in cls.derived))}
     if len(metrics) < len(cls.metrics) + len(cls.derived):
         yield "two of its metrics have one name"
-    for field in ("rank", "objective"):
-        if getattr(cls, field) not in metrics:
-            yield f"{field} = {getattr(cls, field)!r} is no declared metric; there are {', '.join(metrics) or 'none'}"
+    for field, name in (("rank", cls.rank), ("objective", cls.objective)):
+        if name not in metrics:
+            yield f"{field} = {name!r} is no declared metric; there are {', '.join(metrics) or 'none'}"
     if cls.rank == cls.objective:
         yield f"{cls.rank} both ranks and is what tuning sees; give `objective` a metric on validation data"
     ranked = metrics.get(cls.rank)
@@ -91,19 +90,17 @@ def _of_metrics(spec: TaskSpec) -> Iterator[str]:
         yield f"{cls.rank} ranks, and is measured by a probe; rank by a metric that `score` returns"
     if ranked and ranked.diverged is None and ranked.target is None:
         yield f"{cls.rank} ranks, and does not say what a diverged cell counts as; give it `diverged` or `target`"
-    for name in sorted(_returned(cls) - {metric.name for metric in cls.metrics}):
-        yield f"`score` returns {name!r}, which is no declared metric"
+    undeclared = sorted(_returned(cls) - {metric.name for metric in cls.metrics})
+    yield from (f"`score` returns {name!r}, which is no declared metric" for name in undeclared)
     yield from (f"the probe {path} does not exist" for path in cls.probes.values() if not exists(path))
 
 
 def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     """Flaws of parameters and presets."""
     cls, known = spec.cls, {field.name for field in dataclasses.fields(spec.cls.Params)}
-    for name in PRESETS:
-        if name not in cls.presets:
-            yield f"there is no preset {name!r}; write {{}} where the defaults are meant"
-    for name in (unknown := sorted(set(cls.positive) - known)):
-        yield f"`positive` names {name!r}, which is no parameter"
+    absent, unknown = [name for name in PRESETS if name not in cls.presets], sorted(set(cls.positive) - known)
+    yield from (f"there is no preset {name!r}; write {{}} where the defaults are meant" for name in absent)
+    yield from (f"`positive` names {name!r}, which is no parameter" for name in unknown)
     for derived in cls.derived:
         if derived.axis not in known:
             yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"
@@ -112,11 +109,10 @@ def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     for name in cls.presets if not unknown and not cls.__abstractmethods__ else ():
         try:
             budget = cls(cls.Params(**config.parameters(spec, name, {}))).budget
-        except BenchError as error:
-            yield f"preset {name!r}: {error}"
-        else:
             if budget.limit < 1:
                 yield f"preset {name!r}: a budget of {budget.limit} {budget.unit}; it has to be above 0"
+        except BenchError as error:
+            yield f"preset {name!r}: {error}"
 
 
 def _of_slots(spec: TaskSpec) -> Iterator[str]:

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.checking.fresh_seeds import ALPHA, FEWEST, USUAL, drawn, fresh_seeds, p_better, repeated
-from bench.checking.published_rows import Claim, reseeded
+from bench.checking.published_rows import ALPHA, FEWEST, Claim, Say, drawn, fresh_seeds, p_better, repeated, reseeded
 from bench.contract import BenchError
 from bench.planning import config, plan
 from bench.planning.settings import Settings
@@ -35,14 +33,11 @@ LACKING = ("unavailable", "timeout", "oom")  # statuses for want of this machine
 TOLERANCE = 1e-4  # relative, of a replay where machine or packages differ
 
 
-def verify(
-    claims: Sequence[Claim], store: Store, settings: Settings, count: int = USUAL,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Verification]:  # fmt: skip
-    """Verify every claim: fix digests, draw, run fresh seeds and one replay a row in one sweep, judge, append lines.
+def verify(claims: Sequence[Claim], store: Store, settings: Settings, count: int, say: Say) -> list[Verification]:
+    """Verify every claim: fix digests, draw, run `count` fresh seeds and one replay a row in one sweep, judge, append lines.
 
-    count: fresh seeds a row. say: takes the lines that tell digests and draw. The records of fresh seeds go into the store as
-    any others, those of replays do not. BenchError for fewer than three fresh seeds.
+    say: takes the lines that tell digests and draw. The records of fresh seeds go into the store as any others, those of
+    replays do not. BenchError for fewer than three fresh seeds.
     """
     if count < FEWEST:
         raise BenchError(f"--seeds {count}: verifying takes at least {FEWEST} fresh seeds")
@@ -92,12 +87,6 @@ def difference(old: Record, new: Record) -> float:
     return max((abs(a - b) / max(abs(a), abs(b)) for a, b in pairs if a != b), default=0.0)
 
 
-def same_machine(old: Record, new: Record) -> bool:
-    """Whether two records were made by the same kind of processor with the same packages, so that bits must agree."""
-    names = ("cpu", "packages", "python", "system", "threads")
-    return all(getattr(old.provenance, name) == getattr(new.provenance, name) for name in names)
-
-
 def replayed(claim: Claim) -> tuple[Replayed, str]:
     """(how the claim's latest replay ended, why it speaks against the claim, empty if it does not).
 
@@ -115,7 +104,7 @@ def replayed(claim: Claim) -> tuple[Replayed, str]:
         return line, ""
     pairs = list(zip(claimed, new, strict=True))
     same_code = all(old.key == record.key for old, record in pairs)
-    if not same_code or not all(same_machine(old, record) for old, record in pairs):
+    if not same_code or any(sweep.other_machine(old, record) for old, record in pairs):
         what = "machine or packages" if same_code else "code"
         line.note = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({what})"
         return line, ""
@@ -135,7 +124,7 @@ def _centre(scaled: Sequence[float], scale: Any) -> float | None:
 
 def judge(claim: Claim, scratch: Store, number: str) -> Verification:
     """The verification of a claim by the records in `scratch`. Failed cells count as their penalty."""
-    row, task = claim.row, config.task_spec(claim.row.task).cls
+    row, task = claim.row, claim.row.cls
     planned = claim.fresh.planned
     claimed = Joined(row, {seed: [*records] for seed, records in claim.records.items()})
     fresh = Joined(claim.fresh, {seed: [scratch.get(cell.key) for cell in cells] for seed, cells in planned.items()})
@@ -143,7 +132,7 @@ def judge(claim: Claim, scratch: Store, number: str) -> Verification:
     origin = next((record.provenance for record in records if record is not None), None)
     reader = Reader(task(task.Params(**next(row.cells()).params)), [claimed, fresh])
     metric = reader.metric
-    values = [[reader.read(*cell).value for cell in joined.cells.items()] for joined in (claimed, fresh)]
+    values = [[reader.read(cell).value for cell in joined.cells.values()] for joined in (claimed, fresh)]
     scaled = [list(map(float, statistics.transform(group, metric.scale))) for group in values]
     line = Verification(
         entry=row.entry, task=row.task, version=task.version, preset=row.preset, params=dict(row.params),
@@ -155,16 +144,14 @@ def judge(claim: Claim, scratch: Store, number: str) -> Verification:
             keys=sorted(record.key for group in claim.records.values() for record in group),
         ),
         isolation=origin.isolation if origin else None, commit=origin.commit if origin else None,
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        when=sweep.now(),
     )  # fmt: skip
     if claim.why_not:
         return line
     p = p_better(scaled[0], scaled[1], metric.better)
     line.p = None if math.isnan(p) else p
-    line.fresh = Fresh(
-        mean=_centre(scaled[1], metric.scale), seeds=list(planned),
-        values=[value if math.isfinite(value) else None for value in values[1]],
-    )  # fmt: skip
+    finite = [value if math.isfinite(value) else None for value in values[1]]
+    line.fresh = Fresh(mean=_centre(scaled[1], metric.scale), seeds=list(planned), values=finite)
     line.replayed, complaint = replayed(claim)
     lacking = [f"{record.status}: {record.reason}" for record in records if record and record.status in LACKING]
     if lacking or None in records:

@@ -40,8 +40,7 @@ class Predicate:
     high: float
 
     def __str__(self) -> str:
-        limits = {"above": f"{self.low:g}", "below": f"{self.high:g}", "between": f"{self.low:g} and {self.high:g}"}
-        return f"{self.bound} {limits[self.bound]}"
+        return f"{self.bound} {' and '.join(f'{limit:g}' for limit in (self.low, self.high) if math.isfinite(limit))}"
 
     def margin(self, value: float) -> float:
         """Distance of `value` to the nearer limit, in its unit; negative outside."""
@@ -99,6 +98,15 @@ def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[
     return functools.partial(located, **options)
 
 
+def called(foreign: Callable[..., float], where: str, *arguments: Any) -> float:
+    """The number that a function of a claim or figure returns. BenchError, starting with `where`, for whatever it raises."""
+    try:
+        return float(foreign(*arguments))
+    except Exception as error:  # foreign code may raise anything
+        text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        raise BenchError(f"{where}: {text}") from error
+
+
 def _locate(field: str, target: str) -> Callable[..., float]:
     """The function at a dotted path. A part that does not exist is an error with the nearest names of its module."""
     module, _, name = target.rpartition(".")
@@ -120,8 +128,7 @@ def _locate(field: str, target: str) -> Callable[..., float]:
 
 
 def matching(group: str, patterns: Iterable[str], numbers: Mapping[str, str] | None = None) -> list[str]:
-    """The names of a group, `claim` or `figure`, of which a pattern is the family, the number or a shell pattern; all without
-    patterns."""
+    """Names of a group, `claim` or `figure`, by family, number or shell pattern; all without patterns."""
     names, selected = config.names(group), []
     for pattern in patterns:
         chosen = [n for n in names if fnmatch.fnmatchcase(n, pattern) or n.startswith(f"{pattern.rstrip('/')}/")]

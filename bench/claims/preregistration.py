@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from bench.records.provenance import git
 
 Run = tuple[str | None, str]  # a record's commit (None: unknown) and the time it was started, ISO 8601
 
@@ -42,16 +44,18 @@ def check(path: Path, fields: Sequence[str], runs: Iterable[Run]) -> str:
 
     Fields are compared by value, so comments and layout do not count as changes. A file that has moved counts as new.
     """
-    if _git(path, "rev-parse", "--is-inside-work-tree") != (0, "true"):
+    if git("rev-parse", "--is-inside-work-tree", at=path.parent) != "true":
         return "unchecked: not in a git checkout"
-    if _git(path, "rev-parse", "--is-shallow-repository") == (0, "true"):
+    if git("rev-parse", "--is-shallow-repository", at=path.parent) == "true":
         return "unchecked: the checkout is shallow"
     fixed = last_change(path, fields)
     if fixed is None:
         return "unchecked: not committed"
 
+    @functools.cache
     def descends(commit: str) -> bool | None:
-        return {0: True, 1: False}.get(_git(path, "merge-base", "--is-ancestor", fixed.id, commit)[0])
+        outside = git("rev-list", "--count", "--max-count=1", fixed.id, f"^{commit}", at=path.parent)
+        return None if outside is None else outside == "0"
 
     return "before" if precedes(fixed, runs, descends) else "after"
 
@@ -60,9 +64,9 @@ def last_change(path: Path, fields: Sequence[str]) -> Commit | None:
     """The commit that gave the `fields` their present values; None while those are not committed."""
     now = _values(path.read_text(encoding="utf-8"), fields)
     last = None
-    for line in _git(path, "log", "--format=%H %cI", "--", path.name)[1].splitlines():
+    for line in (git("log", "--format=%H %cI", "--", path.name, at=path.parent) or "").splitlines():
         commit = Commit(*line.split(" ", 1))
-        if _values(_git(path, "show", f"{commit.id}:./{path.name}")[1], fields) != now:
+        if _values(git("show", f"{commit.id}:./{path.name}", at=path.parent) or "", fields) != now:
             break
         last = commit
     return last
@@ -74,13 +78,3 @@ def _values(text: str, fields: Sequence[str]) -> Any:
     except yaml.YAMLError:
         return None
     return {name: content.get(name) for name in fields} if isinstance(content, dict) else None
-
-
-def _git(path: Path, *arguments: str) -> tuple[int, str]:
-    """Exit code and output of git in the file's folder; -1 and no output where git cannot be run."""
-    try:
-        command = ["git", "-C", str(path.parent), *arguments]
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return -1, ""
-    return completed.returncode, completed.stdout.strip()

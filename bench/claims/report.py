@@ -88,32 +88,21 @@ def _numbers(outcome: SettingOutcome | None) -> dict[str, Any]:
 def as_dict(finding: Finding) -> dict[str, Any]:
     """The finding as plain values. measured, interval and n are those of `finding.hardest`."""
     file = finding.claim.file
-    head = {"id": finding.claim.id, "paper": file.arxiv, "citation": file.paper, "statement": file.statement}
+    settings = []
+    for outcome in finding.outcomes:
+        settings.append(msgspec.to_builtins(outcome.setting) | {"verdict": outcome.verdict} | _numbers(outcome) | {
+            "values": {str(seed): value for seed, value in outcome.values.items()},
+            "missing": outcome.missing, "older": outcome.older, "error": outcome.error,
+            "keys": [record.key for record in outcome.records],
+        })  # fmt: skip
     return {
-        **head,
-        "verdict": finding.verdict,
-        **_numbers(finding.hardest),
-        "unit": file.unit,
-        "predicate": msgspec.to_builtins(file.limits),
-        "scale": file.scale,
-        "exact": file.exact,
-        "threshold": finding.threshold,
-        "tried": {"settings": file.tried.settings, "seeds": str(file.tried.seeds)},
-        "note": file.note,
-        "cpu_seconds": round(finding.cpu_seconds, 3),
-        "keys": [record.key for record in finding.records],
-        "settings": [
-            {
-                **msgspec.to_builtins(outcome.setting),
-                "verdict": outcome.verdict,
-                **_numbers(outcome),
-                "values": {str(seed): value for seed, value in outcome.values.items()},
-                **{name: getattr(outcome, name) for name in ("missing", "older", "error")},
-                "keys": [record.key for record in outcome.records],
-            }
-            for outcome in finding.outcomes
-        ],
-    }
+        "id": finding.claim.id, "paper": file.arxiv, "citation": file.paper, "statement": file.statement,
+        "verdict": finding.verdict, **_numbers(finding.hardest), "unit": file.unit,
+        "predicate": msgspec.to_builtins(file.limits), "scale": file.scale, "exact": file.exact,
+        "threshold": finding.threshold, "tried": {"settings": file.tried.settings, "seeds": str(file.tried.seeds)},
+        "note": file.note, "cpu_seconds": round(finding.cpu_seconds, 3),
+        "keys": [record.key for record in finding.records], "settings": settings,
+    }  # fmt: skip
 
 
 def as_json(findings: Sequence[Finding]) -> str:

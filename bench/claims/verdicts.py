@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.claims import preregistration
-from bench.claims.claim import FIXING, Claim, Verdict
+from bench.claims.claim import FIXING, Claim, Verdict, called
 from bench.contract import BenchError
 from bench.planning.files import Setting
 from bench.records.record import Record
@@ -19,8 +19,7 @@ from bench.tables.statistics import t_interval
 class SettingOutcome:
     """The verdict of one setting. measured, lo, hi: centre and interval over seeds, NaN where there is none.
 
-    values: seed -> measure. missing: cells without a record, or whose data or packages are not here. older: records of older
-    code. error: of the measure, with the seed.
+    values: seed -> measure. missing: cells without a record, or whose data or packages are absent. error: of the measure.
     """
 
     setting: Setting
@@ -90,17 +89,15 @@ def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Seque
     if len(present) < len(cells):
         return SettingOutcome(setting, "not tested", missing=len(cells) - len(present), records=unique)
     values: dict[int, float] = {}
-    log = claim.file.scale == "log"
     for seed, entries in sorted(seeds.items()):
         given = {entry: [record for record in records if record is not None] for entry, records in entries.items()}
         try:
-            values[seed] = number = float(claim.measure(given))
-            if not math.isfinite(number) or (log and number <= 0):
-                wanted = "above 0, as its scale is log" if log else "finite"
-                raise BenchError(f"the measure is {number}; it has to be {wanted}")
-        except Exception as error:  # a measure is foreign code; what it raises is the outcome
-            text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-            return SettingOutcome(setting, "error", error=f"seed {seed}: {text}", records=unique)
+            values[seed] = number = called(claim.measure, f"seed {seed}", given)
+            if not math.isfinite(number) or (claim.file.scale == "log" and number <= 0):
+                wanted = "above 0, as its scale is log" if claim.file.scale == "log" else "finite"
+                raise BenchError(f"seed {seed}: the measure is {number}; it has to be {wanted}")
+        except BenchError as error:
+            return SettingOutcome(setting, "error", error=str(error), records=unique)
     numbers = [*values.values()]
     spread = sum(numbers) / len(numbers), min(numbers), max(numbers)
     centre, lo, hi = spread if claim.file.exact else t_interval(numbers, scale=claim.file.scale)

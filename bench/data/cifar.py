@@ -1,7 +1,5 @@
-"""CIFAR-10 from the official python archive, or from a local `cifar-10-batches-py` folder.
-
-The batch files are foreign pickles, so they are read by an unpickler that loads arrays and plain containers only.
-"""
+"""CIFAR-10 from the official python archive, or from a local `cifar-10-batches-py` folder. The files are foreign pickles, read
+by an unpickler that loads arrays and plain containers only."""
 
 from __future__ import annotations
 
@@ -42,10 +40,7 @@ def files(folder: Path) -> Mapping[str, Path]:
 
 
 def ensure(folder: Path) -> Path:
-    """The folder with the batches; downloads the archive only if SWEEPSTAKES_DOWNLOAD=1.
-
-    Unavailable, with the next step, if files are missing.
-    """
+    """The folder with the batches, or Unavailable with the next step; downloads the archive only if SWEEPSTAKES_DOWNLOAD=1."""
     where = folder / FOLDER
     missing = [name for name, path in files(folder).items() if not path.is_file()]
     if not missing:
@@ -107,10 +102,8 @@ def _batch(path: Path) -> tuple[Any, list[int]]:
 
 
 def load(where: Path, train: bool, count: int) -> tuple[Tensor, Tensor]:
-    """The first `count` pictures as (count, 3072) float32, normalised by channel, and labels (count,) int64.
-
-    BenchError for a damaged file, one that holds other objects, or too few pictures.
-    """
+    """The first `count` pictures as (count, 3072) float32, normalised by channel, and labels (count,) int64. BenchError for a
+    damaged file, one that holds other objects, or too few pictures."""
     import numpy as np
     import torch
 

@@ -24,8 +24,7 @@ def md5(path: Path) -> str:
 def download(url: str, target: Path, checksum: str, timeout: float = 30.0) -> Path:
     """Download `url` to `target`, unless it exists with this MD5. Progress goes to stderr.
 
-    Unavailable without a network or if the server lacks the file; BenchError for another checksum (the file is then kept as
-    `<target>.unexpected`).
+    Unavailable without a network or file; BenchError for another checksum (the file is kept as `<target>.unexpected`).
     """
     if target.is_file() and md5(target) == checksum:
         return target

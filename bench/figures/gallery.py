@@ -1,8 +1,7 @@
 """Figures from records: reading their files, checking them against their tasks, drawing them.
 
-A figure is a file `configs/figure/<family>/<id>.yaml` (docs/figures.md): plans in the words of a sweep, the quantities on
-the axes, and what makes a line of its own. It is drawn once every cell of its plans has a record, since a figure of half
-the cells would mislead.
+A figure is a file `configs/figure/<family>/<id>.yaml` (docs/figures.md). It is drawn once every cell of its plans has a
+record, since a figure of half the cells would mislead.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.claims.claim import function, matching
+from bench.claims.claim import function
 from bench.contract import BenchError
 from bench.figures import points
+from bench.figures.drawing import Theory, chart
 from bench.outcome import FAILED
 from bench.planning import config
 from bench.planning.files import FigureFile
@@ -28,14 +28,14 @@ from bench.tables.seed_values import Joined
 class Figure:
     """What the file `source` says of a figure, with the functions that it names.
 
-    measure: a function of the records that share series, x and seed, like a claim's. theory: (label, function of x).
+    measure: a function of the records that share series, x and seed, like a claim's.
     """
 
     id: str
     source: Path
     file: FigureFile
     measure: Callable[..., float] | None = None
-    theory: tuple[tuple[str, Callable[[float], float]], ...] = ()
+    theory: tuple[Theory, ...] = ()
 
 
 def load(name: str) -> Figure:
@@ -65,17 +65,18 @@ class Drawing:
     notes: tuple[str, ...] = ()
     error: str = ""
 
-    @property
-    def family(self) -> str:
-        return self.id.split("/")[0]
-
 
 class Gallery(PlanSet):
-    """Figures with their plans. A plan that does not resolve is the error of its figure and leaves the others alone."""
+    """Figures with their plans. A plan that does not resolve is the error of its figure and leaves the others alone.
 
-    def __init__(self, figures: Sequence[Figure], words: Iterable[str] = ()) -> None:
+    unread: id -> error of each figure whose file cannot be read.
+    """
+
+    def __init__(
+        self, figures: Sequence[Figure], words: Iterable[str], unread: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__("figure", words)
-        self.figures = figures
+        self.figures, self.unread = figures, unread or {}
         self.errors: dict[str, str] = {}
         for figure in figures:
             try:
@@ -97,25 +98,7 @@ class Gallery(PlanSet):
                 except BenchError as error:
                     drawing = replace(drawing, error=f"{figure.source}: {error}")
             drawings.append(drawing)
-        return drawings
-
-
-def select(patterns: Iterable[str]) -> list[str]:
-    """Ids of the figures that match a shell pattern or lie in the family that it names; all without patterns."""
-    return matching("figure", patterns)
-
-
-def of_ids(ids: Iterable[str]) -> tuple[list[Figure], list[Drawing]]:
-    """The figures, and for each file that cannot be read a drawing with its error."""
-    specs, wrong = config.sound("figure", load, ids)
-    return [*specs.values()], [Drawing(name, name, error=error) for name, error in wrong.items()]
-
-
-def of_families(families: set[str] | None, words: Iterable[str]) -> list[Drawing]:
-    """The drawings of the figures of the families, or of all, with an error for each file that cannot be read."""
-    names = [name for name in config.names("figure") if families is None or name.split("/")[0] in families]
-    specs, wrong = of_ids(names)
-    return [*Gallery(specs, words).draw(), *wrong] if specs else wrong
+        return drawings + [Drawing(name, name, error=error) for name, error in self.unread.items()]
 
 
 def _check(file: FigureFile, plan: Plan) -> None:
@@ -154,19 +137,14 @@ def drawn(figure: Figure, rows: Mapping[str, Sequence[Joined]], store: Store) ->
     drawing = _undrawn(figure, cells=len(records), missing=missing)
     if missing:
         return drawing
-    from bench.figures.drawing import chart
-
     lines: dict[tuple[str, str], dict[int, tuple[list[float], list[float]]]] = {}
     for label, joined in rows.items():
         for series, name, seed, x, y in points.pieces(file, figure.measure, label, joined, store):
             xs, ys = lines.setdefault((series, name), {}).setdefault(seed, ([], []))
             xs.extend(x)
             ys.extend(y)
-    x_label = file.x_label or file.x.rpartition(".")[2]
-    y_label = file.y_label or ", ".join(name.rpartition(".")[2] for name in file.quantities)
-    form = "curve" if file.x == "step" else file.draw
     bands = {key: points.line(file, seeds) for key, seeds in lines.items()}
-    svg = chart(bands, figure.theory, x_label, y_label, file.x_scale, file.y_scale, form)
+    svg = chart(bands, figure.theory, file)
     failed = len({record.key for record in records if record is not None and record.status in FAILED})
     seeds = len({seed for by_seed in lines.values() for seed in by_seed})
     older = sum(row.older for joined in rows.values() for row in joined)

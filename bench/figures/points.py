@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.claims.claim import called
 from bench.contract import BenchError, Task
 from bench.planning import config
 from bench.planning.files import FigureFile
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tables.seed_values import Joined, Reader, penalty
+from bench.tables.seed_values import Joined, Reader
 from bench.tables.statistics import t_interval
 
 Seeds = Mapping[int, tuple[Sequence[float], Sequence[float]]]  # seed -> x and y of one line
@@ -74,7 +75,7 @@ def pieces(
         for seed, cell in row.cells.items():
             records = [record for record in cell if record is not None]
             for name in derived:
-                y = Reader(row.row.cls, peers, name).read(seed, records).value
+                y = Reader(row.row.cls, peers, name).read(records).value
                 yield _label(records[0], file, plan_label), name, seed, [_x(records[0], file)], [y]
             for record in records:
                 series = _label(record, file, plan_label)
@@ -95,12 +96,7 @@ def _measures(
         place = (_label(record, file, plan_label), _x(record, file), record.seed)
         groups.setdefault(place, {}).setdefault(record.entry, []).append(record)
     for (series, x, seed), given in groups.items():
-        try:
-            y = float(measure(given))
-        except Exception as error:  # a measure is foreign code and may raise anything
-            text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-            raise BenchError(f"the measure, at seed {seed}: {text}") from error
-        yield series, file.y_label or "", seed, [x], [y]
+        yield series, file.y_label or "", seed, [x], [called(measure, f"the measure, at seed {seed}", given)]
 
 
 def _curves(file: FigureFile, series: str, record: Record, store: Store) -> Iterable[Piece]:
@@ -119,11 +115,7 @@ def _value(cls: type[Task], record: Record, name: str) -> float:
     """A metric, or the value at a path; for a failed cell the metric's penalty, or NaN, which is not drawn, without one."""
     if name.split(".")[0] in ROOTS:
         return float(_at(record, name)) if record.status == "ok" else math.nan
-    metric = next(metric for metric in cls.metrics if metric.name == name)
-    if record.status == "ok":
-        return float(record.metrics.get(name, math.nan))
-    limit = None if metric.target is None else cls(cls.Params(**record.params)).budget.limit
-    return penalty(metric, record, limit)
+    return Reader(cls, (), name).read([record]).value
 
 
 def line(file: FigureFile, seeds: Seeds) -> Any:

@@ -1,8 +1,7 @@
 """Curvature of a loss at given parameters, by automatic differentiation.
 
-`loss` is a closure without arguments that returns a scalar tensor; it is called once, with gradients enabled, so that
-these functions work inside a probe too. It has to be deterministic (no dropout; batch norm in evaluation mode). `.grad` is
-neither read nor written.
+`loss` is a deterministic closure without arguments (no dropout; batch norm in evaluation mode) that returns a scalar tensor;
+it is called once, with gradients enabled. `.grad` is neither read nor written.
 """
 
 from __future__ import annotations
@@ -52,10 +51,8 @@ def _product(gradient: Sequence[Tensor], params: Sequence[Tensor], vector: Seque
 def hessian_vector_product(
     loss: Callable[[], Tensor], params: Iterable[Tensor], vector: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """H v, one tensor a parameter, by differentiating the gradient's product with v (Pearlmutter 1994).
-
-    vector: one tensor a parameter, of its shape. ValueError if it is not, or the loss is no scalar.
-    """
+    """H v, one tensor a parameter like v, by differentiating the gradient's product with v (Pearlmutter 1994). ValueError for
+    a vector of other shapes, or a loss that is no scalar."""
     parameters = leaves(params)
     if [v.shape for v in vector] != [p.shape for p in parameters]:
         raise ValueError("the vector needs one tensor a parameter, of the parameter's shape")
@@ -123,10 +120,8 @@ def top_eigenvalue(
 
 
 def jacobian_rows(outputs: Tensor, params: Iterable[Tensor], chunk: int = CHUNK) -> Iterator[Tensor]:
-    """The Jacobian of all numbers of `outputs` by all parameters, as blocks (rows, parameters) of at most `chunk` numbers.
-
-    ValueError if `outputs` carry no graph.
-    """
+    """The Jacobian of all numbers of `outputs` by all parameters, in blocks (rows, parameters) of at most `chunk` numbers.
+    ValueError if `outputs` carry no graph."""
     parameters = leaves(params)
     if not outputs.requires_grad:
         raise ValueError("the outputs carry no graph; compute them under torch.enable_grad(), without detach")

@@ -11,11 +11,9 @@ from bench.metrics.curvature import jacobian_rows
 
 
 def ntk(outputs: Tensor, params: Iterable[Tensor]) -> Tensor:
-    """The empirical neural tangent kernel J J', (N, N) float64, of the N numbers of `outputs` in row-major order.
-
-    J is the Jacobian by all parameters. outputs have to carry a graph. For one kernel of several logits each, pass one
-    column at a time. Jacot et al. 2018 (arXiv 1806.07572), eq. 4. ValueError for outputs without a graph.
-    """
+    """The empirical neural tangent kernel J J', (N, N) float64, of the N numbers of `outputs` in row-major order; of one
+    column of logits at a time for a kernel each. ValueError for outputs without a graph. Jacot et al. 2018 (arXiv 1806.07572),
+    eq. 4."""
     jacobian = torch.cat(list(jacobian_rows(outputs, params))).double()
     return jacobian @ jacobian.T
 

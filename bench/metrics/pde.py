@@ -1,9 +1,7 @@
-"""Errors of predicted fields, as pure functions of tensors.
+"""Errors of predicted fields (batch, x[, y[, z]], frames, channels), which hold predicted frames only.
 
-The project's own functions take fields of shape (batch, x[, y[, z]], frames, channels) that hold predicted frames only, treat
-channels apart, and average over trajectories last, so that no value depends on how a test set is cut into batches. `pdebench`
-takes the same shape and returns the numbers that PDEBench's `metric_func` (Takamoto et al. 2022, arXiv 2210.07182, appendix
-B) defines, with its quirks.
+Channels are kept apart and trajectories averaged last, so that no value depends on how a test set is cut into batches.
+`pdebench` returns the numbers of PDEBench's `metric_func` (Takamoto et al. 2022, arXiv 2210.07182, appendix B).
 """
 
 from __future__ import annotations
@@ -60,20 +58,16 @@ def nrmse(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float | 
 
 
 def vrmse(pred: Tensor, target: Tensor, cap: float = math.inf, epsilon: float = EPSILON) -> float:
-    """Mean of RMS(pred - target) / (standard deviation of target + epsilon), both over space; 1 is as bad as predicting
-    every frame's mean (Ohana et al. 2024, The Well, arXiv 2412.00568, who add epsilon to the variance).
-    """
+    """Mean of RMS(pred - target) / (standard deviation of target + epsilon), both over space; 1 is as bad as predicting every
+    frame's mean (Ohana et al. 2024, The Well, arXiv 2412.00568, who add epsilon to the variance)."""
     pred, target = _checked(pred, target)
     deviation = target.var(dim=_space(target), unbiased=False).sqrt()
     return float(_capped(_rms(pred - target) / (deviation + epsilon), cap).mean())
 
 
 def correlation_time(pred: Tensor, target: Tensor, threshold: float = 0.8) -> float:
-    """Share of the rollout before the correlation over space first falls below `threshold`, averaged over trajectories.
-
-    The correlation of a frame is Pearson's, averaged over channels; a frame without variation correlates with an equal
-    frame only.
-    """
+    """Share of the rollout before the correlation over space (Pearson's, averaged over channels) first falls below
+    `threshold`, averaged over trajectories. A frame without variation correlates with an equal frame only."""
     pred, target = _checked(pred, target)
     space = _space(pred)
     a, b = (field - field.mean(dim=space, keepdim=True) for field in (pred, target))
@@ -170,12 +164,11 @@ def _boundary_errors(error: Tensor) -> Tensor:
 def pdebench(
     pred: Tensor, target: Tensor, initial_step: int = 1, lengths: float | Sequence[float] = 1.0
 ) -> dict[str, float]:
-    """PDEBench's metrics of one batch: RMSE, nRMSE, CSV, Max, BD, F_low, F_mid, F_high.
+    """PDEBench's metrics of one batch (shapes as above): RMSE, nRMSE, CSV, Max, BD, F_low, F_mid, F_high.
 
-    pred, target: (batch, x[, y[, z]], frames, channels); frames before `initial_step` are context and are left out.
-    lengths: of the domain, one for all axes or one each. Kept quirks: no epsilon (a field at rest gives inf or nan);
-    CSV and F are root mean squares over the batch, Max its maximum, so that they depend on the batch size; a band of F
-    is the mean of per-wave-number errors, nan if the grid holds none of them; F is multiplied by the lengths.
+    Frames before `initial_step` are context and are left out. lengths: of the domain, one for all axes or one each. Kept
+    quirks: no epsilon (a field at rest gives inf or nan); CSV and F are root mean squares over the batch, Max its maximum; a
+    band of F is the mean of errors by wave number, nan if the grid holds none; F is multiplied by the lengths.
     """
     pred, target = _checked(pred, target)
     space = pred.ndim - 3

@@ -67,22 +67,18 @@ def fourier_power(weights: Tensor) -> Tensor:
 
 
 def fourier_purity(weights: Tensor) -> Tensor:
-    """(rows,) share of a row's power, the mean left out, at its strongest frequency; 1 for a pure wave, 0 for a constant.
-
-    weights and errors as in `fourier_power`. Noise has about log(n) / n of n = M/2 frequencies.
-    """
+    """(rows,) share of a row's power, the mean left out, at its strongest frequency; 1 for a pure wave, 0 for a constant,
+    about log(n) / n for noise at n = M/2 frequencies. weights and errors as in `fourier_power`."""
     return _purity(fourier_power(weights), _functions(weights))
 
 
 def irrep_power(weights: Tensor, irreps: Sequence[Tensor]) -> Tensor:
     """(rows, irreps) power of each row in each irreducible representation of a group; operands are added.
 
-    weights: (rows, M) or (rows, operands, M), real functions on the M group elements. irreps: the complete list, each
-    (M, d, d), the unitary matrix of every element in the weights' order; either those over the complex numbers or those
-    over the reals. The power in ρ is d / (M <χ,χ>) |sum_g w(g) ρ(g)|², χ its character: the squared norm of the
-    projection, so that the powers sum to |row|² (Plancherel). Of a pair of complex conjugates each holds half.
-
-    ValueError for weights as in `fourier_power`, and for a list that is not complete, not unitary, or names one twice.
+    weights: (rows, M) or (rows, operands, M), real functions on the M group elements. irreps: the complete list over the
+    complex or over the real numbers, each (M, d, d), the unitary matrices in the weights' order. The power in ρ is d / (M
+    <χ,χ>) |sum_g w(g) ρ(g)|², χ its character; the powers sum to |row|² (Plancherel). ValueError for weights as in
+    `fourier_power`, and for a list that is not complete, not unitary, or names one twice.
     """
     functions = _functions(weights)
     order = functions.shape[-1]

@@ -1,7 +1,5 @@
-"""Metrics of training runs: times, distances, spikes and stability over a grid of rates.
-
-Pure functions of curves (sequences of numbers) and of parameters (tensors). Importing this module needs no torch.
-"""
+"""Metrics of training runs, from curves (sequences of numbers) and parameters (tensors). Importing this module needs no
+torch."""
 
 from __future__ import annotations
 
@@ -15,10 +13,8 @@ if TYPE_CHECKING:
 
 
 def time_to_target(steps: Sequence[int], values: Sequence[float], target: float, budget: int) -> tuple[int, bool]:
-    """(step of the first value >= target, True), or (budget, False) for a run that never reaches it.
-
-    NaN is below every target. ValueError if `steps` and `values` differ in length.
-    """
+    """(step of the first value >= target, True), or (budget, False) if there is none; NaN is below every target. ValueError if
+    `steps` and `values` differ in length."""
     for step, value in zip(steps, values, strict=True):
         if value >= target and step <= budget:
             return step, True
@@ -40,13 +36,11 @@ def delay(
 
 
 def lr_sensitivity(losses: Sequence[float], initial: float, attainable: float = math.inf) -> float:
-    """Learning-rate sensitivity, in the losses' unit: mean of min(loss, initial) minus the least loss, over a grid of rates.
+    """Mean of min(loss, initial) minus the least loss, over a grid of rates, in the losses' unit.
 
-    A loss that is not finite counts as `initial`, the loss before training. ValueError if `losses` is
-    empty. Wortsman et al. 2023 (arXiv 2309.14322), section 2.2: there the mean is over a log-spaced grid, unweighted.
-
-    attainable: an upper bound on the least loss. Without it, the paper's formula is smallest for a recipe that learns
-    nothing at any rate; with it, such a recipe is charged the difference.
+    A loss that is not finite counts as `initial`, the loss before training. attainable: an upper bound on the least loss,
+    without which the formula is smallest for a recipe that learns nothing at any rate. ValueError for no losses. Wortsman et
+    al. 2023 (arXiv 2309.14322), section 2.2: there over a log-spaced grid, unweighted.
     """
     if not losses:
         raise ValueError("the sensitivity of no losses is undefined")
@@ -115,9 +109,8 @@ def _checked(times: Sequence[float], values: Sequence[float]) -> None:
 def fit_log(times: Sequence[float], values: Sequence[float]) -> Line:
     """Least squares of d = intercept + slope log t (natural logarithm); d constant has r2 = 1.
 
-    The ultra-slow diffusion of weights from their start that Hoffer et al. 2017 (arXiv 1705.08741, section 3) see before
-    the rate first drops: give only times of that phase. ValueError for fewer than three points, times that are not
-    positive, numbers that are not finite.
+    The ultra-slow diffusion of weights of Hoffer et al. 2017 (arXiv 1705.08741, section 3): give only times before the rate
+    first drops. ValueError for fewer than three points, times that are not positive, numbers that are not finite.
     """
     _checked(times, values)
     return _line([math.log(t) for t in times], values)
@@ -163,18 +156,15 @@ def _episodes(curve: Sequence[float], window: int, threshold: float) -> list[tup
 def spikes(curve: Sequence[float], window: int, threshold: float) -> int:
     """How often a loss curve jumps by more than `threshold` (its unit) above the median of the `window` points before.
 
-    Neighbouring points of one jump are one spike, and its level is that before the jump. The first
-    `window` points set the first level. NaN and infinity are part of a spike. ValueError for a window below 1 or a
-    threshold that is not positive.
+    Neighbouring points of one jump are one spike, NaN and infinity among them. The first `window` points set the first level.
+    ValueError for a window below 1 or a threshold that is not positive.
     """
     return len(_episodes(curve, window, threshold))
 
 
 def recovery(curve: Sequence[float], window: int, threshold: float) -> list[int]:
-    """For each spike that `spikes` counts: points until the curve is again within `threshold` of the level before.
-
-    A spike that never ends lasts until the end of the curve. Errors as in `spikes`.
-    """
+    """For each of the `spikes`: points until the curve is again within `threshold` of the level before, or until its end.
+    Errors as there."""
     return [end - start for start, end in _episodes(curve, window, threshold)]
 
 
@@ -200,10 +190,8 @@ def weight_norm(parameters: Iterable[Tensor]) -> float:
 
 
 def weight_distance(params: Iterable[Tensor], start: Iterable[Tensor]) -> float:
-    """Euclidean distance |w - w_0| of all numbers of all tensors together, `start` being an earlier `snapshot`.
-
-    ValueError if the two differ in number or shape. Hoffer et al. 2017 (arXiv 1705.08741), section 3.
-    """
+    """Euclidean distance |w - w_0| of all numbers of all tensors together from an earlier `snapshot`. ValueError if the two
+    differ in number or shape. Hoffer et al. 2017 (arXiv 1705.08741), section 3."""
     now, then = list(params), list(start)
     if [p.shape for p in now] != [p.shape for p in then]:
         raise ValueError("the parameters and their start differ in number or shape; take a snapshot of the same ones")
@@ -222,11 +210,8 @@ def update_norm(params: Iterable[Tensor], before: Iterable[Tensor], rms: bool = 
 
 
 def gradient_norm(params: Iterable[Tensor], rms: bool = False) -> float:
-    """Euclidean norm of the gradients in `.grad`, all together; rms divides by the root of the count of numbers.
-
-    The root mean square beside Adam's epsilon is what Wortsman et al. 2023 (arXiv 2309.14322, section 3.4) watch.
-    Parameters without a gradient are left out; ValueError if none has one.
-    """
+    """Euclidean norm of all gradients in `.grad`; rms divides by the root of the count of numbers, which Wortsman et al. 2023
+    (arXiv 2309.14322, section 3.4) compare with Adam's epsilon. ValueError if no parameter has a gradient."""
     gradients = [p.grad for p in params if p.grad is not None]
     if not gradients:
         raise ValueError("no parameter has a gradient; call backward() first and zero_grad() after")

@@ -1,7 +1,5 @@
-"""Configuration: from the words of a run to resolved (task, entry) pairs.
-
-The task's and the entry's files are merged per pair, since a Hydra composition for every cell takes longer than many a cell.
-"""
+"""Configuration: from the words of a run to resolved (task, entry) pairs, whose files are merged here, since a Hydra
+composition for every cell takes longer than many a cell."""
 
 from __future__ import annotations
 
@@ -19,10 +17,10 @@ from bench.contract import BenchError, Datasheet, Entry, Misfit, Task
 from bench.parts import locate, slot_list
 from bench.planning import overrides, settings, typed
 from bench.planning.files import EntryFile, SuiteFile, TaskFile, TunedFile
-from bench.planning.folders import PROJECT as PROJECT
-from bench.planning.folders import folders, names, places, unknown
 from bench.planning.settings import Settings
 from bench.planning.typed import Model
+from bench.planning.yaml_files import PROJECT as PROJECT
+from bench.planning.yaml_files import folders, names, places, unknown
 
 RUN_WORDS = ("results", "workers", "reuse", "retry", "transport", "limits", "wandb")  # settings that change no cell
 Read = TypeVar("Read")
@@ -131,10 +129,8 @@ def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dic
 
 
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """slot -> resolved part: the task's defaults, then the entry's parts, then the `slot.argument` overrides.
-
-    Misfit, naming the slots and their signatures, if the entry fills a slot that the task lacks.
-    """
+    """slot -> resolved part: the task's defaults, then the entry's parts, then the `slot.argument` overrides. Misfit, naming
+    the slots and their signatures, if the entry fills a slot that the task lacks."""
     slots = {slot.name: slot for slot in spec.cls.slots}
     for name in (*chosen.parts, *(path.split(".")[0] for path in overrides)):
         if name not in slots:
@@ -173,10 +169,8 @@ def tuned(task: str, name: str) -> TunedFile | None:
 
 @dataclass
 class Request:
-    """The parsed words of a run: its settings, and lists to be crossed.
-
-    extra: entries beside a suite's own, on the tasks where they fit. seeds: empty if none were given.
-    """
+    """The parsed words of a run: its settings, and lists to be crossed. extra: entries beside a suite's own, on the tasks
+    where they fit. seeds: empty if none were given."""
 
     settings: Settings
     tasks: list[str] = field(default_factory=list)

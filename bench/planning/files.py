@@ -1,5 +1,4 @@
-"""The typed models of configuration files. A field's description and example appear in errors (`bench.planning.typed`) and in the
-JSON schema."""
+"""The typed models of configuration files. A field's description and example appear in errors and in the JSON schema."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench.contract import Datasheet, Text
-from bench.planning.yaml_file import shown
+from bench.planning.yaml_files import shown
 
 CELLS = ("task", "entry", "seed", "preset", "tuned")  # the keys of words that choose a plan's cells
 
@@ -22,8 +21,10 @@ def _is(what: str, *examples: Any, **limits: Any) -> Meta:
 Positive = Annotated[int, Meta(ge=1)]
 Words = Annotated[tuple[str, ...], Meta(min_length=1)]
 WORDS = ["task=pde/burgers_1d", "entry=fno,unet", "seed=range(5)"]
+PAIRS = [{"task": "pde/burgers_1d", "entries": ["fno"]}]
 TARGET = "a dotted path, or {_target_: path, argument: value}"
-Function = Annotated[str | dict[str, Any], _is(TARGET, "tasks.grokking.claims.decay_gain")]
+Reference = str | dict[str, Any]  # of a function, as TARGET says
+Function = Annotated[Reference, _is(TARGET, "tasks.grokking.claims.decay_gain")]
 
 
 class Values(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,10 +89,7 @@ class SuiteFile(Struct, frozen=True, forbid_unknown_fields=True):
     """`configs/suite/<name>.yaml`."""
 
     seeds: Annotated[Positive, _is("the number of seeds", 5)]
-    pairs: Annotated[
-        tuple[Pair, ...],
-        _is("a list of tasks with their entries", [{"task": "pde/burgers_1d", "entries": ["fno"]}], min_length=1),
-    ]
+    pairs: Annotated[tuple[Pair, ...], _is("a list of tasks with their entries", PAIRS, min_length=1)]
     doc: Annotated[str, _is("a text", "what `make bench` runs")] = ""
     preset: Annotated[str, _is("a preset's name", "small")] = "small"
 
@@ -186,8 +184,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     x_label: Text | None = None
     y_label: Text | None = None
     theory: Annotated[
-        str | dict[str, Any] | tuple[str | dict[str, Any], ...],
-        _is("a dotted path of a function of x, or a list of such", "math.sqrt"),
+        Reference | tuple[Reference, ...], _is("a dotted path of a function of x, or a list of such", "math.sqrt")
     ] = ()
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"
@@ -224,8 +221,7 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial, with its setting and
-    objective, and in newer files its cost and the values of its seeds."""
+    """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial."""
 
     preset: str
     trials: Positive

@@ -9,17 +9,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError, Derived, Entry, Task
+import msgspec
+
+from bench.contract import BenchError, Derived, Task
 from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.settings import Settings
 from bench.records import identity
-from bench.records.cell import Cell
-from bench.records.record import Components
+from bench.records.record import Cell
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
 
 Overrides = Mapping[str, Any]  # dotted path -> value
+TUNING_FROM, TUNING_SEEDS = 1000, 1000  # seeds 1000 to 1999 tune; reported seeds count from 0
 
 
 @dataclass
@@ -83,14 +85,6 @@ def absent_of(needs: Iterable[str]) -> tuple[str, ...]:
     return tuple(n for n in needs if not (cuda.exists() if n == "cuda" else importlib.util.find_spec(n.split(".")[0])))
 
 
-def reads_of(
-    digests: identity.Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]
-) -> tuple[str, ...]:
-    """The code and data files that a cell's key covers, absolute and with links resolved: its processes read nothing else
-    but installed packages. files: the task's `data_files`."""
-    return (*digests.files(identity.roots(target, parts)), *sorted(str(path.resolve()) for path in files.values()))
-
-
 class Planner:
     """Builds rows. Its digests are cached beside the store."""
 
@@ -104,40 +98,32 @@ class Planner:
         given = config.parameters(spec, preset, task_set)
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
         contents = {name: self.digests.by_content(path) for name, path in paths.items()}
-        tuned, trials = self._tuned(task, chosen, task_set, entry_set)
-        parts = config.resolve_parts(spec, chosen, {**tuned, **entry_set})
+        values, trials = {}, None if chosen.search else 0  # None marks a row as untuned, and it is not ranked
+        tuned = config.tuned(task, chosen.name) if chosen.search and self.settings.tuned and not task_set else None
+        if tuned is not None and tuned.preset == preset:
+            values, trials = tuned.values, tuned.trials
+        parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
         derived = axis_of(spec.cls)
         sets = [task_set]
         if derived is not None and derived.axis not in task_set:
             sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
         common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
+        trials = None if entry_set else trials
         row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
         absent = absent_of(chosen.needs)
         for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
             files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(cache_dir())
-            reads = reads_of(self.digests, spec.target, parts, files)
-            components = identity.components(self.digests, spec.target, parts, files)
+            components, reads = identity.components(self.digests, spec.target, parts, files)
             about = {"task": task, "version": spec.cls.version, "params": point, "parts": parts}
-            key_of = identity.key_maker(about | components)
+            key_of = identity.key_maker(about | msgspec.structs.asdict(components))
             for seed in seeds:
                 cell = Cell(
                     task, spec.cls.version, spec.target, preset, point, chosen.name, parts, seed, absent, trials, key_of(seed),
-                    Components(**components), paths, reads,
+                    components, paths, reads,
                 )  # fmt: skip
                 row.planned.setdefault(seed, []).append(cell)
         return row
-
-    def _tuned(
-        self, task: str, chosen: Entry, task_set: Overrides, entry_set: Overrides
-    ) -> tuple[Overrides, int | None]:
-        """(tuned values, number of trials); None as the number marks a row as untuned, and it is not ranked."""
-        if not chosen.search:
-            return {}, 0 if not entry_set else None
-        file = config.tuned(task, chosen.name) if self.settings.tuned else None
-        if file is None or file.preset != self.settings.preset or task_set:
-            return {}, None
-        return file.values, None if entry_set else file.trials
 
 
 def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dict[str, Any]]]:

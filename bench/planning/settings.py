@@ -9,19 +9,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from bench.contract import BenchError
-from bench.planning import yaml_file
-from bench.planning.folders import PROJECT, unknown
+from bench.planning.yaml_files import PROJECT, read, unknown
 from bench.records.record import Limits
 from bench.records.spelling import whole
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """preset: smoke, small or paper. seed: used where no seeds are swept. tuned: whether tuned values are used.
-
-    probes: whether they run; no score depends on them. transport: pipe (the entry in its own process) or call (in this one).
-    workers: cells at a time. numerics: whether results are to be the same on many processors (`bench.running.numerics`).
-    reuse: whose records let a cell be skipped. retry: whether `failed` cells run again. results: the store's folder.
-    """
+    """preset: smoke, small or paper. seed: used where no seeds are swept. tuned: whether tuned values are used. probes:
+    whether they run. transport: pipe (the entry in its own process) or call (in this one). workers: cells at a time.
+    numerics: whether results are to be the same on many processors (`bench.running.numerics`). reuse: whose records let a
+    cell be skipped. retry: whether `failed` cells run again. results: the store's folder."""
 
     preset: str
     seed: int
@@ -40,7 +37,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 @cache
 def defaults() -> Settings:
     """The settings in `configs/config.yaml`; its other fields are for Hydra's own main."""
-    content = yaml_file.read(PROJECT / "configs" / "config.yaml")
+    content = read(PROJECT / "configs" / "config.yaml")
     return of({name: content[name] for name in Settings.__struct_fields__})
 
 
@@ -53,10 +50,8 @@ def of(content: Mapping[str, Any]) -> Settings:
 
 
 def changed(settings: Settings, path: str, value: Any) -> Settings:
-    """`settings` with a new value at a path such as `workers` or `limits.seconds`; numbers have to be above 0.
-
-    BenchError for an unknown path or a value of a wrong type.
-    """
+    """`settings` with a new value at a path such as `workers` or `limits.seconds`; numbers have to be above 0. BenchError for
+    an unknown path or a value of a wrong type."""
     name = path.removeprefix("limits.")
     group: Settings | Limits = settings if name == path else settings.limits
     if path == "limits" or name not in group.__struct_fields__:

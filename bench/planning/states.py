@@ -9,9 +9,8 @@ from typing import Any
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.records import identity
-from bench.records.cell import Cell
 from bench.records.ledger import Published
-from bench.records.record import Record
+from bench.records.record import Cell, Record
 from bench.records.store import Store
 
 

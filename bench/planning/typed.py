@@ -1,7 +1,5 @@
-"""Values in their declared types: a file's content as its typed model, and single parameters of a task.
-
-A model may name one field as `FREE`: it gathers every field of the file that the model does not name, such as an entry's slots.
-"""
+"""Values in their declared types: a file's content as its typed model, and single parameters of a task. A model's field `FREE`
+gathers every field of the file that the model does not name, such as an entry's slots."""
 
 from __future__ import annotations
 
@@ -19,8 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.contract import BenchError
-from bench.planning.folders import unknown
-from bench.planning.yaml_file import leaves, quoted, read, shown
+from bench.planning.yaml_files import leaves, quoted, read, shown, unknown
 from bench.records.modules import moved
 from bench.records.spelling import whole
 

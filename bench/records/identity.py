@@ -1,9 +1,8 @@
 """The identity of a cell: all that its result depends on, as one key and as named components.
 
-key = blake2b(canonical JSON of {task, version, parameters, parts, seed, data, code, distributions}). The code digests
-cover the syntax trees, without comments and docstrings, of the task's and the parts' modules and of every first-party
-module they reach (through `__init__`, lazily, relatively, by a dotted path in a string), and the files beside a package's
-modules. They are computed from sources, without an import.
+The key digests task, version, parameters, parts, seed, data, code and distributions, as canonical JSON. The code digests cover
+the syntax trees of the task's and the parts' modules and of every first-party module they reach (through `__init__`, lazily,
+relatively, by a dotted path in a string), and the files beside a package's modules. They are computed without an import.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import Any
 from bench.contract import BenchError
 from bench.records.files import write_atomically
 from bench.records.modules import first_party, module_files, package_files
+from bench.records.record import Components
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.syntax import DOTTED, FORM, meaning
 
@@ -32,10 +32,8 @@ Sources = dict[str, tuple[str, str]]  # module or package file -> its digest and
 
 
 class Digests:
-    """Digests of code and files, cached in `cache_file` by (path, inode, size, modification and change time).
-
-    One object serves one plan, within which each module is read once.
-    """
+    """Digests of code and files, cached in `cache_file` by (path, inode, size, modification and change time). One object
+    serves one plan, within which each module is read once."""
 
     def __init__(self, cache_file: Path | None = None) -> None:
         self._file = cache_file
@@ -167,24 +165,19 @@ def targets(node: Any) -> list[str]:
     return [node] if isinstance(node, str) and DOTTED.fullmatch(node) and first_party(node.split(".")[0]) else []
 
 
-def roots(target: str, parts: Mapping[str, Any]) -> list[str]:
-    """The dotted names from which a cell's code is reached: the harness's, the task's and the parts'."""
-    return [*HARNESS, target, *targets(parts)]
+def components(
+    digests: Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]
+) -> tuple[Components, tuple[str, ...]]:
+    """(what a cell's result depends on beside its task, parameters, parts and seed, the code and data files among it).
 
-
-def components(digests: Digests, target: str, parts: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
-    """What a cell's result depends on beside its task, parameters, parts and seed, as fields of `record.Components`.
-
-    target: dotted path of the Task class. files: the task's `data_files`.
+    target: dotted path of the Task class. files: the task's `data_files`. The files are absolute, with links resolved: a
+    cell's processes read nothing else but installed packages.
     """
-    named = roots(target, parts)
-    tops = {name.split(".")[0] for name in named}
-    return {
-        "form": FORM,
-        "data": {name: digests.file(path) for name, path in sorted(files.items())},
-        "code": digests.closure(named),
-        "distributions": sorted({distribution(top) for top in tops if not first_party(top)}),
-    }
+    named = [*HARNESS, target, *targets(parts)]
+    data = {name: digests.file(path) for name, path in sorted(files.items())}
+    foreign = sorted({distribution(top) for top in {name.split(".")[0] for name in named} if not first_party(top)})
+    reads = (*digests.files(named), *sorted(str(path.resolve()) for path in files.values()))
+    return Components(data=data, code=digests.closure(named), distributions=foreign, form=FORM), reads
 
 
 def key_maker(identity: Mapping[str, Any]) -> Callable[[int], str]:

@@ -1,12 +1,10 @@
-"""The index of a store: where each of its records is, derived from the files and rebuilt at will.
-
-    results/.cache/index.sqlite      one row a local record or ledger line: key, identities, status, cost, place
+"""The index of a store, `results/.cache/index.sqlite`: where each of its records is, derived from the files.
 
 The files decide. Every query first compares the index with them, a folder of local records by its time and a ledger file by
-size and time, and reads again only what changed. The record itself is then read from its file and must have the indexed
-key. The index file is never edited: a new one is written beside it and renamed over it, so that readers need no lock, two
-processes may do so at once (the last one stays, both are right), and a process killed meanwhile leaves the old file. A
-damaged index is rebuilt; a store that is read faster than an index is written gets none on disk.
+size and time, and reads again only what changed. The record itself is then read from its file and must have the indexed key.
+The index file is never edited: a new one is renamed over it, so that readers need no lock, two processes may do so at once
+(the last one stays, both are right), and a process killed meanwhile leaves the old file. A damaged index is rebuilt; a store
+that is read faster than an index is written gets none on disk.
 
 SQLite rather than Parquet and DuckDB: opening and asking takes 0.015 s instead of 0.2 s, and nothing is installed for it.
 """
@@ -17,15 +15,17 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from glob import glob
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.records.record import Record, decode
 from bench.records.spelling import cell_digest, row_digest
+
+if TYPE_CHECKING:
+    from bench.records.store import Store
 
 SCHEMA = 4  # raised when the columns change; an index of an older schema is rebuilt
 WORTH = 500  # newly read records from which on the index is written to disk
@@ -59,21 +59,18 @@ def _values(record: Record, unit: str, attempt: int, offset: int, length: int) -
 
 
 class Index:
-    """Queries over one store. read: local file -> record, or None for a damaged file, which it moves aside."""
+    """Queries over one store."""
 
-    def __init__(self, root: Path, ledger: Path, read: Callable[[Path], Record | None], reports: list[str]) -> None:
-        self.path = root / ".cache" / "index.sqlite"
-        self.root, self.ledger = root, ledger
-        self._read, self._reports = read, reports
+    def __init__(self, store: Store) -> None:
+        self.path = store.root / ".cache" / "index.sqlite"
+        self._store, self.root, self.ledger = store, store.root, store.ledger
         self._db: sqlite3.Connection | None = None
 
     # Reading the changed files
 
     def _changes(self, db: sqlite3.Connection, distrusted: Container[str]) -> tuple[dict[str, str], set[str]]:
-        """(units whose content the index has not read -> stamp, units that no longer exist).
-
-        A stamp changes with the content. `?` marks a unit whose content may change and keep its stamp.
-        """
+        """(units whose content the index has not read -> stamp, units that no longer exist). A stamp changes with the content;
+        `?` marks a unit whose content may change and keep its stamp."""
         paths = {f"local/{name}": self.root / "local" / name for name in glob("??", root_dir=self.root / "local")}
         # glob is faster than Path.rglob
         paths |= {name: self.ledger / name for name in glob("**/*.jsonl", root_dir=self.ledger, recursive=True)}
@@ -97,7 +94,7 @@ class Index:
         gone = [(unit, *parts) for parts in known - present]
         db.executemany("delete from records where unit = ? and key = ? and attempt = ?", gone)
         for key, attempt in sorted(present - known):
-            if (record := self._read(self.root / unit / f"{key}.{attempt}.json")) is not None:
+            if (record := self._store.read(self.root / unit / f"{key}.{attempt}.json")) is not None:
                 yield _values(record, unit, attempt, 0, 0)
 
     def _ledger_rows(self, db: sqlite3.Connection, unit: str) -> Iterator[tuple[Any, ...]]:
@@ -156,7 +153,7 @@ class Index:
         try:
             self._db = self._refreshed(self._db or self._stored() or self._empty(), distrusted)
         except sqlite3.DatabaseError as error:
-            self._reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
+            self._store.reports.append(f"{self.path} is damaged ({error}); it is rebuilt from the records")
             self._db = self._refreshed(self._empty(), ())
         return self._db
 
@@ -171,8 +168,8 @@ class Index:
                 self._write(db)
         for unit, line, reason in db.execute("select unit, line, reason from bad"):
             report = f"{self.ledger / unit}:{line} cannot be read ({reason}); skipped"
-            if report not in self._reports:
-                self._reports.append(report)
+            if report not in self._store.reports:
+                self._store.reports.append(report)
         return db
 
     def _write(self, db: sqlite3.Connection) -> None:

@@ -1,9 +1,7 @@
 """The ledger: published records, one line each, reviewable in a pull request; and which newer code they are valid for.
 
-    results/certificates.jsonl      one certificate a line
-
-A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a certificate lists
-the rows that are valid for the current code. A change of the identity itself was certified likewise (`kind: migrated`).
+A row is never edited. After a refactor, `bench.upkeep.recertify` runs a random sample of rows again, and a line of
+`results/certificates.jsonl` lists the rows that are valid for the current code; `kind: migrated` is a change of the identity.
 """
 
 from __future__ import annotations
@@ -12,7 +10,8 @@ import base64
 import io
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,15 +21,15 @@ from bench.contract import BenchError
 from bench.outcome import Outcome
 from bench.records.files import read_lines, write_atomically
 from bench.records.identity import difference
-from bench.records.record import Components, Record, decode, encode
+from bench.records.record import Cell, Components, Record, decode, encode
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from bench.records.cell import Cell
 
+Replacement = Callable[[Record, Record | None], Record]  # (new, old line) -> line
 POINTS = 60  # of each curve in the ledger
 CERTIFICATES = "certificates.jsonl"
 SHOWN_SEED = 0  # the only seed whose exhibits the ledger keeps: those of all would be its bulk
@@ -116,23 +115,23 @@ class Published:
         return None, False
 
 
-def locked(store: Store) -> FileLock:
-    """The lock under which the ledger is written: `with locked(store): …`."""
+def locked(store: Store, name: str = "ledger") -> FileLock:
+    """The lock under which the ledger, or another folder of lines, is written: `with locked(store): …`."""
     from filelock import FileLock  # takes 10 ms, which a reader need not spend
 
-    return FileLock(store.root / ".ledger.lock", timeout=60)
+    return FileLock(store.root / f".{name}.lock", timeout=60)
 
 
-def lines_of(path: Path, remedy: str = "mend or remove the line, then publish") -> Iterator[Record]:
-    """The records of a file that `write_lines` wrote. BenchError, with the remedy, for a line that cannot be read."""
+def lines_of(path: Path, remedy: str) -> Iterator[Record]:
+    """The records of a file that `fold` wrote. BenchError, with the remedy, for a line that cannot be read."""
     reports: list[str] = []
     yield from read_lines(path, decode, reports, remedy)
     if reports:
         raise BenchError(reports[0])
 
 
-def _line(store: Store, record: Record, old: Record | None) -> Record | None:
-    """The record as the ledger holds it in place of `old`; None, with a report, if the two are in conflict."""
+def _line(store: Store, record: Record, old: Record | None) -> Record:
+    """The record as the ledger holds it in place of `old`; `old`, with a report, if the two are in conflict."""
     import numpy as np
 
     settled = old is not None and old.key == record.key and old.settled and record.settled
@@ -142,7 +141,7 @@ def _line(store: Store, record: Record, old: Record | None) -> Record | None:
             "stays; the board shows the conflict. Find out why one cell has two results; the new one can be published "
             "once the old line is gone from the ledger"
         )
-        return None
+        return old
     curves = {name: thinned for name, points in store.curves(record).items() if (thinned := thin(points))[0]}
     if record.seed != SHOWN_SEED:
         return msgspec.structs.replace(record, curves=curves, exhibits={})
@@ -152,33 +151,30 @@ def _line(store: Store, record: Record, old: Record | None) -> Record | None:
     return msgspec.structs.replace(record, curves=curves, exhibited=base64.b64encode(exhibited.getvalue()).decode())
 
 
-def publish(store: Store, records: Iterable[Record]) -> int:
-    """Add `records` to the ledger, idempotently and under a lock; returns the number of new or changed lines.
+def fold(store: Store, folder: Path, records: Iterable[Record], line: Replacement, remedy: str) -> int:
+    """Add records to a folder of one record a line, idempotently and under a lock; returns the number of new or changed lines.
 
-    Lines of an older version of the task are removed. A record whose result differs from the published one of the same key
-    does not replace it: `store.reports` names the conflict, and the board shows it.
+    Lines of an older version of the task are removed. A file is sorted by `comparable`, and an equal one is not written again.
     """
     files: dict[Path, list[Record]] = defaultdict(list)
     for record in records:
-        files[file_of(store.ledger, record.task, record.entry)].append(record)
+        files[file_of(folder, record.task, record.entry)].append(record)
     changed = 0
-    store.ledger.mkdir(parents=True, exist_ok=True)
-    with locked(store):
+    store.root.mkdir(parents=True, exist_ok=True)
+    with locked(store, folder.name):
         for path, news in sorted(files.items()):
             version = max(record.version for record in news)
-            before = {comparable(old): old for old in lines_of(path) if old.version == version}
-            after = dict(before)
-            for record in news:
-                if record.version == version:
-                    identity = comparable(record)
-                    after[identity] = _line(store, record, before.get(identity)) or before[identity]
-            changed += sum(before.get(identity) != record for identity, record in after.items())
-            write_lines(path, after.values())
+            before = {comparable(old): old for old in lines_of(path, remedy) if old.version == version}
+            current = {comparable(record): record for record in news if record.version == version}
+            after = before | {place: line(record, before.get(place)) for place, record in current.items()}
+            changed += sum(before.get(place) != record for place, record in after.items())
+            text = b"".join(encode(after[place]) + b"\n" for place in sorted(after))
+            if not path.is_file() or path.read_bytes() != text:
+                write_atomically(path, text)
     return changed
 
 
-def write_lines(path: Path, records: Iterable[Record]) -> None:
-    """Write a file of one record a line, sorted by `comparable`. An equal file is not written again."""
-    text = b"".join(encode(record) + b"\n" for record in sorted(records, key=comparable))
-    if not path.is_file() or path.read_bytes() != text:
-        write_atomically(path, text)
+def publish(store: Store, records: Iterable[Record]) -> int:
+    """Add `records` to the ledger; returns the number of new or changed lines. A record whose result differs from the
+    published one of the same key does not replace it: `store.reports` names the conflict, and the board shows it."""
+    return fold(store, store.ledger, records, partial(_line, store), "mend or remove the line, then publish")

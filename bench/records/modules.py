@@ -1,8 +1,7 @@
 """Finding modules without importing them, and telling first-party code, which may be edited here, from installed code.
 
-Records and entries keep the names of modules and `_target_`s of the day they were written. A move is one line of moves.json,
-old name: new name. A name that lies under a new name is never replaced: `bench.claims` was a module and is a room now, so
-`bench.claims.Claim` moved and `bench.claims.verdicts` did not.
+A module or `_target_` that moved is one line of moves.json, old name: new name. A name that lies under a new name is never
+replaced: `bench.claims` was a module and is a room now, so `bench.claims.Claim` moved and `bench.claims.verdicts` did not.
 """
 
 from __future__ import annotations

@@ -44,13 +44,7 @@ def here() -> Provenance:
     # Published records that are not committed yet change no result, so results/ does not count as dirty.
     status = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)results")
     return Provenance(
-        commit=git("rev-parse", "HEAD"),
-        dirty=None if status is None else bool(status),
-        packages=packages,
-        python=platform.python_version(),
-        system=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(),
-        cores=os.cpu_count(),
-        threads=1,
-        command=" ".join(["bench", *sys.argv[1:]]),
-    )
+        commit=git("rev-parse", "HEAD"), dirty=None if status is None else bool(status), packages=packages,
+        python=platform.python_version(), system=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu(), cores=os.cpu_count(), threads=1, command=" ".join(["bench", *sys.argv[1:]]),
+    )  # fmt: skip

@@ -1,12 +1,14 @@
-"""The record of a cell: typed, versioned, written once and never edited.
+"""The cell, which a plan holds and a process runs, and its record: typed, versioned, written once and never edited.
 
-Every reader and writer uses this module. A record of an older format loads through `migrate`. Numbers are finite, since JSON
-has neither NaN nor infinity: writing another is an error.
+A record of an older format loads through `migrate`. Numbers are finite, since JSON has neither NaN nor infinity.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from bench.contract import BenchError
 from bench.outcome import SETTLED, Costs, Exhibit, Status
 from bench.records.modules import moved
+from bench.records.spelling import SHOWN, cell_digest, row_digest
 
 FORMAT = 2
 OLD_COSTS = ("cpu", "cpu_entry", "cpu_total", "wall", "rss_mb", "evaluations")
@@ -39,9 +42,59 @@ class Components(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True)
     form: int = 1
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A task with its parameters, an entry with its resolved configuration, a preset and a seed.
+
+    target: dotted path of the Task class. params: as in the key, a file named by its content. paths: parameter -> that
+    file's place on this machine. parts: slot -> resolved part. absent: needed packages or devices that this machine lacks.
+    reads: the code and data files that the key covers; its processes read nothing else but installed packages.
+    """
+
+    task: str
+    version: int
+    target: str
+    preset: str
+    params: Mapping[str, Any]
+    entry: str
+    parts: Mapping[str, Any]
+    seed: int
+    absent: tuple[str, ...]
+    trials: int | None
+    key: str
+    components: Components
+    paths: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A name for messages; it identifies nothing."""
+        return f"{self.task} {self.entry} seed {self.seed} [{self.key[:SHOWN]}]"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the key is made of, without the seed."""
+        about = {"task": self.task, "version": self.version, "params": dict(self.params), "parts": dict(self.parts)}
+        return about | msgspec.structs.asdict(self.components)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters to run with: files by their places on this machine."""
+        return {**self.params, **self.paths}
+
+    @cached_property
+    def cell_digest(self) -> int:
+        """The digest by which a stale record of this cell is found: code and data are no part of it."""
+        return cell_digest(self.task, self.preset, self.entry, self.seed, dict(self.params))
+
+    @cached_property
+    def row_digest(self) -> int:
+        """The digest by which a published record of this row and seed is found, whatever its code."""
+        return row_digest(self.task, self.version, dict(self.params), dict(self.parts), self.seed)
+
+
 class Provenance(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How and where a record was made. commit: of the project. dirty: whether there were uncommitted changes outside
-    of results/.
+    """How and where a record was made. commit: of the project. dirty: whether anything uncommitted lay outside of results/.
 
     transport: pipe, or call (no isolation). isolation: means of isolation -> "on", or why it was not. calibration: the
     machine's speed (`bench.running.calibration`), where the task has a target. numerics: portable or native. fingerprint: of
@@ -174,10 +227,8 @@ def schema() -> dict[str, Any]:
 
 
 def number(record: Record, metric: str, diverged: float | None = None) -> float:
-    """A record's metric, for the measures of claims; `diverged` is the value of a diverged record.
-
-    BenchError, naming the cell and its status, if there is no value.
-    """
+    """A record's metric, for the measures of claims; `diverged` is the value of a diverged record. BenchError, naming the cell
+    and its status, if there is no value."""
     values = {"ok": record.metrics.get(metric), "diverged": diverged}
     if (value := values.get(record.status)) is None:
         raise BenchError(f"{record.label} ({record.status}) has no {metric}")

@@ -19,9 +19,7 @@ _plain = msgspec.json.encode
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces, shortest floats, and whole numbers without a point: 1, 1.0 and 1e0 are written alike.
-
-    ValueError for NaN and infinity.
-    """
+    ValueError for NaN and infinity."""
     text = _encode(value)  # the search is cheaper than `whole`, and most values hold no whole float
     return _encode(whole(value)) if WHOLE_FLOATS.search(text) else text
 

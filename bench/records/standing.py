@@ -1,7 +1,4 @@
-"""The standing of a row: the verdicts of `bench verify`.
-
-results/verified/<entry>.jsonl      one verification a line
-"""
+"""The standing of a row: the verdicts of `bench verify`, one a line of `results/verified/<entry>.jsonl`."""
 
 from __future__ import annotations
 
@@ -86,10 +83,8 @@ def append(store: Store, line: Verification) -> None:
 
 
 def lines(store: Store) -> list[Verification]:
-    """The latest verification of every row (task, preset, entry, parameters).
-
-    Repeated draws are left out: whoever chooses the number chooses the seeds.
-    """
+    """The latest verification of every row (task, preset, entry, parameters), without repeated draws: whoever chooses the
+    number chooses the seeds."""
     latest: dict[tuple[str, str, str, str], Verification] = {}
     for path in sorted((store.root / "verified").glob("*.jsonl")):
         for line in read_lines(path, msgspec.json.Decoder(Verification).decode, store.reports):

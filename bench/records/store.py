@@ -3,9 +3,8 @@
     results/local/<key[:2]>/<key>.<attempt>.json, .npz   this machine's records; curves and exhibits beside each
     results/ledger/<family>/<task>/<entry>.jsonl         published records, one line each, sorted
 
-A record is written under a temporary name, synced and renamed: no shared file, no lock, so any number of processes may
-write at once. A corrupt file is moved to `results/quarantine/` and reported; the rest loads. Queries for many records at
-once (`latest`, `by_key`, `of_rows`, `older`) use `bench.records.index` and read only what they return.
+A record is written under a temporary name and renamed: no shared file, no lock, so any number of processes may write at once.
+A corrupt file is moved to `results/quarantine/` and reported. Queries for many records at once use `bench.records.index`.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,23 +38,20 @@ LEASE_SECONDS = 120.0  # a lease of another host that was not touched for so lon
 
 
 class Store:
-    """The results folder. Reading tolerates damaged files; `reports` lists them."""
+    """The results folder. ledger: by default the one in it. Reading tolerates damaged files; `reports` lists them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, ledger: Path | None = None) -> None:
         self.root = root
         self.local = root / "local"
-        self.ledger = root / "ledger"
+        self.ledger = ledger or root / "ledger"
         self.reports: list[str] = []
-        self._index: Index | None = None
 
-    @property
+    @cached_property
     def index(self) -> Index:
-        """The index over local records and ledger, made at the first query."""
+        """The index over local records and ledger."""
         from bench.records.index import Index
 
-        if self._index is None or self._index.ledger != self.ledger:
-            self._index = Index(self.root, self.ledger, self._read, self.reports)
-        return self._index
+        return Index(self)
 
     def attempts(self, key: str) -> list[Path]:
         """This machine's files of `key`, oldest attempt first."""
@@ -63,9 +60,10 @@ class Store:
 
     def get(self, key: str) -> Record | None:
         """The latest undamaged record of `key`, or None."""
-        return next(filter(None, map(self._read, reversed(self.attempts(key)))), None)
+        return next(filter(None, map(self.read, reversed(self.attempts(key)))), None)
 
-    def _read(self, path: Path) -> Record | None:
+    def read(self, path: Path) -> Record | None:
+        """The record in a local file; None if there is none, or the file is damaged, and is then moved aside."""
         try:
             record = decode(path.read_bytes())
             if not path.name.startswith(f"{record.key}."):
@@ -138,14 +136,14 @@ class Store:
         return {record.key: record for record in self._lines(self.index.places, "key", [*keys])}
 
     def of_rows(self, rows: Iterable[int]) -> dict[int, list[Record]]:
-        """row (`spelling.row_digest`) -> its published records, of any code and data."""
+        """row digest -> its published records, of any code and data."""
         by_row: dict[int, list[Record]] = defaultdict(list)
         for record in self._lines(self.index.places, "row_digest", [*rows]):
             by_row[row_digest(record.task, record.version, record.params, record.config, record.seed)].append(record)
         return by_row
 
     def older(self, cells: Iterable[int]) -> dict[int, Record]:
-        """cell (`spelling.cell_digest`) -> this machine's record of it that ended last, of any code and data."""
+        """cell digest -> this machine's record of it that ended last, of any code and data."""
         places = (place for place in self.index.places("cell_digest", cells) if place.local)
         records = sorted(filter(None, map(self._record, places)), key=lambda record: record.provenance.ended)
         return {cell_digest(r.task, r.preset, r.entry, r.seed, r.params): r for r in records}
@@ -156,13 +154,11 @@ class Store:
         yield from self._newest(self.index.of_entry(entry, preset))
 
     def _record(self, place: Place) -> Record | None:
-        return self._read(self.root / place.unit / f"{place.key}.{place.attempt}.json")
+        return self.read(self.root / place.unit / f"{place.key}.{place.attempt}.json")
 
     def _lines(self, query: Callable[..., list[Place]], *arguments: Any) -> list[Record]:
-        """The published records at the places of a query.
-
-        When a line is not at its indexed place, the index reads the file again, and the query is repeated once.
-        """
+        """The published records at the places of a query. When a line is not at its indexed place, the index reads the file
+        again, and the query is repeated once."""
         for _ in range(2):
             records, wrong = [], set()
             for place in query(*arguments):

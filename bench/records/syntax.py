@@ -1,7 +1,5 @@
-"""The digest of a module's syntax tree and the names it may reach, from its source.
-
-Of a file that Python cannot parse, or that nests too deeply, the digest is of its bytes, and the reached names are unknown.
-"""
+"""The digest of a module's syntax tree and the names it may reach, from its source. Of a file that Python cannot parse, or
+that nests too deeply, the digest is of its bytes, and the reached names are unknown."""
 
 from __future__ import annotations
 

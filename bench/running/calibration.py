@@ -1,8 +1,7 @@
 """A machine's speed as one number, so that CPU seconds measured on different machines can be compared in one table.
 
 The benchmark is a fixed mix of matrix products, FFTs and a plain Python loop (a third of the time each on the nominal
-machine), run with one thread in a separate process. score = nominal CPU seconds / CPU seconds here, so CPU seconds times
-score are CPU seconds of the nominal machine. Differences in the third decimal mean nothing.
+machine), run with one thread in a separate process. CPU seconds times score are CPU seconds of the nominal machine.
 """
 
 from __future__ import annotations
@@ -12,15 +11,16 @@ import os
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.contract import BenchError
 from bench.parts import python_path
 from bench.planning import config
-from bench.records.cell import Cell
 from bench.records.files import write_atomically
 from bench.records.provenance import here
+from bench.records.record import Cell
 
 NOMINAL = 0.25  # CPU seconds of one round on the nominal machine: a server core of 2021 at about 3 GHz
 ROUNDS = 4  # the fastest one counts, since other load on the machine can only slow a round down
@@ -50,12 +50,7 @@ def measure() -> float:
 
     torch.set_num_threads(1)
     work()  # not timed: the first calls initialise libraries
-    times = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
+    return min(timeit.repeat(work, timer=time.process_time, repeat=ROUNDS, number=1))
 
 
 def score(cache: Path) -> float:

@@ -58,17 +58,15 @@ class Guard(wire.Connection):
                 raise self._end("timeout", f"it ran longer than limits.seconds={self.job.seconds:g}")
             if now - self.memory_checked > 0.5:
                 self.memory_checked = now
-                used = _memory_of_descendants()
-                if used > (self.job.memory_mb + 400) * 2**20:
-                    reason = f"its processes held {used >> 20} MB, limits.memory_mb={self.job.memory_mb}"
-                    raise self._end("oom", reason)
+                used = _memory_of_descendants() >> 20
+                if used > self.job.memory_mb + 400:
+                    raise self._end("oom", f"its processes held {used} MB, limits.memory_mb={self.job.memory_mb}")
 
     def _exactly(self, size: int) -> bytes:
         buffer = bytearray()  # grows with the bytes received, since the announced size may be false
         while len(buffer) < size:
             self._wait(sending=False)
-            chunk = self.sock.recv(min(size - len(buffer), 2**20))
-            if not chunk:
+            if not (chunk := self.sock.recv(min(size - len(buffer), 2**20))):
                 raise self._death()
             buffer += chunk
         return bytes(buffer)
@@ -155,9 +153,8 @@ def reap_children() -> bool:
 def kill_descendants(group: int) -> None:
     """Kill every descendant of this process and wait for them all, so that their CPU time is counted.
 
-    group: the process group of the entry. A signal to the whole group leaves none of its processes time to fork; without a
-    system-call filter processes can leave the group, so they are also killed one by one. This process adopts orphans (it is
-    a subreaper), so no descendant is left once it has no child.
+    group: of the entry. A signal to it leaves none of its processes time to fork; without a system-call filter processes can
+    leave it, so they are also killed one by one. This process adopts orphans, so no descendant is left once it has no child.
     """
     while reap_children():
         # Both errors mean that the group is already gone: ESRCH on Linux, EPERM on macOS.

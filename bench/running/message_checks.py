@@ -1,8 +1,7 @@
 """Checks of the messages from an entry's process, which can send arbitrary bytes to the scorer.
 
-`bench.wire` decodes only tensors, numbers, text, lists and dicts. This module also refuses sizes that would exhaust the
-scorer's memory, a tensor that declares more numbers than it sent (reading the rest would expose the scorer's memory), and
-a report with values that no honest run could have.
+Refused are sizes that would exhaust the scorer's memory, a tensor that declares more numbers than it sent (reading the rest
+would expose the scorer's memory), and a report with values that no honest run could have.
 """
 
 from __future__ import annotations
@@ -119,9 +118,9 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
     """
     if not isinstance(value, Mapping) or value.get("status") not in ENDS:
         raise ValueError("its report has no known status")
-    curves: dict[str, tuple[list[int], list[float]]] = {}
     if len(value["curves"]) > CURVES:
         raise ValueError(f"its report has more than {CURVES} curves")
+    curves: dict[str, tuple[list[int], list[float]]] = {}
     for curve, (steps, values) in value["curves"].items():
         if len(steps) != len(values):
             raise ValueError(f"its curve {name(curve)!r} has {len(steps)} steps and {len(values)} values")
@@ -129,13 +128,7 @@ def report(value: Any, budget: Budget, measured: Collection[str]) -> dict[str, A
             curves[name(curve)] = ([whole_number(step) for step in steps], [float(point) for point in values])
     if not isinstance(value["tensors"], dict):
         raise ValueError("its solution's tensors are no dictionary")
-    return {
-        "status": value["status"],
-        "reason": text(value.get("reason", "")),
-        "traceback": text(value.get("traceback", "")),
-        "tensors": value["tensors"],
-        "predicts": bool(value["predicts"]),
-        "counts": counts(value["counts"], budget),
-        "cpu": seconds(value["cpu"]),
-        "curves": curves,
-    }
+    texts = {field: text(value.get(field, "")) for field in ("reason", "traceback")}
+    spent = {"counts": counts(value["counts"], budget), "cpu": seconds(value["cpu"])}
+    result = {"tensors": value["tensors"], "predicts": bool(value["predicts"]), "curves": curves}
+    return {"status": value["status"], **texts, **result, **spent}

@@ -30,7 +30,7 @@ from bench.execute import Job
 from bench.outcome import Outcome
 from bench.parts import python_path
 from bench.planning.settings import Settings
-from bench.records.cell import Cell
+from bench.records.record import Cell
 from bench.running import numerics, sandbox
 from bench.running.frames import send_frame, take_frame
 

@@ -2,46 +2,136 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
+from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
 from bench.planning import config
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
 from bench.planning.states import expected, states
-from bench.records.cell import Cell
 from bench.records.files import write_atomically
 from bench.records.provenance import here
-from bench.records.record import FORMAT, Record
+from bench.records.record import FORMAT, Cell, Record
 from bench.records.store import Store
 from bench.running import calibration, numerics
-from bench.running.progress import Progress
+
+WANDB_CONFIG = ("task", "preset", "entry", "seed", "params", "config", "key")  # fields of a record
 
 
 @dataclass
-class Summary:
-    """How a sweep ended. statuses: cells by status, fresh ones excepted. elsewhere: cells that another sweep runs or ran."""
+class Progress:
+    """Counts and time estimate of a sweep. On a terminal one line is redrawn; elsewhere a line is printed now and then.
 
-    ran: int = 0
-    fresh: int = 0
+    total: cells to run. fresh: cells whose records stand. statuses: cells by status, fresh ones excepted. costs: expected seconds
+    of the cells that are left, by key, for those whose cost an earlier record tells. elsewhere: cells that another sweep runs.
+    """
+
+    total: int
+    fresh: int
+    workers: int
+    costs: dict[str, float] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
+    out: Any = field(default_factory=lambda: sys.stderr)
+    ran: int = 0
     elsewhere: int = 0
+    bad: int = 0  # cells that ran, and ended neither ok nor unavailable
     interrupted: bool = False
+    started: float = field(default_factory=time.monotonic)
+    shown: float = 0.0
+    measured_seconds: float = 0.0  # wall time of the cells that ran
+    expected_seconds: float = 0.0  # what `costs` said of the same cells; the measured time where it said nothing
 
     @property
     def ok(self) -> bool:
         """Whether every cell ran without failure. Diverged cells are results; unavailable ones are not failures of the sweep."""
         return not self.interrupted and not set(self.statuses) - {"ok", "diverged", "unavailable"}
 
+    @property
+    def done(self) -> int:
+        """The cells that have ended, here or in another sweep."""
+        return self.ran + self.elsewhere
 
-def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Summary:
+    def ended(self, key: str, status: str, wall: float) -> None:
+        """Count a cell that ran. wall: its seconds, which count for the estimate if it is ok."""
+        self.ran += 1
+        self.bad += status not in ("ok", "unavailable")
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        cost = self.costs.pop(key, wall)
+        if status == "ok":
+            self.measured_seconds += wall
+            self.expected_seconds += cost
+
+    def seconds_left(self) -> float | None:
+        """Expected seconds left: `costs` scaled by measured over expected time so far; None before any estimate is possible."""
+        left = self.total - self.done
+        unknown = left - len(self.costs)
+        if unknown and not self.done:
+            return None
+        mean = self.measured_seconds / self.done if self.done else 0.0
+        ratio = self.measured_seconds / self.expected_seconds if self.expected_seconds else 1.0
+        return (ratio * sum(self.costs.values()) + mean * unknown) / self.workers
+
+    def line(self, running: Iterable[str]) -> str:
+        """The progress line. running: labels of the cells that run now."""
+        left = self.total - self.done
+        text = f"{self.done}/{self.total} done, {self.bad} not ok, {left} left"
+        text += f", {self.fresh} fresh" if self.fresh else ""
+        if self.done:
+            text += f", {60 * self.done / (time.monotonic() - self.started):.3g} a minute"
+        seconds = self.seconds_left()
+        if seconds is not None and left:
+            text += f", about {seconds / 60:.1f} min left" if seconds > 90 else f", about {seconds:.0f} s left"
+        labels = "; ".join(running)
+        return text + (f" | {labels}" if labels else "")
+
+    def show(self, running: Iterable[str], force: bool = False) -> None:
+        """Write the progress line, at most twice a second on a terminal and every ten seconds elsewhere unless `force`."""
+        tty, now = self.out.isatty(), time.monotonic()
+        if not force and now - self.shown < (0.5 if tty else 10.0):
+            return
+        self.shown, text = now, self.line(running)
+        print(f"\r\x1b[2K{text[:140]}" if tty else text, end="" if tty else "\n", file=self.out, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write a line that later progress lines do not overwrite."""
+        print(f"\r\x1b[2K{text}" if self.out.isatty() else text, file=self.out, flush=True)
+
+
+def wandb_sink(mode: str, store: Store) -> Callable[[Record], None]:
+    """A function that sends a record to W&B as one run, "offline" (files under ./wandb) or "online"; BenchError without wandb."""
+    try:
+        import wandb
+    except ImportError as error:
+        told = f"wandb={mode} needs the package: pip install 'sweepstakes[wandb]'; or leave wandb off"
+        raise BenchError(told) from error
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+    def send(record: Record) -> None:
+        name, group = f"{record.task}/{record.entry}/{record.seed}", f"{record.task}@{record.version}"
+        about = {"name": name, "group": group, "config": {field: getattr(record, field) for field in WANDB_CONFIG}}
+        run = wandb.init(project="sweepstakes", mode=mode, reinit="finish_previous", **about)
+        for name, points in store.curves(record).items():
+            run.define_metric(name, step_metric=f"step/{name}")
+            for step, value in zip(*points, strict=True):
+                run.log({f"step/{name}": step, name: value})
+        run.summary.update({"status": record.status, **record.metrics})
+        run.finish()
+
+    return send
+
+
+def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], None] | None = None) -> Progress:
     """Run the cells of `plan` that have no fresh record, and pass each new record to `sink`.
 
     Every planned cell ends with a record, whatever its status. Ctrl-C stops the sweep; finished records stay. Raises BenchError
@@ -50,34 +140,30 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     known = states(plan, store, settings)
     cells = {cell.key: cell for cell in plan.cells() if known[cell.key].rerun}
     kept = Counter(state.word for state in known.values() if not state.rerun and state.word != "fresh")
-    summary = Summary(fresh=len(known) - len(cells), statuses=dict(kept))
+    costs = expected(cells.values(), store)
+    progress = Progress(len(cells), len(known) - len(cells), settings.workers, costs, dict(kept))
     if not cells:
-        return summary
+        return progress
     probe = store.root / ".cache" / ".writable"
     write_atomically(probe, b"x" * 4096)  # one disk block
     probe.unlink()
     speed = calibration.score(store.root / ".cache") if calibration.wanted(cells.values()) else None
-    progress = Progress(len(cells), summary.fresh, settings.workers, expected(cells.values(), store))
     repeated = {key for key in cells if known[key].record is not None}
-    sweep = _Sweep(cells, repeated, store, settings, progress, summary)
+    sweep = _Sweep(cells, repeated, store, settings, progress)
     try:
         for key, outcome, curves in sweep.results():
             record = _record(cells[key], outcome, settings, sweep, speed)
             store.put(record, curves)
             store.release(key)
             del sweep.started[key]
-            summary.ran += 1
-            status = record.status
-            summary.statuses[status] = summary.statuses.get(status, 0) + 1
-            progress.ended(key, record.costs.wall if status == "ok" else None)
-            if status not in ("ok", "unavailable"):
-                progress.bad += 1
-                progress.say(f"{status}: {record.label}: {record.reason}")
+            progress.ended(key, record.status, record.costs.wall)
+            if record.status not in ("ok", "unavailable"):
+                progress.say(f"{record.status}: {record.label}: {record.reason}")
             progress.show([])
             if sink is not None:
                 sink(record)
     except KeyboardInterrupt:
-        summary.interrupted = True
+        progress.interrupted = True
         progress.say("interrupted: finished cells are kept; the same command continues")
     finally:
         for key in sweep.started:
@@ -85,7 +171,7 @@ def run(plan: Plan, store: Store, settings: Settings, sink: Callable[[Record], N
     progress.show([], force=True)
     if progress.out.isatty():
         progress.out.write("\n")
-    return summary
+    return progress
 
 
 @dataclass
@@ -101,7 +187,6 @@ class _Sweep:
     store: Store
     settings: Settings
     progress: Progress
-    summary: Summary
     started: dict[str, str] = field(default_factory=dict)
     touched: float = field(default_factory=time.monotonic)
     fingerprint: str = ""
@@ -113,7 +198,7 @@ class _Sweep:
         runnable = []
         for key, cell in self.cells.items():
             if cell.absent:
-                self.started[key] = _now()
+                self.started[key] = now()
                 reason = f"needs {', '.join(cell.absent)}; install it, then run the same command"
                 yield key, Outcome.failure("unavailable", reason), b""
             else:
@@ -142,12 +227,12 @@ class _Sweep:
         for cell in cells:
             if self.store.lease(cell.key):
                 if cell.key in self.repeated or self.store.get(cell.key) is None:
-                    self.started[cell.key] = _now()
+                    self.started[cell.key] = now()
                     yield cell
                     continue
                 self.store.release(cell.key)
-            self.progress.ended(cell.key, None)
-            self.summary.elsewhere += 1
+            self.progress.costs.pop(cell.key, None)
+            self.progress.elsewhere += 1
 
     def _idle(self, running: Iterable[str]) -> None:
         """Show the progress, and renew leases, which expire otherwise."""
@@ -171,7 +256,7 @@ def _record(cell: Cell, outcome: Outcome, settings: Settings, sweep: _Sweep, spe
     provenance = msgspec.structs.replace(
         here(), origin=outcome.origin, transport=settings.transport, isolation=sandbox.of(settings.transport),
         calibration=speed, numerics=settings.numerics, fingerprint=sweep.fingerprint, started=sweep.started[cell.key],
-        ended=_now(),
+        ended=now(),
     )  # fmt: skip
     return Record(
         format=FORMAT, key=cell.key, task=cell.task, version=cell.version, preset=cell.preset, params=dict(cell.params),
@@ -182,5 +267,12 @@ def _record(cell: Cell, outcome: Outcome, settings: Settings, sweep: _Sweep, spe
     )  # fmt: skip
 
 
-def _now() -> str:
+def now() -> str:
+    """The time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def other_machine(old: Record, new: Record) -> list[str]:
+    """What differs between the machines and packages that made two records; without any of it bits must agree."""
+    names = ("cpu", "system", "python", "packages", "threads")
+    return [name for name in names if getattr(old.provenance, name) != getattr(new.provenance, name)]

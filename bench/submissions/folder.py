@@ -1,7 +1,4 @@
-"""A submission's folder, `submissions/NAME/`: reads its manifest, lists its problems, and opens it.
-
-Nothing of the entry is executed.
-"""
+"""A submission's folder, `submissions/NAME/`: reads its manifest, lists its problems, and opens it without executing anything."""
 
 from __future__ import annotations
 
@@ -15,9 +12,8 @@ from bench.checking import contract_suite
 from bench.contract import BenchError
 from bench.planning import config, plan, typed
 from bench.planning.files import ManifestFile, TunedFile, Values
-from bench.records.cell import Cell
 from bench.records.identity import key_maker
-from bench.records.record import Record, decode
+from bench.records.record import Cell, Record, decode
 from bench.records.spelling import SHOWN, blake, canonical_json
 from bench.records.store import Store
 from bench.submissions.package import Package, enter, problems, read
@@ -65,16 +61,15 @@ def folder_problems(folder: Path) -> list[str]:
         wrong = problems(package)
     except BenchError as error:
         return [str(error)]
-    name, files = about.entry, contents(folder)
+    name, files, again = about.entry, contents(folder), "run `bench submit` again"
     if name != package.name or name != folder.name:
         wrong.append(f"{MANIFEST} is of entry {name!r}, the folder of {folder.name!r}, the YAML of {package.name!r}")
     digests = {path: blake(data) for path, data in files.items()}
     if digests != about.files or digest(files) != about.digest:
         differ = sorted(path for path in {*digests, *about.files} if digests.get(path) != about.files.get(path))
-        wrong.append(f"files differ from the manifest: {', '.join(differ) or 'digest'}; run `bench submit` again")
-    for field in COMMON:
-        if getattr(about, field) != getattr(package.content, field):
-            wrong.append(f"{MANIFEST} and {package.yaml.name} disagree on `{field}`; run `bench submit` again")
+        wrong.append(f"files differ from the manifest: {', '.join(differ) or 'digest'}; {again}")
+    unequal = [field for field in COMMON if getattr(about, field) != getattr(package.content, field)]
+    wrong += [f"{MANIFEST} and {package.yaml.name} disagree on `{field}`; {again}" for field in unequal]
     own = {path.relative_to(folder).as_posix() for path in package.files}
     ledger = {f"results/ledger/{row.task}/{name}.jsonl" for row in about.rows}
     tuned = {f"configs/tuned/{row.task}/{name}.yaml" for row in about.rows}
@@ -86,8 +81,7 @@ def folder_problems(folder: Path) -> list[str]:
             wrong += tuned_problems(path, data, package)
         elif path not in own:
             wrong.append(f"{path}: not a file of entry {name}; {holds}")
-    missing = sorted(ledger - {*files})
-    return wrong + [f"{path}: no records, the file is missing; run `bench submit` again" for path in missing]
+    return wrong + [f"{path}: no records, the file is missing; {again}" for path in sorted(ledger - {*files})]
 
 
 def tuned_problems(path: str, data: bytes, package: Package) -> Iterator[str]:
@@ -132,10 +126,9 @@ def record_problems(path: str, data: bytes, name: str) -> Iterator[str]:
 
 
 def open_folder(folder: Path) -> None:
-    """Check a submission's files and make its entry known here.
+    """Make a submission's folder the current one, unless the same files are in this project already.
 
-    Its folder becomes the current one, unless the same files are in this project already. BenchError, with all problems, if
-    the folder has any, or if the name stands for other files here.
+    BenchError, with all problems, if the folder has any, or if the name stands for other files here.
     """
     if wrong := folder_problems(folder):
         raise BenchError(f"{folder} cannot be checked:\n" + bullets(wrong))
@@ -156,15 +149,13 @@ def bullets(lines: Iterable[str]) -> str:
 def contradictions(folder: Path) -> Iterator[str]:
     """Contradictions between a submission's records and the keys, seeds and versions of its entry's files and this code.
 
-    The entry must be known here (`open_folder`). Data that are absent here and other versions of packages
-    contradict nothing; code, configuration and parameters do.
+    The entry must be known here (`open_folder`). Absent data and other versions of packages contradict nothing.
     """
     about = manifest(folder)
-    records = list(Store(folder / "results").published())
+    records, planned = list(Store(folder / "results").published()), set()
     for record in records:
         if record.key != key_maker(record.identity)(record.seed):
             yield f"record {record.key[:SHOWN]}: its key is not that of its content; submit again"
-    planned = set()
     for row in about.rows:
         task = row.task
         if task not in config.names("task"):

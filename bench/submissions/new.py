@@ -23,8 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 def entry(name: str, doc: str | None, kind: str, authors: Sequence[str]) -> list[str]:
     """Write `entries/NAME.py` and `configs/entry/NAME.yaml` under the current folder; returns lines that name the next commands.
 
-    kind: optimizer, model, surrogate or procedure. doc, authors: `bench submit` demands them; they may be filled in later.
-    Raises BenchError if the name is no identifier, or is taken: nothing is overwritten.
+    kind: of `TRY_ON`. doc, authors: `bench submit` demands them. BenchError if the name is no identifier, or is taken.
     """
     _check_name("entry", name, [name], "an entry; use lower-case letters, digits and underscores, like my_idea")
     doc = " ".join((doc or NOT_YET).split())

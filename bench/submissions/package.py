@@ -70,12 +70,9 @@ def _texts(node: Any, field: str = "") -> Iterator[tuple[str, str]]:
     """(field, text) of every text in a configuration."""
     if isinstance(node, str):
         yield field, node
-    elif isinstance(node, Mapping):
-        for name, value in node.items():
-            yield from _texts(value, name)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value)
+    elif isinstance(node, Mapping | list):
+        for name, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from _texts(value, str(name))
 
 
 def _dotted(slots: Any) -> list[str]:
@@ -85,16 +82,16 @@ def _dotted(slots: Any) -> list[str]:
 
 def _modules(slots: Mapping[str, Any], home: Path) -> list[Path]:
     """The files under `home` that the slots' dotted names reach, directly or through imports of each other."""
-    paths: dict[Path, None] = {}
+    paths: list[Path] = []
     waiting = _dotted(slots)
-    while waiting:
-        for path in _located(waiting.pop(0).split("."), home):
+    for dotted in waiting:  # which grows
+        for path in _located(dotted.split("."), home):
             if path not in paths:
-                paths[path] = None
+                paths.append(path)
                 if path.suffix == ".py":
                     module = ".".join(path.relative_to(home).with_suffix("").parts).removesuffix(".__init__")
                     waiting += syntax.meaning(path.read_bytes(), module, path.name == "__init__.py")[1]
-    return [*paths]
+    return paths
 
 
 def _located(steps: list[str], home: Path) -> list[Path]:
@@ -125,8 +122,7 @@ def read(path: Path) -> Package:
     if home is None:
         hint = "`bench new entry NAME` writes code and configuration"
         raise BenchError(f"{folders[0]}: no folder above it holds configs/entry/; {hint}")
-    entries = sorted((home / "configs" / "entry").glob("*.yaml"))
-    packages = []
+    entries, packages = sorted((home / "configs" / "entry").glob("*.yaml")), []
     for yaml in [path] if path in entries else entries:
         content = typed.load(yaml, EntryFile)
         code = tuple(_modules(content.slots, home))
@@ -174,8 +170,7 @@ def _of_files(package: Package) -> Iterator[str]:
     for path in package.files:
         name = path.relative_to(package.home)
         if name.parts[:2] not in places:
-            home = f"entries/{package.name}.py or entries/{package.name}/"
-            yield f"{name}: code of another name; put what is needed into {home}"
+            yield f"{name}: code of another name; put what is needed into entries/{package.name}.py or entries/{package.name}/"
         if path.is_symlink() or not path.resolve().is_relative_to(package.home.resolve()):
             yield f"{name}: it points out of the folder; put the file itself there"
         elif path.suffix not in SUFFIXES:
@@ -225,9 +220,9 @@ def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > LONGEST:
             yield node.lineno, f"a literal of {len(node.value):,} characters; no weights or data in the code"
         elif isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
-            values = node.values if isinstance(node, ast.Dict) else node.elts
-            if len(values) > NUMBERS:
-                yield node.lineno, f"a literal of {len(values):,} items; no weights or data in the code"
+            count = len(node.values if isinstance(node, ast.Dict) else node.elts)
+            if count > NUMBERS:
+                yield node.lineno, f"a literal of {count:,} items; no weights or data in the code"
 
 
 def enter(home: Path) -> None:

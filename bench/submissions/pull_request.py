@@ -86,9 +86,9 @@ def tables_with(folder: Path, ledger: Path) -> str:
         for row in about.rows:
             suites = [name for name, suite in config.sound("suite", config.suite)[0].items() if row.task in suite.tasks]
             suite = about.suite if about.suite in suites else min(suites, default=None)
-            words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}"]
+            seeds = f"seed=range({len(row.seeds)})"
+            words = [f"task={row.task}", f"preset={row.preset}", f"results={store.root}", seeds]
             words += [f"suite={suite}", f"extra={about.entry}"] if suite else [f"entry={about.entry}"]
-            words += [f"seed=range({len(row.seeds)})"]
             tables = join.build_all(plan.make(config.parse(words), store), store)
             blocks += [printers.markdown(table).strip() for table in tables]
     return "\n\n".join(blocks)
@@ -120,8 +120,7 @@ def check(repository: Path, base: str, head: str, execute: bool = False, seeds: 
     touched = sorted({path.split("/")[1] for _, path in changed if path.startswith(ROOT) and path.count("/") >= 2})
     if not touched:
         return True, f"No submission in this change: nothing under `{ROOT}NAME/`."
-    wrong = [*placement(changed, touched)]
-    blocks: list[str] = []
+    wrong, blocks = [*placement(changed, touched)], list[str]()
     here, ledger = Path.cwd(), repository.resolve() / "results" / "ledger"
     with tempfile.TemporaryDirectory(prefix="sweepstakes-submission-") as scratch:
         folder = Path(scratch).resolve() / touched[0]

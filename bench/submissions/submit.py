@@ -1,14 +1,13 @@
 """`bench submit`: checks an entry as a reviewer would, runs its cells, and writes one folder for a pull request.
 
-All problems are listed together: of the files (bench.submissions.package), the name, contract and smoke cells, and the suite's
-cells. Cells are cached as always, so a second call runs only the missing ones.
+All problems are listed together: of the files (bench.submissions.package), the name, contract and smoke cells, the suite's cells.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +38,7 @@ QUIET = {".git", ".venv", "__pycache__", ".cache", ".mypy_cache", ".ruff_cache",
 
 @dataclass
 class Submission:
-    """What an entry is submitted with. out: where its folder `NAME/` goes. tasks: that it is submitted for. problems: reasons
-    for refusal. notes: for its author."""
+    """What an entry is submitted with. out: where its folder `NAME/` goes. problems: for refusal. notes: for its author."""
 
     package: Package
     request: config.Request
@@ -51,11 +49,8 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def submit(submission: Submission, smoke_only: bool, say: Callable[[str], None]) -> Path | None:
-    """Check the submission, run it, and write its folder; None if none was written.
-
-    Its package's home must be the current folder (package.enter). say: takes a line at the start of each part.
-    """
+def submit(submission: Submission, smoke_only: bool, say: published_rows.Say) -> Path | None:
+    """Check the submission, run it, and write its folder; None if none was written. Its home must be the current folder."""
     package, request, store = submission.package, submission.request, submission.store
     submission.problems = [*problems(package), *taken(package, store, submission.out)]
     try:
@@ -105,19 +100,20 @@ def fitting(name: str) -> list[str]:
 
 def taken(package: Package, store: Store, out: Path) -> list[str]:
     """A problem if the name belongs to another entry: in the ledger, among the published files, or in another folder."""
-    name, where = package.name, ""
+    name, theirs, authors = package.name, out / package.name, package.content.authors
     known = config.names("entry").get(name)
     upstream = os.environ.get("SWEEPSTAKES_UPSTREAM", "origin/HEAD")
-    theirs = out / name / submitted.MANIFEST
     if known is not None and known.resolve() != package.yaml:
         where = str(known)
     elif any(not place.local for place in store.index.of_entry(name)):
         where = "the ledger"
     elif git("cat-file", "-e", f"{upstream}:configs/entry/{name}.yaml", at=package.home) is not None:
         where = f"{upstream}, the published branch"
-    elif theirs.is_file() and (authors := submitted.manifest(theirs.parent).authors) != package.content.authors:
-        where = f"{theirs.parent}, by {', '.join(authors or ['somebody else'])}"
-    return [f"name {name!r} is taken: it is in {where}; choose another"] if where else []
+    elif (theirs / submitted.MANIFEST).is_file() and (by := submitted.manifest(theirs).authors) != authors:
+        where = f"{theirs}, by {', '.join(by or ['somebody else'])}"
+    else:
+        return []
+    return [f"name {name!r} is taken: it is in {where}; choose another"]
 
 
 def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -133,9 +129,9 @@ def _listing(home: Path, apart: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     return stamps
 
 
-def _smoke(submission: Submission, say: Callable[[str], None]) -> None:
-    """Run the contract suite on the tasks that are to be submitted, and, unless these were named, a smoke cell on every other
-    task whose slots fit. There, another signature of a slot is a note, a failure a problem."""
+def _smoke(submission: Submission, say: published_rows.Say) -> None:
+    """Run the contract suite on the submission's tasks, and, unless these were named, a smoke cell on every other task whose
+    slots fit. There, another signature of a slot is a note, a failure a problem."""
     name, request, store = submission.package.name, submission.request, submission.store
     if absent := plan.absent_of(config.entry(name).needs):
         submission.problems.append(f"it needs {', '.join(absent)}, not installed here; install, then submit again")
@@ -188,8 +184,7 @@ def _run(submission: Submission, planned: plan.Plan) -> dict[str, Record]:
     lines = (git("diff", "--name-only", "HEAD") or "").splitlines()
     modules = {module.partition("/")[0] for cell in planned.cells() for module in cell.components.code} if lines else ()
     used = {path.resolve() for module in modules for name, path in module_files(module) if name == module}
-    if changed := sorted(line for line in lines if (config.PROJECT / line).resolve() in used):
-        names = ", ".join(changed)
+    if names := ", ".join(sorted(line for line in lines if (config.PROJECT / line).resolve() in used)):
         submission.problems.append(f"not as committed, and your records depend on it: {names}; undo or commit it")
     return records
 
@@ -203,21 +198,20 @@ def _write(submission: Submission, planned: plan.Plan, records: list[Record]) ->
     tuned = [package.home / "configs" / "tuned" / task / f"{package.name}.yaml" for task in submission.tasks]
     for path in (*package.files, *(p for p in tuned if p.is_file())):
         write_atomically(folder / path.relative_to(package.home), path.read_bytes())
-    target = Store(submission.store.root)  # curves come from the store, lines go into the folder
-    target.ledger = folder / "results" / "ledger"
+    target = Store(submission.store.root, folder / "results" / "ledger")  # curves come from the store
     ledger.publish(target, records)
     files, origin = submitted.contents(folder), here()
+    rows = [
+        ManifestRow(
+            task=row.task, version=row.cls.version, preset=row.preset, params=dict(row.params), trials=row.trials,
+            seeds=tuple(sorted(row.planned)), entry_digest=published_rows.digest_of(row),
+        ) for row in planned.rows
+    ]  # fmt: skip
     manifest = ManifestFile(
         **{field: getattr(package.content, field) for field in submitted.COMMON},
         format=1, entry=package.name, digest=submitted.digest(files), suite=submission.request.suite,
         files={path: blake(data) for path, data in files.items()},
-        rows=tuple(
-            ManifestRow(
-                task=row.task, version=config.task_spec(row.task).cls.version, preset=row.preset, params=dict(row.params),
-                seeds=tuple(sorted(row.planned)), trials=row.trials, entry_digest=published_rows.digest_of(row),
-            )
-            for row in planned.rows
-        ),
+        rows=tuple(rows),
         records=len(records), cpu_seconds=round(sum(record.costs.cpu_total for record in records), 1),
         notes=tuple(submission.notes), command=origin.command, commit=origin.commit,
         environment={name: getattr(origin, name) for name in ("packages", "python", "system", "cpu", "cores", "threads")},

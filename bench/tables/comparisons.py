@@ -31,37 +31,6 @@ class Difference(NamedTuple):
     seeds: int
 
 
-class Profiles(NamedTuple):
-    """Performance profiles. shares [entries, ratios]: the share of problems that an entry solves within the ratio of the best."""
-
-    ratios: Array
-    shares: Array
-
-
-class WinMatrix(NamedTuple):
-    """How often the row's entry beats the column's on paired seeds, with interval and number of pairs: [entries, entries]."""
-
-    share: Array
-    lo: Array
-    hi: Array
-    pairs: NDArray[np.int64]
-
-
-class LeaveOneOut(NamedTuple):
-    """How much a mean over tasks depends on each of them.
-
-    means: [entries] over all tasks. without: [tasks, entries], the means when the row's task is left out. flips: [tasks],
-    the number of pairs of entries whose order that changes. leader: [tasks], the entry that then leads. decisive: the tasks
-    without which another entry would lead.
-    """
-
-    means: Array
-    without: Array
-    flips: NDArray[np.int64]
-    leader: NDArray[np.int64]
-    decisive: tuple[int, ...]
-
-
 def _paired(a: ArrayLike, b: ArrayLike) -> Array:
     """a - b [seeds], of the seeds that both have; differences within the rounding of the values are set to 0."""
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
@@ -76,21 +45,15 @@ def _paired(a: ArrayLike, b: ArrayLike) -> Array:
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     """Difference of two entries over the seeds that both have.
 
-    a, b: [seeds], on the metric's scale (log: exp of the result is a ratio). The interval and p are NaN with fewer than
-    three pairs. A difference that never varies has an interval of no width and p = 0, or p = 1 if it is 0. ValueError if
-    the shapes differ.
+    a, b: [seeds], on the metric's scale (log: exp of the result is a ratio); ValueError if the shapes differ. Interval and
+    p are NaN with fewer than three pairs; a difference that never varies has p = 0, or p = 1 if it is 0.
     """
-    from scipy.special import stdtr
-
     differences = _paired(a, b)
     n = len(differences)
-    mean, lo, hi = statistics.t_interval(differences, level)
-    if n < MIN_SEEDS:
-        return Difference(mean, lo, hi, math.nan, n)
-    error = float(differences.std(ddof=1)) / math.sqrt(n)
-    if error <= ROUNDING * abs(mean):
-        return Difference(mean, lo, hi, 0.0 if mean else 1.0, n)
-    return Difference(mean, lo, hi, 2 * float(stdtr(n - 1, -abs(mean) / error)), n)
+    p = math.nan
+    if n >= MIN_SEEDS:
+        p = float(statistics.paired_test(np.stack([differences, np.zeros(n)]), [0], [1])[1][0])
+    return Difference(*statistics.t_interval(differences, level), p, n)
 
 
 def _power(n: int, effect: float, alpha: float) -> float:
@@ -137,8 +100,8 @@ def positive_costs(values: ArrayLike, scale: Scale, better: Better) -> Array:
     return x
 
 
-def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None) -> Profiles:
-    """Share of problems on which an entry's cost is at most `ratio` times the best one's.
+def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None) -> tuple[Array, Array]:
+    """(ratios, shares [entries, ratios]): the share of problems on which an entry's cost is at most `ratio` times the best.
 
     costs: [entries, problems] or [entries, tasks, seeds] (each paired seed a problem, each task of equal weight), positive,
     smaller is better; inf: failed; NaN: not run, which counts like failing. A problem that no entry solved lowers every share.
@@ -161,31 +124,29 @@ def performance_profile(costs: ArrayLike, ratios: Sequence[float] | None = None)
         order = np.argsort(row)
         reached = np.concatenate([[0.0], np.cumsum(weights.ravel()[order])])
         shares[entry] = reached[np.searchsorted(row[order], steps, side="right")]
-    return Profiles(steps, shares)
+    return steps, shares
 
 
-def win_matrix(values: ArrayLike, better: Better, level: float = 0.95) -> WinMatrix:
+def win_matrix(values: ArrayLike, better: Better) -> tuple[Array, NDArray[np.int64]]:
     """Probability of improvement: how often the row's entry beats the column's on the same task and seed; ties are half.
 
     values: [entries, seeds] or [entries, tasks, seeds]; a failed seed holds its penalty, inf or -inf, NaN was not run.
-    Equal weight a pair. The interval is Clopper and Pearson's on the wins of all pairs, rounded outwards for halves:
-    exact for one task, conservative for several, since a sum of unequal chances varies less than a binomial (Hoeffding
-    1956). Source of the quantity: Agarwal et al. 2021, section 4.3, here paired by seed. The diagonal is one half.
+    Returns shares, with one half on the diagonal, and the numbers of pairs, of equal weight: both [entries, entries].
+    Source: Agarwal et al. 2021, section 4.3, here paired by seed.
     """
     x = np.asarray(values, dtype=float)
     x = x.reshape(len(x), -1) * (1 if better == "max" else -1)
     wins = np.array([(row > x).sum(axis=1) + 0.5 * (row == x).sum(axis=1) for row in x])
     pairs = np.array([(~np.isnan(row) & ~np.isnan(x)).sum(axis=1) for row in x])
     with np.errstate(invalid="ignore"):
-        share = wins / pairs
-    return WinMatrix(share, *statistics.clopper_pearson(wins, pairs, level), pairs)
+        return wins / pairs, pairs
 
 
-def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
-    """Means over tasks, and over all tasks but one.
+def leave_one_out(skills: ArrayLike) -> tuple[list[int], list[int]]:
+    """How much the means over tasks depend on each task: the tasks without which another entry would lead, and for every
+    task the number of pairs of entries whose order changes without it.
 
-    skills: [entries, tasks], larger is better; an entry that lacks a task has mean NaN wherever that task counts. ValueError
-    with fewer than two tasks.
+    skills: [entries, tasks], larger is better, NaN where an entry lacks a task. ValueError with fewer than two tasks.
     """
     x = np.asarray(skills, dtype=float)
     tasks = x.shape[1]
@@ -196,8 +157,7 @@ def leave_one_out(skills: ArrayLike) -> LeaveOneOut:
     order = np.sign(means[:, None] - means[None, :])
     flips = [int((np.sign(row[:, None] - row[None, :]) * order < 0).sum()) // 2 for row in without]
     first, *leader = np.argmax([np.where(np.isnan(row), -np.inf, row) for row in (means, *without)], axis=1).tolist()
-    decisive = tuple(task for task in range(tasks) if leader[task] != first)
-    return LeaveOneOut(means, without, np.array(flips), np.array(leader), decisive)
+    return [task for task in range(tasks) if leader[task] != first], flips
 
 
 def best_of(values: ArrayLike, better: Better, scale: Scale = "linear") -> list[float]:

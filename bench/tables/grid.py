@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Sequence
+from typing import Any
 
 Rows = Sequence[Sequence[str]]
 
@@ -12,7 +13,6 @@ WIDTH = 10_000  # characters of a page so wide that no cell is broken over lines
 
 def text(rows: Rows, right: Collection[int] = ()) -> str:
     """Columns two spaces apart, those at places `right` aligned right; a row is one line, which a program may split."""
-    from rich.console import Console
     from rich.table import Table
 
     head, *body = rows
@@ -21,8 +21,16 @@ def text(rows: Rows, right: Collection[int] = ()) -> str:
         table.add_column(title, justify="right" if place in right else "left", no_wrap=True)
     for row in body:
         table.add_row(*map(_line, row))
+    return rendered(table)
+
+
+def rendered(*parts: Any, width: int = WIDTH) -> str:
+    """Texts and tables of rich one below the other, on a page of `width` characters, without colours."""
+    from rich.console import Console
+
     out = io.StringIO()
-    Console(file=out, width=WIDTH, markup=False, emoji=False, highlight=False, color_system=None).print(table)
+    console = Console(file=out, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    console.print(*parts, sep="\n")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

@@ -116,7 +116,6 @@ def columns(table: Table) -> list[Column]:
     unit = f" ({metric.unit})" if metric.unit else ""
     arrow = "↓" if metric.better == "min" else "↑"
     others = dict.fromkeys(name for row in table.rows for name in row.others)
-
     beyond = f"> {number(table.budget) if table.budget else 'budget'}"  # the median of times may lie beyond the budget
 
     def median(row: Row) -> str:
@@ -166,7 +165,6 @@ def terminal(table: Table, width: int | None = None) -> str:
     """
     from rich import box
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     width = width or shutil.get_terminal_size((100, 24)).columns
@@ -181,9 +179,7 @@ def terminal(table: Table, width: int | None = None) -> str:
             left -= 0 if column.core else need[column.title]
             shown.append(column)
     width = max(width, sum(2 + word[c.title] if c.left else need[c.title] for c in shown))
-    out = io.StringIO()
-    console = Console(file=out, width=width, markup=False, emoji=False, highlight=False, color_system=None)
-    console.print(heading(table), parameters(table), sep="\n")
+    page: list[str | RichTable] = [heading(table), parameters(table)]
     for group, rows in table.groups():
         lines = RichTable(
             box=box.SIMPLE_HEAD, title=TITLES[group], title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
@@ -194,14 +190,12 @@ def terminal(table: Table, width: int | None = None) -> str:
         ranked = sum(row.rank is not None for row in rows)
         for place, row in enumerate(rows, 1):
             lines.add_row(*[column.cell(row) for column in shown], end_section=place == ranked < len(rows))
-        console.print(lines)
-    console.print("\n".join(footer(table)))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+        page.append(lines)
+    return grid.rendered(*page, *footer(table), width=width) + "\n"
 
 
 def markdown(table: Table, core: bool = False) -> str:
     """Tables in GitHub's Markdown, one for each group. core: the core columns only, for a page of prose."""
-
     chosen = [column for column in columns(table) if column.core or not core]
     right = [place for place, column in enumerate(chosen) if not column.left]
     lines = [f"### {heading(table).translate(MARKDOWN)}", "", parameters(table).translate(MARKDOWN), ""]
@@ -237,14 +231,13 @@ def flat(table: Table, row: Row) -> dict[str, Any]:
     return values
 
 
-def json(*tables: Table) -> str:
+def json(tables: Sequence[Table]) -> str:
     """A list of objects, one for each row of every table."""
     return json_module.dumps([flat(table, row) for table in tables for row in table.rows], indent=1, ensure_ascii=False)
 
 
-def csv(*tables: Table) -> str:
-    """One header, one line for each row of every table; costs, failures and other metrics have columns of their own
-    (`costs.train`), lists are JSON."""
+def csv(tables: Sequence[Table]) -> str:
+    """One header, one line for each row of every table. `costs.train` and the like are columns, lists are JSON."""
     lines = []
     for values in [flat(table, row) for table in tables for row in table.rows]:
         line: dict[str, Any] = {}
@@ -266,9 +259,5 @@ def _each(printer: Callable[[Table], str]) -> Callable[[Sequence[Table]], str]:
 
 
 RENDERERS: dict[str, Callable[[Sequence[Table]], str]] = {
-    "terminal": _each(terminal),
-    "markdown": _each(markdown),
-    "csv": lambda tables: csv(*tables),
-    "latex": _each(latex),
-    "json": lambda tables: json(*tables),
-}
+    "terminal": _each(terminal), "markdown": _each(markdown), "csv": csv, "latex": _each(latex), "json": json,
+}  # fmt: skip

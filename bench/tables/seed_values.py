@@ -62,15 +62,6 @@ class Seed:
     censored: bool = False
 
 
-def penalty(metric: Metric, record: Record, limit: float | None) -> float:
-    """What a failed cell's metric counts as: a time the budget's `limit`, others what they declare; NaN if that is unknown."""
-    if metric.target is not None and limit is not None:
-        return float(limit)
-    if metric.diverged == "first":
-        return float(record.metrics.get(f"initial_{metric.name}", NAN))
-    return NAN if metric.diverged is None else float(metric.diverged)
-
-
 class Reader:
     """Turns the cells of a task's rows into one value a seed of the metric `name`, by default the one that ranks."""
 
@@ -78,9 +69,8 @@ class Reader:
         self.task, self.rows, name = task, rows, name or task.rank
         self.derived = next((derived for derived in task.derived if derived.metric.name == name), None)
         self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == name)
-        self.limit = getattr(getattr(task, "budget", None), "limit", None)  # a class has no budget yet, an instance has
 
-    def read(self, seed: int, cell: Sequence[Record | None]) -> Seed:
+    def read(self, cell: Sequence[Record | None]) -> Seed:
         """One seed's value and state. A cell whose data, package or device was absent is missing, not failed."""
         records = [record for record in cell if record is not None and record.status != "unavailable"]
         if not records or len(records) != len(cell):
@@ -101,7 +91,7 @@ class Reader:
         if len(grid) != len(records):
             return Seed("missing")
         if all(record.status in FAILED for record in records):
-            return Seed("failed", penalty(self.metric, records[0], None))
+            return Seed("failed", self._penalty(self.metric, records[0], 0))
         filled = [record.metrics for record in records]
         for place, record in enumerate(records):
             if record.status != "ok":
@@ -110,9 +100,14 @@ class Reader:
         return Seed("ok", value) if math.isfinite(value) else Seed("undefined")
 
     def _penalty(self, metric: Metric, record: Record, place: int) -> float:
-        """What a failed cell's metric counts as; if need be the worst value of any entry at its seed and place on the axis."""
-        if not math.isnan(declared := penalty(metric, record, self.limit)):
-            return declared
+        """What a failed cell's metric counts as: a time its budget's limit, others what they declare, or else the worst value
+        of any entry at the cell's seed and place on the axis; NaN if there is none."""
+        if metric.target is not None:
+            task = self.task(self.task.Params(**record.params)) if isinstance(self.task, type) else self.task
+            return float(task.budget.limit)
+        declared = record.metrics.get(f"initial_{metric.name}") if metric.diverged == "first" else metric.diverged
+        if declared is not None:
+            return float(declared)
         cells = [cell for row in self.rows for cell in row.cells.get(record.seed, ())[place : place + 1]]
         good = [cell.metrics for cell in cells if cell is not None and cell.status == "ok"]
         return _worst((metrics[metric.name] for metrics in good if metric.name in metrics), metric)
@@ -120,7 +115,7 @@ class Reader:
     def seeds(self) -> list[list[Seed]]:
         """[rows][seeds that any row has]; penalties that depend on the other entries are filled last."""
         numbers = sorted({number for row in self.rows for number in row.cells})
-        seeds = [[self.read(number, row.cells.get(number, ())) for number in numbers] for row in self.rows]
+        seeds = [[self.read(row.cells.get(number, ())) for number in numbers] for row in self.rows]
         everywhere = _worst((seed.value for row in seeds for seed in row if seed.state == "ok"), self.metric)
         for column in zip(*seeds, strict=True):
             worst = _worst((seed.value for seed in column if seed.state == "ok"), self.metric)

@@ -85,22 +85,20 @@ def _ranked(standings: Sequence[Standing]) -> list[Standing]:
 
 
 def summarise(tables: Sequence[Table]) -> list[Summary]:
-    """Mean skill over tasks, by suite, group and slots.
+    """Mean skill over the tasks of one suite, by group and slots.
 
-    An entry has a mean if it is ranked on every task of its kind (group and slots). A kind that only one of a suite's
+    An entry has a mean if it is ranked on every task of its kind (group and slots). A kind that only one of the suite's
     several tasks has is left out: that task's own table shows it.
     """
     summaries = []
-    for suite in dict.fromkeys(table.suite for table in tables):
-        own = [table for table in tables if table.suite == suite]
-        kinds = dict.fromkeys((row.group, row.slots) for table in own for row in table.rows)
-        for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
-            rows = [(table, {row.entry: row for row in table.group(group) if row.slots == slots}) for table in own]
-            rows = [(table, by_entry) for table, by_entry in rows if by_entry]
-            if len(rows) < min(2, len(own)):
-                continue
-            names = dict.fromkeys(name for _, by_entry in rows for name in by_entry)
-            standings = _ranked([_standing(name, [by_entry.get(name) for _, by_entry in rows]) for name in names])
-            standings.sort(key=lambda s: (s.reason != "", s.rows.count(None) if s.reason else -s.mean, s.entry))
-            summaries.append(Summary(group, slots, tuple(table for table, _ in rows), tuple(standings)))
+    kinds = dict.fromkeys((row.group, row.slots) for table in tables for row in table.rows)
+    for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
+        rows = [(table, {row.entry: row for row in table.group(group) if row.slots == slots}) for table in tables]
+        rows = [(table, by_entry) for table, by_entry in rows if by_entry]
+        if len(rows) < min(2, len(tables)):
+            continue
+        names = dict.fromkeys(name for _, by_entry in rows for name in by_entry)
+        standings = _ranked([_standing(name, [by_entry.get(name) for _, by_entry in rows]) for name in names])
+        standings.sort(key=lambda s: (s.reason != "", s.rows.count(None) if s.reason else -s.mean, s.entry))
+        summaries.append(Summary(group, slots, tuple(table for table, _ in rows), tuple(standings)))
     return summaries

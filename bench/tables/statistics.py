@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp] | Sequence[int]
 Scale = Literal["linear", "log", "logit"]
 Better = Literal["min", "max"]
 
@@ -68,19 +69,18 @@ def t_interval(x: ArrayLike, level: float = 0.95, scale: Scale = "linear") -> tu
     return mid, lo, hi
 
 
-def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
-    """Exact interval of a proportion, `k` of `n` (Clopper and Pearson 1934), of any shape; rounded outwards for halves.
+def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a proportion, `k` of `n` (Clopper and Pearson 1934); (0, 1) without trials.
 
-    Without trials: (0, 1). ValueError if there are more successes than trials.
+    ValueError if there are more successes than trials.
     """
     from scipy.special import betaincinv
 
-    low, high, tail = np.floor(k), np.ceil(k), (1 - level) / 2
-    if not ((low >= 0) & (high <= n)).all():
-        raise ValueError(f"{k!r} successes of {n!r}")
-    lo = np.where(low > 0, betaincinv(np.maximum(low, 1), n - low + 1, tail), 0.0)
-    hi = np.where(high < n, betaincinv(high + 1, np.maximum(n - high, 1), 1 - tail), 1.0)
-    return lo[()], hi[()]  # plain numbers for plain numbers
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} successes of {n}")
+    tail = (1 - level) / 2
+    lo = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
+    return lo, float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
 
 
 def _inverse_trigamma(x: float) -> float:
@@ -136,8 +136,8 @@ def _prior_cap(entries: int, seeds: int) -> float:
     return entries / 2 if entries > 4 else 0
 
 
-def _paired_p(values: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> tuple[Array, Array]:
-    """(mean difference, two-sided p) of rows `first` minus rows `second` of `values` [entries, seeds]."""
+def paired_test(values: Array, first: Places, second: Places) -> tuple[Array, Array]:
+    """(mean difference, two-sided p of a paired t test) of rows `first` minus rows `second` of `values` [entries, seeds]."""
     from scipy.special import stdtr
 
     entries, seeds = values.shape
@@ -150,7 +150,7 @@ def _paired_p(values: Array, first: NDArray[np.intp], second: NDArray[np.intp]) 
     p = np.where(means == 0, 1.0, 0.0)  # a difference that never varies needs no test
     if varies.any():
         s2, df = moderate(deviations[varies] ** 2, seeds - 1, _prior_cap(entries, seeds))
-        p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / np.sqrt(s2 / seeds))
+        p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / (np.sqrt(s2) / np.sqrt(seeds)))
     return means, p
 
 
@@ -163,13 +163,11 @@ def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
     return rejected
 
 
-def separated(
-    values: ArrayLike, better: Better, failed: Sequence[bool] | None = None, alpha: float = 0.05
-) -> NDArray[np.bool_]:
+def separated(values: ArrayLike, better: Better, failed: Sequence[bool] | None = None) -> NDArray[np.bool_]:
     """[entries, entries]: whether the row's entry is significantly better than the column's.
 
     values: [entries, seeds], finite, paired by seed and already on the metric's scale. Pairs are compared by paired t
-    tests, with moderated variances from four entries on (five below five seeds), and Holm's correction over all pairs.
+    tests at .05, with moderated variances from four entries on (five below five seeds), Holm's correction over all pairs.
     Rows that differ by a constant are separated without a test, identical rows are not.
     failed: entries some of whose values stand for a failed seed. A failure is no draw of the noise a t test assumes,
     so between a failing entry and one that never fails the mean decides if it favours the latter.
@@ -184,21 +182,19 @@ def separated(
         return beats
     failing = np.zeros(entries, dtype=bool) if failed is None else np.asarray(failed, dtype=bool)
     first, second = np.triu_indices(entries, 1)
-    means, p = _paired_p(x if better == "min" else -x, first, second)
+    means, p = paired_test(x if better == "min" else -x, first, second)
     winner, loser = np.where(means < 0, first, second), np.where(means < 0, second, first)
-    apart = (means != 0) & (_holm(p, alpha) | (failing[loser] & ~failing[winner]))
+    apart = (means != 0) & (_holm(p, alpha=0.05) | (failing[loser] & ~failing[winner]))
     beats[winner[apart], loser[apart]] = True
     return beats
 
 
-def rank_ranges(
-    values: ArrayLike, better: Better, failed: Sequence[bool] | None = None, alpha: float = 0.05
-) -> list[tuple[int, int]]:
+def rank_ranges(values: ArrayLike, better: Better, failed: Sequence[bool] | None = None) -> list[tuple[int, int]]:
     """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
 
     values, failed: as for `separated`, which says who is significantly better than whom.
     """
-    beats = separated(values, better, failed, alpha)
+    beats = separated(values, better, failed)
     entries = len(beats)
     return [(1 + int(lost), entries - int(won)) for lost, won in zip(beats.sum(axis=0), beats.sum(axis=1), strict=True)]
 

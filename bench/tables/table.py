@@ -177,19 +177,12 @@ def _value(seeds: Sequence[Seed], metric: Metric, limit: float) -> dict[str, Any
     return fields
 
 
-def _has_skill(anchors: tuple[float, float], metric: Metric) -> bool:
-    """Whether skill is defined: both anchors (floor, reference) are known and the reference is better."""
-    return math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better))
-
-
 def _skills(seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
     """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
-    failed = [seed.state == "failed" for seed in seeds]
-    skills = statistics.skill([seed.value for seed in seeds], *anchors, metric.scale, metric.better)
-    if _has_skill(anchors, metric):
-        skills = np.where(failed, 0.0, skills)
+    values = [anchors[0] if seed.state == "failed" else seed.value for seed in seeds]  # the floor's skill is 0
+    skills = statistics.skill(values, *anchors, metric.scale, metric.better)
     mean, lo, hi = statistics.t_interval(skills)
-    if any(failed) or any(seed.censored for seed in seeds):
+    if any(seed.state == "failed" or seed.censored for seed in seeds):
         lo = hi = NAN
     return {"skills": tuple(skills.tolist()), "skill": mean, "skill_lo": lo, "skill_hi": hi}
 
@@ -198,31 +191,19 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anch
     """The row of an entry, without its rank."""
     states, row, records = tuple(seed.state for seed in seeds), joined.row, joined.records
     recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
-    ok_lo, ok_hi = map(float, statistics.clopper_pearson(ok, recorded))
+    ok_lo, ok_hi = statistics.clopper_pearson(ok, recorded)
     return Row(
-        entry=row.entry,
-        group=joined.group,
-        slots=row.slots,
-        division=row.division,
+        entry=row.entry, group=joined.group, slots=row.slots, division=row.division, trials=row.trials,
         anchor="reference" if row.entry == task.reference else "floor" if row.entry in task.floors else "",
-        reason=_unranked(joined, seeds),
-        provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
-        values=tuple(seed.value for seed in seeds),
-        states=states,
-        seeds=recorded,
-        ok=ok,
-        ok_lo=ok_lo,
-        ok_hi=ok_hi,
-        missing=states.count("missing"),
+        reason=_unranked(joined, seeds), provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
+        values=tuple(seed.value for seed in seeds), states=states,
+        seeds=recorded, missing=states.count("missing"), ok=ok, ok_lo=ok_lo, ok_hi=ok_hi,
         failures=dict(Counter(record.status for record in records if record.status in FAILED)),
-        costs=_costs(records),
-        trials=row.trials,
-        others=_others(task, records, metric.name),
+        costs=_costs(records), others=_others(task, records, metric.name),
         keys=tuple(record.key for record in records),
         published=tuple(joined.published.get(record.key, record.key) for record in records),
-        **_value(seeds, metric, task.budget.limit),
-        **_skills(seeds, metric, anchors),
-    )
+        **_value(seeds, metric, task.budget.limit), **_skills(seeds, metric, anchors),
+    )  # fmt: skip
 
 
 def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metric) -> list[str]:
@@ -231,7 +212,7 @@ def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metri
     trials = sorted({row.row.trials for row in joined if row.row.trials})
     if len(trials) > 1:
         notes.append(f"tuning trials differ: {', '.join(map(str, trials))}")
-    if not _has_skill(anchors, metric):
+    if not math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better)):
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
     first: dict[str, Any] = {}
@@ -250,9 +231,8 @@ def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
     means = {row.entry: _mean_on_scale([s.value for s in own], metric) for row, own in zip(joined, seeds, strict=True)}
     anchors = (means.get(task.floors[0], NAN) if task.floors else NAN, means.get(task.reference, NAN))
     first = next((record for row in joined for record in row.records), None)
-    version, preset, params = (
-        (first.version, first.preset, first.params) if first else (task.version, "", vars(task.params))
-    )
+    params = first.params if first else vars(task.params)
+    version, preset = (first.version, first.preset) if first else (task.version, "")
     if reader.derived is not None and first:
         params = params | {reader.derived.axis: list(reader.derived.grid.get(preset, ()))}
     rows = [_row(task, row, own, metric, anchors) for row, own in zip(joined, seeds, strict=True)]

@@ -2,14 +2,19 @@
 
 A trial's value is the mean of the task's `objective` over all tuning seeds, on the metric's scale. The board takes tuned values
 from the files that this module writes, and from nowhere else. Trials leave records like any other cells, so a second call
-runs nothing, and the same command continues an interrupted one.
+runs nothing, and the same command continues an interrupted one. The settings of an entry's trials are the same everywhere:
+
+search: {optimizer.lr: [1.0e-3, 1.0]}                    two positive bounds: searched on a log scale
+search: {optimizer.lr: {values: [0.01, 0.03, 0.1]}}      a list
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,14 +26,94 @@ from bench.contract import BenchError, Metric
 from bench.outcome import SETTLED
 from bench.planning import config, plan
 from bench.planning.files import TunedFile
-from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
+from bench.planning.plan import TUNING_FROM, TUNING_SEEDS
 from bench.records.files import write_atomically
 from bench.records.record import Record
+from bench.records.spelling import blake
 from bench.records.store import Store
 from bench.running import sweep
 from bench.tables import statistics
-from bench.tuning import spaces
 from bench.tuning.trials import DIVERGED, objective
+
+Setting = dict[str, Any]
+Space = Literal["lattice", "random", "given"]
+
+
+def _log_point(path: str, bounds: Any, share: float) -> float:
+    """The point at `share` (0 to 1) of the way between two positive bounds on a log scale, to four digits."""
+    low, high = bounds
+    if not 0 < low < high:
+        raise BenchError(f"search of {path}: bounds {low}, {high} must satisfy 0 < low < high")
+    return float(f"{low * (high / low) ** share:.4g}")
+
+
+def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
+    """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
+    shifted grids, so that each sees `trials` different values (a rank-1 lattice). BenchError for fewer given values."""
+    settings: list[Setting] = [{} for _ in range(trials)]
+    for number, (path, space) in enumerate(sorted(search.items())):
+        if isinstance(space, Mapping):
+            values = space["values"]
+            if len(values) < trials:
+                raise BenchError(f"search of {path}: {len(values)} values for {trials} trials; give as many, or bounds")
+            picks = [values[round(i * (len(values) - 1) / max(1, trials - 1))] for i in range(trials)]
+        else:
+            picks = [_log_point(path, space, i / max(1, trials - 1)) for i in range(trials)]
+        stride = 1 if number == 0 else next(s for s in range(2 * number, 99) if math.gcd(s, trials) == 1)
+        for i, setting in enumerate(settings):
+            setting[path] = picks[(i * stride) % trials]
+    return settings
+
+
+def _generator(task: str, entry: str) -> random.Random:
+    """The same draws for a task and an entry everywhere; `random()` alone is the same in every Python."""
+    return random.Random(int(blake(f"{task} {entry}")[:16], 16))
+
+
+def drawn(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
+    """`trials` different settings, log-uniform between bounds and uniform over given values; the first k of n are those of k
+    trials. BenchError for lists with fewer combinations than trials."""
+    lists = [len(space["values"]) for space in search.values() if isinstance(space, Mapping)]
+    if len(lists) == len(search) and math.prod(lists) < trials:
+        raise _too_few(search, math.prod(lists), trials, "give bounds")
+    rng = _generator(task, entry)
+    settings: list[Setting] = []
+    while len(settings) < trials:
+        setting: Setting = {}
+        for path, space in sorted(search.items()):
+            share, values = rng.random(), space["values"] if isinstance(space, Mapping) else ()
+            setting[path] = values[int(share * len(values))] if values else _log_point(path, space, share)
+        if setting not in settings:
+            settings.append(setting)
+    return settings
+
+
+def given(search: Mapping[str, Any], trials: int, task: str, entry: str) -> list[Setting]:
+    """`trials` of the combinations of the listed values, in their order; of more combinations, a seeded draw. BenchError if
+    there are fewer, or if a path has bounds instead of a list."""
+    for path, space in search.items():
+        if not isinstance(space, Mapping):
+            raise BenchError(f"search of {path}: --space given wants a list, such as {path}: {{values: [0.01, 0.1]}}")
+    paths = sorted(search)
+    combinations = [dict(zip(paths, values, strict=True)) for values in product(*(search[p]["values"] for p in paths))]
+    if (count := len(combinations)) < trials:
+        raise _too_few(search, count, trials, f"ask for --trials {count} of every entry")
+    rng = _generator(task, entry)
+    chosen = sorted(range(count), key=[rng.random() for _ in combinations].__getitem__)[:trials]
+    return [combinations[i] for i in sorted(chosen)]
+
+
+def _too_few(search: Mapping[str, Any], count: int, trials: int, advice: str) -> BenchError:
+    counts = f"{count} combinations of given values for {trials} trials"
+    return BenchError(f"search of {', '.join(sorted(search))}: {counts}; list more, or {advice}")
+
+
+def settings_of(space: Space, task: str, entry: str, trials: int) -> list[Setting]:
+    """The trials of an entry on a task."""
+    search = config.entry(entry).search
+    if space == "lattice":
+        return grid(search, trials)
+    return (drawn if space == "random" else given)(search, trials, task, entry)
 
 
 def _penalty(metric: Metric, metrics: Mapping[str, float]) -> float:
@@ -38,7 +123,7 @@ def _penalty(metric: Metric, metrics: Mapping[str, float]) -> float:
     return metrics.get(f"initial_{metric.name}", math.inf if metric.better == "min" else -math.inf)
 
 
-def _trial(setting: spaces.Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> dict[str, Any]:
+def _trial(setting: Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> dict[str, Any]:
     """The row of a tuned file's table, not rounded: the setting, the objective as mean and by seed, CPU seconds of all cells."""
     metric = objective(task)
     derived = next((derived for derived in task.derived if derived.metric.name == metric.name), None)
@@ -107,30 +192,26 @@ def _pairs(request: config.Request) -> dict[str, list[str]]:
 class Tuned:
     """How tuning ended. trials: of each entry, by task. unfinished: (task, entry) some of whose trials have no result."""
 
-    sweep: sweep.Summary
+    sweep: sweep.Progress
     trials: Mapping[str, int]
     paths: list[Path] = field(default_factory=list)
     unfinished: list[tuple[str, str]] = field(default_factory=list)
 
 
-def tune(
-    request: config.Request, store: Store, trials: int, seeds: int, space: spaces.Name, budget: float | None
-) -> Tuned:
+def tune(request: config.Request, store: Store, trials: int, seeds: int, space: Space, budget: float | None) -> Tuned:
     """Tune every (task, entry) pair of the request and write their files. budget: CPU seconds a task, instead of `trials`.
-
-    BenchError for fewer than two trials or too many seeds.
-    """
+    BenchError for fewer than two trials or too many seeds."""
     if trials < 2 or not 1 <= seeds <= TUNING_SEEDS:
         raise BenchError(f"tuning wants at least 2 trials and 1 to {TUNING_SEEDS} seeds, not {trials} and {seeds}")
     settings = msgspec.structs.replace(request.settings, tuned=False)
     numbers = range(TUNING_FROM, TUNING_FROM + seeds)
     planner = plan.Planner(store, settings)
-    groups: dict[tuple[str, str], list[tuple[spaces.Setting, plan.Row]]] = {}
+    groups: dict[tuple[str, str], list[tuple[Setting, plan.Row]]] = {}
     counts: dict[str, int] = {}
     for task, entries in _pairs(request).items():
         counts[task] = trials if budget is None else affordable(planner, store, task, entries, numbers, budget)
         for entry in entries:
-            tried = spaces.settings(space, task, entry, counts[task])
+            tried = settings_of(space, task, entry, counts[task])
             groups[task, entry] = [(setting, planner.row(task, entry, numbers, {}, setting)) for setting in tried]
     planner.digests.save()
     summary = sweep.run(plan.Plan([row for group in groups.values() for _, row in group]), store, settings)
@@ -151,20 +232,15 @@ def _rounded(value: float) -> float | Literal["diverged"]:
     return float(f"{value:.5g}") if math.isfinite(value) else DIVERGED
 
 
-def _write(task: str, entry: str, table: list[dict[str, Any]], preset: str, seeds: range, space: spaces.Name) -> Path:
+def _write(task: str, entry: str, table: list[dict[str, Any]], preset: str, seeds: range, space: Space) -> Path:
     """Write the tuned file of a pair, beside the configuration of its entry."""
     metric = objective(config.task_spec(task).cls)
     best = (min if metric.better == "min" else max)(table, key=lambda row: row["objective"])
     values = {name: best[name] for name in sorted(config.entry(entry).search)}
-    edges = []
-    if len({row["objective"] for row in table}) > 1:  # where all trials tie, the best lies at no edge
-        for name, value in values.items():
-            tried = [row[name] for row in table]
-            if isinstance(value, int | float) and value in (min(tried), max(tried)):
-                edges.append(name)
-    rounded = [
-        row | {"objective": _rounded(row["objective"]), "seeds": [*map(_rounded, row["seeds"])]} for row in table
-    ]
+    tied = len({row["objective"] for row in table}) == 1  # then the best lies at no edge
+    ranges = {name: [row[name] for row in table] for name, v in values.items() if isinstance(v, int | float)}
+    edges = (name for name, tried in ranges.items() if not tied and values[name] in (min(tried), max(tried)))
+    rounded = (r | {"objective": _rounded(r["objective"]), "seeds": [*map(_rounded, r["seeds"])]} for r in table)
     content = TunedFile(
         preset=preset, trials=len(table), seeds=tuple(seeds), space=space, objective=metric.name,
         value=_rounded(best["objective"]), values=values, at_the_edge=tuple(edges), table=tuple(rounded),

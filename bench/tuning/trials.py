@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from filelock import FileLock
+import numpy as np
 
 from bench.contract import BenchError, Metric
 from bench.planning import config
-from bench.planning.seeds import TUNING_FROM, TUNING_SEEDS
-from bench.records.ledger import comparable, file_of, lines_of, write_lines
+from bench.planning.plan import TUNING_FROM, TUNING_SEEDS
+from bench.records.ledger import file_of, fold, lines_of
 from bench.records.record import Components, Record
 from bench.records.spelling import canonical_json
 from bench.records.store import Store
@@ -23,6 +23,7 @@ from bench.tables import comparisons, grid
 from bench.tables.printers import declared, trials_text
 
 DIVERGED: Final = "diverged"  # stands for a value that is not finite in a tuned file
+REMEDY = "restore the file, or delete it and `bench publish --trials` again where the trials ran"
 
 
 def objective(task: Any) -> Metric:
@@ -61,44 +62,29 @@ class Tuning:
     cpu_seconds: float
 
 
-def records(path: Path) -> list[Record]:
-    """The published trial records in their file's order; empty without a file. BenchError for a damaged line."""
-    remedy = "restore the file, or delete it and `bench publish --trials` again where the trials ran"
-    return list(lines_of(path, remedy))
-
-
 def publish(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
     """Fold this machine's trials of the (task, entry) pairs into `results/trials/`: (trials, lines new or changed).
 
-    A trial is a record on a tuning seed, whatever its setting and status; what would make the file large is left out. The call is
-    idempotent, under a lock, and writes each file whole or not at all. A newer record of the same setting and seed replaces
-    the older; records of an older task version are dropped.
+    A trial is a record on a tuning seed, whatever its setting and status; what would make the file large is left out. A newer
+    record of the same setting and seed replaces the older; records of an older task version are dropped.
     """
-    wanted = set(pairs)
-    trials: dict[tuple[str, str], list[Record]] = {}
+    wanted, trials = set(pairs), []
     for record in store.records():
-        pair, ours = (record.task, record.entry), TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS
-        if pair in wanted and ours and record.version == config.task_spec(record.task).cls.version:
+        ours = TUNING_FROM <= record.seed < TUNING_FROM + TUNING_SEEDS and (record.task, record.entry) in wanted
+        if ours and record.version == config.task_spec(record.task).cls.version:
             large = {"components": Components(), "traceback": "", "output": "", "exhibits": {}}
-            trials.setdefault(pair, []).append(msgspec.structs.replace(record, **large, attempt=1))
-    changed = 0
-    store.root.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.root / ".trials.lock", timeout=60):
-        for pair, group in sorted(trials.items()):
-            path = file_of(store.root / "trials", *pair)
-            before = [record for record in records(path) if record.version == group[0].version]
-            newest_last = sorted([*before, *group], key=lambda record: record.provenance.ended)
-            kept = {comparable(record): record for record in newest_last}
-            changed += sum(record not in before for record in kept.values())
-            write_lines(path, kept.values())
-    return sum(map(len, trials.values())), changed
+            trials.append(msgspec.structs.replace(record, **large, attempt=1))
+
+    def newer(record: Record, old: Record | None) -> Record:
+        return old if old is not None and old.provenance.ended > record.provenance.ended else record
+
+    newest_last = sorted(trials, key=lambda record: record.provenance.ended)
+    return len(trials), fold(store, store.root / "trials", newest_last, newer, REMEDY)
 
 
 def summary(task: str, entry: str, results: Path) -> Tuning | None:
-    """The tuning of `entry` (a name or a composition) on `task`; None if it was never tuned here.
-
-    The tuned file is enough where no trial records are published. BenchError for an unknown task.
-    """
+    """The tuning of `entry` (a name or a composition) on `task`, by the tuned file and any published trial records; None if it
+    was never tuned here. BenchError for an unknown task."""
     name = config.canonical(entry)
     tuned = config.tuned(task, name)
     if tuned is None:
@@ -108,19 +94,17 @@ def summary(task: str, entry: str, results: Path) -> Tuning | None:
     worst = math.inf if metric.better == "min" else -math.inf
     values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned.table]
     path = file_of(results / "trials", task, name)
-    published = [r for r in records(path) if (r.preset, r.version) == (tuned.preset, cls.version)]
+    published = [r for r in lines_of(path, REMEDY) if (r.preset, r.version) == (tuned.preset, cls.version)]
     settings = {canonical_json(record.config) for record in published}
-    costs = [
-        sum(record.costs.cpu_total for record in published) if published else math.nan,
-        sum(row.get("cpu_seconds", math.nan) for row in tuned.table),  # NaN in files that have none
-    ]
+    cpu_tuned = sum(row.get("cpu_seconds", math.nan) for row in tuned.table)  # NaN in files that have none
+    cpu_published = sum(record.costs.cpu_total for record in published) if published else math.nan
     same = {name: getattr(tuned, name) for name in ("preset", "space", "seeds", "trials", "values", "at_the_edge")}
     return Tuning(
         **same, task=task, entry=name, tried=max(tuned.trials, len(settings)), declared=declared(name), objective=metric.name,
         better=metric.better, value=worst if tuned.value == DIVERGED else float(tuned.value),
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
-        cpu_seconds=max((cost for cost in costs if not math.isnan(cost)), default=math.nan),
+        cpu_seconds=float(np.fmax(cpu_tuned, cpu_published)),
     )  # fmt: skip
 
 

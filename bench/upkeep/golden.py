@@ -32,7 +32,7 @@ def _tensors(node: Any, path: str) -> dict[str, Any]:
 
     if isinstance(node, torch.Tensor):
         return {path: node}
-    if isinstance(node, (list, tuple)):
+    if isinstance(node, list | tuple):
         node = dict(enumerate(node))
     children = sorted(node.items()) if isinstance(node, Mapping) else ()
     return {name: leaf for key, value in children for name, leaf in _tensors(value, f"{path}/{key}").items()}
@@ -58,8 +58,7 @@ def golden(name: str) -> dict[str, Any]:
     task = spec.cls(spec.cls.Params(**params))
     problem = task.problem(task.prepare(cache_dir()), Seeds(0, name))
     tensors = {**_tensors(problem.public, "public"), **_tensors(problem.hidden, "hidden")}
-    parts = config.resolve_parts(spec, Entry("default", {}), {})
-    outcome = call(Job(spec.target, params, parts, 0, str(cache_dir())))
+    outcome = call(Job(spec.target, params, config.resolve_parts(spec, Entry("default", {}), {}), 0, str(cache_dir())))
     losses = outcome.curves.get("loss", ([], []))[1]
     return {
         "version": spec.cls.version,
@@ -71,7 +70,7 @@ def golden(name: str) -> dict[str, Any]:
 
 def near(old: Any, new: Any) -> bool:
     """Whether two values are numbers that differ by no more than the tolerance."""
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (old, new))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (old, new))
     return numbers and math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
@@ -85,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", help="their names; every task without one")
     parser.add_argument("--write", action="store_true")
-    options, bad = parser.parse_args(), 0
+    options, bad = parser.parse_args(), False
     for name in options.tasks or config.names("task"):
         try:
             now = golden(name)
@@ -97,8 +96,8 @@ def main() -> int:
         print(f"{name}: {chr(10).join(lines) or 'as before'}")
         if lines and options.write:
             write_atomically(path, (json.dumps(now, indent=1) + "\n").encode())
-        bad += bool(lines) and not options.write
-    return 1 if bad else 0
+        bad |= bool(lines) and not options.write
+    return int(bad)
 
 
 if __name__ == "__main__":

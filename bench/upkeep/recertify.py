@@ -1,10 +1,8 @@
 """`bench publish --recertify`: published rows after a refactor are of the new code if a random sample agrees in every bit.
 
-A published record of an older code digest stays on the board, marked *older code*. Running everything again after every edit of
-a training loop would take too long; a sample that agrees to the last bit says nearly as much, since a cell that takes another
-path of the code ends in other bits. The sample has at least one cell of every (task, entry) that is to be marked, at least
-three in all, and at least a twentieth of the rows. If one differs, nothing is marked; else a certificate
-(`bench.records.ledger`) names the rows, the code that they stand for, and the cells that were run again.
+A sample that agrees to the last bit says nearly as much as running everything again, since a cell that takes another path of the
+code ends in other bits. It has at least one cell of every (task, entry), three in all, and a twentieth of the rows. If one
+differs, nothing is marked; else a certificate (`bench.records.ledger`) names rows, code and the cells that were run again.
 """
 
 from __future__ import annotations
@@ -15,14 +13,12 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from bench.planning.plan import Plan
 from bench.planning.settings import Settings
-from bench.records.cell import Cell
 from bench.records.ledger import Certificate, Published, certify, code_digest, differences
 from bench.records.provenance import here
-from bench.records.record import Record
+from bench.records.record import Cell, Record
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
 from bench.running import sweep
@@ -34,9 +30,8 @@ SHARE = 0.05  # of the rows
 
 @dataclass
 class Recertification:
-    """How a recertification ended. older: rows of older code; skipped: those of them that cannot be run here. sample: keys of the
-    cells run again, chosen by the number `drawn`. marked: certified rows. reasons: why no row was certified.
-    """
+    """How it ended. older: rows of older code; skipped: those that cannot be run here. sample: keys of the cells run again,
+    chosen by the number `drawn`. marked: certified rows. reasons: why no row was certified."""
 
     older: int = 0
     sample: list[str] = field(default_factory=list)
@@ -45,14 +40,6 @@ class Recertification:
     reasons: list[str] = field(default_factory=list)
     skipped: int = 0
     interrupted: bool = False
-
-
-def _older(plan: Plan, store: Store) -> list[tuple[Cell, Record]]:
-    """The plan's cells for which there is only a published result of older code and equal data, with that record."""
-    cells = list(plan.cells())
-    published = Published(store, cells)
-    results = ((cell, *published.get(cell)) for cell in cells)
-    return [(cell, record) for cell, record, older in results if record is not None and older and record.settled]
 
 
 def draw(rows: Sequence[tuple[Cell, Record]], drawn: int) -> list[tuple[Cell, Record]]:
@@ -71,22 +58,21 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         return ""
     lines = []
     for name, a, b in changes:
-        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
+        numbers = isinstance(a, int | float) and isinstance(b, int | float)
         lines.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(lines)}"
-    machine = ("cpu", "system", "python", "packages")
-    other = [name for name in machine if getattr(old.provenance, name) != getattr(new.provenance, name)]
-    if other and all(near(a, b) for _, a, b in changes):
-        text += (
-            f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether "
-            "the code or the machine did it; recertify where the records were made, or run and publish anew"
-        )
+    if (other := sweep.other_machine(old, new)) and all(near(a, b) for _, a, b in changes):
+        text += f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether"
+        text += " the code or the machine did it; recertify where the records were made, or run and publish anew"
     return text
 
 
 def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
     """Run a random sample of the plan's older-code rows again; mark all of them if it agrees bit by bit."""
-    rows = _older(plan, store)
+    cells = list(plan.cells())
+    published = Published(store, cells)
+    results = ((cell, *published.get(cell)) for cell in cells)
+    rows = [(cell, record) for cell, record, older in results if record is not None and older and record.settled]
     # Of these cells, this machine has the packages, devices and data.
     ready = [row for row in rows if not row[0].absent and "absent" not in row[0].components.data.values()]
     outcome = Recertification(len(rows), drawn=time.time_ns(), skipped=len(rows) - len(ready))
@@ -107,7 +93,7 @@ def recertify(plan: Plan, store: Store, settings: Settings) -> Recertification:
         for cell, record in ready:
             codes[code_digest(cell.components)].append(record.key)
         certify(store, Certificate(
-            kind="recertified", when=datetime.now(UTC).isoformat(timespec="seconds"), commit=here().commit, dirty=here().dirty,
+            kind="recertified", when=sweep.now(), commit=here().commit, dirty=here().dirty,
             sample=outcome.sample, drawn=outcome.drawn, rows={code: sorted(keys) for code, keys in codes.items()},
         ))  # fmt: skip
         outcome.marked = len(ready)
@@ -118,10 +104,8 @@ def report(outcome: Recertification) -> list[str]:
     """The lines that `bench publish --recertify` prints."""
     if not outcome.older:
         return ["no published row of this plan is of older code: there is nothing to recertify"]
-    lines = []
-    if outcome.skipped:
-        needs = "packages, devices or data that this machine lacks"
-        lines.append(f"{outcome.skipped} rows of older code need {needs}; they stay so")
+    needs = "packages, devices or data that this machine lacks"
+    lines = [f"{outcome.skipped} rows of older code need {needs}; they stay so"] if outcome.skipped else []
     if outcome.interrupted:
         lines.append("interrupted: nothing was marked; the same command starts anew")
     elif outcome.sample:

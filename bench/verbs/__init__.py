@@ -7,16 +7,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.checking import task_check
 from bench.outcome import plain
-
-if TYPE_CHECKING:
-    from bench.planning.config import Request
-    from bench.planning.plan import Plan
-    from bench.planning.settings import Settings
-    from bench.records.store import Store
-    from bench.running.sweep import Summary
+from bench.planning import config, plan
+from bench.planning.config import Request
+from bench.planning.plan import Plan
+from bench.planning.settings import Settings
+from bench.records.store import Store
+from bench.running import sweep
 
 Verb = Callable[[argparse.Namespace], int | None]  # returns the exit code, None for 0
 PLAIN = ("text", "json")
@@ -36,10 +36,6 @@ OVERRIDES = """overrides (Hydra's grammar):
 
 def requested(arguments: list[str]) -> tuple[Request, Store]:
     """(request, store) of a verb's overrides; BenchError with all that its tasks lack, before anything is planned."""
-    from bench.checking import task_check
-    from bench.planning import config
-    from bench.records.store import Store
-
     request = config.parse(arguments)
     task_check.require_whole(request.tasks or (config.suite(request.suite).tasks if request.suite else ()))
     return request, Store(Path(request.settings.results))
@@ -47,18 +43,14 @@ def requested(arguments: list[str]) -> tuple[Request, Store]:
 
 def planned(arguments: list[str]) -> tuple[Request, Store, Plan]:
     """(request, store, plan) of a verb's overrides."""
-    from bench.planning import plan
-
     request, store = requested(arguments)
     return request, store, plan.make(request, store)
 
 
-def run(plan: Plan, store: Store, settings: Settings) -> Summary:
+def run(plan: Plan, store: Store, settings: Settings) -> sweep.Progress:
     """Run the cells of a plan that need it, with progress and W&B as the settings say; returns the summary."""
-    from bench.running import sweep
-    from bench.running.sinks import wandb_sink
-
-    return sweep.run(plan, store, settings, wandb_sink(settings.wandb, store) if settings.wandb != "off" else None)
+    sink = sweep.wandb_sink(settings.wandb, store) if settings.wandb != "off" else None
+    return sweep.run(plan, store, settings, sink)
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -79,7 +71,7 @@ def note(remark: str) -> None:
     print(f"note: {remark}", file=sys.stderr)
 
 
-def exit_code(summary: Summary | None, failed: bool = False) -> int:
+def exit_code(summary: sweep.Progress | None, failed: bool = False) -> int:
     """130 for an interrupted sweep, 1 where a cell or anything else failed, else 0. summary: None where nothing ran."""
     return 130 if summary and summary.interrupted else int(failed or bool(summary and not summary.ok))
 

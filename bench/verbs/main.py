@@ -9,21 +9,19 @@ import re
 import sys
 
 from bench.contract import BenchError
+from bench.parts import locate, python_path
+from bench.planning import config
+from bench.planning.files import VerbFile
+from bench.verbs import planned, reading, run, sweeps
 
 
 def _parser(word: str) -> argparse.ArgumentParser:
     """word: the verb that is called; others' verbs (`configs/verb/`) are looked for only where it is none of the harness's."""
-    from bench.verbs import reading, sweeps
-
     parser = argparse.ArgumentParser(prog="bench", description="Sweepstakes: compare how networks learn, honestly.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     reading.add_parser(verbs)
     sweeps.add_parser(verbs)
     if word not in verbs.choices:
-        from bench.parts import locate
-        from bench.planning import config
-        from bench.planning.files import VerbFile
-
         for name in config.names("verb"):
             locate(config.load("verb", name, VerbFile).target)(verbs)
     return parser
@@ -37,9 +35,6 @@ def _run_with_hydra(words: list[str]) -> int:
     """
     import hydra
     from hydra.core.hydra_config import HydraConfig
-
-    from bench.planning import config
-    from bench.verbs import planned, run
 
     def opened(word: str) -> str:
         """`task=glob(pde/*)` as `+cell.task=pde/advection_1d,pde/burgers_1d`, `task.nu=1` as `++cell.set_task.nu=1`."""
@@ -67,8 +62,6 @@ def _run_with_hydra(words: list[str]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Exit code 0: all ok; 1: a cell or check failed; 2: usage; 130: interrupted."""
-    from bench.parts import python_path
-
     # Plans make lasting objects and little garbage: collecting at the default rate costs a tenth of a short command.
     gc.set_threshold(50_000)
     sys.path[:] = python_path()

@@ -10,8 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.board import citation
+from bench.board import citation, record_page
+from bench.checking import oddities, task_check
 from bench.contract import BenchError
+from bench.outcome import plain
+from bench.planning import config, plan, states, typed
+from bench.planning.files import MODELS
+from bench.records.files import write_atomically
+from bench.records.record import schema
+from bench.records.store import Store
 from bench.verbs import PLAIN, answer, exit_code, note, planned, requested, run, split, verb
 
 OLDER = " (a record of an older format, whose code digests cannot be compared with the current ones)"
@@ -23,10 +30,6 @@ def do_list(options: argparse.Namespace) -> int:
     A file that cannot be read, or a task that lacks something, costs only itself: the rest is listed, what is wrong stands at the
     end, and the exit code is 1.
     """
-    from bench.checking import task_check
-    from bench.planning import config
-    from bench.planning.files import MODELS
-
     readers: dict[str, Callable[[str], Any]] = {"task": task_check.whole, "entry": config.entry}
     wrong: dict[str, str] = {}
 
@@ -44,9 +47,8 @@ def do_list(options: argparse.Namespace) -> int:
          "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]} for name, entry in sound("entry")
     ]  # fmt: skip
     suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite")]
-    claims = [
-        {"name": name, "arxiv": claim.arxiv, "doc": " ".join(claim.statement.split())} for name, claim in sound("claim")
-    ]
+    statements = ((name, claim.arxiv, claim.statement.split()) for name, claim in sound("claim"))
+    claims = [{"name": name, "arxiv": arxiv, "doc": " ".join(words)} for name, arxiv, words in statements]
     figures = [{"name": name, "doc": figure.title} for name, figure in sound("figure")]
     content = {"tasks": tasks, "entries": entries, "suites": suites, "claims": claims, "figures": figures}
     answer(options, content | {"wrong": [{"file": name, "error": error} for name, error in wrong.items()]}, [
@@ -77,7 +79,6 @@ def do_browse(options: argparse.Namespace) -> None:
     import webbrowser
 
     from bench.board import collect, site
-    from bench.planning import plan
 
     request, store = requested(options.words)
     whole = not (request.suite or request.tasks or request.entries or request.extra)
@@ -90,11 +91,6 @@ def do_browse(options: argparse.Namespace) -> None:
 
 def do_show(options: argparse.Namespace) -> None:
     """A whole record, with the command that makes it again."""
-    from bench.board import record_page
-    from bench.checking import oddities
-    from bench.outcome import plain
-    from bench.records.store import Store
-
     record = Store(Path(options.results)).find(options.key)
     fields = plain(record)
     if options.format == "json":
@@ -116,10 +112,6 @@ def do_show(options: argparse.Namespace) -> None:
 
 def do_why(options: argparse.Namespace) -> None:
     """Why a cell is fresh, stale or missing: the components that changed, with old and new value."""
-    from bench.board import record_page
-    from bench.planning import states
-    from bench.records.store import Store
-
     words = options.words
     if len(words) == 1 and "=" not in words[0]:
         record = Store(Path(options.results)).find(words[0])
@@ -151,10 +143,6 @@ def _short(value: Any) -> str:
 
 def do_schema(options: argparse.Namespace) -> None:
     """The JSON schema of a record (a line of the ledger), or of a kind of file: `bench schema claim`."""
-    from bench.planning import config, typed
-    from bench.planning.files import MODELS
-    from bench.records.record import schema
-
     if options.kind not in ("record", *MODELS):
         raise config.unknown("kind of file", options.kind, ["record", *MODELS])
     print(json.dumps(typed.schema(MODELS[options.kind]) if options.kind in MODELS else schema(), indent=1))
@@ -177,16 +165,17 @@ def do_claims(options: argparse.Namespace) -> int:
 
 def do_figures(options: argparse.Namespace) -> int:
     """Figures from records, as SVG files: `bench figures`, `bench figures grokking --run --out docs/figures`."""
+    from bench.claims.claim import matching
     from bench.figures import gallery as figures
     from bench.figures.drawing import alone
     from bench.records.files import write_atomically
 
     patterns, settings = split(options.words)
-    specs, wrong = figures.of_ids(figures.select(patterns))
-    gallery = figures.Gallery(specs, settings)
+    specs, unread = config.sound("figure", figures.load, matching("figure", patterns))
+    gallery = figures.Gallery([*specs.values()], settings, unread)
     summary = run(gallery.merged, gallery.store, gallery.settings) if options.run else None
     rows, lines = [], []
-    for drawing in sorted([*gallery.draw(), *wrong], key=lambda drawing: drawing.id):
+    for drawing in sorted(gallery.draw(), key=lambda drawing: drawing.id):
         path = Path(options.out) / f"{drawing.id.replace('/', '-')}.svg"
         command = f"`bench figures {drawing.id} --run`"
         text = f"{drawing.missing} of {drawing.cells} cells have no record; {command} makes them"
@@ -221,16 +210,13 @@ def do_datasheet(options: argparse.Namespace) -> None:
     sizes by preset, metrics, version. With --out each page is written to a file, otherwise printed.
     """
     from bench.board import datasheet
-    from bench.planning import config
-    from bench.records.files import write_atomically
 
     names = [options.task] if options.task else sorted(config.names("task"))
+    pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names if options.format != "json"}
     if options.format == "json":
         sheets = [datasheet.fields(name) for name in names]
         text = json.dumps(sheets[0] if options.task else sheets, indent=1, ensure_ascii=False, default=str)
-        pages = {f"{options.task.replace('/', '.')}.json" if options.task else "datasheets.json": text + "\n"}
-    else:
-        pages = {f"{name.replace('/', '.')}.md": datasheet.page(name) for name in names}
+        pages = {f"{options.task.replace('/', '.') if options.task else 'datasheets'}.json": text + "\n"}
     for name, text in pages.items():
         if options.out:
             write_atomically(Path(options.out) / name, text.encode())

@@ -13,13 +13,15 @@ from typing import Any
 import msgspec
 
 from bench.contract import BenchError
+from bench.planning import config, plan, states
+from bench.records import ledger, standing
+from bench.records.store import Store
+from bench.submissions import new
 from bench.verbs import PLAIN, answer, exit_code, note, planned, requested, run, split, verb
 
 
 def do_plan(options: argparse.Namespace) -> None:
     """The cells of a plan by state, and the estimated cost of running it."""
-    from bench.planning import states
-
     request, store, plan = planned(options.words)
     by_key = states.states(plan, store, request.settings, look_for_stale=True)
     cost, unknown = states.estimate(plan, by_key, store)
@@ -32,11 +34,9 @@ def do_plan(options: argparse.Namespace) -> None:
         counts = _counts(Counter(by_key[cell.key].word for cell in row.cells()))
         mark = "" if row.trials is not None else "  untuned: shown, not ranked"
         lines.append(f"{row.task:28} {row.entry:26} {len(row.planned)} seeds: {counts}{mark}")
-    workers = request.settings.workers
-    lines.append(
-        f"{len(rows)} cells, {sum(row['runs'] for row in rows)} to run; by stored costs {cost:.0f} CPU s, about "
-        f"{cost / workers / 60:.1f} min on {workers} workers" + (f" (no stored cost for {unknown} of them)" if unknown else "")
-    )  # fmt: skip
+    workers, lack = request.settings.workers, f" (no stored cost for {unknown} of them)" if unknown else ""
+    spend = f"by stored costs {cost:.0f} CPU s, about {cost / workers / 60:.1f} min on {workers} workers"
+    lines.append(f"{len(rows)} cells, {sum(row['runs'] for row in rows)} to run; {spend}{lack}")
     answer(options, {"cells": rows, "cpu_seconds": round(cost, 1), "without_estimate": unknown}, lines, store)
 
 
@@ -69,9 +69,8 @@ def do_tune(options: argparse.Namespace) -> int:
         return _show_tuning(options)
     request, store = requested(options.words)
     outcome = search.tune(request, store, options.trials, options.seeds, options.space, options.budget)
-    here = Path.cwd()
+    here, sweep = Path.cwd(), outcome.sweep
     paths = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in outcome.paths]
-    sweep = outcome.sweep
     content = {"ran": sweep.ran, "fresh": sweep.fresh, "trials": outcome.trials, "files": paths}
     lines = [*paths, f"{sweep.ran} cells run, {sweep.fresh} had records"]
     answer(options, content | {"unfinished": outcome.unfinished}, lines, store)
@@ -82,7 +81,6 @@ def do_tune(options: argparse.Namespace) -> int:
 
 def _show_tuning(options: argparse.Namespace) -> int:
     """Print the tuning of the request's pairs, or of every tuned pair where it names none."""
-    from bench.planning import plan
     from bench.tuning import trials as tuning
 
     request, store = requested(options.words)
@@ -106,8 +104,6 @@ def do_publish(options: argparse.Namespace) -> int:
     `--recertify` publishes nothing new: it runs a random sample of the plan's rows of older code again, and marks all of them
     as being of this code if every bit agrees.
     """
-    from bench.planning import states
-    from bench.records import ledger
     from bench.tuning import trials as tuning
     from bench.upkeep import recertify
 
@@ -140,17 +136,12 @@ def do_publish(options: argparse.Namespace) -> int:
 
 def do_new(options: argparse.Namespace) -> None:
     """A working entry or task from a template: `bench new entry my_idea --kind optimizer`, `bench new task family/name`."""
-    from bench.submissions import new
-
     words = (options.name, options.doc)
     print("\n".join(new.task(*words) if options.what == "task" else new.entry(*words, options.kind, options.author)))
 
 
 def _settings(words: Sequence[str]) -> tuple[list[str], Any, Any]:
     """(bare words, request, store) of mixed words; the results folder is made absolute, since `submit` changes the folder."""
-    from bench.planning import config
-    from bench.records.store import Store
-
     bare, settings = split(words)
     request = config.parse(settings)
     results = Path(request.settings.results).absolute()
@@ -170,10 +161,7 @@ def do_verify(options: argparse.Namespace) -> int:
     other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
-    from bench.checking import fresh_seeds, published_rows, verify
-    from bench.planning import config
-    from bench.records import standing
-    from bench.records.store import Store
+    from bench.checking import published_rows, verify
     from bench.submissions import folder as submitted
 
     words, request, store = _settings(options.words)
@@ -187,16 +175,14 @@ def do_verify(options: argparse.Namespace) -> int:
     name = config.entry(name).name
     claims = published_rows.claims(source, name, request)
     if not claims:
-        preset = request.settings.preset
-        raise BenchError(
-            f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}; "
-            f"`bench run task=… entry={name}` makes them, `bench verify {name} preset=smoke` looks at another preset"
-        )
+        preset, other = request.settings.preset, f"`bench verify {name} preset=smoke` looks at another preset"
+        lacks = f"nothing to verify: {source.root} has no record of {name} as it is configured now at preset={preset}"
+        raise BenchError(f"{lacks}; `bench run task=… entry={name}` makes them, {other}")
     say = partial(print, file=sys.stderr if options.format == "json" else sys.stdout, flush=True)
     findings = verify.verify(claims, store, request.settings, options.seeds, say)
     table, file = verify.table(findings, options.format), standing.path_of(store, name)
     answer(options, findings, [table, f"{len(findings)} lines added to {file}"], store)
-    if fresh_seeds.repeated():
+    if published_rows.repeated():
         note("SWEEPSTAKES_DRAWN repeats a draw, which gives no badge; unset it to draw anew")
     return int(any(finding.verdict == "disputed" for finding in findings))
 
@@ -230,9 +216,8 @@ def do_submit(options: argparse.Namespace) -> int:
     package = files.read(path)
     files.enter(package.home)
     submission, name = submit.Submission(package, request, store, out), package.name
-    folder, lines = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr)), []
-    if submission.notes:
-        lines += ["to know:", bullets(submission.notes)]
+    folder = submit.submit(submission, options.smoke_only, partial(print, file=sys.stderr))
+    lines = ["to know:", bullets(submission.notes)] if submission.notes else []
     if submission.problems:
         lines += [f"{name} would be refused:", bullets(submission.problems)]
     elif folder is None:
@@ -256,7 +241,6 @@ def do_speedrun(options: argparse.Namespace) -> int:
     the machine's calibration score. Exit code: 0 shown or accepted, 1 not accepted.
     """
     from bench.checking import speedrun
-    from bench.planning import config
 
     words, request, store = _settings(options.words)
     for word in words:

@@ -21,8 +21,7 @@ from bench.checking import oddities
 from bench.contract import Entry, Misfit, Seeds
 from bench.execute import ENTRY_AXES, Job
 from bench.planning import config
-from bench.planning.plan import reads_of
-from bench.records.identity import Digests
+from bench.records.identity import Digests, components
 from bench.records.record import Provenance
 from bench.running import sandbox
 from bench.running.pool import Pool
@@ -76,7 +75,7 @@ def cell(pool, folder, digests):
         params = {"steps": 20, "noise": 0.1, "nap": 0.0}
         limits = {"seconds": seconds, "memory_mb": memory_mb}
         target, parts = "toy_package.task.Line", trained | {slot: part}
-        reads = reads_of(digests, target, parts, {})
+        _, reads = components(digests, target, parts, {})
         job = Job(target, params, parts, seed, str(folder / "data"), reads=reads, **limits)
         ((_, outcome, _),) = list(pool.run([("cell", "cell", job)]))
         about = {name: getattr(outcome, name) for name in outcome.__struct_fields__}

@@ -1,23 +1,70 @@
-"""Reading one YAML file strictly: it has to be a mapping, in UTF-8.
+"""The YAML files of the configuration: their folders and names, and reading one strictly.
 
-Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text. Interpolation (`${…}`) is refused, since the
-file's values would then depend on other settings.
+A file has to be a mapping, in UTF-8. Two rules of YAML 1.1 are changed: `1e-4` is a number, and a date stays text.
+Interpolation (`${…}`) is refused, since the file's values would then depend on other settings. Hidden files are left out.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from glob import glob
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bench.contract import BenchError
+from bench.records.modules import plugins
 
+PROJECT = Path(__file__).resolve().parents[2]
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster than the Python parser
 NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.[\d_]+)[eE][-+]?\d+")
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+@cache
+def folders() -> tuple[Path, ...]:
+    """The project's `configs/`, the folders that installed packages announce, and `configs/` of the current folder, in order."""
+    configs = [PROJECT / "configs"]
+    for folder, package in plugins().items():
+        spec = find_spec(folder)
+        if spec is None or not spec.submodule_search_locations:
+            raise BenchError(f"package {package}: no folder {folder!r} to read configs from")
+        configs.append(Path(next(iter(spec.submodule_search_locations))))
+    if (own := Path.cwd() / "configs").resolve() != configs[0] and own.is_dir():
+        configs.append(own)
+    return tuple(configs)
+
+
+@cache
+def places(group: str) -> dict[str, tuple[Path, ...]]:
+    """name -> files of that name, for a group such as `task`, `entry` or `suite`. More than one is an error of the user."""
+    files: dict[str, tuple[Path, ...]] = {}
+    for folder in folders():
+        for inside in sorted(glob("**/*.yaml", root_dir=folder / group, recursive=True)):  # skips hidden files
+            name = Path(inside).with_suffix("").as_posix()
+            files[name] = (*files.get(name, ()), folder / group / inside)
+    return files
+
+
+@cache
+def names(group: str) -> dict[str, Path]:
+    """name -> its file, the first in search order."""
+    return {name: paths[0] for name, paths in places(group).items()}
+
+
+def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> BenchError:
+    """The error for an unknown name, with the nearest known ones."""
+    options = sorted(known)
+    tails = {option.rsplit("/", 1)[-1]: option for option in options}
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    near += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3) if tails[t] not in near]
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(options) or 'none'}"
+    return BenchError(f"no {kind} {name!r}; {hint}{more}")
 
 
 class _Reader(_Parser):
@@ -43,10 +90,8 @@ _Reader.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.012345
 
 
 def read(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """The mapping in the file at `path`; data: its content, if already read.
-
-    BenchError, naming the file, the line if known and the remedy, for anything but a mapping with texts as keys.
-    """
+    """The mapping in the file at `path`; data: its content, if already read. BenchError, naming the file, the line if known
+    and the remedy, for anything but a mapping with texts as keys."""
     try:
         text = (path.read_bytes() if data is None else data).decode("utf-8-sig")
     except OSError as error:
