@@ -120,3 +120,27 @@ def compiles(model: Any, log: Any, backend: str) -> None:
     step = torch.compile(lambda x: torch.tanh(x * model.weight) + x.sum(), backend=backend)
     x = torch.ones(4)
     assert torch.allclose(step(x), torch.tanh(x * model.weight) + 4)
+
+
+class Arithmetic(Solves):
+    """The numerics fingerprints that the entry's process (`drawn`) and the scorer (`spent`) find, as whole numbers."""
+
+    name = "toy/arithmetic"
+
+    def run(self, public: Any, parts: Any, log: Any, seeds: Any) -> Solution:
+        import torch
+
+        from bench.running import numerics
+
+        found = torch.tensor(int(numerics.fingerprint(), 16), dtype=torch.float64)
+        log.evaluate(1, lambda x: x)
+        return Solution(lambda x: x, {"drawn": found})
+
+    def score(self, problem: Problem, solution: Solution, log: Any) -> dict[str, float | None]:
+        from bench.running import numerics
+
+        return {
+            "error": 0.0,
+            "drawn": float(solution.tensors["drawn"]),
+            "spent": float(int(numerics.fingerprint(), 16)),
+        }

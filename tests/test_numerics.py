@@ -6,7 +6,14 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from bench.execute import Job
+from bench.records import identity
+from bench.records.identity import Digests
+from bench.records.record import decode
 from bench.running import numerics
+from bench.running.pool import Pool
 from tests.conftest import ROOT
 
 
@@ -89,6 +96,30 @@ def test_equal_settings_give_equal_fingerprints_and_another_arithmetic_another_o
     assert python(FINGERPRINT, **numerics.environment("portable")) == portable
     assert python(FINGERPRINT, **numerics.environment("portable") | {"MKL_CBWR": "COMPATIBLE"}) != portable
     assert numerics.environment("native") == {}
+
+
+@pytest.mark.parametrize("mode", ["portable", "native"])
+def test_both_processes_of_a_cell_have_the_arithmetic_that_its_record_names(mode):
+    """The entry's process loses most of its environment before it computes."""
+    params = {"limit": 10, "trained": 4, "rounds": 3, "evaluations": 4, "dtype": "float32", "probe_until": 100}
+    target = "tests.odd_tasks.Arithmetic"
+    files = identity.components(Digests(), target, {}, {})[1]
+    with Pool(1, mode=mode) as pool:
+        ((_, outcome, _),) = pool.run([("cell", "cell", Job(target, params, {}, 0, "/nowhere", reads=files))])
+    assert outcome.status == "ok", outcome.traceback
+    assert outcome.metrics["drawn"] == outcome.metrics["spent"] == int(pool.fingerprint, 16)
+
+
+def test_every_new_record_names_its_arithmetic(bench, tmp_path):
+    for mode in ("portable", "native"):
+        words = ("task=toy/line", "entry=line_sgd", "preset=smoke", f"numerics={mode}", "reuse=none")
+        assert bench("run", *words).returncode == 0
+    made = [decode(path.read_bytes()).provenance for path in (tmp_path / "results" / "local").glob("*/*.json")]
+    assert {origin.numerics for origin in made} == {"portable", "native"}
+    assert all(len(origin.fingerprint) == 12 for origin in made)
+    table = bench("table", "task=toy/line", "entry=line_sgd", "preset=smoke")
+    assert "arithmetics" not in table.stdout, "the newest record of a cell counts"
+    assert "there are native, portable" in bench("run", "task=toy/line", "numerics=fast").stderr
 
 
 def test_a_change_in_one_operation_shows_in_the_fingerprint():

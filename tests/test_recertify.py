@@ -130,20 +130,20 @@ def test_every_pair_is_sampled_and_a_twentieth_of_many_rows():
     assert len({tuple(c.key for c, _ in recertify.draw(rows, drawn)) for drawn in range(20)}) > 15
 
 
-def test_another_machine_is_told_from_another_result():
+def test_another_arithmetic_is_told_from_another_result():
     class Cell:
         name = "cell"
 
     def other(**changes: Any) -> Record:
         return msgspec.structs.replace(old, **changes)
 
-    old = record(provenance={"cpu": "a", "packages": {"torch": "1"}})
-    near = other(metrics={"error": 0.5 + 1e-6}, provenance=Provenance(cpu="b", packages={"torch": "1"}))
+    old = record(provenance={"fingerprint": "a", "packages": {"torch": "1"}})
+    near = other(metrics={"error": 0.5 + 1e-6}, provenance=Provenance(fingerprint="b", packages={"torch": "1"}))
     assert recertify.reason(Cell, old, old) == ""
-    assert "cpu differ" in (text := recertify.reason(Cell, old, near)) and "difference 1e-06" in text
+    assert "fingerprint differ" in (text := recertify.reason(Cell, old, near)) and "difference 1e-06" in text
     far = other(metrics={"error": 0.6}, provenance=near.provenance)
-    assert "cpu" not in recertify.reason(Cell, old, far), "too far for a machine"
-    assert "cpu" not in recertify.reason(Cell, old, other(metrics=near.metrics))
+    assert "fingerprint" not in recertify.reason(Cell, old, far), "too far for a machine"
+    assert "fingerprint" not in recertify.reason(Cell, old, other(metrics=near.metrics))
     assert recertify.reason(Cell, old, other(provenance=near.provenance)) == "", "bits that agree need no excuse"
     assert "status was ok, is diverged" in recertify.reason(Cell, old, other(status="diverged"))
     counted = [other(costs=Costs(counts={"steps": n}, cpu_total=99.0 * n)) for n in (7, 8)]

@@ -88,8 +88,8 @@ def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
 
 
 def record(**changes):
-    """A record as far as `difference` and `other_machine` look."""
-    made = {"cpu": "a", "packages": {"torch": "1"}, "python": "3.11", "system": "Linux", "threads": 1}
+    """A record as far as `difference` and `other_arithmetic` look."""
+    made = {"fingerprint": "a", "packages": {"torch": "1"}, "threads": 1}
     return rows.record("e", 0, **{"metrics": {"error": 0.5}, "provenance": made} | changes)
 
 
@@ -100,12 +100,14 @@ def test_the_difference_of_two_records():
         assert math.isinf(verify.difference(record(), record(**other)))
 
 
-def test_bits_are_asked_for_on_the_same_machine_and_packages_only():
-    assert sweep.other_machine(record(), record()) == []
-    for name, value in (("cpu", "b"), ("packages", {"torch": "2"}), ("python", "3.12")):
+def test_bits_are_asked_for_under_one_arithmetic_only():
+    assert sweep.other_arithmetic(record(), record()) == []
+    for name, value in (("fingerprint", "b"), ("packages", {"torch": "2"}), ("threads", 2)):
         other = record()
         setattr(other.provenance, name, value)
-        assert sweep.other_machine(record(), other)
+        assert sweep.other_arithmetic(record(), other) == [name]
+    unknown = [record(provenance={"cpu": "a"}) for _ in range(2)]
+    assert sweep.other_arithmetic(*unknown) == ["fingerprint"], "nobody knows what made them"
 
 
 def test_the_latest_line_stands_and_damaged_ones_are_reported(tmp_path):

@@ -30,7 +30,7 @@ from bench.tables import grid, statistics
 from bench.tables.seed_values import Joined, Reader
 
 LACKING = ("unavailable", "timeout", "oom")  # statuses for want of this machine, neither for nor against a claim
-TOLERANCE = 1e-4  # relative, of a replay where machine or packages differ
+TOLERANCE = 1e-4  # relative, of a replay where arithmetic, packages or code differ
 
 
 def verify(claims: Sequence[Claim], store: Store, settings: Settings, count: int, say: Say) -> list[Verification]:
@@ -90,7 +90,8 @@ def difference(old: Record, new: Record) -> float:
 def replayed(claim: Claim) -> tuple[Replayed, str]:
     """(how the claim's latest replay ended, why it speaks against the claim, empty if it does not).
 
-    On the same processor and packages the bits must be equal; elsewhere rounding differs, so only a tolerance can be asked for.
+    Bits must be equal where the numerics fingerprint and the packages are; elsewhere rounding differs, which training amplifies,
+    so the fresh seeds alone judge.
     """
     (seed,) = claim.replay.planned
     claimed, new = claim.records[seed], [record for record in claim.replays[-1] if record is not None]
@@ -104,16 +105,16 @@ def replayed(claim: Claim) -> tuple[Replayed, str]:
         return line, ""
     pairs = list(zip(claimed, new, strict=True))
     same_code = all(old.key == record.key for old, record in pairs)
-    if not same_code or any(sweep.other_machine(old, record) for old, record in pairs):
-        what = "machine or packages" if same_code else "code"
-        line.note = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({what})"
+    if not same_code or any(sweep.other_arithmetic(old, record) for old, record in pairs):
+        what = "other arithmetic or packages" if same_code else "other code"
+        line.note = f"within {TOLERANCE:g}" if gap <= TOLERANCE else f"not comparable ({what}): fresh seeds judge"
         return line, ""
     first, *second = claim.replays
     if not second or not all(a and difference(a, b) == 0 for a, b in zip(first, new, strict=True)):
         line.note = "not repeatable"
         return line, "the same cell gives other numbers each time; seed every random draw"
     size = f"by {gap:.2g}" if math.isfinite(gap) else "in status or names"
-    return line, f"the replay of seed {seed} differs {size} on the same machine and packages"
+    return line, f"the replay of seed {seed} differs {size} under the same arithmetic and packages"
 
 
 def _centre(scaled: Sequence[float], scale: Any) -> float | None:

@@ -272,7 +272,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def other_machine(old: Record, new: Record) -> list[str]:
-    """What differs between the machines and packages that made two records; without any of it bits must agree."""
-    names = ("cpu", "system", "python", "packages", "threads")
-    return [name for name in names if getattr(old.provenance, name) != getattr(new.provenance, name)]
+def other_arithmetic(old: Record, new: Record) -> list[str]:
+    """What differs between the arithmetics that made two records; without any of it, bits must agree.
+
+    A record without a fingerprint was made under an unknown arithmetic.
+    """
+    unknown = [] if old.provenance.fingerprint else ["fingerprint"]
+    names = ("fingerprint", "packages", "threads")
+    return unknown or [name for name in names if getattr(old.provenance, name) != getattr(new.provenance, name)]

@@ -215,10 +215,17 @@ def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metri
     if not math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better)):
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
-    first: dict[str, Any] = {}
+    first: dict[tuple[str, str], Any] = {}
     both = [record for row in joined for record in row.both]
-    if clash := sorted({r.key for r in both if first.setdefault(r.key, r.metrics) != r.metrics}):
+    # Where the arithmetics differ, so may the last bits, and with them the end of a training.
+    same = [((r.key, r.provenance.fingerprint), r) for r in both]
+    if clash := sorted({r.key for place, r in same if first.setdefault(place, r.metrics) != r.metrics}):
         notes.append(f"conflict: records disagree for {', '.join(clash)}")
+    fingerprints = {record.provenance.fingerprint for row in joined for record in row.records}
+    if len(fingerprints) > 1:
+        notes.append(
+            f"records of {len(fingerprints)} arithmetics, {', '.join(sorted(fp or 'unknown' for fp in fingerprints))}"
+        )
     if older := sum(row.older for row in joined):
         notes.append(f"{older} published records are of {OLDER}, with the same task version and data")
     return notes

@@ -61,7 +61,7 @@ def reason(cell: Cell, old: Record, new: Record | None) -> str:
         numbers = isinstance(a, int | float) and isinstance(b, int | float)
         lines.append(f"{name} was {a}, is {b}" + (f" (difference {abs(a - b):.3g})" if numbers else ""))
     text = f"{cell.name}: {'; '.join(lines)}"
-    if (other := sweep.other_machine(old, new)) and all(near(a, b) for _, a, b in changes):
+    if (other := sweep.other_arithmetic(old, new)) and all(near(a, b) for _, a, b in changes):
         text += f". All within {TOLERANCE:g}, and {', '.join(other)} differ from the published record's: this cannot tell whether"
         text += " the code or the machine did it; recertify where the records were made, or run and publish anew"
     return text

@@ -158,7 +158,7 @@ def do_verify(options: argparse.Namespace) -> int:
 
     The digest of all that a row depends on is printed first; then a number is drawn, and the seeds follow from both. A row is
     disputed if its claimed seeds are better than the fresh ones (one-sided, p < 0.01) or if a claimed cell gives
-    other numbers on the same machine and packages. Verdicts are appended to results/verified/<entry>.jsonl.
+    other numbers under the same arithmetic and packages. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
     from bench.checking import published_rows, verify
