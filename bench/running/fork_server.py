@@ -30,10 +30,10 @@ HUGE_PAGES_AFTER = 10  # forks; `huge_pages` takes 0.3 s once, which shorter swe
 _MADV_COLLAPSE = 25  # Linux 6.1
 
 
-def warm(withheld: Sequence[str]) -> Grants:
+def warm(withheld: Sequence[str], mode: str = "portable") -> Grants:
     """Import what every cell needs and prepare memory for cheap forks; returns the paths that an entry may read.
 
-    withheld: folders that no entry may read, such as the results and the data.
+    withheld: folders that no entry may read, such as the results and the data. mode: of `bench.running.numerics`.
     """
     gc.disable()  # imports make half a million objects and little garbage; collections took a third of the start
     import numpy.lib.npyio
@@ -50,6 +50,8 @@ def warm(withheld: Sequence[str]) -> Grants:
     # This line uses the names, so that linters keep the imports.
     assert numpy and psutil and torch and bench.execute and bench.optim and bench.schedules and bench.train
     bench.optim.resolve("sgd")  # caches the optimizer libraries' lists of names, without importing the libraries
+    if mode == "portable":
+        numerics.pin()
     # Both results hold for all cells; neither call runs a tensor operation or starts a thread.
     torch.set_num_threads(1)
     torch.backends.cpu.get_cpu_capability()
@@ -68,9 +70,7 @@ def serve(fd: int, withheld: Sequence[str], mode: str) -> None:
 
     The byte sent with a socket chooses the process: b"p" prepares data, b"c" runs a cell.
     """
-    if mode == "portable":
-        numerics.pin()
-    grants = warm(withheld)
+    grants = warm(withheld, mode)
     prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # with SIGCHLD ignored, the kernel drops the children's CPU time
