@@ -14,14 +14,13 @@ import resource
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.running import linux_sandbox, numerics, reads, sandbox
 from bench.running.entry_watch import reap_children
-from bench.running.frames import encode_frame, take_frame
+from bench.running.frames import send_frame, take_frame
 from bench.running.linux_sandbox import PDEATHSIG, prctl
 from bench.running.sandbox import Grants, readable, without
 from bench.running.scorer_process import npz, prepare_process, scorer_process
@@ -134,17 +133,19 @@ def rehearse(grants: Grants) -> None:
     sandbox.available()
     linux_sandbox.program()
     prctl(PDEATHSIG, 0)
-    here, slot = [__file__] * 3, Slot("optimizer", slots.optimizer)
+    here, slot, (ours, theirs) = [__file__] * 3, Slot("optimizer", slots.optimizer), socket.socketpair()
     for _ in range(20):
-        length = struct.unpack_from("<Q", frame := wire.encode(["rehearsal", 1, 0.5, {"a": [1.0, "b"]}, None]))[0]
-        wire.decode(frame[16 : 16 + length], b"")
+        wire.roundtrip(["rehearsal", 1, 0.5, {"a": [1.0, "b"]}, None])
         result = outcome.Outcome(status="ok", curves={"loss": ([1.0], [0.5])})
         npz(result)
-        take_frame(bytearray(encode_frame({"outcome": outcome.plain(result)})))
+        send_frame(ours, {"outcome": outcome.plain(result)})
+        take_frame(bytearray(theirs.recv(1 << 16)))
         reads.covered((*grants, *reads.grants_of(reads.with_bytecode(here))), here, os.sep)
         parts.build((slot,), {"optimizer": {"_target_": "bench.optim.named", "name": "SGD", "lr": 1}})
         random.seed(0)
         numpy.random.seed([0, 0])
+    ours.close()
+    theirs.close()
 
 
 def make_room_for_names() -> None:

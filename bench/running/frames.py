@@ -8,15 +8,10 @@ import struct
 from typing import Any
 
 
-def encode_frame(head: Any, body: bytes = b"") -> bytes:
-    """Both lengths (8 bytes each), `head` as JSON, and `body`."""
-    text = json.dumps(head).encode()
-    return struct.pack("<QQ", len(text), len(body)) + text + body
-
-
 def send_frame(sock: socket.socket, head: Any, body: bytes = b"") -> None:
-    """Send the frame of `head` and `body`."""
-    sock.sendall(encode_frame(head, body))
+    """Send both lengths (8 bytes each), `head` as JSON, and `body`."""
+    text = json.dumps(head).encode()
+    sock.sendall(struct.pack("<QQ", len(text), len(body)) + text + body)
 
 
 def take_frame(buffer: bytearray) -> tuple[Any, bytes] | None:

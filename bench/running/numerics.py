@@ -42,16 +42,13 @@ def pin() -> None:
         return
     library = torch.library.Library("aten", "IMPL")
     _kept.append(library)
-    root = _by_numpy("sqrt", "sqrt")
-    power, cpu = torch.library.get_kernel("aten::pow.Tensor_Scalar", "CPU"), _cpu()
+    root, power = _by_numpy("sqrt", "sqrt"), _original("pow.Tensor_Scalar")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that kernels are replaced, which is the purpose
         for name, numpy_name in _FUNCTIONS.items():
-            _replace(library, name, f"{name}_", f"{name}.out", _by_numpy(name, numpy_name))
-        _replace(
-            library, "pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out",
-            lambda x, exponent: root(x) if exponent == 0.5 else power.call_boxed(cpu, x, exponent),
-        )  # fmt: skip
+            _replace(library, (name, f"{name}_", f"{name}.out"), _by_numpy(name, numpy_name))
+        names = ("pow.Tensor_Scalar", "pow_.Scalar", "pow.Tensor_Scalar_out")
+        _replace(library, names, lambda x, exponent: root(x) if exponent == 0.5 else power(x, exponent))
     iterate, products = _muon._zeropower_via_newtonschulz, _products_in_float32()
 
     def orthogonal(*arguments: Any) -> Any:
@@ -61,21 +58,19 @@ def pin() -> None:
     setattr(_muon, iterate.__name__, orthogonal)
 
 
-def _cpu() -> Any:
+def _original(name: str) -> Callable[..., Any]:
+    """torch's own kernel of the function `name`."""
     import torch
 
-    return torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    kernel, keys = torch.library.get_kernel(f"aten::{name}", "CPU"), torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    return lambda *arguments: kernel.call_boxed(keys, *arguments)
 
 
-def _replace(library: Any, name: str, in_place: str, into: str, kernel: Callable[..., Any]) -> None:
-    """Make `kernel` torch's function `name` on the CPU, with its forms that write in place and into an output."""
-
-    def write(target: Any, value: Any) -> Any:
-        return target.resize_(value.shape).copy_(value)
-
-    library.impl(name, kernel, "CPU")
-    library.impl(in_place, lambda x, *rest: x.copy_(kernel(x, *rest)), "CPU")
-    library.impl(into, lambda x, *rest, out: write(out, kernel(x, *rest)), "CPU")
+def _replace(library: Any, names: tuple[str, str, str], kernel: Callable[..., Any]) -> None:
+    """Make `kernel` torch's function on the CPU. names: of its forms that return, write in place and into an output."""
+    library.impl(names[0], kernel, "CPU")
+    library.impl(names[1], lambda x, *rest: x.copy_(kernel(x, *rest)), "CPU")
+    library.impl(names[2], lambda x, *rest, out: out.resize_(x.shape).copy_(kernel(x, *rest)), "CPU")
 
 
 def _by_numpy(name: str, numpy_name: str) -> Callable[..., Any]:
@@ -83,12 +78,11 @@ def _by_numpy(name: str, numpy_name: str) -> Callable[..., Any]:
     import numpy as np
     import torch
 
-    own, cpu, function = torch.library.get_kernel(f"aten::{name}", "CPU"), _cpu(), getattr(np, numpy_name)
-    kinds = (torch.float32, torch.float64)
+    own, function, kinds = _original(name), getattr(np, numpy_name), (torch.float32, torch.float64)
 
     def kernel(x: Any) -> Any:
         if x.dtype not in kinds:
-            return own.call_boxed(cpu, x)
+            return own(x)
         result = torch.empty_like(x)  # numpy's own memory is aligned otherwise, and later sums would depend on that
         with np.errstate(all="ignore"):
             function(x.detach().numpy(), out=result.numpy())
@@ -100,8 +94,7 @@ def _by_numpy(name: str, numpy_name: str) -> Callable[..., Any]:
 def _products_in_float32() -> Any:
     """A mode of torch in which products of bfloat16 matrices are computed in float32 and rounded once.
 
-    Processors without bfloat16 instructions take 40 times as long over the products themselves, and the others round each in
-    an order of their own.
+    Without bfloat16 instructions the products themselves take many times as long; with them each processor adds in its order.
     """
     import torch
 
@@ -191,8 +184,7 @@ def operations() -> Iterator[tuple[str, Any]]:
             yield name, output
             yield f"{name}, gradient", torch.autograd.grad(output.square().sum(), weight)[0]
     for function in (math.exp, math.log, math.sin, math.gamma):
-        values = [function(x / 97) for x in range(1, 99)]
-        yield f"C library, {function.__name__}", torch.tensor(values, dtype=torch.float64)
+        yield f"C library, {function.__name__}", torch.from_numpy(np.array([function(x / 97) for x in range(1, 99)]))
     for optimizer in (torch.optim.SGD, torch.optim.AdamW, torch.optim.Muon):
         for weights in _trained(optimizer):
             yield f"training by {optimizer.__name__}", weights
