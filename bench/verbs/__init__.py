@@ -30,7 +30,7 @@ OVERRIDES = """overrides (Hydra's grammar):
   task.nu=0.001                    a parameter of the task; a comma sweeps
   entry.optimizer.lr=0.1,0.3       an argument of a part
   workers=2 limits.seconds=600 limits.memory_mb=4000 reuse=local|ledger|none retry=true transport=pipe|call
-  results=PATH wandb=off|offline|online
+  results=PATH wandb=off|offline|online numerics=portable|native
 """
 
 

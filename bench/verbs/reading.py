@@ -168,7 +168,6 @@ def do_figures(options: argparse.Namespace) -> int:
     from bench.claims.claim import matching
     from bench.figures import gallery as figures
     from bench.figures.drawing import alone
-    from bench.records.files import write_atomically
 
     patterns, settings = split(options.words)
     specs, unread = config.sound("figure", figures.load, matching("figure", patterns))
