@@ -4,6 +4,9 @@ The cost is that of suite core's cells of one seed, in CPU seconds over those of
 emulated by `qemu-x86_64` (Debian's package qemu-user), whose approximate reciprocals are exact and thus differ from any real
 processor's; without it these figures are left out. MKL takes other products on processors of Intel's, so they have a
 fingerprint of their own, which all of them share.
+
+    python -m benchmarks numerics                        # cost and operations
+    python -m benchmarks.numerics FOLDER FOLDER          # of two results folders: how often the order of two entries held
 """
 
 from __future__ import annotations
@@ -13,8 +16,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
 
+from bench.planning import config, plan
+from bench.records.store import Store
 from bench.running import numerics
+from bench.tables import join
+from bench.tables.table import Table
 from benchmarks.harness import ROOT, _costs, _sweep, folder
 
 Row = tuple[str, float, str, float, Callable[[float, float], bool]]
@@ -57,3 +66,33 @@ def rows() -> Iterator[Row]:
             differing = [line.split(maxsplit=1)[1] for line in here if line not in other]
             name = f"of {len(here)} operations, other bits on an emulated {processor}: {', '.join(differing) or 'none'}"
             yield name, float(len(differing)), "", 0.0, float.__le__
+
+
+def _tables(folder: str) -> list[Table]:
+    request, store = config.parse(["suite=core", f"results={folder}"]), Store(Path(folder))
+    return join.build_all(plan.make(request, store), store)
+
+
+def orders(folders: list[str]) -> Iterator[str]:
+    """Lines of a Markdown table: by task, pairs of ranked entries, those in the same order in both folders, and of the pairs
+    whose ranges of ranks are apart in the first folder, those whose order turned round in the second.
+    """
+    yield "| task | pairs | same order | apart | turned round |"
+    yield "|---|---|---|---|---|"
+    sums = [0, 0, 0, 0]
+    for first, second in zip(*map(_tables, folders), strict=True):
+        other = {row.entry: row for row in second.rows if row.rank is not None}
+        counts = [0, 0, 0, 0]
+        for a, b in combinations([row for row in first.rows if row.rank is not None and row.entry in other], 2):
+            if a.group != b.group or a.rank is None or b.rank is None:
+                continue
+            same = (a.value < b.value) == (other[a.entry].value < other[b.entry].value)
+            apart = a.rank[1] < b.rank[0] or b.rank[1] < a.rank[0]
+            counts = [n + more for n, more in zip(counts, (1, same, apart, apart and not same), strict=True)]
+        sums = [n + more for n, more in zip(sums, counts, strict=True)]
+        yield f"| {first.task} | {' | '.join(map(str, counts))} |"
+    yield f"| all | {' | '.join(map(str, sums))} |"
+
+
+if __name__ == "__main__":
+    print("\n".join(orders(sys.argv[1:3])))
