@@ -27,22 +27,38 @@ ROUNDS = 3
 Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 
 FORKS = """
-import os, resource
+import os, resource, tempfile
+from bench.contract import Seeds
+from bench.running import sandbox
 from bench.running.fork_server import huge_pages, warm
-warm([])
+grants = warm([])
 huge_pages()
 
 def cpu():
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
-start, count = cpu(), 100
-for _ in range(count):
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-print((cpu() - start) / count)
+def cost(work):
+    start, count = cpu(), 100
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+    return (cpu() - start) / count
+
+def makes_problem():
+    from toy_package.task import Line
+    Line(Line.Params()).problem(None, Seeds(0, "toy/line", ("data",)))
+
+def is_confined():
+    import toy_package.task
+    sandbox.confine(tempfile.mkdtemp(), [], grants)
+
+print(2 * cost(lambda: None), cost(makes_problem) + cost(is_confined))
 """
 
 PLANNING = """
@@ -105,15 +121,20 @@ def _added(count: int, transport: str) -> float:
 
 
 def cell_cost() -> Iterator[Row]:
-    """The harness's CPU a cell, all its processes, over that of two bare forks of a server as warm; and by call."""
-    few, many, called, forks = [], [], [], []
+    """The harness's CPU a cell, all its processes, over that of two bare forks of a server as warm; and by call.
+
+    Two forks of which one makes the problem and one is confined, after importing the task, do the least that isolated cells need.
+    """
+    few, many, called, forks, least = [], [], [], [], []
     with folder() as where:
         for _ in range(ROUNDS):
-            forks.append(float(python(where, "-P", "-c", FORKS)[2]))
+            costs = python(where, "-P", "-c", FORKS)[2].split()
+            forks.append(float(costs[0]))
+            least.append(float(costs[1]))
             few.append(_added(FEW, "pipe"))
             many.append(_added(MANY, "pipe"))
             called.append((_added(MANY, "call") - _added(FEW, "call")) / (MANY - FEW))
-    two, cell = 2 * min(forks), (min(many) - min(few)) / (MANY - FEW)
+    two, cell, needed = min(forks), (min(many) - min(few)) / (MANY - FEW), min(least)
     yield (
         f"harness CPU a cell ({1e3 * cell:.1f} ms) of two bare forks ({1e3 * two:.1f} ms)",
         cell / two,
@@ -121,6 +142,7 @@ def cell_cost() -> Iterator[Row]:
         1.6,
         float.__le__,
     )
+    yield f"the same of two forks that do the least ({1e3 * needed:.1f} ms)", cell / needed, "x", 2.5, float.__le__
     yield (
         f"harness CPU a cell by call ({1e3 * min(called):.1f} ms) of the same",
         min(called) / two,
