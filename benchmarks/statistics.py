@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from bench.tables import comparisons, statistics
 
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]  # (generator, entries or tasks, seeds) -> noise, mean 0
 
-TASKS, SEEDS, ENTRIES = (4, 10, 30), (3, 5, 10), (4, 6, 10, 20)
+TASKS, SEEDS, ENTRIES, FEWER = (4, 10, 30), (3, 5, 10), (4, 6, 10, 20), (4, 8, 20)
 FLOOR, REFERENCE = 1.0, 1e-3  # of the simulated metric, an error on a log scale
 
 
@@ -39,7 +40,53 @@ def skewed(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
     return np.exp(rng.normal(size=(rows, seeds))) - np.exp(0.5)
 
 
+def skewed_unequal(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Lognormal noise whose standard deviations spread from 0.1 to 10 times: a wide row's tail is in all its pairs."""
+    return np.exp(rng.uniform(np.log(0.1), np.log(10), (rows, 1))) * skewed(rng, rows, seeds)
+
+
+def one_skewed(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """One lognormal row among copies of one that never varies."""
+    return np.where(np.arange(rows) == 0, 1.0, 0.0)[:, None] * skewed(rng, rows, seeds)
+
+
+def at_budget(rng: np.random.Generator, rows: int, seeds: int) -> np.ndarray:
+    """Times of which three in ten miss the target, and so stand at the budget."""
+    return np.minimum(rng.normal(size=(rows, seeds)), 0.5244)  # the normal's quantile of .7
+
+
 NOISES: dict[str, Draw] = {"normal": normal, "unequal": unequal, "half quiet": half_quiet, "skewed": skewed}
+FAR = 100.0  # standard deviations of the seeds that end well: a penalty declared by a metric
+
+
+class Failing(NamedTuple):
+    """Each seed of each entry fails with `chance`: it then has the penalty FAR, or the worst value of its seed."""
+
+    chance: float = 0.0
+    far: bool = True
+
+    def draw(self, rng: np.random.Generator, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(values with penalties, which seeds failed), both [entries, seeds]."""
+        failed = rng.uniform(size=values.shape) < self.chance
+        worst = np.where(failed, -np.inf, values).max(axis=0)
+        penalty = FAR if self.far else np.where(np.isinf(worst), values.max(), worst)
+        return np.where(failed, penalty, values), failed
+
+
+NEVER = Failing()
+FAILING: dict[str, tuple[Draw, Failing]] = {
+    "1 seed in 10 fails, far penalty": (normal, Failing(0.1)),
+    "1 seed in 10 fails, worst value": (normal, Failing(0.1, far=False)),
+    "1 seed in 50 fails, far penalty": (normal, Failing(0.02)),
+    "1 seed in 50 fails, worst value": (normal, Failing(0.02, far=False)),
+    "1 seed in 10 fails, unequal": (unequal, Failing(0.1)),
+    "3 seeds in 10 at the budget": (at_budget, NEVER),
+}
+HARD: dict[str, tuple[Draw, Failing]] = {  # kept in part, or not at all
+    "skewed, unequal": (skewed_unequal, NEVER),
+    "one skewed among copies": (one_skewed, NEVER),
+    "1 seed in 2 fails, far penalty": (normal, Failing(0.5)),
+}
 
 
 def interval_coverage(seeds: int, noise: Draw = normal, repeats: int = 20000) -> float:
@@ -70,19 +117,51 @@ def aggregate_coverage(
 
 
 def family_wise_error(
-    entries: int, seeds: int, noise: Draw = normal, pairs: bool = False, repeats: int = 2000
+    entries: int,
+    seeds: int,
+    noise: Draw = normal,
+    pairs: bool = False,
+    repeats: int = 2000,
+    failing: Failing = NEVER,
 ) -> float:
     """How often any pair is told apart that is equal, or a better entry is declared worse.
 
     pairs: entries equal two by two, the pairs 3 standard deviations apart; otherwise all are equal.
     """
-    rng = np.random.default_rng([3, entries, seeds, pairs])
+    rng, failures = (np.random.default_rng([3, entries, seeds, pairs, *more]) for more in ((), (1,)))
     truth = 3.0 * (np.arange(entries) // 2) * pairs
     no_better = truth[:, None] >= truth[None, :]
     wrong = 0
     for _ in range(repeats):
-        wrong += bool((statistics.separated(truth[:, None] + noise(rng, entries, seeds), "min") & no_better).any())
+        values, failed = failing.draw(failures, truth[:, None] + noise(rng, entries, seeds))
+        wrong += bool((statistics.separated(values, "min", failed) & no_better).any())
     return wrong / repeats
+
+
+def power(entries: int, seeds: int, gap: float, failing: Failing = NEVER, repeats: int = 2000) -> float:
+    """How often two of the entries that lie `gap` standard deviations apart are separated, the others half way between."""
+    rng = np.random.default_rng([4, entries, seeds])
+    truth = np.zeros((entries, 1))
+    truth[0], truth[1] = -gap / 2, gap / 2
+    tables = (failing.draw(rng, truth + normal(rng, entries, seeds)) for _ in range(repeats))
+    return float(np.mean([statistics.separated(values, "min", failed)[0, 1] for values, failed in tables]))
+
+
+def skill_at_the_floor(seeds: int, measured: bool = False, repeats: int = 4000) -> tuple[float, float, float]:
+    """(mean skill of an entry as good as its floor, its standard error, how often its 95 % interval covers 0).
+
+    measured: the anchor is the floor's mean over as many seeds, else what it is over all seeds.
+    """
+    rng = np.random.default_rng([6, seeds, measured])
+    means, held = [], 0
+    for _ in range(repeats):
+        errors, floor = FLOOR * np.exp(normal(rng, 1, seeds)[0]), FLOOR
+        if measured:
+            floor *= float(np.exp(normal(rng, 1, seeds).mean()))
+        mean, lo, hi = statistics.t_interval(statistics.skill(errors, floor, REFERENCE, "log", "min"))
+        means.append(mean)
+        held += bool(lo <= 0 <= hi)
+    return float(np.mean(means)), float(np.std(means) / np.sqrt(repeats)), held / repeats
 
 
 def whole_board(entries: int = 50, tasks: int = 30, seeds: int = 10) -> float:
@@ -120,7 +199,7 @@ def _table(title: str, corner: str, across: tuple[int, ...], lines: dict[str, li
 
 
 def main() -> None:
-    """Print every table, in Markdown; about four minutes of one core."""
+    """Print every table, in Markdown; about two minutes of one core."""
     lines = {
         name: [interval_coverage(n, noise) for n in SEEDS] for name, noise in NOISES.items() if name != "half quiet"
     }
@@ -129,13 +208,32 @@ def main() -> None:
     lines |= {f"{t} tasks, skewed": [aggregate_coverage(t, n, skewed) for n in SEEDS] for t in TASKS}
     lines |= {f"{t} tasks, 1 seed in 10 fails": [aggregate_coverage(t, n, diverging=0.1) for n in SEEDS] for t in TASKS}
     _table("Coverage of the 95 % interval of a mean skill", "tasks", SEEDS, lines)
-    for title, pairs in (("all equal", False), ("equal two by two", True)):
+    skills = {
+        "the floor's mean over all seeds": [skill_at_the_floor(n) for n in SEEDS],
+        "the floor's mean over as many seeds": [skill_at_the_floor(n, measured=True) for n in SEEDS],
+    }
+    for title, place in (("Mean skill", 0), ("Coverage of 0 by the 95 % interval of the skill", 2)):
+        lines = {name: [figures[place] + 0.0 for figures in row] for name, row in skills.items()}
+        _table(f"{title} of an entry as good as its floor", "skill 0 is", SEEDS, lines)
+    plain = {name: (noise, NEVER) for name, noise in NOISES.items()}
+    for title, cases, sizes, pairs in (
+        ("entries all equal", plain, ENTRIES, False),
+        ("entries equal two by two", plain, ENTRIES, True),
+        ("entries all equal, failing seeds and censored times", FAILING, FEWER, False),
+        ("entries all equal, hard cases", HARD, FEWER, False),
+    ):
         lines = {
-            f"{k} entries, {name}": [family_wise_error(k, n, noise, pairs) for n in SEEDS]
-            for name, noise in NOISES.items()
-            for k in ENTRIES
+            f"{k} entries, {name}": [family_wise_error(k, n, noise, pairs, failing=failing) for n in SEEDS]
+            for name, (noise, failing) in cases.items()
+            for k in sizes
         }
-        _table(f"Family-wise error of rank ranges, nominal 0.05, entries {title}", "entries", SEEDS, lines)
+        _table(f"Family-wise error of rank ranges, nominal 0.05, {title}", "entries", SEEDS, lines)
+    lines = {
+        f"{gap} standard deviations, {name}": [power(8, n, gap, failing) for n in SEEDS]
+        for name, failing in (("no failures", NEVER), ("1 seed in 10 fails, far penalty", Failing(0.1)))
+        for gap in (2, 3)
+    }
+    _table("Power of rank ranges: how often two of eight entries are told apart", "apart by", SEEDS, lines)
     print(f"\nWhole board, 50 entries x 30 tasks x 10 seeds: {whole_board():.2f} CPU s")
 
 

@@ -179,15 +179,41 @@ def test_rank_ranges_edges():
         statistics.rank_ranges([[1.0, math.nan], [1.0, 2.0]], "min")
 
 
-def test_a_failing_entry_stands_below_one_that_never_fails_and_has_a_better_mean():
-    clean = np.array([1.0, 1.1, 0.9])
-    fails = np.array([1.0, 1.1, 9.0])
-    assert statistics.rank_ranges([clean, fails], "min") == [(1, 2), (1, 2)]  # the t test alone cannot see it
-    assert statistics.rank_ranges([clean, fails], "min", [False, True]) == [(1, 1), (2, 2)]
-    assert statistics.rank_ranges([-fails, -clean], "max", [True, False]) == [(2, 2), (1, 1)]
-    assert statistics.rank_ranges([clean, fails], "min", [True, True]) == [(1, 2), (1, 2)]
-    better_anyway = np.array([0.0, 0.0, 2.0])
-    assert statistics.rank_ranges([clean, better_anyway], "min", [False, True]) == [(1, 2), (1, 2)]
+def test_a_pair_is_tested_on_the_seeds_in_which_both_ended_well():
+    rng = np.random.default_rng(7)
+    values, failed = rng.normal(size=(3, 6)), np.zeros((3, 6), dtype=bool)
+    values[1] += 4
+    failed[0, 2] = failed[1, 5] = True
+    values[failed] = 100.0
+    means, p = statistics.paired_test(values, [0, 0, 1], [1, 2, 2], failed)
+    for place, (i, j, both) in enumerate(((0, 1, [0, 1, 3, 4]), (0, 2, [0, 1, 3, 4, 5]), (1, 2, [0, 1, 2, 3, 4]))):
+        want = reference.ttest_rel(values[i, both], values[j, both]).pvalue
+        agrees = (values[i] - values[j]).mean() * (values[i, both] - values[j, both]).mean() > 0
+        assert p[place] == pytest.approx(want if agrees else 1.0)
+        assert (means[place] != 0) == agrees
+
+
+def test_a_failure_decides_no_pair_by_itself_and_nobody_gains_by_it():
+    clean = np.array([1.0, 1.1, 0.9, 1.2, 1.0])
+    fails, failed = np.where(np.arange(5) == 2, 9.0, clean), np.zeros((2, 5), dtype=bool)
+    failed[1, 2] = True
+    assert statistics.rank_ranges([clean, fails], "min", failed) == [(1, 2), (1, 2)]
+    assert statistics.rank_ranges([clean, fails + 1], "min", failed) == [(1, 1), (2, 2)]  # worse where it ended well
+    better = np.where(failed[1], 90.0, clean - 1)  # better where it ended well, but worse with its penalty
+    assert statistics.rank_ranges([clean, better], "min", failed) == [(1, 2), (1, 2)]
+    assert statistics.rank_ranges([-clean, -better], "max", failed) == [(1, 2), (1, 2)]
+    always = [[False] * 5, [True] * 5]
+    assert statistics.rank_ranges([clean, np.full(5, 9.0)], "min", always) == [(1, 1), (2, 2)]
+
+
+def test_copies_of_a_row_are_one_draw_of_the_noise():
+    """Seven copies of one row and a noisy one are seven pairs with the same variance: only the plain t test is known."""
+    for seed in range(20):
+        noisy = np.random.default_rng(seed).normal(2, 1, 5)
+        rows = np.vstack([noisy, np.zeros((7, 5))])
+        _, p = statistics.paired_test(rows, *np.triu_indices(8, 1))
+        assert p[:7] == pytest.approx(np.full(7, reference.ttest_1samp(noisy, 0).pvalue))
+        assert (p[7:] == 1).all()
 
 
 @pytest.mark.parametrize(("k", "n"), [(3, 5), (6, 3), (6, 5), (12, 5)])
@@ -219,8 +245,9 @@ def test_skill_is_zero_at_the_floor_and_one_at_the_reference(scale, floor, top):
 
 
 def test_skill_closed_form():
-    # log scale: floor 1, reference 1e-2; 1e-1 is half way, 1e-3 beyond, 10 worse than the floor
-    assert statistics.skill([1e-1, 1e-3, 10.0], 1.0, 1e-2, "log", "min") == pytest.approx([0.5, 1.5, 0.0])
+    # log scale: floor 1, reference 1e-2; 1e-1 is half way, 1e-3 beyond, 10 as far below the floor as 1e-1 is above
+    assert statistics.skill([1e-1, 1e-3, 10.0], 1.0, 1e-2, "log", "min") == pytest.approx([0.5, 1.5, -0.5])
+    assert statistics.skill([-2.0], 0.0, 10.0, "linear", "max") == pytest.approx([-0.2])
     assert statistics.skill([5.0], 0.0, 10.0, "linear", "max") == pytest.approx([0.5])
     assert np.isnan(statistics.skill([1.0], 2.0, 2.0, "linear", "min")).all()
 

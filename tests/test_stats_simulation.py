@@ -1,7 +1,8 @@
 """The board's promises, by simulation: the same functions print the tables of `docs/statistics.md`.
 
-Repetitions are enough for the Monte Carlo error to be below the margin: three standard errors of a coverage of .95 are .010
-at 4000 repetitions, of a family-wise error of .05 .017 at 1500. Skewed and failing seeds are printed, not gated.
+Gated are normal noise of any spread, failing seeds and censored times, and skill at the floor; skewed noise, and failing
+seeds in the interval of a mean skill, are printed only. Repetitions are enough for the Monte Carlo error to be below the
+margin: three standard errors of a coverage of .95 are .010 at 4000 repetitions, of a family-wise error of .05 .017 at 1500.
 """
 
 from __future__ import annotations
@@ -36,10 +37,48 @@ def test_rank_ranges_seldom_err_where_some_entries_differ(entries, seeds, noise)
     assert simulated.family_wise_error(entries, seeds, simulated.NOISES[noise], pairs=True, repeats=1500) <= 0.07
 
 
+@pytest.mark.parametrize("entries", simulated.FEWER)
+@pytest.mark.parametrize("seeds", simulated.SEEDS)
+@pytest.mark.parametrize("case", simulated.FAILING)
+def test_failing_seeds_and_censored_times_seldom_separate_equals(entries, seeds, case):
+    draw, failing = simulated.FAILING[case]
+    assert simulated.family_wise_error(entries, seeds, draw, repeats=1500, failing=failing) <= 0.07
+
+
+@pytest.mark.parametrize(("entries", "seeds"), [(4, 5), (8, 3), (20, 10)])
+@pytest.mark.parametrize("case", simulated.FAILING)
+def test_failing_seeds_seldom_err_where_some_entries_differ(entries, seeds, case):
+    draw, failing = simulated.FAILING[case]
+    assert simulated.family_wise_error(entries, seeds, draw, pairs=True, repeats=1000, failing=failing) <= 0.07
+
+
+@pytest.mark.parametrize(("entries", "seeds"), [(8, 3), (8, 5), (20, 10)])
+def test_a_noisy_row_among_copies_is_seldom_separated(entries, seeds):
+    assert simulated.family_wise_error(entries, seeds, simulated.one_skewed, repeats=1500) <= 0.07
+
+
+def test_two_of_eight_entries_are_told_apart():
+    assert simulated.power(8, 5, 3, repeats=1000) > 0.65 and simulated.power(8, 10, 2, repeats=1000) > 0.65
+    assert simulated.power(8, 10, 3, simulated.Failing(0.1), repeats=1000) > 0.5
+
+
+@pytest.mark.parametrize("seeds", simulated.SEEDS)
+@pytest.mark.parametrize("measured", [False, True])
+def test_noise_at_the_floor_is_not_paid(seeds, measured):
+    mean, error, covered = simulated.skill_at_the_floor(seeds, measured)
+    assert abs(mean) < 4 * error
+    assert measured or covered >= 0.93
+
+
 def test_an_error_is_counted(monkeypatch):
-    """The simulations can fail: without Holm's correction, and with intervals a fifth too narrow."""
+    """The simulations can fail: without Holm's correction, with skill clipped, and with intervals a fifth too narrow."""
     monkeypatch.setattr(statistics, "_holm", lambda p, alpha: p <= alpha)
     assert simulated.family_wise_error(6, 5, repeats=300) > 0.15
+    monkeypatch.undo()
+    whole_skill = statistics.skill
+    monkeypatch.setattr(statistics, "skill", lambda *args: whole_skill(*args).clip(min=0))
+    mean, error, _ = simulated.skill_at_the_floor(5, repeats=500)
+    assert mean > 10 * error
     monkeypatch.undo()
     whole = statistics.aggregate
 

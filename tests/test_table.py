@@ -90,7 +90,7 @@ def test_failures_leave_median_and_range(status):
 
 
 @pytest.mark.parametrize("metric", [ERROR, LOSS, replace(ERROR, diverged=None)], ids=["number", "first", "worst"])
-def test_an_entry_that_diverges_once_ranks_below_its_twin(metric):
+def test_an_entry_that_diverges_once_is_listed_below_its_twin(metric):
     steady = plan("z-steady", [0.1, 0.12, 0.09], metric.name)
     twin = plan("a-twin", [0.1, 0.12, "diverged"], metric.name)
     twin.cells[2][0].metrics = {"initial_loss": 2.3}
@@ -98,7 +98,7 @@ def test_an_entry_that_diverges_once_ranks_below_its_twin(metric):
     order = [row.entry for row in table.rows]
     assert order.index("z-steady") < order.index("a-twin")
     rows = named(table)
-    assert rows["a-twin"].rank[0] > rows["z-steady"].rank[0]
+    assert rows["a-twin"].rank[1] >= rows["z-steady"].rank[1]  # no test separates the two: one failure is too little
     assert rows["a-twin"].skill < rows["z-steady"].skill
 
 

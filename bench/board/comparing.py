@@ -73,7 +73,8 @@ def _gaps(metric: Metric, ranked: Sequence[Row]) -> list[list[list[Any]]]:
     """[i][j - i - 1] of the rows i < j: [estimate, lo, hi, pairs, whether the ranking separates them] of the ratio i / j on a
     log scale, of odds on a logit, else of the difference i - j. No interval where a seed failed or missed its target."""
     scaled = [statistics.transform(row.values, metric.scale) for row in ranked]
-    beats = statistics.separated(np.stack(scaled), metric.better, ["failed" in row.states for row in ranked])
+    failed = np.array([row.states for row in ranked]) == "failed"
+    beats = statistics.separated(np.stack(scaled), metric.better, failed)
 
     def gap(i: int, j: int) -> list[Any]:
         difference = comparisons.paired_difference(scaled[i], scaled[j])

@@ -50,10 +50,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Differ
     """
     differences = _paired(a, b)
     n = len(differences)
-    p = math.nan
-    if n >= MIN_SEEDS:
-        p = float(statistics.paired_test(np.stack([differences, np.zeros(n)]), [0], [1])[1][0])
-    return Difference(*statistics.t_interval(differences, level), p, n)
+    p = statistics.paired_test(np.stack([differences, np.zeros(n)]), [0], [1])[1][0] if n >= MIN_SEEDS else math.nan
+    return Difference(*statistics.t_interval(differences, level), float(p), n)
 
 
 def _power(n: int, effect: float, alpha: float) -> float:
@@ -61,8 +59,7 @@ def _power(n: int, effect: float, alpha: float) -> float:
     from scipy.special import nctdtr, stdtrit
 
     edge, shift = float(stdtrit(n - 1, 1 - alpha / 2)), math.sqrt(n) * effect
-    missed = float(nctdtr(n - 1, shift, edge))
-    missed = 0.0 if math.isnan(missed) else missed  # scipy returns NaN for probabilities below 1e-100
+    missed = float(np.nan_to_num(nctdtr(n - 1, shift, edge)))  # scipy returns NaN for probabilities below 1e-100
     wrong_way = float(nctdtr(n - 1, shift, -edge)) if shift < 6 else 0.0  # at most the normal's tail beyond `shift`
     return 1 - missed + wrong_way
 

@@ -61,7 +61,7 @@ def _standing(entry: str, rows: Sequence[Row | None]) -> Standing:
     if reason:
         return standing
     skills = np.array([*zip_longest(*(row.skills for row in present), fillvalue=math.nan)]).T
-    mean, lo, hi = statistics.aggregate(skills)
+    mean, lo, hi = (round(x, 12) + 0.0 for x in statistics.aggregate(skills))  # a floor's own mean is 0, not 1e-17
     if any("failed" in row.states for row in present):  # a failure is no draw of the noise that an interval assumes
         lo = hi = math.nan
     means = np.nanmean(skills, axis=1)
@@ -78,8 +78,8 @@ def _ranked(standings: Sequence[Standing]) -> list[Standing]:
     seeds = min((len(standing.by_seed) for standing in complete), default=0)
     if seeds < statistics.MIN_SEEDS:
         return list(standings)
-    failed = [any("failed" in row.states for row in standing.rows if row) for standing in complete]
-    ranges = statistics.rank_ranges([standing.by_seed[:seeds] for standing in complete], "max", failed)
+    failed = np.array([[row.states[:seeds] for row in standing.rows if row] for standing in complete]) == "failed"
+    ranges = statistics.rank_ranges([standing.by_seed[:seeds] for standing in complete], "max", failed.any(axis=1))
     ranks = {standing.entry: rank for standing, rank in zip(complete, ranges, strict=True)}
     return [replace(entry, rank=ranks.get(entry.entry), provisional=seeds < PROVISIONAL) for entry in standings]
 

@@ -101,31 +101,30 @@ def _inverse_trigamma(x: float) -> float:
     return y
 
 
-def moderate(variances: ArrayLike, df: int, cap: float) -> tuple[Array, float]:
+def moderate(variances: ArrayLike, df: ArrayLike, cap: float) -> tuple[Array, Array]:
     """Variances shrunk towards a common prior, and the degrees of freedom they then have.
 
-    variances: [pairs], positive, each with `df` degrees of freedom. The prior (s0², d0) is fitted by the moments of
-    the log variances; d0 is at most `cap`, since pairs share entries and so carry less information than their number
-    suggests. Source: Smyth 2004, Linear models and empirical Bayes methods, sections 3 and 6.2.
+    variances: [pairs], positive, with `df` degrees of freedom (one number, or one a pair). The prior (s0², d0) is fitted by
+    the moments of the log variances; d0 is at most `cap`, since pairs share entries and so carry less information than their
+    number suggests. Source: Smyth 2004, Linear models and empirical Bayes methods, sections 3 and 6.2.
     """
     from scipy.special import digamma, polygamma
 
-    s2 = np.asarray(variances, dtype=float)
+    s2, d = np.asarray(variances, dtype=float), np.asarray(df, dtype=float)
     if len(s2) < 2 or cap <= 0:
-        return s2, float(df)
-    logs = np.log(s2) - float(digamma(df / 2)) + np.log(df / 2)
-    excess = float(logs.var(ddof=1)) - float(polygamma(1, df / 2))
+        return s2, d
+    logs = np.log(s2) - digamma(d / 2) + np.log(d / 2)
+    excess = float(logs.var(ddof=1) - polygamma(1, d / 2).mean())
+    prior_df, prior = np.inf, np.exp(logs.mean())  # no more spread than chance: the variances are one
     if excess > 0:
         prior_df = 2 * _inverse_trigamma(excess)
-        prior = np.exp(logs.mean() + float(digamma(prior_df / 2)) - np.log(prior_df / 2))
-    else:  # no more spread than chance: the variances are one
-        prior_df, prior = np.inf, np.exp(logs.mean())
+        prior *= np.exp(float(digamma(prior_df / 2)) - np.log(prior_df / 2))
     prior_df = min(prior_df, cap)
-    return (prior_df * prior + df * s2) / (prior_df + df), df + prior_df
+    return (prior_df * prior + d * s2) / (prior_df + d), d + prior_df
 
 
 def _prior_cap(entries: int, seeds: int) -> float:
-    """Most degrees of freedom that the prior of the pairs' variances may have; 0 means no prior.
+    """Most degrees of freedom that the prior of the pairs' variances may have, of distinct entries; 0 means no prior.
 
     From five seeds on it is the number of independent variances less one for their mean. With fewer seeds that lets the
     family-wise error rise to .08 where some entries have a tenth of the others' noise; half as many degrees of freedom keep
@@ -136,21 +135,29 @@ def _prior_cap(entries: int, seeds: int) -> float:
     return entries / 2 if entries > 4 else 0
 
 
-def paired_test(values: Array, first: Places, second: Places) -> tuple[Array, Array]:
-    """(mean difference, two-sided p of a paired t test) of rows `first` minus rows `second` of `values` [entries, seeds]."""
+def paired_test(values: Array, first: Places, second: Places, failed: ArrayLike = False) -> tuple[Array, Array]:
+    """(mean difference, two-sided p of a paired t test) of rows `first` minus rows `second` of `values` [entries, seeds].
+
+    failed: [entries, seeds], seeds that hold a penalty. A pair is tested on the seeds in which both ended well, or on all if
+    fewer than three are left. Where the mean over all seeds says otherwise, its difference is 0: nobody gains by failing.
+    """
     from scipy.special import stdtr
 
-    entries, seeds = values.shape
-    differences = values[first] - values[second]
+    (entries, seeds), failures = values.shape, np.broadcast_to(failed, values.shape)
+    differences, dropped = values[first] - values[second], failures[first] | failures[second]
+    dropped &= dropped.sum(axis=1, keepdims=True) <= seeds - MIN_SEEDS
+    n, kept = seeds - dropped.sum(axis=1), np.where(dropped, np.nan, differences)
     largest = np.abs(values).max(axis=1)
     tolerance = ROUNDING * np.maximum(largest[first], largest[second])
-    means, deviations = differences.mean(axis=1), differences.std(axis=1, ddof=1)
-    means = np.where(np.abs(means) <= tolerance, 0.0, means)
+    means, deviations = np.nanmean(kept, axis=1), np.nanstd(kept, axis=1, ddof=1)
+    agrees = np.sign(means) == np.sign(differences.mean(axis=1))
+    means = np.where(agrees & (np.abs(means) > tolerance), means, 0.0)
     varies = deviations > tolerance
     p = np.where(means == 0, 1.0, 0.0)  # a difference that never varies needs no test
     if varies.any():
-        s2, df = moderate(deviations[varies] ** 2, seeds - 1, _prior_cap(entries, seeds))
-        p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / (np.sqrt(s2) / np.sqrt(seeds)))
+        copies = np.unique(np.asarray(second)[~varies])  # a row and its copies are one draw of the noise
+        s2, df = moderate(deviations[varies] ** 2, n[varies] - 1, _prior_cap(entries - len(copies), seeds))
+        p[varies] = 2 * stdtr(df, -np.abs(means[varies]) / np.sqrt(s2 / n[varies]))
     return means, p
 
 
@@ -163,54 +170,47 @@ def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
     return rejected
 
 
-def separated(values: ArrayLike, better: Better, failed: Sequence[bool] | None = None) -> NDArray[np.bool_]:
+def separated(values: ArrayLike, better: Better, failed: ArrayLike = False) -> NDArray[np.bool_]:
     """[entries, entries]: whether the row's entry is significantly better than the column's.
 
-    values: [entries, seeds], finite, paired by seed and already on the metric's scale. Pairs are compared by paired t
-    tests at .05, with moderated variances from four entries on (five below five seeds), Holm's correction over all pairs.
-    Rows that differ by a constant are separated without a test, identical rows are not.
-    failed: entries some of whose values stand for a failed seed. A failure is no draw of the noise a t test assumes,
-    so between a failing entry and one that never fails the mean decides if it favours the latter.
+    values: [entries, seeds], finite, paired by seed and already on the metric's scale, a failed seed at its penalty. Pairs
+    are compared by paired t tests at .05, with moderated variances from four distinct rows on (five below five seeds), and
+    Holm's correction over all pairs. Rows that differ by a constant are separated without a test, identical rows are not.
+    failed: [entries, seeds], as for `paired_test`: a failure decides no pair by itself.
     ValueError if the values are not finite or not of that shape.
     """
     x = np.asarray(values, dtype=float)
     if x.ndim != 2 or not np.isfinite(x).all():
         raise ValueError("comparing ranks wants finite values of shape [entries, seeds]")
-    entries, seeds = x.shape
-    beats = np.zeros((entries, entries), dtype=bool)
-    if entries < 2 or seeds < 2:
-        return beats
-    failing = np.zeros(entries, dtype=bool) if failed is None else np.asarray(failed, dtype=bool)
-    first, second = np.triu_indices(entries, 1)
-    means, p = paired_test(x if better == "min" else -x, first, second)
-    winner, loser = np.where(means < 0, first, second), np.where(means < 0, second, first)
-    apart = (means != 0) & (_holm(p, alpha=0.05) | (failing[loser] & ~failing[winner]))
-    beats[winner[apart], loser[apart]] = True
+    beats = np.zeros((len(x), len(x)), dtype=bool)
+    if x.shape[1] >= 2:
+        first, second = np.triu_indices(len(x), 1)
+        means, p = paired_test(x if better == "min" else -x, first, second, failed)
+        apart = _holm(p, alpha=0.05)
+        beats[first, second], beats[second, first] = apart & (means < 0), apart & (means > 0)
     return beats
 
 
-def rank_ranges(values: ArrayLike, better: Better, failed: Sequence[bool] | None = None) -> list[tuple[int, int]]:
+def rank_ranges(values: ArrayLike, better: Better, failed: ArrayLike = False) -> list[tuple[int, int]]:
     """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
 
     values, failed: as for `separated`, which says who is significantly better than whom.
     """
     beats = separated(values, better, failed)
-    entries = len(beats)
-    return [(1 + int(lost), entries - int(won)) for lost, won in zip(beats.sum(axis=0), beats.sum(axis=1), strict=True)]
+    return [(1 + int(lost), len(beats) - int(won)) for lost, won in zip(beats.sum(0), beats.sum(1), strict=True)]
 
 
 def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Better) -> Array:
     """(g(floor) - g(x)) / (g(floor) - g(reference)), g the metric's scale: 0 is the floor, 1 the reference.
 
-    Not capped above. Below the floor it is 0, which is also what a failed cell counts as: nobody gains by failing.
+    Not capped above, and negative below the floor, so that noise around the floor averages 0.
     NaN where the reference does not beat the floor, since skill is undefined then.
     """
     g, low, high = transform(x, scale), float(transform(floor, scale)), float(transform(reference, scale))
     gap = low - high if better == "min" else high - low
     if not gap > 0:
         return np.full_like(g, np.nan)
-    gained = low - g if better == "min" else g - low
-    return np.maximum(gained / gap, 0.0)
+    return (low - g if better == "min" else g - low) / gap
 
 
 def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
@@ -245,8 +245,7 @@ def interquartile_mean(x: ArrayLike) -> float:
     values = np.asarray(x, dtype=float).ravel()
     values = np.sort(values[np.isfinite(values)])
     cut = len(values) // 4
-    middle = values[cut : len(values) - cut]
-    return float(middle.mean()) if len(middle) else np.nan
+    return float(values[cut : len(values) - cut].mean()) if len(values) else np.nan
 
 
 def time_to_target(values: ArrayLike, censored: ArrayLike, budget: float) -> tuple[int, int, float, float]:
@@ -255,8 +254,7 @@ def time_to_target(values: ArrayLike, censored: ArrayLike, budget: float) -> tup
     values: [seeds], steps or another counted cost; censored: [seeds], True where the target was not reached, which
     includes runs that diverged. The capped mean needs no model of what lies beyond the budget.
     """
-    times = np.asarray(values, dtype=float)
-    missed = np.asarray(censored, dtype=bool)
+    times, missed = np.asarray(values, dtype=float), np.asarray(censored, dtype=bool)
     n = len(times)
     if n == 0:
         return 0, 0, np.nan, np.nan

@@ -1,7 +1,7 @@
 """The table of one task as typed values, made from a plan's rows joined with their records; printers and pages show it.
 
 A planned cell without a record keeps its entry from being ranked. Failures are counted, kept out of intervals, and count
-as penalties in rankings, so that nobody gains by failing.
+as penalties in rankings, so that nobody gains a rank by failing.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _ranked(rows: Sequence[Row], metric: Metric) -> list[Row]:
     ranked = [row for row in rows if not row.reason]
     if ranked:
         values = np.stack([statistics.transform(row.values, metric.scale) for row in ranked])
-        ranges = statistics.rank_ranges(values, metric.better, ["failed" in row.states for row in ranked])
+        ranges = statistics.rank_ranges(values, metric.better, np.array([row.states for row in ranked]) == "failed")
         ranked = [replace(row, rank=rank) for row, rank in zip(ranked, ranges, strict=True)]
 
     def place(row: Row) -> tuple[int, bool, float, str]:
@@ -181,7 +181,7 @@ def _skills(seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float])
     """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
     values = [anchors[0] if seed.state == "failed" else seed.value for seed in seeds]  # the floor's skill is 0
     skills = statistics.skill(values, *anchors, metric.scale, metric.better)
-    mean, lo, hi = statistics.t_interval(skills)
+    mean, lo, hi = (round(x, 12) + 0.0 for x in statistics.t_interval(skills))  # a floor's own mean is 0, not 1e-17
     if any(seed.state == "failed" or seed.censored for seed in seeds):
         lo = hi = NAN
     return {"skills": tuple(skills.tolist()), "skill": mean, "skill_lo": lo, "skill_hi": hi}
@@ -216,16 +216,13 @@ def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metri
         absent = any(math.isnan(anchor) for anchor in anchors)
         notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
     first: dict[tuple[str, str], Any] = {}
-    both = [record for row in joined for record in row.both]
     # Where the arithmetics differ, so may the last bits, and with them the end of a training.
-    same = [((r.key, r.provenance.fingerprint), r) for r in both]
+    same = [((r.key, r.provenance.fingerprint), r) for row in joined for r in row.both]
     if clash := sorted({r.key for place, r in same if first.setdefault(place, r.metrics) != r.metrics}):
         notes.append(f"conflict: records disagree for {', '.join(clash)}")
-    fingerprints = {record.provenance.fingerprint for row in joined for record in row.records}
+    fingerprints = {record.provenance.fingerprint or "unknown" for row in joined for record in row.records}
     if len(fingerprints) > 1:
-        notes.append(
-            f"records of {len(fingerprints)} arithmetics, {', '.join(sorted(fp or 'unknown' for fp in fingerprints))}"
-        )
+        notes.append(f"records of {len(fingerprints)} arithmetics, {', '.join(sorted(fingerprints))}")
     if older := sum(row.older for row in joined):
         notes.append(f"{older} published records are of {OLDER}, with the same task version and data")
     return notes

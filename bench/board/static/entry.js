@@ -26,13 +26,13 @@ Board.pages.entry = async (...parts) => {
 };
 
 function entryTable(rows) {
-  const wide = axisOf([0, 1, ...rows.flatMap((row) => [row.skill, row.skill_lo, row.skill_hi])], axisWidth());
+  const wide = skillAxis(rows.flatMap((row) => [row.skill, row.skill_lo, row.skill_hi]), axisWidth());
   const narrow = matchMedia("(max-width: 640px)").matches, name = (r) => `${r.metric.name} `;
   const columns = [
     shared.rank,
     { title: "task", width: 230, narrow: 150, grow: 1, left: true, css: "name", value: (r) => r.task, cell: (r) => { const node = link(narrow ? r.table.id.split("/").at(-1) : r.table.id, "task", r.table.id); node.title = r.table.id; return node; } },
     shared.badges,
-    { title: "skill", width: axisWidth() + 12, left: true, css: "axis", down: true, tip: "0 at the floor and below, 1 at the reference; mean over seeds with its 95 % interval", head: axisHead("skill", wide, [[0, "floor 0"], [1, "1 reference"]]), value: (r) => r.skill,
+    { title: "skill", width: axisWidth() + 12, left: true, css: "axis", down: true, tip: "0 at the floor, less below it (drawn down to −1), 1 at the reference; mean over seeds with its 95 % interval", head: axisHead("skill", wide, [[0, "floor 0"], [1, "1 reference"]]), value: (r) => r.skill,
       cell: (r) => interval(wide, r.skill, r.skill_lo, r.skill_hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", [[0, "floor"], [1, "reference"]], `skill ${fixed(r.skill)} ${fixedRange(r.skill_lo, r.skill_hi)}`) },
     { title: "value [95 %]", width: Math.max(...rows.map((r) => valueWidth([r], name(r)))), grow: 1, left: true, css: "num", tip: VALUE, value: (r) => centre(r), cell: (r) => valueCell(r, name(r)) },
     shared.ok, shared.cpu, trialsColumn(rows),

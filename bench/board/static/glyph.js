@@ -21,6 +21,9 @@ function axisOf(values, width, log = false) {
   return axis(lo, hi, width, log);
 }
 
+/* A scale for skills that shows floor and reference. It ends at -1: a single row far below the floor would squeeze all others. */
+const skillAxis = (values, width) => axisOf([0, 1, ...values.map((x) => (x === null ? x : Math.max(x, -1)))], width);
+
 const rule = (x, height, name) => `<line class="rule ${name}" x1="${x}" x2="${x}" y1="0" y2="${height}"/>`;
 const cross = (x, y, r) => `M${x - r},${y - r}l${2 * r},${2 * r}M${x - r},${y + r}l${2 * r},${-2 * r}`;
 

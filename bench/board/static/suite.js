@@ -48,14 +48,15 @@ const leader = (section) => {
 };
 
 const footnotes = (method, scope, section) => h("div", { class: "notes" },
-  h("p", {}, h("span", { class: "keyed leaderkey" }, "shaded"), " may be first; below the line: unranked. ", section && section.axis ? `Skill is undefined here: the dots show ${section.axis[0]} itself. ` : "Skill is 0 at the task’s floor and below, 1 at its reference; in a small cell each dot is a seed, each ✕ a failed one. "),
+  h("p", {}, h("span", { class: "keyed leaderkey" }, "shaded"), " may be first; below the line: unranked. ", section && section.axis ? `Skill is undefined here: the dots show ${section.axis[0]} itself. ` : "Skill is 0 at the task’s floor, less below it, 1 at its reference; an axis ends at −1, with what lies below drawn at its edge. In a small cell each dot is a seed, each ✕ a failed one. "),
   h("p", {}, method), h("p", {}, upper(scope) + "."));
 
 function sectionTable(section) {
   const own = section.axis, log = Boolean(own && own[3] === "log");
   const every = section.rows.flatMap((row) => [row.skill, row.lo, row.hi]);
-  const wide = axisOf(own ? every : [0, 1, ...every], axisWidth(), log);
-  const small = axisOf(own ? section.rows.flatMap((row) => row.cells.flatMap((cell) => (cell ? cell[0] : []))) : [0, 1, ...section.rows.flatMap((row) => row.cells.flatMap((cell) => (cell ? cell[0] : [])))], 74, log);
+  const wide = own ? axisOf(every, axisWidth(), log) : skillAxis(every, axisWidth());
+  const seeds = section.rows.flatMap((row) => row.cells.flatMap((cell) => (cell ? cell[0] : [])));
+  const small = own ? axisOf(seeds, 74, log) : skillAxis(seeds, 74);
   const ruled = own ? [[wide.lo, number(wide.lo, 2)], [wide.hi, number(wide.hi, 2)]] : [[0, "floor 0"], [1, "1 reference"]];
   const rules = own ? [] : [[0, "floor"], [1, "reference"]];
   const word = own ? own[0] : "skill";
@@ -65,7 +66,7 @@ function sectionTable(section) {
     shared.rank, entryColumn(section.rows), badgesColumn(section.rows),
     { title: word, width: axisWidth() + 12, left: true, css: "axis", down: !own || own[2] === "max", tip: `${several ? "mean over the tasks" : "mean over seeds"} with its 95 % interval`, head: axisHead(own ? `${own[0]} ${own[2] === "min" ? "↓" : "↑"}` : several ? "mean skill" : "skill", wide, ruled), value: (r) => r.skill,
       cell: (r) => interval(wide, r.skill, r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", rules, `${word} ${skillText(r)} ${rangeText(r)}`) },
-    { title: own ? "value [95 %]" : "skill [95 %]", width: fit(section.rows.map((r) => `${skillText(r)} ${rangeText(r)}`), 140), left: true, css: "num", tip: own ? own[0] : "0 at the task’s floor and below, 1 at its reference; its mean over seeds, and over the tasks, with a 95 % interval", down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, skillText(r), h("span", { class: "quiet" }, ` ${rangeText(r)}`)) },
+    { title: own ? "value [95 %]" : "skill [95 %]", width: fit(section.rows.map((r) => `${skillText(r)} ${rangeText(r)}`), 140), left: true, css: "num", tip: own ? own[0] : "0 at the task’s floor, less below it, 1 at its reference; its mean over seeds, and over the tasks, with a 95 % interval", down: !own || own[2] === "max", value: (r) => r.skill, cell: (r) => h("span", {}, skillText(r), h("span", { class: "quiet" }, ` ${rangeText(r)}`)) },
     several && section.tasks.length >= 8 ? { title: "IQM", width: 62, css: "num", wide: true, down: true, tip: "interquartile mean of the tasks’ means", value: (r) => r.middle, cell: (r) => fixed(r.middle) } : null,
     ...section.tasks.map((task, i) => ({ title: task[1], width: Math.max(82, ...task[1].split("/").at(-1).split("_").map((part) => 8 * part.length)), middle: true, wide: true, down: true, css: "small", tip: `${task[1]}, version ${task[2]}, ${task[3]}: a dot a seed, a cross where one failed`,
       head: h("a", { class: "taskhead", href: address("task", task[0]) }, task[1].split("/").at(-1).split("_").flatMap((part, j) => (j ? ["_", h("wbr"), part] : [part]))),

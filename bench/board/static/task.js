@@ -76,7 +76,7 @@ function taskTable(table, rows, all, metric) {
     { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", tip: `${metric.doc}; ${metric.better === "min" ? "less" : "more"} is better`, head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
       cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${valueText(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
     { title: "value [95 %]", width: valueWidth(rows), left: true, css: "num", down: metric.better === "max", tip: VALUE, value: centre, cell: (r) => valueCell(r) },
-    { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => fixed(r.skill), tip: "0 at the floor and below, 1 at the reference" },
+    { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => fixed(r.skill), tip: "0 at the floor, less below it, 1 at the reference" },
     { ...shared.ok, tip: "seeds that ended well, of those with a record", cell: (r) => h("span", { title: `95 % interval of the share: ${number(r.ok_lo, 2)} to ${number(r.ok_hi, 2)}` }, `${r.ok}/${r.seeds}`) },
     shared.cpu, trialsColumn(all), ...tunedColumns(rows.some((row) => row.best !== null) ? table.tuned : null),
     all.some((row) => remarkOf(row)) ? shared.remark : null,
