@@ -76,7 +76,7 @@ def test_kill_minus_nine_loses_only_what_ran_and_the_same_command_continues(envi
 
 
 def test_ctrl_c_stops_cleanly(environment, bench, tmp_path):
-    words = ["run", "task=toy/line", "entry=line_sgd", "seed=range(8)", "task.nap=0.5"]
+    words = ["run", "task=toy/line", "entry=line_sgd", "seed=range(12)", "task.nap=0.5"]
     sweep = subprocess.Popen(
         [sys.executable, "-P", "-m", "bench", *words], cwd=tmp_path, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -86,12 +86,12 @@ def test_ctrl_c_stops_cleanly(environment, bench, tmp_path):
     tree = psutil.Process(sweep.pid).children(recursive=True)
     sweep.send_signal(signal.SIGINT)
     _, errors = sweep.communicate(timeout=20)
-    assert sweep.returncode == 130
+    assert sweep.returncode == 130, errors
     assert "the same command continues" in errors and "Traceback" not in errors
     assert not psutil.wait_procs(tree, timeout=5)[1]
     kept = len(records(tmp_path))
     told = json.loads(bench(*words, "--format", "json").stdout)
-    assert kept >= 1 and told["fresh"] == kept and told["ran"] == 8 - kept
+    assert kept >= 1 and told["fresh"] == kept and told["ran"] == 12 - kept
 
 
 def test_two_sweeps_on_one_store_share_the_work(environment, tmp_path):
