@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import platform
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,7 +21,8 @@ PORTABLE: Mapping[str, str] = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_CBWR": "AVX2",
     "OPENBLAS_CORETYPE": "Haswell",
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # numpy's groups of instructions beyond AVX2
+    # numpy's groups of instructions beyond AVX2; those of the second half are of numpy before 2.4
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL",
 }
 # Functions that torch takes from MKL's vector library, which starts them from approximate reciprocals; torch's and numpy's
 # names. The processor rounds the root correctly, and numpy takes the others from the C library.
@@ -29,8 +31,8 @@ _kept: list[Any] = []  # torch drops the replacements with their library object
 
 
 def environment(mode: str) -> dict[str, str]:
-    """Variables that a process needs before it loads torch and numpy. mode: portable or native."""
-    return dict(PORTABLE) if mode == "portable" else {}
+    """Variables that a process needs before it loads torch and numpy. mode: portable or native. AVX2 is of x86-64 only."""
+    return dict(PORTABLE) if mode == "portable" and platform.machine() in ("x86_64", "AMD64") else {}
 
 
 def pin() -> None:
