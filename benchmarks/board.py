@@ -89,8 +89,8 @@ def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:
             rows.append(planned(name, cells, None if place % 29 == 7 else 7, older=int(place % 11 == 4)))
         task = fake_task(f"fake/task_{t:02d}")
         built.append(Built(task.name, table.build(task, rows, suite="fake"), task, rows, SHEET))
-    said = {"search": {"optimizer.lr": [1e-4, 1.0]}, "config": "optimizer: {lr: 0.01}"}
-    about: dict[str, Any] = {name: {"about": {"doc": f"What {name} is.", **said}} for name in names}
+    configuration = {"search": {"optimizer.lr": [1e-4, 1.0]}, "config": "optimizer: {lr: 0.01}"}
+    about: dict[str, Any] = {name: {"about": {"doc": f"What {name} is.", **configuration}} for name in names}
     return site.Content([("fake", "made up", built)], curves=lambda record: record.curves, entries=about,
                         baselines=frozenset(names[:12]))  # fmt: skip
 
@@ -98,7 +98,7 @@ def synthetic(entries: int, tasks: int, seeds: int = 5) -> site.Content:
 def chromium() -> str | None:
     """The system's Chromium, or None."""
     return next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
 
 
@@ -138,18 +138,18 @@ def rows(keep: Path | None = None) -> list[tuple[str, float, str, float, Callabl
     content = synthetic(200, 30)
     start = time.process_time()
     page = site.write(content, out)
-    found = [
+    figures = [
         ("board of 200 entries x 30 tasks, writing it", time.process_time() - start, "CPU s", 60.0, below),
         ("the same, before curves and records", weight(out), "MB", 3.0, below),
     ]
     if chromium():
-        found += [
+        figures += [
             ("its first page in headless Chromium", opening(page, ""), "s", 1.0, below),
             ("a task's page", opening(page, "task/fake/task_00"), "s", 1.0, below),
         ]
     if keep is None:
         shutil.rmtree(out)
-    return found
+    return figures
 
 
 if __name__ == "__main__":

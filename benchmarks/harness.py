@@ -124,6 +124,7 @@ def cell_cost() -> Iterator[Row]:
     """The harness's CPU a cell, all its processes, over that of two bare forks of a server as warm; and by call.
 
     Two forks of which one makes the problem and one is confined, after importing the task, do the least that isolated cells need.
+    The limit over these was set after the first measurement (2.0 to 2.25); the others were set before.
     """
     few, many, called, forks, least = [], [], [], [], []
     with folder() as where:

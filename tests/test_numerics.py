@@ -122,6 +122,13 @@ def test_every_new_record_names_its_arithmetic(bench, tmp_path):
     assert "there are native, portable" in bench("run", "task=toy/line", "numerics=fast").stderr
 
 
+def test_a_fingerprint_that_fails_ends_the_fork_server_with_its_error():
+    """The parent waits for the fingerprint: without an end of the server it would wait for ever."""
+    code = "from bench.running import fork_server, numerics\nnumerics.fingerprint = lambda: 1 / 0\n"
+    code += "try:\n    fork_server._fingerprint()\nexcept RuntimeError as error:\n    print(error)"
+    assert python(code) == "the numerics fingerprint could not be computed; the error stands above"
+
+
 def test_a_change_in_one_operation_shows_in_the_fingerprint():
     code = "import torch\nfrom bench.running import numerics\n"
     code += "own = torch.linalg.cholesky\ntorch.linalg.cholesky = lambda x: own(x) * (1 + 2**-23)\n"

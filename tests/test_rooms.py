@@ -20,11 +20,11 @@ MOST = {"floors": 12, "room": 2500, "module": 350, "bench": 14000}  # lines, but
 @cache
 def modules() -> dict[str, Path]:
     """dotted name -> file of every module of bench/."""
-    found = {}
+    names = {}
     for path in sorted((ROOT / "bench").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        found[name.removesuffix(".__init__")] = path
-    return found
+        names[name.removesuffix(".__init__")] = path
+    return names
 
 
 def room(module: str) -> str:
@@ -41,15 +41,15 @@ def imported(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
-    found = set()
+    imports = set()
     for node in ast.walk(tree):
         if id(node) in unseen:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name in modules()}
+            imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in imports if name in modules()}
 
 
 @cache

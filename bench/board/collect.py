@@ -41,30 +41,30 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, str, list[Buil
     """(name, doc, tables) of each plan; plans that have a table with the same cells share one object."""
     known: dict[tuple[str, ...], Built] = {}
     suites = []
-    for one in plans:
+    for suite_plan in plans:
         own = []
-        for table, task, rows in join.built(one, store):
-            same = (table.task, *sorted(cell.key for row in rows for cell in row.row.cells()))
-            if same not in known:
+        for table, task, rows in join.built(suite_plan, store):
+            identity = (table.task, *sorted(cell.key for row in rows for cell in row.row.cells()))
+            if identity not in known:
                 count = 1 + sum(other.table.task == table.task for other in known.values())
                 name = table.task if count == 1 else f"{table.task}~{count}"
                 tunings = {row.entry: trials.summary(table.task, row.entry, results=store.root) for row in table.rows}
                 tuned = {entry: tuning for entry, tuning in tunings.items() if tuning is not None}
-                known[same] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tuned)
-            own.append(known[same])
-        doc = config.suite(one.suite).doc if one.suite else "the tasks and entries of this command"
-        suites.append((one.suite or "selection", doc, own))
+                known[identity] = Built(name, table, task, rows, config.task_spec(table.task).sheet, tuned)
+            own.append(known[identity])
+        doc = config.suite(suite_plan.suite).doc if suite_plan.suite else "the tasks and entries of this command"
+        suites.append((suite_plan.suite or "selection", doc, own))
     return suites
 
 
 def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
     """The content that `site.write` shows of the plans. whole: suites without records are left out and all claims and figures
     are in; else every plan is in, with the claims and figures of the plans' families."""
-    suites = [suite for suite in built(plans, store) if not whole or any(one.records for one in suite[2])]
-    tables = [*{id(one): one for _, _, own in suites for one in own}.values()]
+    suites = [suite for suite in built(plans, store) if not whole or any(page.records for page in suite[2])]
+    tables = [*{id(page): page for _, _, own in suites for page in own}.values()]
     everything = [name for group in ("task", "claim", "figure") for name in config.names(group)]
-    families = {name.split("/")[0] for name in (everything if whole else [one.table.task for one in tables])}
-    names = sorted({row.entry for one in tables for row in one.table.rows})
+    families = {name.split("/")[0] for name in (everything if whole else [page.table.task for page in tables])}
+    names = sorted({row.entry for page in tables for row in page.table.rows})
     findings = _findings(families, store)
     verified = standing.standing(store).values()
     return Content(
@@ -86,12 +86,12 @@ def _entry(name: str, tables: Sequence[Built], verified: Iterable[Verification])
     """An entry's page: what its files say, its tuning by task, and the latest verification of each of its rows."""
     files = [config.load("entry", part, EntryFile) for part in _files(name)]
     texts = {key: dict.fromkeys(getattr(file, key).strip() for file in files) for key in ("doc", "paper", "licence")}
-    about = {key: "; ".join(filter(None, said)) for key, said in texts.items()} | {
+    about = {key: "; ".join(filter(None, sentences)) for key, sentences in texts.items()} | {
         "authors": [author for file in files for author in file.authors],
         "search": {path: space for file in files for path, space in msgspec.to_builtins(file.search).items()},
         "config": "\n".join(yaml.safe_dump(file.slots, sort_keys=False).strip() for file in files if file.slots),
     }
-    tuning = {one.table.task: _tuned(one.tunings[name]) for one in tables if name in one.tunings}
+    tuning = {page.table.task: _tuned(page.tunings[name]) for page in tables if name in page.tunings}
     lines = [plain(line) for line in verified if line.entry == name]
     return {"about": about, "tuning": tuning, "verified": lines}
 

@@ -120,8 +120,8 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
 
 def _tuned(built: Built) -> list[Any] | None:
     """[k, objective, by row (expected best of k trials, share within 5 % of the best)]: every tuned row has k trials."""
-    found = (built.tunings.get(row.entry) for row in built.table.rows)
-    tunings = [t if t and t.preset == built.table.preset and t.trials > 1 else None for t in found]
+    own = (built.tunings.get(row.entry) for row in built.table.rows)
+    tunings = [t if t and t.preset == built.table.preset and t.trials > 1 else None for t in own]
     k = min((tuning.trials for tuning in tunings if tuning), default=0)
     objective = next((tuning.objective for tuning in tunings if tuning), "")
     numbers = [[short(t.best_of[k - 1]), short(t.sensitivity, 2)] if t else None for t in tunings]
@@ -133,10 +133,10 @@ def _spent(built: Sequence[Built]) -> dict[str, Any]:
 
     untimed: rows that were tuned, but of whose tuning no CPU time is known.
     """
-    records = {record.key: record for one in built for record in one.records}.values()
-    tuning = {(one.table.task, entry): tuning.cpu_seconds for one in built for entry, tuning in one.tunings.items()}
+    records = {record.key: record for page in built for record in page.records}.values()
+    tuning = {(page.table.task, entry): tuning.cpu_seconds for page in built for entry, tuning in page.tunings.items()}
     timed = {pair: seconds for pair, seconds in tuning.items() if not math.isnan(seconds)}
-    tuned = {(one.table.task, row.entry) for one in built for row in one.table.rows if row.trials}
+    tuned = {(page.table.task, row.entry) for page in built for row in page.table.rows if row.trials}
     return {
         "ended": max((record.provenance.ended for record in records), default=""), "records": len(records),
         "cpu": short(sum(record.costs.cpu_total for record in records)), "cpu_tuning": short(sum(timed.values())),
@@ -187,16 +187,16 @@ def curves_model(built: Built, read: Callable[[Record], Mapping[str, Any]]) -> d
 def suite_model(name: str, doc: str, built: Sequence[Built]) -> dict[str, Any]:
     """A suite's sections: one for each kind of entries that several tasks have, then single tables for all other rows."""
     sections, covered = [], set()
-    for summary in summarise([one.table for one in built]):
+    for summary in summarise([page.table for page in built]):
         if sum(not entry.reason for entry in summary.standings) >= 2:
-            shown = [one for one in built if any(one.table is table for table in summary.tables)]
-            sections.append(_section("tasks", summary, shown))
+            covering = [page for page in built if any(page.table is table for table in summary.tables)]
+            sections.append(_section("tasks", summary, covering))
             covered |= {(id(table), summary.group, summary.slots) for table in summary.tables}
-    for one in built:
+    for page in built:
         for group in GROUPS:
-            rows = one.table.group(group)
-            if any((id(one.table), row.group, row.slots) not in covered for row in rows):
-                sections.append(_single(one, group, rows))
+            rows = page.table.group(group)
+            if any((id(page.table), row.group, row.slots) not in covered for row in rows):
+                sections.append(_single(page, group, rows))
     return {"suite": name, "doc": doc, "sections": sections, "method": METHOD, "scope": built[0].table.scope,
             "version": sorted({f"{b.table.task}@{b.table.version}" for b in built}), **_spent(built)}  # fmt: skip
 
@@ -209,8 +209,8 @@ def _single(built: Built, group: Group, rows: Sequence[Row]) -> dict[str, Any]:
     for row in rows:
         centre = row.median if math.isnan(row.value) else row.value
         mean, lo, hi = (row.skill, row.skill_lo, row.skill_hi) if has_skill else (centre, row.lo, row.hi)
-        same = {name: getattr(row, name) for name in ("entry", "reason", "rank", "provisional")}
-        standings.append(Standing(**same, rows=(row,), mean=mean, lo=lo, hi=hi, by_seed=row.values))
+        fields = {name: getattr(row, name) for name in ("entry", "reason", "rank", "provisional")}
+        standings.append(Standing(**fields, rows=(row,), mean=mean, lo=lo, hi=hi, by_seed=row.values))
     slots = tuple(sorted({slot for row in rows for slot in row.slots}))
     summary = Summary(group, slots, (built.table,), tuple(standings))
     axis = None if has_skill else [metric.name, metric.unit, metric.better, metric.scale]
@@ -239,7 +239,7 @@ def _line(entry: Standing, built: Sequence[Built], raw: bool) -> dict[str, Any]:
     rows = [row for row in entry.rows if row is not None]
     trials = {row.trials for row in rows}
     cpu = [row.cpu for row in rows if not math.isnan(row.cpu)]
-    older = sum(one.joined(entry.entry).older for one, row in zip(built, entry.rows, strict=True) if row is not None)
+    older = sum(page.joined(entry.entry).older for page, row in zip(built, entry.rows, strict=True) if row is not None)
     skill, lo, hi = several((entry.mean, entry.lo, entry.hi), 4 if raw else 3)
     return {
         "entry": entry.entry, "rank": entry.rank, "provisional": int(entry.provisional), "reason": entry.reason,

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,18 +105,22 @@ def serve(fd: int, withheld: Sequence[str], mode: str) -> None:
 
 
 def _fingerprint() -> bytes:
-    """The fingerprint as a process of a cell finds it."""
+    """The fingerprint as a process of a cell finds it. RuntimeError if that process fails, whose error it prints."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.write(writing, numerics.fingerprint().encode())
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(writing)
     with open(reading, "rb") as result:
         digest = result.read()
     os.waitpid(child, 0)
+    if not digest:
+        raise RuntimeError("the numerics fingerprint could not be computed; the error stands above")
     return digest
 
 
@@ -149,7 +154,7 @@ def rehearse(grants: Grants) -> None:
 
 
 def make_room_for_names() -> None:
-    """Enlarge the interpreter's table of names if it is nearly full, as a cell that has to do it spends some 7 ms on that.
+    """Enlarge the interpreter's table of names if it is nearly full; else every cell would copy the whole table as it trains.
 
     New names fill the table until it grows; a growth shows in the memory pages that it touches.
     """
@@ -164,7 +169,7 @@ def make_room_for_names() -> None:
 def huge_pages() -> None:
     """Move this process's memory to huge pages where the kernel can; a fork then copies a page table 512 times smaller.
 
-    Forking two processes and ending them is most of a cell's overhead (`make perf`).
+    Forking two processes and ending them is a large part of a cell's overhead (`make perf`).
     """
     if sys.platform != "linux":
         return
