@@ -16,6 +16,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
+from bench.streams import Stream
+
 
 class BenchError(Exception):
     """An error for the user. Its message names the thing, the reason and the next step; it is printed without a traceback."""
@@ -147,23 +149,56 @@ class Exhibit:
     doc: str
 
 
+ENTRY_AXES = ("init", "order", "noise")
+POOL = 100  # consecutive seeds that share a pool
+
+
+@dataclass(frozen=True)
+class EntrySeeds:
+    """The seeds of the entry's axes, without the cell's seed, from which the data could be made again."""
+
+    numbers: Mapping[str, int]
+
+    def __call__(self, axis: str) -> int:
+        """The 63-bit seed of `axis`; KeyError if an entry has no such axis."""
+        if axis not in self.numbers:
+            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
+        return self.numbers[axis]
+
+
 @dataclass(frozen=True)
 class Seeds:
-    """Seeds derived from (seed, axis, task), so that all entries get the same data and draws.
+    """Random numbers derived from (seed, axis, task), so that all entries get the same data and draws.
 
-    axes: those that the holder may derive; the entry's side gets neither "data" nor "split".
+    The axes "data" and "split" give streams, which only the scorer's side has: an entry's process gets the numbers of the other
+    axes, and the seed itself never reaches it.
     """
 
     seed: int
     task: str
-    axes: tuple[str, ...] = ("data", "split", "init", "order", "noise")
+
+    @property
+    def pool(self) -> int:
+        """The number of the data pool, for tasks whose data are dear: reported, tuning and fresh seeds never share one."""
+        return self.seed // POOL
 
     def __call__(self, axis: str) -> int:
-        """A 63-bit seed for `axis`; KeyError for an axis that the holder may not derive."""
-        if axis not in self.axes:
-            raise KeyError(f"no seed axis {axis!r} here; the axes are {', '.join(self.axes)}")
+        """The 63-bit seed of an axis of the entry; KeyError for another one."""
+        if axis not in ENTRY_AXES:
+            raise KeyError(f"no seed axis {axis!r} here; the axes are {', '.join(ENTRY_AXES)}")
+        return self._hash(axis, 8) >> 1
+
+    def of_entry(self) -> EntrySeeds:
+        """The numbers that an entry's process receives."""
+        return EntrySeeds({axis: self(axis) for axis in ENTRY_AXES})
+
+    def stream(self, axis: Literal["data", "split"], name: str) -> Stream:
+        """The stream `name` of the problem's draws. Sets that an entry must not foresee have a stream each."""
+        return Stream(self._hash(f"{axis}/{name}", 16))
+
+    def _hash(self, axis: str, size: int) -> int:
         text = f"{self.seed}/{axis}/{self.task}".encode()
-        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+        return int.from_bytes(hashlib.blake2b(text, digest_size=size).digest(), "big")
 
 
 Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="text that is not blank")]
@@ -252,8 +287,11 @@ class Task(ABC):
         """name -> file that the data come from. Names hold no folder: a parameter or a file name. Contents identify the cell."""
         return {}
 
-    def prepare(self, cache: Path) -> Any:
-        """Make or find the data that all seeds share. Idempotent, never charged; raises Unavailable."""
+    def prepare(self, cache: Path, pool: int) -> Any:
+        """Make or find the data that the seeds of `pool` (see Seeds) share. Idempotent, never charged; raises Unavailable.
+
+        Data that are generated differ from pool to pool; a data set is the same for all.
+        """
         return None
 
     @abstractmethod
@@ -261,7 +299,7 @@ class Task(ABC):
         """The cell's problem from the prepared data. Cheap."""
 
     @abstractmethod
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         """Train or solve in the entry's process. parts: slot -> callable, or a list of them for a `many` slot."""
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:

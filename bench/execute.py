@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import chance, exhibits, wire
-from bench.contract import BenchError, Diverged, Exhausted, Problem, Seeds, Solution, Task, Unavailable
+from bench.contract import BenchError, Diverged, EntrySeeds, Exhausted, Problem, Seeds, Solution, Task, Unavailable
 from bench.outcome import Costs, Outcome
 from bench.parts import build, locate
 from bench.run_log import Channel, RunLog
-
-ENTRY_AXES = ("init", "order", "noise")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Job:
 
 
 def run_entry(
-    job: Job, public: Mapping[str, Any], channel: Channel, seeds: Seeds
+    job: Job, public: Mapping[str, Any], channel: Channel, seeds: EntrySeeds
 ) -> tuple[dict[str, Any], Solution, RunLog | None]:
     """Run the entry's side: (report of status, reason and traceback, solution, log). seeds: of the entry's axes; `job.seed` is
     not read, since an isolated entry must not know it."""
@@ -172,7 +170,8 @@ class Scorer:
 def open_problem(job: Job) -> tuple[Task, Problem]:
     """The task and this seed's problem; raises whatever `prepare` and `problem` raise."""
     task = job.task()
-    return task, task.problem(task.prepare(Path(job.cache)), Seeds(job.seed, task.name))
+    seeds = Seeds(job.seed, task.name)
+    return task, task.problem(task.prepare(Path(job.cache), seeds.pool), seeds)
 
 
 def opened(job: Job) -> Scorer | Outcome:
@@ -225,7 +224,7 @@ def call(job: Job) -> Outcome:
         outcome = scorer
     else:
         public = wire.roundtrip(dict(scorer.problem.public))
-        seeds = Seeds(job.seed, scorer.task.name, ENTRY_AXES)
+        seeds = Seeds(job.seed, scorer.task.name).of_entry()
         direct = _Direct(scorer)
         report, solution, log = run_entry(job, public, direct, seeds)
         crossed = wire.roundtrip(report_of(report, solution, log))

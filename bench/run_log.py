@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from bench import chance
-from bench.contract import Exhausted, Seeds, Solution, Task
+from bench.contract import EntrySeeds, Exhausted, Solution, Task
 from bench.parts import locate
 
 DENSE, SPARSE = 10, 200  # a tracked curve keeps its first DENSE steps, then about SPARSE points over the run
@@ -26,7 +26,7 @@ class Channel(Protocol):
 class RunLog:
     """The entry's `log` (see `bench.contract.Log`)."""
 
-    def __init__(self, task: Task, channel: Channel, seeds: Seeds, probes: bool) -> None:
+    def __init__(self, task: Task, channel: Channel, seeds: EntrySeeds, probes: bool) -> None:
         self.incumbent: Solution | None = None
         self.stop = False
         self.counts: dict[str, int] = defaultdict(int)

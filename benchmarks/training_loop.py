@@ -125,7 +125,7 @@ def run_log(steps: int) -> RunLog:
     """The log of a cell whose task has a probe that is switched off."""
     task: Any = SimpleNamespace(budget=Budget("steps", steps), probes={"network": "tasks.grokking.network.probe"})
     channel: Any = SimpleNamespace(evaluate=lambda step, predict: ({}, False))
-    return RunLog(task, channel, Seeds(0, "benchmark"), probes=False)
+    return RunLog(task, channel, Seeds(0, "benchmark").of_entry(), probes=False)
 
 
 def shared(one: Training, steps: int) -> list[float]:

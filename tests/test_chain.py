@@ -8,16 +8,13 @@ from functools import cache
 import pytest
 import torch
 
+from bench.streams import Stream
 from tasks.instability import chain, training
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @cache
 def matrix(vocab: int = 8) -> torch.Tensor:
-    return chain.transition_matrix(vocab, generator(3))
+    return chain.transition_matrix(vocab, Stream(3))
 
 
 def test_the_stationary_law_is_stationary():
@@ -29,7 +26,7 @@ def test_the_stationary_law_is_stationary():
 def test_without_copies_the_mean_conditional_entropy_is_the_entropy_rate():
     """sum_i pi_i H(P_i) (Cover and Thomas, section 4.2)."""
     rate = float(chain.stationary(matrix()) @ chain.entropy(matrix()))
-    contexts = chain.sample(matrix(), (20000, 4), 0.0, 2, generator())
+    contexts = chain.sample(matrix(), (20000, 4), 0.0, 2, Stream(0))
     entropies = chain.entropy(chain.next_law(matrix(), contexts, 0.0, 2))
     error = float(entropies.std()) / math.sqrt(len(entropies))
     assert float(entropies.mean()) == pytest.approx(rate, abs=4 * error)
@@ -46,7 +43,7 @@ def test_with_copies_the_mean_conditional_entropy_is_that_of_the_enumerated_proc
             moves[row, 2 * j + k] = laws[row, k]
     joint = chain.stationary(moves)
     exact = float(joint @ chain.entropy(laws))
-    contexts = chain.sample(two, (40000, 2), copy, 2, generator())
+    contexts = chain.sample(two, (40000, 2), copy, 2, Stream(0))
     entropies = chain.entropy(chain.next_law(two, contexts, copy, 2))
     assert float(entropies.mean()) == pytest.approx(exact, abs=4 * float(entropies.std()) / 200)
     torch.testing.assert_close(joint.view(2, 2).sum(0), chain.stationary(two), msg="copies keep the marginal")
@@ -54,7 +51,7 @@ def test_with_copies_the_mean_conditional_entropy_is_that_of_the_enumerated_proc
 
 def test_the_law_of_the_next_token_is_what_is_drawn():
     """The mean surprise of the drawn token under `next_law` is that law's mean entropy, and a wrong copy rate loses."""
-    draws = chain.sample(matrix(), (20000, 9), 0.5, 8, generator())
+    draws = chain.sample(matrix(), (20000, 9), 0.5, 8, Stream(0))
     contexts, following = draws[:, :8], draws[:, 8]
 
     def surprise(copy: float) -> torch.Tensor:
@@ -68,7 +65,7 @@ def test_the_law_of_the_next_token_is_what_is_drawn():
 
 def test_the_entropy_of_a_mixture_lies_between_its_bounds():
     """(1-c) H(P_i) <= H((1-c) P_i + c delta) <= (1-c) H(P_i) + h(c), for every context."""
-    contexts = chain.sample(matrix(), (500, 8), 0.3, 8, generator())
+    contexts = chain.sample(matrix(), (500, 8), 0.3, 8, Stream(0))
     mixed = chain.entropy(chain.next_law(matrix(), contexts, 0.3, 8))
     lower = 0.7 * chain.entropy(matrix())[contexts[:, -1]]
     assert bool((mixed >= lower - 1e-12).all())
@@ -76,12 +73,12 @@ def test_the_entropy_of_a_mixture_lies_between_its_bounds():
 
 
 def test_the_entropy_bounds_every_loss_and_only_the_law_attains_it():
-    contexts = chain.sample(matrix(), (300, 8), 0.5, 8, generator())
+    contexts = chain.sample(matrix(), (300, 8), 0.5, 8, Stream(0))
     law = chain.next_law(matrix(), contexts, 0.5, 8)
     bound = float(chain.entropy(law).mean())
     assert training.cross_entropy(law.log(), law) == pytest.approx(bound, rel=1e-12)
     for seed in range(20):
-        other = law.log() + 0.1 * torch.randn(law.shape, dtype=torch.float64, generator=generator(seed))
+        other = law.log() + 0.1 * Stream(seed).normal(*law.shape, dtype=torch.float64)
         assert training.cross_entropy(other, law) > bound
 
 
@@ -89,7 +86,7 @@ def test_the_entropy_bounds_every_loss_and_only_the_law_attains_it():
 
 
 def test_a_bigram_learns_a_chain_that_has_nothing_else():
-    tokens = chain.sample(matrix(), (1, 6000), 0.0, 2, generator())[0]
+    tokens = chain.sample(matrix(), (1, 6000), 0.0, 2, Stream(0))[0]
     loss = training.cross_entropy(training.bigram(tokens, 8), matrix())
     exact = training.cross_entropy(matrix().log(), matrix())
     assert exact < loss < exact + 0.05

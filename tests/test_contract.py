@@ -54,7 +54,7 @@ def data_there(task: str) -> str:
     spec = config.task_spec(task)
     one = spec.cls(spec.cls.Params(**job_params(task)))
     try:
-        one.prepare(cache_dir())
+        one.prepare(cache_dir(), 0)
     except Unavailable as error:
         return str(error)
     return ""
@@ -141,11 +141,12 @@ def test_a_task_is_complete(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_entrys_side_cannot_derive_the_data_seed(task):
-    seeds = Seeds(0, task, execute.ENTRY_AXES)
+    seeds = Seeds(0, task).of_entry()
     for axis in ("data", "split"):
         with pytest.raises(KeyError, match="no seed axis"):
             seeds(axis)
-    assert seeds("init") != seeds("order") and seeds("init") != Seeds(1, task)("init")
+    assert seeds("init") != seeds("order") and seeds("init") == Seeds(0, task)("init") != Seeds(1, task)("init")
+    assert not hasattr(seeds, "stream") and Seeds(0, task).stream("data", "test").key not in seeds.numbers.values()
 
 
 def test_every_core_entry_was_tuned_here_at_equal_trials():

@@ -15,6 +15,7 @@ from bench.contract import BenchError, Diverged
 from bench.execute import Job, call
 from bench.planning import config
 from bench.records.record import Record
+from bench.streams import Stream
 from tasks.deep_linear import modes as modes_task
 from tasks.deep_linear import network, saxe, trajectories
 from tests.test_claims import record
@@ -153,7 +154,7 @@ def test_balanced_weights_are_balanced(sizes):
 
 
 def test_aligned_weights_are_balanced_and_diagonal_in_the_targets_modes():
-    v, u = network.haar(6, 3, drawn(1)), network.haar(5, 3, drawn(2))
+    v, u = network.haar(6, 3, Stream(1)), network.haar(5, 3, Stream(2))
     weights = starts.mode_aligned([6, 4, 7, 5], v, u, drawn(), strength=0.2)
     assert torch.allclose(u.T @ network.product(weights) @ v, 0.2 * torch.eye(3, dtype=torch.float64))
     assert all(float(one.norm()) < 1e-12 for one in network.invariants(weights))

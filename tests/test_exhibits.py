@@ -38,7 +38,7 @@ def opened(name: str, entry: str = "", **more: Any) -> tuple[Task, Problem]:
     """The task and its problem at smoke."""
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**config.parameters(spec, "smoke", more)))
-    return task, task.problem(task.prepare(cache_dir()), Seeds(0, name))
+    return task, task.problem(task.prepare(cache_dir(), 0), Seeds(0, name))
 
 
 @pytest.mark.parametrize("name", ["pde/advection_1d", "pde/incompressible_2d", "pde/compressible_2d", "pde/darcy_2d"])
@@ -108,9 +108,7 @@ def test_a_groups_table_is_shown_alike_and_a_large_one_in_part():
 def test_the_modes_are_shown_beside_the_closed_form():
     job = smoke_job("deep_linear/modes", "init_mode_aligned")
     task, problem = execute.open_problem(job)
-    _, solution, _ = execute.run_entry(
-        job, problem.public, execute._Direct(None), Seeds(0, task.name, execute.ENTRY_AXES)
-    )
+    _, solution, _ = execute.run_entry(job, problem.public, execute._Direct(None), Seeds(0, task.name).of_entry())
     shown = task.exhibit(problem, solution)
     arrays = shown["modes"].arrays
     gap = ((arrays["network"] - arrays["theory"]).abs() / problem.hidden["s"]).max()

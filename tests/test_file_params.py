@@ -30,7 +30,7 @@ class Read(task.Line):
     def data_files(self, cache):
         return {"file": Path(self.params.file)} if self.params.file else {}
 
-    def prepare(self, cache):
+    def prepare(self, cache, pool):
         assert Path(self.params.file).read_text() == "data"
 """
 

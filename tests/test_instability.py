@@ -266,7 +266,7 @@ SAMPLE = "the quick brown fox jumps over the lazy dog; " * 900
 
 def shakespeare(folder: Path) -> Problem:
     task = LanguageModel(LanguageModel.Params(text="shakespeare", held_out=64))
-    return task.problem(task.prepare(folder), Seeds(0, NAME))
+    return task.problem(task.prepare(folder, 0), Seeds(0, NAME))
 
 
 def test_a_text_that_is_absent_is_unavailable_with_the_way_to_get_it(tmp_path):
@@ -315,5 +315,5 @@ def test_tiny_shakespeare_is_known_by_its_content():
     assert problem.origin == "official" and problem.public["vocab"] == 65
     for preset in Shakespeare.presets.values():
         task = Shakespeare(Shakespeare.Params(**preset))
-        contexts, _ = task.problem(task.prepare(cache_dir()), Seeds(0, task.name)).hidden["test"]
+        contexts, _ = task.problem(task.prepare(cache_dir(), 0), Seeds(0, task.name)).hidden["test"]
         assert contexts.shape == (task.params.held_out, task.params.length)

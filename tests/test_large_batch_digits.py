@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(digits.location() is None, reason="scikit-learn,
 
 def problem(seed: int = 0, **params: int):
     task = Digits(Params(**params))
-    return task.problem(task.prepare(None), Seeds(seed, task.name))
+    return task.problem(task.prepare(None, 0), Seeds(seed, task.name))
 
 
 def outcome(entry: str, preset: str = "smoke", **params: int) -> dict:
@@ -60,7 +60,7 @@ def test_without_the_package_the_next_step_is_told(tmp_path, monkeypatch):
     task = Digits(Params())
     assert not task.data_files(tmp_path)["digits.csv.gz"].exists()
     with pytest.raises(Unavailable, match="pip install scikit-learn"):
-        task.prepare(tmp_path)
+        task.prepare(tmp_path, 0)
 
 
 @pytest.mark.parametrize(

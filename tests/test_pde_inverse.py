@@ -206,7 +206,7 @@ def test_a_learned_model_serves_the_search(cache):
 
 def made(seed: int = 0, **changed: Any) -> tuple[Inverse, Problem]:
     task = Inverse(Inverse.Params(**{**Inverse.presets["smoke"], **changed}))
-    return task, task.problem(task.shard(0, task.samples), Seeds(seed, NAME))
+    return task, task.problem(task.shards(0)(0, task.samples), Seeds(seed, NAME))
 
 
 def test_the_noise_is_the_seeds_and_the_states_are_not():
@@ -230,9 +230,9 @@ def test_data_are_told_apart_by_the_equation_and_not_by_the_noise(tmp_path):
 
 def test_wrong_parameters_and_answers_are_named(tmp_path):
     with pytest.raises(BenchError, match="equation='wave' is none of advection, heat, burgers"):
-        Inverse(Inverse.Params(equation="wave")).prepare(tmp_path)
+        Inverse(Inverse.Params(equation="wave")).prepare(tmp_path, 0)
     with pytest.raises(BenchError, match="noise=-1"):
-        Inverse(Inverse.Params(noise=-1.0)).prepare(tmp_path)
+        Inverse(Inverse.Params(noise=-1.0)).prepare(tmp_path, 0)
     task, problem = made()
     none: Curves = None  # type: ignore[assignment]
     with pytest.raises(BenchError, match=r"predict returned \(4, 32\)"):
@@ -257,4 +257,4 @@ def test_a_file_gives_its_first_and_last_frame(tmp_path):
     assert outcome.metrics["nrmse"] < 1e-2 and outcome.origin == path.name
     wrong = replace(Inverse.Params(**task), beta=0.4)
     with pytest.raises(BenchError, match="holds 0.7, not the advection equation with 0.4"):
-        Inverse(wrong).prepare(tmp_path)
+        Inverse(wrong).prepare(tmp_path, 0)

@@ -1,5 +1,6 @@
 """The two tasks: protocol, splits, files, cells end to end."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -135,27 +136,30 @@ def test_a_surrogate_of_the_wrong_shape_is_named():
 
 def test_the_splits_are_disjoint_and_the_targets_stay_hidden(cache):
     task = Burgers(Burgers.Params(**Burgers.presets["smoke"]))
-    data = task.prepare(cache)
+    data = task.prepare(cache, 0)
     problem = task.problem(data, Seeds(0, task.name))
     test, valid, train = problem.hidden["test"], problem.hidden["valid"], problem.public["train"]
     assert [len(split) for split in (test, valid, train)] == [4, 4, 8]
-    torch.testing.assert_close(torch.cat([test, valid, train]).movedim(2, 1), torch.from_numpy(data.values))
+    order = Seeds(0, task.name).stream("split", "samples").permutation(16)
+    torch.testing.assert_close(torch.cat([test, valid, train]).movedim(2, 1), torch.from_numpy(data.values)[order])
     assert sorted(problem.public) == ["axes", "channels", "constants", "equation", "periodic", "rest", "t", "train"]
     assert problem.public["equation"] == {"name": "burgers", "constants": 0, "nu": 0.1}
     assert problem.public["t"].tolist() == pytest.approx(np.linspace(0, 0.4, 9).tolist())
-    assert torch.equal(task.problem(data, Seeds(1, task.name)).public["train"], train)
+    other = task.problem(data, Seeds(1, task.name))
+    assert not torch.equal(other.public["train"], train) and not torch.equal(other.hidden["test"], test)
 
 
 def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache):
     small = Advection(Advection.Params(**Advection.presets["smoke"]))
-    small.prepare(cache)
-    path = small.generated_file(cache)
+    small.prepare(cache, 0)
+    path = small.generated_file(cache, 0)
     raw = pdebench.read(path)
-    waves = fields.Waves.draw(16, base.DATA_SEED)
+    seed = int.from_bytes(hashlib.blake2b(b"pde/advection_1d/3/0/0", digest_size=16).digest(), "big")
+    waves = fields.Waves.draw(16, seed)
     exact = fields.advection(waves, fields.grid(32), np.linspace(0, 0.4, 9), 0.4)
     np.testing.assert_array_equal(raw.values[..., 0], exact.astype(np.float32))
     before = path.stat().st_mtime_ns
-    small.prepare(cache)
+    small.prepare(cache, 0)
     assert path.stat().st_mtime_ns == before
     names = {path.name}
     for changed in ({"points": 64}, {"beta": 0.5}, {"test": 5}, {"final_time": 0.5}):
@@ -168,12 +172,12 @@ def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache)
 def test_striding_is_plain(cache):
     params = {**base.SMOKE, "reduced_resolution": 4, "reduced_resolution_t": 2}
     whole, thin = Advection(Advection.Params(**base.SMOKE)), Advection(Advection.Params(**params))
-    np.testing.assert_array_equal(thin.prepare(cache).values, whole.prepare(cache).values[:, ::2, ::4])
+    np.testing.assert_array_equal(thin.prepare(cache, 0).values, whole.prepare(cache, 0).values[:, ::2, ::4])
 
 
 def test_no_frame_to_predict_is_an_error(cache):
     with pytest.raises(BenchError, match="initial_step=9 leaves no frame"):
-        Burgers(Burgers.Params(**{**base.SMOKE, "initial_step": 9})).prepare(cache)
+        Burgers(Burgers.Params(**{**base.SMOKE, "initial_step": 9})).prepare(cache, 0)
 
 
 # Files of PDEBench --------------------------------------------------------------------------------
@@ -211,13 +215,13 @@ def test_the_file_is_part_of_the_cells_identity(foreign, tmp_path):
 
 def test_a_file_that_differs_from_the_parameters_names_the_settings_that_fit(foreign, tmp_path):
     with pytest.raises(BenchError, match="task.points=32 task.final_time=0.4 task.nu=0.1$"):
-        Burgers(Burgers.Params(file=str(foreign))).prepare(tmp_path)
+        Burgers(Burgers.Params(file=str(foreign))).prepare(tmp_path, 0)
     with pytest.raises(BenchError, match="holds 6 samples, 7 are wanted"):
-        Burgers(Burgers.Params(**settings(foreign, train=5))).prepare(tmp_path)
+        Burgers(Burgers.Params(**settings(foreign, train=5))).prepare(tmp_path, 0)
     with pytest.raises(BenchError, match="no attribute 'beta'"):
-        Advection(Advection.Params(file=str(foreign))).prepare(tmp_path)
+        Advection(Advection.Params(file=str(foreign))).prepare(tmp_path, 0)
     with pytest.raises(Unavailable, match="no such file"):
-        Burgers(Burgers.Params(**settings(foreign.with_name("gone.hdf5")))).prepare(tmp_path)
+        Burgers(Burgers.Params(**settings(foreign.with_name("gone.hdf5")))).prepare(tmp_path, 0)
 
 
 def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
@@ -225,7 +229,7 @@ def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
     moved = replace(old, axes=(2 * old.axes[0] - 1,))
     writing.write(foreign, moved, [moved], "scalar")
     with pytest.raises(BenchError, match="spans a length of 2, not 1"):
-        Burgers(Burgers.Params(**settings(foreign))).prepare(tmp_path)
+        Burgers(Burgers.Params(**settings(foreign))).prepare(tmp_path, 0)
 
 
 def test_a_missing_file_makes_the_cell_unavailable_and_a_broken_one_fails_it(foreign, tmp_path):
@@ -346,7 +350,7 @@ def test_the_loss_meets_the_frames_that_the_unrolling_says(unrolling, wanted):
 def test_an_unrolling_longer_than_a_rollout_is_an_error(cache):
     with pytest.raises(BenchError, match=r"takes 9 \+ 1 frames; a rollout has 8"):
         task = Advection(Advection.Params(**base.SMOKE))
-        public = task.problem(task.prepare(cache), Seeds(0, task.name)).public
+        public = task.problem(task.prepare(cache, 0), Seeds(0, task.name)).public
         parts = {"solver": None, "surrogate": Doubler, "unrolling": lambda unroll, frames: (9, 1)}
         parts["optimizer"] = lambda model, steps: torch.optim.SGD(model.parameters(), 0.1)
         task.run(public, parts, Silent(), Seeds(0, task.name))

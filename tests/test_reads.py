@@ -129,7 +129,7 @@ from toy_package.task import Line
 class Peeking(Line):
     name = "toy/peeking"
 
-    def prepare(self, cache):
+    def prepare(self, cache, pool):
         {prepare}
 
     def problem(self, data, seeds):

@@ -16,6 +16,7 @@ from bench.metrics.kernels import alignment, gram, ntk
 from bench.metrics.spectra import effective_rank
 from bench.planning import config
 from bench.records.record import Record
+from bench.streams import Stream
 from tasks.rich_lazy import (
     base,
     claims,
@@ -55,7 +56,7 @@ def test_the_recurrent_kernel_is_made_of_finite_differences():
     """One entry of the tangent kernel of the decision, by perturbing every recurrent weight."""
     torch.manual_seed(0)
     model = network.RateNetwork(3, 3, 0.5 * torch.randn(5, 5), leak=0.5).double()
-    x = trials.two_alternative_choice(3, 4, seeded())[0].double()
+    x = trials.two_alternative_choice(3, 4, Stream(0))[0].double()
     kernel = ntk(model(x)[:, -1], [model.recurrent.weight])
     weight, step, columns = model.recurrent.weight, 1e-6, []
     with torch.no_grad():
@@ -156,20 +157,20 @@ def test_alignment_turns_the_leading_direction_and_keeps_the_spectrum(rank):
 
 def test_no_observer_beats_the_ideal_ones():
     """The ideal rules, applied to many trials, meet their closed forms."""
-    x, y = trials.two_alternative_choice(40000, 7, seeded())
+    x, y = trials.two_alternative_choice(40000, 7, Stream(0))
     said = torch.where((x[:, :7, 1] - x[:, :7, 2]).sum(1) > 0, 1, 2)
     assert float((said == y[:, -1]).double().mean()) == pytest.approx(trials.ideal_choice_accuracy(7), abs=0.006)
-    x, y = trials.delayed_match(4000, 5, seeded())
+    x, y = trials.delayed_match(4000, 5, Stream(0))
     sample, test = (x[:, step, 1] > x[:, step, 2] for step in (0, 6))
     said = torch.where(sample == test, 1, 2)
     assert float((said == y[:, -1]).double().mean()) == pytest.approx(trials.ideal_match_accuracy(), abs=0.001)
 
 
 def test_trials_have_the_timing_of_their_task():
-    x, y = trials.two_alternative_choice(50, 7, seeded())
+    x, y = trials.two_alternative_choice(50, 7, Stream(0))
     assert x.shape == (50, 8, 3) and bool((x[:, -1] == 0).all()) and bool((x[:, :7, 0] == 1).all())
     assert bool((y[:, :-1] == 0).all()) and set(y[:, -1].tolist()) == {1, 2}
-    x, y = trials.delayed_match(50, 0, seeded())
+    x, y = trials.delayed_match(50, 0, Stream(0))
     assert x.shape == (50, 3, 3) and bool((x[:, 2, 1:] == 0).all()) and bool((y[:, :-1] == 0).all())
 
 

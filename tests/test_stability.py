@@ -14,6 +14,7 @@ from baselines.steppers.sam import Sam
 from bench.contract import BenchError, Seeds
 from bench.execute import Job, call
 from bench.planning import config
+from bench.streams import Stream
 from tasks.stability.escape import Escape, interpolate
 from tasks.stability.minima import error, stability
 from tasks.stability.models import DTYPE, Diagonal, Gradient, Linear, Relu2, curvature, loss, sphere
@@ -33,7 +34,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def gram(samples: int = 6, inputs: int = 9, seed: int = 0, norm: float | None = None) -> torch.Tensor:
-    x = normal(samples, inputs, seed=seed) if norm is None else sphere(samples, inputs, norm, drawn(seed))
+    x = normal(samples, inputs, seed=seed) if norm is None else sphere(samples, inputs, norm, Stream(seed))
     return x @ x.T
 
 
@@ -134,7 +135,7 @@ def test_a_batch_of_none_is_told():
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 def test_jacobian_and_gradient_are_those_of_autograd(model):
     x, y = normal(5, 4), normal(5, seed=1)
-    theta = model.start(drawn()) + 0.1 * normal(len(model.start(drawn())), seed=2)
+    theta = model.start(normal) + 0.1 * normal(len(model.start(normal)), seed=2)
     expected = torch.autograd.functional.jacobian(lambda t: model.outputs(t, x), theta)
     assert torch.allclose(model.jacobian(theta, x), expected)
     theta.requires_grad_()
@@ -147,7 +148,7 @@ def test_jacobian_and_gradient_are_those_of_autograd(model):
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)
 def test_at_a_minimum_the_hessian_is_the_gauss_newton_matrix(model):
     x = normal(5, 4)
-    theta = model.start(drawn()) + 0.1 * normal(len(model.start(drawn())), seed=2)
+    theta = model.start(normal) + 0.1 * normal(len(model.start(normal)), seed=2)
     y = model.outputs(theta, x)
     hessian = torch.autograd.functional.hessian(lambda t: 0.5 * (model.outputs(t, x) - y).square().mean(), theta)
     found = curvature(model, theta, x)
@@ -157,14 +158,14 @@ def test_at_a_minimum_the_hessian_is_the_gauss_newton_matrix(model):
 
 def test_the_trace_bounds_the_norms_over_the_data():
     """Wu and Su 2023: E of the trace is at least sqrt(inputs) times the path norm, and 4 (|u|^2 + |v|^2) for the diagonal one."""
-    x = sphere(20000, 4, 2.0, drawn())
+    x = sphere(20000, 4, 2.0, Stream(0))
     relu, diagonal = Relu2(4, 6), Diagonal(4, 0.3)
-    theta = relu.start(drawn())
+    theta = relu.start(normal)
     w, a = relu.layers(theta)
     expected = 0.5 * float(w.square().sum() + 4 * a.square().sum())
     assert float(relu.jacobian(theta, x).square().sum()) / len(x) == pytest.approx(expected, rel=0.02)
     assert expected >= math.sqrt(4) * relu.norm(theta)
-    theta = diagonal.start(drawn())
+    theta = diagonal.start(normal)
     assert float(diagonal.jacobian(theta, x).square().sum()) / len(x) == pytest.approx(4 * diagonal.norm(theta))
     assert diagonal.norm(theta) >= float(diagonal.weights(theta).abs().sum())
 
@@ -316,7 +317,7 @@ def test_a_task_that_cannot_be_is_told(task, changes, reason):
 def test_a_network_that_cannot_interpolate_is_told():
     model = Relu2(2, 1)
     with pytest.raises(BenchError, match="more task.width"):
-        interpolate(model, model.start(drawn()), normal(20, 2), normal(20, seed=1), steps=200)
+        interpolate(model, model.start(normal), normal(20, 2), normal(20, seed=1), steps=200)
 
 
 def test_rules_and_scores_say_what_is_wrong():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.contract import POOL, BenchError
 from bench.planning import config, plan
 from bench.planning.plan import TUNING_FROM
 from bench.records.record import Cell, Record
@@ -20,7 +21,7 @@ from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
 from bench.tables.statistics import MIN_SEEDS, ROUNDING
 
-FRESH_FROM = 1 << 51  # fresh seeds lie in [2^51, 2^52): exact in JSON everywhere
+FRESH_FROM = 1 << 51  # fresh seeds lie above 2^51 and below 2^53: exact in JSON everywhere
 ALPHA = 0.01  # the share of honest rows that are disputed by chance
 FEWEST = 3  # fresh seeds of a row
 USUAL = 5  # fresh seeds of a row by default
@@ -119,9 +120,13 @@ def drawn() -> str:
 
 
 def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
-    """`count` seeds, hashes of the row's digest, fixed first, and of the number drawn afterwards."""
-    hashes = (hashlib.blake2b(f"{digest}/{number}/{i}".encode(), digest_size=8).digest() for i in range(count))
-    return [FRESH_FROM | (int.from_bytes(hashed, "big") >> 13) for hashed in hashes]
+    """`count` consecutive seeds of a pool of their own, which is a hash of the row's digest, fixed first, and of the number drawn
+    afterwards. BenchError for more than a pool holds."""
+    if count > POOL:
+        raise BenchError(f"{count} fresh seeds: a verification draws at most {POOL}")
+    hashed = int.from_bytes(hashlib.blake2b(f"{digest}/{number}".encode(), digest_size=8).digest(), "big")
+    first = (FRESH_FROM + hashed % FRESH_FROM) // POOL * POOL + POOL
+    return [*range(first, first + count)]
 
 
 def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> float:

@@ -10,26 +10,12 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError
+from bench.contract import BenchError, EntrySeeds
 from bench.running import linux_sandbox, reads, sandbox
 from bench.running.linux_sandbox import PDEATHSIG, prctl
-
-
-@dataclass(frozen=True)
-class AxisSeeds:
-    """Replaces `bench.contract.Seeds` in an entry's process: it holds the seeds of the entry's axes, but not the cell's seed."""
-
-    numbers: Mapping[str, int]
-
-    def __call__(self, axis: str) -> int:
-        """The seed of `axis`; KeyError if an entry has no such axis."""
-        if axis not in self.numbers:
-            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
-        return self.numbers[axis]
 
 
 def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
@@ -48,7 +34,7 @@ def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:
         _limit_memory(start["job"]["memory_mb"])
         unkeyed_reads = _confine(start, grants)
         job = execute.Job(**start["job"], seed=0, cache=os.devnull)
-        seeds: Any = AxisSeeds(start["seeds"])
+        seeds = EntrySeeds(start["seeds"])
         public = link.recv()
         report, solution, log = execute.run_entry(job, public, _PipeChannel(link), seeds)
         report["reason"] = reads.advised(report["reason"])

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Task, Unavailable
+from bench.contract import POOL, Task, Unavailable
 from bench.outcome import SETTLED, Outcome, plain
 from bench.running import linux_sandbox, message_checks, reads, sandbox
 from bench.running.entry_process import entry_process
@@ -65,7 +65,7 @@ def prepare_process(conn: socket.socket, grants: sandbox.Grants) -> None:
     _redirect()
     reads.watch_scorer(grants, job.reads, job.cache)
     try:
-        job.task().prepare(Path(job.cache))
+        job.task().prepare(Path(job.cache), job.seed // POOL)
         outcome = Outcome(status="ok")
     except Unavailable as error:
         outcome = Outcome.failure("unavailable", str(error))
@@ -128,16 +128,15 @@ def _lead_group(conn: socket.socket) -> None:
 def _start_message(task: Task, job: Job, private: str) -> dict[str, Any]:
     """The first message to the entry's process. It contains neither the cell's seed nor the place of the data folder."""
     from bench.contract import Seeds
-    from bench.execute import ENTRY_AXES
 
-    seeds = Seeds(job.seed, task.name, ENTRY_AXES)
+    seeds = Seeds(job.seed, task.name).of_entry()
     fields = {
         name: getattr(job, name) for name in ("target", "params", "parts", "probes", "seconds", "memory_mb", "reads")
     }
     files = [str(path.resolve()) for path in task.data_files(Path(job.cache)).values()]
     if files:
         fields["reads"] = [path for path in job.reads if os.path.realpath(path) not in files]
-    return {"job": fields, "seeds": {axis: seeds(axis) for axis in ENTRY_AXES}, "private": private, "withheld": files}
+    return {"job": fields, "seeds": dict(seeds.numbers), "private": private, "withheld": files}
 
 
 def npz(outcome: Outcome) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bench.contract import BenchError
+from bench.contract import POOL, BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
 from bench.planning import config
@@ -213,8 +213,8 @@ class _Sweep:
                 yield cell.key, outcome, npz(outcome)
         elif runnable:
             with Pool(self.settings.workers, [self.store.root, cache_dir()], self.settings.numerics) as pool:
-                # The data of each task are found or made once. A failure is ignored here, since each cell records it later.
-                tasks = {(cell.target, str(sorted(cell.given.items()))): cell for cell in runnable}
+                # The data of each task and pool are found or made once. A failure is ignored here: each cell records it later.
+                tasks = {(cell.target, str(sorted(cell.given.items())), cell.seed // POOL): cell for cell in runnable}
                 for _ in pool.run([(name, "prepare", job_of(cell, self.settings)) for name, cell in tasks.items()]):
                     pass
                 jobs = ((cell.key, "cell", job_of(cell, self.settings)) for cell in self._started(runnable))

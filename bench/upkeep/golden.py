@@ -56,7 +56,7 @@ def golden(name: str) -> dict[str, Any]:
     spec = config.task_spec(name)
     params = config.parameters(spec, "smoke", {})
     task = spec.cls(spec.cls.Params(**params))
-    problem = task.problem(task.prepare(cache_dir()), Seeds(0, name))
+    problem = task.problem(task.prepare(cache_dir(), 0), Seeds(0, name))
     tensors = {**_tensors(problem.public, "public"), **_tensors(problem.hidden, "hidden")}
     outcome = call(Job(spec.target, params, config.resolve_parts(spec, Entry("default", {}), {}), 0, str(cache_dir())))
     losses = outcome.curves.get("loss", ([], []))[1]

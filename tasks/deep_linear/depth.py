@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import Budget, Curves, Derived, Diverged, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import (
+    Budget,
+    Curves,
+    Derived,
+    Diverged,
+    EntrySeeds,
+    Log,
+    Metric,
+    Problem,
+    Seeds,
+    Slot,
+    Solution,
+    Task,
+)
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
@@ -51,7 +64,7 @@ class Depth(Task):
     """A linear network of equal layers learns a random map with singular values in [1, 3], full batch, white inputs."""
 
     name = "deep_linear/depth"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"size": 8, "depth": 4, "steps": 60},
@@ -92,14 +105,14 @@ class Depth(Task):
         from tasks.deep_linear.network import haar
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
-        u, v = (haar(p.size, p.size, generator) for _ in range(2))
+        stream = seeds.stream("data", "target")
+        u, v = (haar(p.size, p.size, stream) for _ in range(2))
         low, high = RANGE
-        s = low + (high - low) * torch.rand(p.size, generator=generator, dtype=torch.float64)
+        s = low + (high - low) * stream.uniform(p.size, dtype=torch.float64)
         target = u * s @ v.T
         return Problem({"target": target}, {"target": target})
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
 
         from bench.train import Loop, evaluation

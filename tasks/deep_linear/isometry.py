@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Solution, Task
+from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Solution, Task
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Isometry(Task):
     """Exponents, in nats a layer, by which a product of `depth` square matrices stretches; nothing is trained."""
 
     name = "deep_linear/isometry"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"size": 8, "depth": 50},
@@ -61,11 +61,10 @@ class Isometry(Task):
         import torch
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
-        gradients = torch.randn(p.size, GRADIENTS, generator=generator, dtype=torch.float64)
+        gradients = seeds.stream("data", "gradients").normal(p.size, GRADIENTS, dtype=torch.float64)
         return Problem({"size": p.size, "depth": p.depth}, {"gradients": gradients})
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
 
         from tasks.deep_linear.network import checked

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import (
+    BenchError,
+    Budget,
+    Curves,
+    EntrySeeds,
+    Exhibit,
+    Log,
+    Metric,
+    Problem,
+    Seeds,
+    Slot,
+    Solution,
+    Task,
+)
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:
@@ -45,7 +58,7 @@ class Modes(Task):
     """A linear network on white inputs learns a map of four modes, or of a tree, by its exact population gradient."""
 
     name = "deep_linear/modes"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"lr": 4e-3, "checkpoints": 100},
@@ -96,15 +109,15 @@ class Modes(Task):
             u, s, vh = torch.linalg.svd(target, full_matrices=False)
             v = vh.T
         elif p.target == "spectrum":
-            generator = torch.Generator().manual_seed(seeds("data"))
+            stream = seeds.stream("data", "target")
             s = torch.tensor(SPECTRUM, dtype=torch.float64)
-            u, v = (haar(p.size, len(s), generator) for _ in range(2))
+            u, v = (haar(p.size, len(s), stream) for _ in range(2))
             target = u * s @ v.T
         else:
             raise BenchError(f"task.target={p.target!r}: there are spectrum and tree")
         return Problem({"target": target, "outputs": u, "inputs": v}, {"target": target, "u": u, "s": s, "v": v})
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
 
         from tasks.deep_linear import network

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import BenchError, Diverged
+from bench.streams import Stream
 
 
 class Chain(nn.Module):
@@ -84,9 +85,9 @@ def invariants(weights: Sequence[Tensor]) -> list[Tensor]:
     return [after.T @ after - before @ before.T for before, after in zip(weights, weights[1:], strict=False)]
 
 
-def haar(n: int, k: int, generator: torch.Generator) -> Tensor:
+def haar(n: int, k: int, stream: Stream) -> Tensor:
     """k <= n orthonormal columns (n, k), uniformly distributed."""
-    q, r = torch.linalg.qr(torch.randn(n, k, generator=generator, dtype=torch.float64))
+    q, r = torch.linalg.qr(stream.normal(n, k, dtype=torch.float64))
     return q * r.diagonal().sign()
 
 

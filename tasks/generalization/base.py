@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,7 +103,7 @@ class Linear(Task):
 
         return linear.problem(self.params, self.budget.limit, seeds)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.generalization import linear
 
         places = checkpoints(self.budget.limit, self.params.evaluations)

@@ -35,7 +35,7 @@ class DoubleDescent(Linear):
     """The linear teacher at every ratio of a grid."""
 
     name = "generalization/double_descent"
-    version = 1
+    version = 2
     presets = {
         "smoke": {"dimension": 20, "draws": 4, "val": 20, "time": 20.0, "evaluations": 8},
         "small": {"time": 300.0},

@@ -22,16 +22,16 @@ def problem(p: Any, steps: int, seeds: Seeds) -> Problem:
         raise BenchError(
             f"task.rate={p.rate}: gradient descent diverges at ratio {p.ratio} from rate {2 / largest:.3g} on; lower it"
         )
-    generator = torch.Generator().manual_seed(seeds("data"))
     deviation = p.snr**-0.5
 
-    def draw(count: int) -> tuple[Tensor, Tensor]:
-        x = torch.randn(p.draws, count, p.dimension, generator=generator, dtype=torch.float64) / p.dimension**0.5
-        noise = torch.randn(p.draws, count, generator=generator, dtype=torch.float64)
+    def draw(name: str, count: int) -> tuple[Tensor, Tensor]:
+        stream = seeds.stream("data", name)
+        x = stream.normal(p.draws, count, p.dimension, dtype=torch.float64) / p.dimension**0.5
+        noise = stream.normal(p.draws, count, dtype=torch.float64)
         return x, outputs(x, teacher) + deviation * noise
 
-    teacher = torch.randn(p.draws, p.dimension, generator=generator, dtype=torch.float64)
-    (x, y), val = draw(samples), draw(p.val)
+    teacher = seeds.stream("data", "teacher").normal(p.draws, p.dimension, dtype=torch.float64)
+    (x, y), val = draw("train", samples), draw("val", p.val)
     public = {"x": x, "y": y, "snr": p.snr, "rate": p.rate, "budget": steps}
     return Problem(public, {"teacher": teacher, "val": val, "train": (x, y)})
 

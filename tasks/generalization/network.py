@@ -42,15 +42,19 @@ def problem(p: Any, seeds: Seeds) -> Problem:
     """Inputs N(0, I); targets of a ReLU teacher, scaled to unit mean square over the test inputs, plus noise of variance
     1/snr. Test targets carry no noise; its variance is added to the error instead.
     """
-    generator = torch.Generator().manual_seed(seeds("data"))
-    hidden = torch.randn(p.teacher, p.dimension, generator=generator) / p.dimension**0.5
-    readout = torch.randn(p.teacher, generator=generator)
-    inputs = [torch.randn(count, p.dimension, generator=generator) for count in (p.samples, p.val, p.test)]
+    teacher = seeds.stream("data", "teacher")
+    hidden = teacher.normal(p.teacher, p.dimension) / p.dimension**0.5
+    readout = teacher.normal(p.teacher)
+    streams = [seeds.stream("data", name) for name in ("train", "val", "test")]
+    counts = (p.samples, p.val, p.test)
+    inputs = [stream.normal(count, p.dimension) for stream, count in zip(streams, counts, strict=True)]
     targets = [torch.relu(x @ hidden.T) @ readout for x in inputs]
     unit = targets[2].square().mean().sqrt()
     x, val, test = inputs
     y, val_y, clean = (target / unit for target in targets)
-    y, val_y = (target + p.snr**-0.5 * torch.randn(len(target), generator=generator) for target in (y, val_y))
+    y, val_y = (
+        target + p.snr**-0.5 * stream.normal(len(target)) for target, stream in zip((y, val_y), streams, strict=False)
+    )
     return Problem({"x": x, "y": y, "budget": p.steps}, {"val": (val, val_y), "test": (test, clean), "train": (x, y)})
 
 

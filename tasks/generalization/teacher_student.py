@@ -9,7 +9,7 @@ class TeacherStudent(Linear):
     """Learn from P = ratio x N noisy samples of a linear teacher; at P = N training to the end is worst."""
 
     name = "generalization/teacher_student"
-    version = 1
+    version = 2
     presets = {
         "smoke": {"dimension": 20, "draws": 4, "val": 20, "time": 20.0, "evaluations": 8},
         "small": {},

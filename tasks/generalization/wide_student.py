@@ -12,6 +12,7 @@ from bench.contract import (
     Budget,
     Curves,
     Derived,
+    EntrySeeds,
     Log,
     Metric,
     Problem,
@@ -68,7 +69,7 @@ class WideStudent(Task):
     """Does a wider network generalise worse? By default the hidden layer is random and fixed and its readout is trained."""
 
     name = "generalization/wide_student"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"samples": 40, "val": 100, "test": 200, "width": 40, "steps": 100, "evaluations": 6},
@@ -114,7 +115,7 @@ class WideStudent(Task):
 
         return network.problem(self.params, seeds)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.generalization import network
 
         return network.run(self.params, public, parts, log)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.grokking.group_arithmetic import activation
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Energy(Task):
     """Gradient ascent of the energy on the unit sphere, by any optimizer."""
 
     name = "grokking/energy"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"group": "symmetric:3", "width": 8, "steps": 200},
@@ -74,7 +74,6 @@ class Energy(Task):
         return Budget("steps", self.params.steps)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         from tasks.grokking.groups import group
 
@@ -88,11 +87,11 @@ class Energy(Task):
                     f"task.ratio={p.ratio}: {count} of the {size * size} pairs of {p.group}; give a ratio up to "
                     f"{size / math.log(size):.3g}, or 0 for all"
                 )
-            kept = torch.randperm(size * size, generator=torch.Generator().manual_seed(seeds("split")))[:count]
+            kept = seeds.stream("split", "pairs").permutation(size * size)[:count]
             pairs, labels = pairs[kept], labels[kept]
         return Problem({"pairs": pairs, "labels": labels}, {})
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import itertools
 
         from torch import nn

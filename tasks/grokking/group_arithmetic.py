@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution
 from tasks.grokking.modular_addition import ModularAddition
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class GroupArithmetic(ModularAddition):
     """The product of two group elements as classification of concatenated one-hot operands."""
 
     name = "grokking/group_arithmetic"
-    version = 1
+    version = 2
     Params = Params  # type: ignore[assignment]
     presets = {
         "smoke": {"group": "cyclic:13", "ratio": 3.0, "width": 128, "steps": 150, "eval_every": 25},
@@ -100,7 +100,6 @@ class GroupArithmetic(ModularAddition):
         return group(self.params.group).products()
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         from tasks.grokking.groups import group
 
@@ -114,12 +113,12 @@ class GroupArithmetic(ModularAddition):
                 f"{1 / (size * math.log(size)):.2g} to {(size * size - 2) / (size * math.log(size)):.3g}"
             )
         pairs, labels = self.table()
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
+        order = seeds.stream("split", "pairs").permutation(len(labels))
         cuts = dict(zip(("train", "val", "monitor"), order.split([train, left // 2, left - left // 2]), strict=True))
         public = {"pairs": pairs[cuts["train"]], "labels": labels[cuts["train"]]}
         return Problem(public, {name: (pairs[rows], labels[rows]) for name, rows in cuts.items()})
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import itertools
 
         import torch

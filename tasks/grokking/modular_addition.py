@@ -16,6 +16,7 @@ from bench.contract import (
     BenchError,
     Budget,
     Curves,
+    EntrySeeds,
     Exhibit,
     Log,
     Metric,
@@ -59,7 +60,7 @@ class ModularAddition(Task):
     """a op b mod p as classification of concatenated one-hot operands."""
 
     name = "grokking/modular_addition"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"p": 13, "train": 100, "width": 128, "steps": 150, "eval_every": 25},
@@ -114,7 +115,6 @@ class ModularAddition(Task):
         return table(self.params.op, self.params.p)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         p = self.params
         pairs, labels = self.table()
@@ -123,7 +123,7 @@ class ModularAddition(Task):
             raise BenchError(
                 f"task.train={p.train}: the table of {p.op} mod {p.p} has {len(labels)} pairs; leave two or more"
             )
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
+        order = seeds.stream("split", "pairs").permutation(len(labels))
         train, val, monitor = order[: p.train], order[p.train : p.train + left // 2], order[p.train + left // 2 :]
         public = {"pairs": pairs[train], "labels": labels[train], "p": p.p}
         hidden = {"val": (pairs[val], labels[val]), "monitor": (pairs[monitor], labels[monitor])}
@@ -138,7 +138,7 @@ class ModularAddition(Task):
         shares = [float(part.float().mean()) for part in right.split([len(labels) for _, labels in sets])]
         return {"train_acc": shares[0], "val_acc": shares[1], "monitor_acc": shares[2]}
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import itertools
 
         from bench.train import fit

@@ -10,13 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.streams import Stream
+
 SHARPNESS = 3.0  # of the rows: softmax(3 z), z standard normal; their entropy is near 1.3 nats for 32 tokens
 MIXING = 64  # tokens of each row that are drawn and thrown away
 
 
-def transition_matrix(vocab: int, generator: torch.Generator) -> Tensor:
+def transition_matrix(vocab: int, stream: Stream) -> Tensor:
     """Row-stochastic (vocab, vocab), float64: rows softmax(3 z) of standard normal z."""
-    noise = torch.randn(vocab, vocab, dtype=torch.float64, generator=generator)
+    noise = stream.normal(vocab, vocab, dtype=torch.float64)
     return torch.softmax(SHARPNESS * noise, dim=1)
 
 
@@ -41,18 +43,24 @@ def next_law(matrix: Tensor, tokens: Tensor, copy: float, back: int) -> Tensor:
     return law
 
 
-def sample(matrix: Tensor, shape: tuple[int, int], copy: float, back: int, generator: torch.Generator) -> Tensor:
+def sample(matrix: Tensor, shape: tuple[int, int], copy: float, back: int, stream: Stream) -> Tensor:
     """Tokens int64 of `shape` (rows, length): independent rows of the mixed process after `MIXING` tokens of it.
 
     The first tokens come from the stationary law, which is also the mixed process's own marginal.
     """
     rows, length = shape
-    first = stationary(matrix).clamp(min=0)
-    columns = [torch.multinomial(first, rows, replacement=True, generator=generator)]
+    cumulative = matrix.cumsum(dim=1)
+    columns = [_drawn(stationary(matrix).clamp(min=0).cumsum(dim=0).expand(rows, -1), stream)]
     for step in range(1, MIXING + length):
-        fresh = torch.multinomial(matrix[columns[-1]], 1, generator=generator).squeeze(1)
+        fresh = _drawn(cumulative[columns[-1]], stream)
         if step >= back:
-            copied = torch.rand(rows, dtype=torch.float64, generator=generator) < copy
+            copied = stream.uniform(rows, dtype=torch.float64) < copy
             fresh = torch.where(copied, columns[-back], fresh)
         columns.append(fresh)
     return torch.stack(columns[MIXING:], dim=1)
+
+
+def _drawn(cumulative: Tensor, stream: Stream) -> Tensor:
+    """One draw (rows,) from each of the laws whose cumulative sums are (rows, vocab), by inversion."""
+    points = stream.uniform(len(cumulative), 1, dtype=cumulative.dtype) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative.contiguous(), points, right=True).squeeze(1).clamp(max=cumulative.shape[1] - 1)

@@ -14,6 +14,7 @@ from bench.contract import (
     Budget,
     Curves,
     Derived,
+    EntrySeeds,
     Log,
     Metric,
     Problem,
@@ -104,7 +105,7 @@ class LanguageModel(Task):
     """
 
     name = "instability/lm_proxy"
-    version = 1
+    version = 2
     Params = Params
     presets = {"smoke": SMOKE, "small": {}, "paper": PAPER}
 
@@ -161,7 +162,7 @@ class LanguageModel(Task):
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {text.SHAKESPEARE: cache / text.SHAKESPEARE} if self.params.text == "shakespeare" else {}
 
-    def prepare(self, cache: Path) -> str | None:
+    def prepare(self, cache: Path, pool: int) -> str | None:
         """The file's text, or None for the chain, which is drawn anew for each seed."""
         if self.params.text == "chain":
             return None
@@ -179,7 +180,7 @@ class LanguageModel(Task):
         tokens, alphabet = text.characters(data)
         return training.text_problem(self.params, torch.tensor(tokens), len(alphabet), text.origin(data), seeds)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.instability import training
 
         return training.run(self.params, public, parts, log, seeds)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Curves, Log, Metric, Problem, Seeds, Slot, Solution
+from bench.contract import Curves, EntrySeeds, Log, Metric, Problem, Slot, Solution
 from tasks.instability.lm_proxy import PAPER, SMOKE, LanguageModel
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Scaling(LanguageModel):
     derived = tuple(replace(one, grid=GRID) for one in LanguageModel.derived)  # type: ignore[assignment]
     probes = {**LanguageModel.probes, "scaling": "tasks.instability.scaling.probe"}
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.instability import scaling, training
 
         build = partial(scaling.ScalingModel, output=parts["output"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.contract import BenchError, Log, Problem, Seeds, Solution
+from bench.contract import BenchError, EntrySeeds, Log, Problem, Seeds, Solution
 from bench.train import fit
 from tasks.instability import chain
 from tasks.instability.transformer import Size, Transformer
@@ -23,11 +23,10 @@ def chain_problem(p: Any, seeds: Seeds) -> Problem:
     """Training texts (rows, row), and held-out contexts with the exact law of the token after each."""
     if not 0 < p.back <= p.length < p.row:
         raise BenchError(f"back={p.back}, length={p.length}, row={p.row}: they must satisfy back <= length < row")
-    generator = torch.Generator().manual_seed(seeds("data"))
-    matrix = chain.transition_matrix(p.vocab, generator)
+    matrix = chain.transition_matrix(p.vocab, seeds.stream("data", "matrix"))
+    shapes = {"train": (p.rows, p.row), "val": (p.held_out, p.length), "test": (p.held_out, p.length)}
     train, *held_out = (
-        chain.sample(matrix, shape, p.copy, p.back, generator)
-        for shape in ((p.rows, p.row), (p.held_out, p.length), (p.held_out, p.length))
+        chain.sample(matrix, shape, p.copy, p.back, seeds.stream("data", name)) for name, shape in shapes.items()
     )
     val, test = ((contexts, chain.next_law(matrix, contexts, p.copy, p.back)) for contexts in held_out)
     entropy = float(chain.entropy(test[1]).mean())
@@ -40,20 +39,19 @@ def text_problem(p: Any, tokens: Tensor, vocab: int, origin: str, seeds: Seeds) 
 
     The text's parts are the same for all seeds; which contexts are drawn from them is not.
     """
-    generator = torch.Generator().manual_seed(seeds("split"))
     cut = [int(sum(SHARES[:i]) * len(tokens)) for i in (1, 2)]
 
-    def contexts(part: Tensor) -> tuple[Tensor, Tensor]:
+    def contexts(part: Tensor, name: str) -> tuple[Tensor, Tensor]:
         blocks = part[: len(part) // (p.length + 1) * (p.length + 1)].view(-1, p.length + 1)
         if len(blocks) < p.held_out:
             raise BenchError(
                 f"held_out={p.held_out}: the text has {len(blocks)} contexts of length {p.length} to test on"
             )
-        blocks = blocks[torch.randperm(len(blocks), generator=generator)[: p.held_out]]
+        blocks = blocks[seeds.stream("split", name).permutation(len(blocks))[: p.held_out]]
         return blocks[:, :-1].contiguous(), functional.one_hot(blocks[:, -1], vocab).double()
 
     train, *held_out = tokens.tensor_split(cut)
-    val, test = map(contexts, held_out)
+    val, test = map(contexts, held_out, ("val", "test"))
     hidden = {"val": val, "test": test, "bar": cross_entropy(bigram(train, vocab)[test[0][:, -1]], test[1])}
     return Problem({"train": train[None].short(), "vocab": vocab}, hidden, origin)
 
@@ -78,7 +76,7 @@ def run(
     public: Mapping[str, Any],
     parts: Mapping[str, Any],
     log: Log,
-    seeds: Seeds,
+    seeds: EntrySeeds,
     build: Callable[..., Transformer] = Transformer,
 ) -> Solution:
     """Train a transformer on all positions of random windows; predict(contexts) gives logits of the token after them.

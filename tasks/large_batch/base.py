@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Slot, Solution, Task
 from tasks.large_batch.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class LargeBatch(Task):
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {"val_accuracy": accuracy(predict, *problem.hidden["val"])}
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
         from torch.nn import functional
 

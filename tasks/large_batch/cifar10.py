@@ -29,7 +29,7 @@ class Cifar10(LargeBatch):
     """CIFAR-10, normalised by channel, without augmentation; a small convolutional network."""
 
     name = "large_batch/cifar10"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"train": 256, "val": 100, "test": 100, "epochs": 1, "evaluations": 1},
@@ -44,19 +44,18 @@ class Cifar10(LargeBatch):
 
         return files(cache)
 
-    def prepare(self, cache: Path) -> str:
+    def prepare(self, cache: Path, pool: int) -> str:
         from bench.data.cifar import ensure
 
         return str(ensure(cache))
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         from bench.data.cifar import load, origin
 
         p = self.params
         pictures, labels = load(Path(data), train=True, count=p.train + p.val)
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seeds("split")))
+        order = seeds.stream("split", "samples").permutation(len(labels))
         test_x, test_y = load(Path(data), train=False, count=p.test)
         x, y = pictures[order], labels[order]
         train = (x[: p.train], y[: p.train])

@@ -23,7 +23,7 @@ class Cifar10Residual(Fitting, Cifar10):
     """CIFAR-10 as in `large_batch/cifar10`, learned by a residual network of eight layers."""
 
     name = "large_batch/cifar10_residual"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"train": 512, "val": 100, "test": 100, "epochs": 1, "evaluations": 1},

@@ -29,7 +29,7 @@ class Diffusion(Walk, Prototypes):
     """The mixture of `large_batch/prototypes`, seen three times at a constant rate, with the distance at every eighth update."""
 
     name = "large_batch/diffusion"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"train": 512, "val": 100, "test": 200, "epochs": 3, "evaluations": 12},
@@ -45,7 +45,7 @@ class Diffusion(Walk, Prototypes):
             raise BenchError(f"{self.name}: flipped={share}; it is a share of the labels, from 0 to 1")
         found = super().problem(data, seeds)
         x, y = found.hidden["train"]
-        generator = torch.Generator().manual_seed(seeds("noise"))
-        drawn = torch.randint(self.classes, y.shape, generator=generator)
-        y = torch.where(torch.rand(y.shape, generator=generator) < share, drawn, y)
+        stream = seeds.stream("data", "flips")
+        drawn = stream.integers(self.classes, len(y))
+        y = torch.where(stream.uniform(len(y)) < share, drawn, y)
         return replace(found, public={**found.public, "y": y}, hidden={**found.hidden, "train": (x, y)})

@@ -24,7 +24,7 @@ class DiffusionCifar10(Walk, Cifar10):
     """CIFAR-10 and the network of `large_batch/cifar10`, at a constant rate, with the distance at every eighth update."""
 
     name = "large_batch/diffusion_cifar10"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"train": 512, "val": 50, "test": 100, "epochs": 1, "evaluations": 8},

@@ -35,7 +35,7 @@ class Digits(Fitting):
     """1797 digits of 8 x 8 pixels in ten classes, split by seed; two hidden layers with batch norm."""
 
     name = "large_batch/digits"
-    version = 1
+    version = 2
     Params = Params
     presets = {
         "smoke": {"train": 512, "val": 100, "test": 200, "epochs": 3, "evaluations": 2},
@@ -48,14 +48,13 @@ class Digits(Fitting):
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {FILE.name: location() or cache / FILE.name}
 
-    def prepare(self, cache: Path) -> str:
+    def prepare(self, cache: Path, pool: int) -> str:
         where = location()
         if where is None:
             raise Unavailable("the digits come with scikit-learn, which is not here: pip install scikit-learn")
         return str(where)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         from bench.data.download import md5
 
@@ -63,7 +62,7 @@ class Digits(Fitting):
         if (asked := p.train + p.val + p.test) > DIGITS:
             raise BenchError(f"{self.name}: train, val and test add up to {asked}; there are {DIGITS} digits")
         x, y = load(Path(data))
-        order = torch.randperm(DIGITS, generator=torch.Generator().manual_seed(seeds("split")))
+        order = seeds.stream("split", "samples").permutation(DIGITS)
         picked = order[:asked].split([p.train, p.val, p.test])
         hidden = {name: (x[part], y[part]) for name, part in zip(("train", "val", "test"), picked, strict=True)}
         x, y = hidden["train"]

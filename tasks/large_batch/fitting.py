@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.contract import BenchError, Log, Seeds, Solution
+from bench.contract import BenchError, EntrySeeds, Log, Solution
 from tasks.large_batch.base import LargeBatch
 from tasks.large_batch.recipe import Recipe
 
@@ -17,7 +17,7 @@ class Fitting(LargeBatch):
         """The recipe as it is run on `samples` training samples."""
         return recipe
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         regime, samples = parts["regime"], len(public["x"])
 
         def fitting(recipe: Recipe) -> Recipe:

@@ -14,7 +14,7 @@ class Prototypes(LargeBatch):
     """80 standard normal prototypes in 64 dimensions, eight to each of ten classes; samples add noise of deviation 1.1."""
 
     name = "large_batch/prototypes"
-    version = 1
+    version = 2
     presets = {
         "smoke": {"train": 512, "val": 500, "test": 1000, "epochs": 3, "evaluations": 2},
         "small": {},
@@ -24,15 +24,14 @@ class Prototypes(LargeBatch):
     margin = 0.5
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
-        prototypes = torch.randn(PROTOTYPES, DIMENSIONS, generator=generator)
+        prototypes = seeds.stream("data", "prototypes").normal(PROTOTYPES, DIMENSIONS)
         sets = {}
         for name, count in (("train", p.train), ("val", p.val), ("test", p.test)):
-            which = torch.randint(PROTOTYPES, (count,), generator=generator)
-            x = prototypes[which] + NOISE * torch.randn(count, DIMENSIONS, generator=generator)
+            stream = seeds.stream("data", name)
+            which = stream.integers(PROTOTYPES, count)
+            x = prototypes[which] + NOISE * stream.normal(count, DIMENSIONS)
             sets[name] = (x, which % self.classes)
         x, y = sets["train"]
         return Problem({"x": x, "y": y, "classes": self.classes, "budget": self.budget.limit}, sets)

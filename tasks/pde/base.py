@@ -15,6 +15,7 @@ from bench.contract import (
     BenchError,
     Budget,
     Curves,
+    EntrySeeds,
     Exhibit,
     Log,
     Metric,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from tasks.pde.files.fields import Fields
     from tasks.pde.files.pdebench import Family, Layout
 
-GENERATOR = 2  # raise it whenever generated numbers change
-DATA_SEED = 20221012
+GENERATOR = 3  # raise it whenever generated numbers change
 EPSILON = 1e-6  # of an RMS below which any field is at rest
 WORST = 10.0  # what a diverged rollout counts as, and the largest error of one frame of one trajectory
 
@@ -142,7 +142,7 @@ def unrolling(*, unroll: int, frames: int) -> tuple[int, int]:
 class Evolution(Task):
     """Predict frames `initial_step` .. end of unseen trajectories from the frames before."""
 
-    version = 1
+    version = 2
     rank = "nrmse"
     objective = "val_nrmse"
     file_params = ("file",)
@@ -189,38 +189,44 @@ class Evolution(Task):
         return {name: value for name, value in asdict(self.params).items() if name not in common}
 
     @abstractmethod
-    def shard(self, start: int, count: int) -> Fields:
-        """Trajectories start .. start + count - 1 at the stored resolution, made in float64.
+    def shard(self, count: int, seed: int) -> Fields:
+        """`count` trajectories at the stored resolution, made in float64. seed: 128 bits, another for each shard."""
 
-        start is a multiple of `shard_size`: each shard draws from a stream of its own.
-        """
+    def shards(self, pool: int) -> Callable[[int, int], Fields]:
+        """(start, count) -> trajectories start .. start + count - 1 of a pool; start is a multiple of `shard_size`."""
+
+        def made(start: int, count: int) -> Fields:
+            text = f"{self.name}/{GENERATOR}/{pool}/{start}".encode()
+            return self.shard(count, int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big"))
+
+        return made
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {"file": Path(self.params.file).expanduser()} if self.params.file else {}
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What generated data depend on, beside the code."""
+    def identity(self, pool: int) -> dict[str, Any]:
+        """What the generated data of a pool depend on, beside the code."""
         names = ("points", "frames", "final_time", "train", "valid", "test")
         parts = {name: asdict(self.params)[name] for name in names} | self.physics
-        return parts | {"generator": GENERATOR, "seed": DATA_SEED}
+        return parts | {"generator": GENERATOR, "pool": pool}
 
-    def generated_file(self, cache: Path) -> Path:
-        """Where generated data lie; the name tells data apart that differ in a parameter or in the generator."""
-        digest = hashlib.blake2b(json.dumps(self.identity, sort_keys=True).encode(), digest_size=6).hexdigest()
+    def generated_file(self, cache: Path, pool: int) -> Path:
+        """Where a pool's data lie; the name tells data apart that differ in a parameter, in the pool or in the generator."""
+        digest = hashlib.blake2b(json.dumps(self.identity(pool), sort_keys=True).encode(), digest_size=6).hexdigest()
         return cache / "pde" / f"{self.name.rsplit('/', 1)[-1]}_{digest}.{'h5' if self.family == 'seeds' else 'hdf5'}"
 
-    def prepare(self, cache: Path) -> Fields:
-        """The trajectories that all seeds share, read from `task.file` or from the cache, made there if need be."""
+    def prepare(self, cache: Path, pool: int) -> Fields:
+        """The trajectories of `task.file`, or those that the seeds of a pool share, from the cache or made there."""
         import numpy as np
 
         from tasks.pde.files import make, pdebench
 
         p = self.params
         self.check()
-        path = Path(p.file).expanduser() if p.file else self.generated_file(cache)
+        path = Path(p.file).expanduser() if p.file else self.generated_file(cache, pool)
         if not p.file:
-            make.make(path, self.shard, self.samples, self.family, self.shard_size, print, json.dumps(self.identity))
+            identity = json.dumps(self.identity(pool))
+            make.make(path, self.shards(pool), self.samples, self.family, self.shard_size, print, identity)
         self.match(path, pdebench.info(path))
         data = pdebench.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
         finite = np.isfinite(data.values).reshape(len(data.values), -1).all(axis=1)
@@ -238,11 +244,13 @@ class Evolution(Task):
             raise BenchError(f"{self.name}: initial_step={p.initial_step} leaves no frame; it holds 1 to all but one")
 
     def problem(self, data: Fields, seeds: Seeds) -> Problem:
-        """Splits in file order, the test samples first as in PDEBench; seeds play no part."""
+        """Splits of the pool that each seed draws anew; of a file in its own order, the test samples first as in PDEBench."""
         import torch
 
         p = self.params
         values = torch.from_numpy(data.values.astype("float32")).movedim(1, -2).contiguous()
+        if not p.file:
+            values = values[seeds.stream("split", "samples").permutation(len(values))]
         test, valid, train = values.split([p.test, p.valid, p.train])
         rms = train.double().square().mean(dim=tuple(range(train.ndim - 1))).sqrt().float()
         public = {
@@ -258,7 +266,7 @@ class Evolution(Task):
         hidden = {"test": test, "valid": valid, "rest": public["rest"]}
         return Problem(public, hidden, Path(p.file).name if p.file else "generated")
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.pde import rollout
 
         return rollout.run(self.params, public, parts, log, seeds)

@@ -66,14 +66,14 @@ class Compressible(base.Evolution):
         if p.boundary not in ("periodic", "outgoing"):
             raise BenchError(f"{self.name}: boundary={p.boundary!r}; it is periodic or outgoing")
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from dataclasses import replace
 
         from tasks.pde.generate import gas
 
         p = self.params
         made = gas.generate(
-            p.kind, count, base.DATA_SEED + start, p.points, p.frames, p.final_time, self.dims, p.eta, p.zeta, p.mach,
+            p.kind, count, seed, p.points, p.frames, p.final_time, self.dims, p.eta, p.zeta, p.mach,
             p.boundary, self.refine,
         )  # fmt: skip
         return replace(made, attributes={"eta": p.eta, "zeta": p.zeta, "M": p.mach})

@@ -56,11 +56,11 @@ class Darcy(base.Evolution):
         if p.frames != 2 or p.initial_step != 1 or p.reduced_resolution_t != 1:
             raise BenchError(f"{self.name}: one step from permeability to pressure; leave frames=2, initial_step=1")
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from tasks.pde.generate import darcy
 
         p = self.params
-        return darcy.generate(count, base.DATA_SEED + start, p.points, 1, p.final_time, p.beta, p.faithful)
+        return darcy.generate(count, seed, p.points, 1, p.final_time, p.beta, p.faithful)
 
     def problem(self, data: Fields, seeds: Seeds) -> Problem:
         """The permeability as the first frame, the pressure as the second."""

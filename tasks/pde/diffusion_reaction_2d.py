@@ -42,9 +42,8 @@ class DiffusionReaction(base.Evolution):
     reference = "classical"
     margin = 2.0
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from tasks.pde.generate import diffusion_reaction
 
         p = self.params
-        seed = base.DATA_SEED + start
         return diffusion_reaction.generate(count, seed, p.points, p.frames, p.final_time, p.smooth, p.Du, p.Dv, p.k)

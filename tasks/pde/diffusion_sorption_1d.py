@@ -33,9 +33,8 @@ class DiffusionSorption(base.Evolution):
     reference = "classical_double"
     margin = 2.0
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from tasks.pde.generate import diffusion_sorption
 
         p = self.params
-        seed = base.DATA_SEED + start
         return diffusion_sorption.generate(count, seed, p.points, p.frames, p.final_time, p.faithful)

@@ -38,7 +38,7 @@ class Incompressible(base.Evolution):
     reference = "classical"
     margin = 2.0
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from dataclasses import replace
 
         import numpy as np
@@ -46,9 +46,7 @@ class Incompressible(base.Evolution):
         from tasks.pde.generate import incompressible
 
         p = self.params
-        made = incompressible.generate(
-            count, base.DATA_SEED + start, p.points, p.frames, p.final_time, p.nu, p.faithful
-        )
+        made = incompressible.generate(count, seed, p.points, p.frames, p.final_time, p.nu, p.faithful)
         force = np.stack([made.constants["force_x"], made.constants["force_y"]], axis=-1)[:, None]
         force = np.broadcast_to(force, (*made.values.shape[:-1], 2))
         values = np.concatenate([force, made.values], axis=-1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bench.contract import BenchError, Log, Seeds, Solution
+from bench.contract import BenchError, EntrySeeds, Log, Solution
 from tasks.pde import fields, rollout
 from tasks.pde.generate import burgers
 
@@ -56,7 +56,7 @@ def reached(initial: Tensor, time: float, equation: str, **parameter: float) -> 
     return torch.from_numpy(states[:, -1])
 
 
-def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
     """Take the entry's solver as the model of the dynamics, or train its surrogate to be one; invert either."""
     states, noise = public["train"][..., 0, :], float(public["noise"])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Curves, Exhibit, Log, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Curves, EntrySeeds, Exhibit, Log, Problem, Seeds, Slot, Solution
 from tasks.pde import base
 
 if TYPE_CHECKING:
@@ -92,9 +92,8 @@ class Inverse(base.Evolution):
         name = PARAMETER[self.params.equation]
         return {name: getattr(self.params, name)}
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        return super().identity | {"equation": self.params.equation}
+    def identity(self, pool: int) -> dict[str, Any]:
+        return super().identity(pool) | {"equation": self.params.equation}
 
     def check(self) -> None:
         p = self.params
@@ -115,7 +114,7 @@ class Inverse(base.Evolution):
                 f"{path}: holds {found}, not the {p.equation} equation with {wanted}; set the parameters to fit"
             )
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         import numpy as np
 
         from tasks.pde import fields, inverse
@@ -123,7 +122,7 @@ class Inverse(base.Evolution):
 
         p = self.params
         t = np.linspace(0, p.final_time, p.frames)
-        waves = fields.Waves.draw(self.samples, base.DATA_SEED).pick(slice(start, start + count))
+        waves = fields.Waves.draw(count, seed)
         (parameter,) = self.physics.values()
         values = inverse.evolved(waves, p.points, t, p.equation, **self.physics)[..., None]
         return Fields(values, (fields.grid(p.points),), t, self.channels, {ATTRIBUTE.get(p.equation, "nu"): parameter})
@@ -132,21 +131,18 @@ class Inverse(base.Evolution):
         """The usual splits of first and last frames; noise from the seed, on what is observed of test and validation."""
         from dataclasses import replace
 
-        import torch
-
         p = self.params
         ends = replace(data, values=data.values[:, [0, -1]], t=data.t[[0, -1]])
         made = super().problem(ends, seeds)
         equation = {"name": p.equation, "constants": 0, **self.physics}
-        generator = torch.Generator().manual_seed(seeds("data"))
         hidden = dict(made.hidden)
         for split in ("test", "valid"):
             late = hidden[split][..., 1, :]
             size = p.noise * late.square().mean(dim=1, keepdim=True).sqrt()
-            hidden[f"observed_{split}"] = late + size * torch.randn(late.shape, generator=generator)
+            hidden[f"observed_{split}"] = late + size * seeds.stream("data", f"noise {split}").normal(*late.shape)
         return Problem({**made.public, "equation": equation, "noise": p.noise}, hidden, made.origin)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.pde import inverse
 
         return inverse.run(self.params, public, parts, log, seeds)

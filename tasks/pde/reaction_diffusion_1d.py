@@ -34,9 +34,8 @@ class ReactionDiffusion(base.Evolution):
     reference = "classical"
     margin = 3.0
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from tasks.pde.generate import reaction_diffusion
 
         p = self.params
-        seed = base.DATA_SEED + start
         return reaction_diffusion.generate(count, seed, p.points, p.frames, p.final_time, p.nu, p.rho, p.faithful)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import train
-from bench.contract import BenchError, Log, Seeds, Solution
+from bench.contract import BenchError, EntrySeeds, Log, Solution
 
 if TYPE_CHECKING:
     from tasks.pde.base import Params
@@ -107,7 +107,7 @@ def windows(values: Tensor, context: int, unroll: int, batch: int, generator: to
             yield by_frame[sample[:, None], start[:, None] + frames].movedim(1, -2)
 
 
-def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
     """Train the entry's surrogate, or take its solver as it is."""
     if parts["solver"] is not None:
         log.count(parameters=0)

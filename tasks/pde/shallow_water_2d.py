@@ -36,10 +36,9 @@ class ShallowWater(base.Evolution):
     reference = "classical_double"
     margin = 0.5
 
-    def shard(self, start: int, count: int) -> Fields:
+    def shard(self, count: int, seed: int) -> Fields:
         from tasks.pde.generate import shallow_water
 
         p = self.params
-        seed = base.DATA_SEED + start
         refine = 1 if p.faithful else REFINE
         return shallow_water.generate(count, seed, p.points, p.frames, p.final_time, p.faithful, refine=refine)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Solution, Task
+from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Solution, Task
 from tasks.rich_lazy.parts import CHANGES, changes, initial
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+    from bench.streams import Stream
 
 INPUTS, OUTPUTS = 3, 3  # fixation cue and two stimulus channels; fixation and two choices
 LOSS = "cross-entropy of the decision, fixation among the answers,"
@@ -64,23 +65,20 @@ class Recurrent(Task):
         return Budget("steps", self.params.steps)
 
     @abstractmethod
-    def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def trials(self, count: int, stream: Stream) -> tuple[Tensor, Tensor]:
         """Inputs (count, steps, 3) and labels (count, steps): 0 fixation, 1 and 2 the choices, asked for at the end."""
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
-
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
-        x, y = self.trials(p.steps * p.batch, generator)
-        watched = self.trials(p.watched, generator)[0]
+        x, y = self.trials(p.steps * p.batch, seeds.stream("data", "train"))
+        watched = self.trials(p.watched, seeds.stream("data", "watched"))[0]
         hidden = {}
         for name, count in (("val", p.val), ("test", p.test)):
-            inputs, labels = self.trials(count, generator)
+            inputs, labels = self.trials(count, seeds.stream("data", name))
             hidden[name] = (inputs, labels[:, -1])
         return Problem({"x": x, "y": y, "watched": watched, "budget": self.budget.limit}, hidden)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
         from torch.nn import functional
 

@@ -10,8 +10,9 @@ from tasks.rich_lazy import base
 from tasks.rich_lazy.parts import shared_slots
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+    from bench.streams import Stream
 
 
 @dataclass
@@ -30,7 +31,7 @@ class DelayedMatch(base.Recurrent):
     """One step of sample, five of delay, one of test, one of decision (delayed match to sample)."""
 
     name = "rich_lazy/delayed_match"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"hidden": 24, "steps": 60, "val": 200, "test": 400, "watched": 8, "evaluations": 2},
@@ -40,7 +41,7 @@ class DelayedMatch(base.Recurrent):
     slots = shared_slots(lr=0.003, momentum=0.9)
     margin = 2.0
 
-    def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def trials(self, count: int, stream: Stream) -> tuple[Tensor, Tensor]:
         from tasks.rich_lazy.trials import delayed_match
 
-        return delayed_match(count, self.params.delay, generator)
+        return delayed_match(count, self.params.delay, stream)

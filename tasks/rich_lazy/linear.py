@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
 from tasks.rich_lazy.parts import CHANGES, changes, initial, shared_slots
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Linear(Task):
     """Gradient descent of f(x) = a' W x, a near 0, on noisy labels of a linear teacher of norm 1; float64."""
 
     name = "rich_lazy/linear"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"inputs": 8, "hidden": 24, "samples": 40, "steps": 60, "val": 100, "test": 200, "evaluations": 2},
@@ -84,22 +84,18 @@ class Linear(Task):
         import torch
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-        teacher = normal(p.inputs)
+        teacher = seeds.stream("data", "teacher").normal(p.inputs, dtype=torch.float64)
         teacher /= teacher.norm()
-        x = normal(p.samples, p.inputs)
-        y = x @ teacher + p.noise * normal(p.samples)
+        train = seeds.stream("data", "train")
+        x = train.normal(p.samples, p.inputs, dtype=torch.float64)
+        y = x @ teacher + p.noise * train.normal(p.samples, dtype=torch.float64)
         hidden = {}
         for name, count in (("val", p.val), ("test", p.test)):
-            inputs = normal(count, p.inputs)
+            inputs = seeds.stream("data", name).normal(count, p.inputs, dtype=torch.float64)
             hidden[name] = (inputs, inputs @ teacher)
         return Problem({"x": x, "y": y, "budget": self.budget.limit}, hidden)
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import itertools
 
         import torch

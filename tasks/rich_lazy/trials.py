@@ -11,36 +11,38 @@ import math
 import torch
 from torch import Tensor
 
+from bench.streams import Stream
+
 NOISE = math.sqrt(0.02)  # deviation of a stimulus channel at each step of 100 ms
 COHERENCES = (0.0, 0.064, 0.128, 0.256, 0.512)
 CHOICES = 2
 
 
-def two_alternative_choice(count: int, stimulus: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def two_alternative_choice(count: int, stimulus: int, stream: Stream) -> tuple[Tensor, Tensor]:
     """Which of two noisy channels is larger on average? `stimulus` steps of evidence (1 + c) / 2 and (1 - c) / 2 for a
     coherence c of `COHERENCES`, then the step of decision, where every input is 0.
     """
-    choice = torch.randint(CHOICES, (count,), generator=generator)
-    coherence = torch.tensor(COHERENCES)[torch.randint(len(COHERENCES), (count,), generator=generator)]
+    choice = stream.integers(CHOICES, count)
+    coherence = torch.tensor(COHERENCES)[stream.integers(len(COHERENCES), count)]
     signed = torch.where(choice == 0, coherence, -coherence)
     inputs = torch.zeros(count, stimulus + 1, 3)
     inputs[:, :stimulus, 0] = 1.0
     means = torch.stack([1 + signed, 1 - signed], dim=-1) / 2
-    noise = NOISE * torch.randn(count, stimulus, CHOICES, generator=generator)
+    noise = NOISE * stream.normal(count, stimulus, CHOICES)
     inputs[:, :stimulus, 1:] = means[:, None] + noise
     return inputs, _labels(choice, stimulus + 1)
 
 
-def delayed_match(count: int, delay: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def delayed_match(count: int, delay: int, stream: Stream) -> tuple[Tensor, Tensor]:
     """Is the test the sample again (choice 1) or the other of two stimuli (2)? One step of sample, `delay` steps of
     nothing, one step of test, one of decision. The stimuli are (1, 0) and (0, 1); the fixation cue is on throughout.
     """
-    choice, sample = (torch.randint(CHOICES, (count,), generator=generator) for _ in range(2))
+    choice, sample = (stream.integers(CHOICES, count) for _ in range(2))
     inputs = torch.zeros(count, delay + 3, 3)
     inputs[:, :, 0] = 1.0
     stimuli = torch.eye(CHOICES)
     for step, shown in ((0, sample), (delay + 1, (sample + choice) % CHOICES)):
-        inputs[:, step, 1:] = stimuli[shown] + NOISE * torch.randn(count, CHOICES, generator=generator)
+        inputs[:, step, 1:] = stimuli[shown] + NOISE * stream.normal(count, CHOICES)
     return inputs, _labels(choice, delay + 3)
 
 

@@ -10,8 +10,9 @@ from tasks.rich_lazy import base
 from tasks.rich_lazy.parts import shared_slots
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+    from bench.streams import Stream
 
 
 @dataclass
@@ -30,7 +31,7 @@ class TwoAlternativeChoice(base.Recurrent):
     """Seven steps of evidence of coherence 0 to 0.512, then the choice (perceptual decision making)."""
 
     name = "rich_lazy/two_alternative_choice"
-    version = 1
+    version = 2
     Params: ClassVar[type] = Params
     presets = {
         "smoke": {"hidden": 24, "steps": 60, "val": 200, "test": 400, "watched": 8, "evaluations": 2},
@@ -40,7 +41,7 @@ class TwoAlternativeChoice(base.Recurrent):
     slots = shared_slots(lr=0.003, momentum=0.9)
     margin = 0.8
 
-    def trials(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def trials(self, count: int, stream: Stream) -> tuple[Tensor, Tensor]:
         from tasks.rich_lazy.trials import two_alternative_choice
 
-        return two_alternative_choice(count, self.params.stimulus, generator)
+        return two_alternative_choice(count, self.params.stimulus, stream)

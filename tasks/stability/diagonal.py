@@ -31,7 +31,7 @@ class DiagonalLinear(Minima):
     """x ~ N(0, I), y = x . w with five of w's entries 1 and the rest 0; f(x) = <u*u - v*v, x>, u = v at the start."""
 
     name = "stability/diagonal"
-    version = 1
+    version = 2
     Params = Params
     positive = (*Minima.positive, "scale")
     presets = {
@@ -54,15 +54,12 @@ class DiagonalLinear(Minima):
         return Diagonal(self.params.inputs, self.params.scale)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
-
         from tasks.stability.models import DTYPE
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
         sets = {}
         for name, count in (("train", p.samples), ("val", p.val), ("test", p.test)):
-            x = torch.randn(count, p.inputs, generator=generator, dtype=DTYPE)
+            x = seeds.stream("data", name).normal(count, p.inputs, dtype=DTYPE)
             sets[name] = (x, x[:, :SPARSITY].sum(dim=1))
         x, y = sets["train"]
         return Problem({"x": x, "y": y}, sets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError, Problem, Seeds
@@ -35,7 +36,7 @@ class Escape(Rates):
     """
 
     name = "stability/escape"
-    version = 1
+    version = 2
     Params = Params
     positive = (*Rates.positive, "width")
     presets = {
@@ -50,17 +51,15 @@ class Escape(Rates):
         return Relu2(self.params.inputs, self.params.width)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
-
         from tasks.stability.models import DTYPE, sphere
         from tasks.stability.threshold import spectrum
 
         p, model = self.params, self.model()
-        generator = torch.Generator().manual_seed(seeds("data"))
-        x = sphere(p.samples, p.inputs, p.inputs**0.5, generator)
+        normal = partial(seeds.stream("data", "weights").normal, dtype=DTYPE)
+        x = sphere(p.samples, p.inputs, p.inputs**0.5, seeds.stream("data", "train"))
         y = x[:, 0].clamp(min=0)
-        minimum = interpolate(model, model.start(generator), x, y)
-        start = minimum + PERTURBATION * torch.randn(len(minimum), generator=generator, dtype=DTYPE)
+        minimum = interpolate(model, model.start(normal), x, y)
+        start = minimum + PERTURBATION * normal(len(minimum))
         jacobian = model.jacobian(minimum, x)
         trace, _ = spectrum(jacobian @ jacobian.T)
         return Problem({"x": x, "y": y, "minimum": minimum, "start": start, "trace": trace}, {})

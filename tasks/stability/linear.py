@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import Curves, Metric, Problem, Seeds, Solution
@@ -28,7 +29,7 @@ class EqualNorms(Rates):
     """Interpolating least squares, rows uniform on the sphere of radius 2, so trace = 4."""
 
     name = "stability/linear"
-    version = 1
+    version = 2
     Params = Params
     presets = {"smoke": {"steps": 300}, "small": {}, "paper": {"samples": 200, "inputs": 400, "steps": 20000}}
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -43,15 +44,13 @@ class EqualNorms(Rates):
         return Linear(self.params.inputs)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
-
-        from tasks.stability.models import sphere
+        from tasks.stability.models import DTYPE, sphere
         from tasks.stability.threshold import spectrum
 
         p, model = self.params, self.model()
-        generator = torch.Generator().manual_seed(seeds("data"))
-        x = sphere(p.samples, p.inputs, NORM, generator)
-        minimum, start = model.start(generator), model.start(generator)
+        normal = partial(seeds.stream("data", "weights").normal, dtype=DTYPE)
+        x = sphere(p.samples, p.inputs, NORM, seeds.stream("data", "train"))
+        minimum, start = model.start(normal), model.start(normal)
         trace, _ = spectrum(x @ x.T)
         return Problem({"x": x, "y": x @ minimum, "minimum": minimum, "start": start, "trace": trace}, {})
 

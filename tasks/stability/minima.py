@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Diverged, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Diverged, EntrySeeds, Log, Metric, Problem, Slot, Solution, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -75,15 +75,16 @@ class Minima(LeastSquares):
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {"val_error_now": error(predict(problem.hidden["val"][0]), problem.hidden["val"][1])}
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
 
-        from tasks.stability.models import Gradient, loss
+        from tasks.stability.models import DTYPE, Gradient, loss
 
         p, x, y = self.params, public["x"], public["y"]
         with log.phase("setup"):
             model = self.model()
-            theta = model.start(torch.Generator().manual_seed(seeds("init")))
+            draws = torch.Generator().manual_seed(seeds("init"))
+            theta = model.start(lambda count: torch.randn(count, generator=draws, dtype=DTYPE))
             order = torch.Generator().manual_seed(seeds("order"))
             step = parts["stepper"](samples=len(x), steps=p.steps, generator=order)
             gradient = Gradient(model, x, y)

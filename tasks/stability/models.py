@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
+
+from bench.streams import Stream
 
 DTYPE = torch.float64  # in float32 a loss of 1e-14 cannot be told from rounding
+Normal = Callable[[int], Tensor]  # a number -> as many standard normal values
 
 
 class Model(Protocol):
     """outputs: (parameters,), (n, inputs) -> (n,). jacobian: -> (n, parameters). norm: what the trace bounds."""
 
-    def start(self, generator: Generator) -> Tensor: ...
+    def start(self, normal: Normal) -> Tensor: ...
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor: ...
     def jacobian(self, theta: Tensor, x: Tensor) -> Tensor: ...
     def norm(self, theta: Tensor) -> float: ...
@@ -27,9 +31,9 @@ class Linear:
 
     inputs: int
 
-    def start(self, generator: Generator) -> Tensor:
+    def start(self, normal: Normal) -> Tensor:
         """Normal, of expected squared length 1."""
-        return torch.randn(self.inputs, generator=generator, dtype=DTYPE) / math.sqrt(self.inputs)
+        return normal(self.inputs) / math.sqrt(self.inputs)
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         return x @ theta
@@ -49,10 +53,10 @@ class Relu2:
     inputs: int
     width: int
 
-    def start(self, generator: Generator) -> Tensor:
+    def start(self, normal: Normal) -> Tensor:
         """w ~ N(0, 1/inputs), a ~ N(0, 1/width)."""
-        w = torch.randn(self.width * self.inputs, generator=generator, dtype=DTYPE) / math.sqrt(self.inputs)
-        a = torch.randn(self.width, generator=generator, dtype=DTYPE) / math.sqrt(self.width)
+        w = normal(self.width * self.inputs) / math.sqrt(self.inputs)
+        a = normal(self.width) / math.sqrt(self.width)
         return torch.cat([w, a])
 
     def layers(self, theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +86,7 @@ class Diagonal:
     inputs: int
     scale: float
 
-    def start(self, generator: Generator) -> Tensor:
+    def start(self, normal: Normal) -> Tensor:
         """u = v = scale, so that the function starts at 0; nothing is drawn."""
         return torch.full((2 * self.inputs,), self.scale, dtype=DTYPE)
 
@@ -136,7 +140,7 @@ def curvature(model: Model, theta: Tensor, x: Tensor) -> dict[str, float]:
     return {"trace_now": trace, "sharpness_now": sharpness, "norm_now": model.norm(theta)}
 
 
-def sphere(count: int, inputs: int, radius: float, generator: Generator) -> Tensor:
+def sphere(count: int, inputs: int, radius: float, stream: Stream) -> Tensor:
     """(count, inputs): uniform on the sphere of `radius`."""
-    x = torch.randn(count, inputs, generator=generator, dtype=DTYPE)
+    x = stream.normal(count, inputs, dtype=DTYPE)
     return radius * x / x.norm(dim=1, keepdim=True)

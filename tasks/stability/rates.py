@@ -11,10 +11,10 @@ from bench.contract import (
     Curves,
     Derived,
     Diverged,
+    EntrySeeds,
     Log,
     Metric,
     Problem,
-    Seeds,
     Slot,
     Solution,
 )
@@ -75,7 +75,7 @@ class Rates(LeastSquares):
     reference = "full_gd"
     margin = 2.0
 
-    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: Seeds) -> Solution:
+    def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         """Ends early once the run has settled or escaped. Each step is also followed in |theta - minimum|^2."""
         import torch
 

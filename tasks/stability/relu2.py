@@ -29,7 +29,7 @@ class ReluTwoLayer(Minima):
     """x uniform on the sphere of radius sqrt(inputs), y = ReLU(x_1); both layers are trained, in float64."""
 
     name = "stability/relu2"
-    version = 1
+    version = 2
     Params = Params
     positive = (*Minima.positive, "width")
     presets = {
@@ -47,15 +47,12 @@ class ReluTwoLayer(Minima):
         return Relu2(self.params.inputs, self.params.width)
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        import torch
-
         from tasks.stability.models import sphere
 
         p = self.params
-        generator = torch.Generator().manual_seed(seeds("data"))
         sets = {}
         for name, count in (("train", p.samples), ("val", p.val), ("test", p.test)):
-            x = sphere(count, p.inputs, p.inputs**0.5, generator)
+            x = sphere(count, p.inputs, p.inputs**0.5, seeds.stream("data", name))
             sets[name] = (x, x[:, 0].clamp(min=0))
         x, y = sets["train"]
         return Problem({"x": x, "y": y}, sets)

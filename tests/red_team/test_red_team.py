@@ -19,7 +19,7 @@ import pytest
 
 from bench.checking import oddities
 from bench.contract import Entry, Misfit, Seeds
-from bench.execute import ENTRY_AXES, Job
+from bench.execute import Job
 from bench.planning import config
 from bench.records.identity import Digests, components
 from bench.records.record import Provenance
@@ -136,7 +136,7 @@ def test_the_hunt_finds_what_is_there(cell):
 
 
 def test_entries_get_the_seeds_that_the_call_transport_gives(cell):
-    seeds = Seeds(PUBLIC, "toy/line", ENTRY_AXES)
+    seeds = Seeds(PUBLIC, "toy/line")
     assert cell("recognises", known=[seeds("init")]).metrics["error"] < 0.1
 
 

@@ -100,11 +100,12 @@ def do_make(options: argparse.Namespace) -> int:
             if not hasattr(task, "shard"):
                 raise BenchError(f"{name} stores no generated fields; `bench list` shows the tasks, those of pde/ do")
             task.check()
-            path = Path(options.out) if options.out else task.generated_file(cache_dir())
+            path = Path(options.out) if options.out else task.generated_file(cache_dir(), pool=0)
             if path in made:
                 raise BenchError(f"--out {path} names one file for several; leave it out, or make one task at a time")
             made.append(path)
-            make.make(path, task.shard, task.samples, task.family, task.shard_size, say, json.dumps(task.identity))
+            identity = json.dumps(task.identity(pool=0))
+            make.make(path, task.shards(pool=0), task.samples, task.family, task.shard_size, say, identity)
     if not made:
         raise BenchError("name what to make: task=… is missing; `bench list` shows the tasks")
     if options.format == "json":
