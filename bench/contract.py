@@ -55,6 +55,11 @@ class Metric:
     no entry gains by failing; "first" is the value before training, which the record keeps as `initial_<name>`. source:
     metrics of a "probe" never rank. target: the metric is the time to this target; a run stops once every target is
     reached, and one that misses a target is censored at its budget.
+
+    What a value is good to: entries whose means differ by at most `resolution`, in the metric's unit, tie. step: the metric
+    is read off a grid, so that the true value is better than the one read by up to this number, or by the task parameter of
+    this name; a derived metric that names its own axis is read off that axis's grid. sample: the metric is a share of this
+    number of samples, or of the number that the parameter of this name holds; 1 for a metric that is 0 or 1.
     """
 
     name: str
@@ -65,6 +70,9 @@ class Metric:
     diverged: float | Literal["first"] | None = None
     source: Literal["score", "probe"] = "score"
     target: Target | None = None
+    resolution: float = 0.0
+    step: float | str = 0.0
+    sample: int | str = 0
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ FLAWS = {
     "no positive": ({"positive": ("size",)}, "`positive` names 'size'"),
     "no axis": ({"derived": (Derived(Metric("d", "1", "min", "x"), "size", {"smoke": (1.0,)}, min),)}, "over 'size'"),
     "no grid": ({"derived": (Derived(Metric("d", "1", "min", "x"), "p", {"smoke": (1.0,)}, min),)}, "no grid for small, paper"),
+    "no step": ({"metrics": (*ModularAddition.metrics, Metric("s", "1", "min", "x", step="every"))}, "s has step='every'"),
+    "no sample": ({"metrics": (*ModularAddition.metrics, Metric("s", "1", "max", "x", sample="test"))}, "s has sample='test'"),
     "no floors": ({"floors": ()}, "`floors` is empty"),
     "no such floor": ({"floors": ("chanse",)}, "floor 'chanse': no entry 'chanse'; did you mean chance"),
     "misfit reference": ({"reference": "fno"}, "reference 'fno': .*no slot 'surrogate'"),

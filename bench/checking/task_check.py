@@ -101,6 +101,10 @@ def _of_parameters(spec: TaskSpec) -> Iterator[str]:
     absent, unknown = [name for name in PRESETS if name not in cls.presets], sorted(set(cls.positive) - known)
     yield from (f"there is no preset {name!r}; write {{}} where the defaults are meant" for name in absent)
     yield from (f"`positive` names {name!r}, which is no parameter" for name in unknown)
+    for metric in (*getattr(cls, "metrics", ()), *(derived.metric for derived in cls.derived)):
+        for field, value in (("step", metric.step), ("sample", metric.sample)):
+            if isinstance(value, str) and value not in known:
+                yield f"{metric.name} has {field}={value!r}, which is no parameter; there are {', '.join(sorted(known))}"
     for derived in cls.derived:
         if derived.axis not in known:
             yield f"{derived.metric.name} is derived over {derived.axis!r}, which is no parameter"

@@ -57,7 +57,7 @@ def _best(name: str, of: str, doc: str) -> Derived:
     def reduce(grid: Sequence[float], rows: Sequence[Mapping[str, float]]) -> float:
         return min(row.get(of, math.inf) for row in rows)
 
-    return Derived(Metric(name, "steps", "min", doc, scale="log", diverged=NEVER), "lr", GRID, reduce)
+    return Derived(Metric(name, "steps", "min", doc, scale="log", diverged=NEVER, step=1.0), "lr", GRID, reduce)
 
 
 class Depth(Task):
@@ -73,10 +73,10 @@ class Depth(Task):
     }
     metrics = (
         Metric("learning_steps", "steps", "min", "steps to 5 % of the zero map's loss; the budget if it is not reached",
-               scale="log", diverged=NEVER),
+               scale="log", diverged=NEVER, step=1.0),
         Metric("early_steps", "steps", "min", "steps to 20 % of the zero map's loss; the budget if it is not reached",
-               scale="log", diverged=NEVER),
-        Metric("learned", "1", "max", "1 if 5 % of the zero map's loss was reached, else 0", diverged=0.0),
+               scale="log", diverged=NEVER, step=1.0),
+        Metric("learned", "1", "max", "1 if 5 % of the zero map's loss was reached, else 0", diverged=0.0, sample=1),
         Metric("final_loss", "1", "min", "last loss over the zero map's; a run ends once it has learned",
                scale="log", diverged=LOST),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from tasks.deep_linear.base import INIT
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROUNDING = 1e-14  # exact isometries differ by less than this, in float64
 GRADIENTS = 32  # random gradients sent back from the output
 MARKS = 12  # depths at which the spread is kept for the curve
 
@@ -36,8 +37,10 @@ class Isometry(Task):
         "paper": {"size": 200, "depth": 200},
     }
     metrics = (
-        Metric("rms_exponent", "nats", "min", "root mean square of the exponents; 0 is an isometry", diverged=10.0),
-        Metric("gradient_exponent", "nats", "min", "|mean growth a layer of random gradients sent back|", diverged=10.0),
+        Metric("rms_exponent", "nats", "min", "root mean square of the exponents; 0 is an isometry", diverged=10.0,
+               resolution=ROUNDING),
+        Metric("gradient_exponent", "nats", "min", "|mean growth a layer of random gradients sent back|", diverged=10.0,
+               resolution=ROUNDING),
         Metric("largest_exponent", "nats", "min", "the largest exponent"),
         Metric("smallest_exponent", "nats", "max", "the smallest exponent"),
         Metric("gaussian_z", "1", "min", "root mean square of the exponents' distance from Newman's for N(0, 1/n) entries, in "

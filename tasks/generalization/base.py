@@ -58,6 +58,7 @@ def last(errors: list[float]) -> bool:
 
 
 STOPPING = Slot("stopping", stopping, {"_target_": "tasks.generalization.base.last"})
+ROUNDING = 1e-12  # two ways to one solution of a well-conditioned problem agree to 1e-15 in float64
 WORST = 1e4  # what a diverged run counts as: far above the error of a student that learns nothing, 1 + 1/snr
 
 
@@ -74,11 +75,12 @@ class Linear(Task):
     positive = ("dimension", "draws", "val", "evaluations", "ratio", "snr", "time", "rate")
     metrics = (
         Metric("gen_error", "1", "min", "squared error of a new target, its noise included; the population's mean, exact "
-               "given the weights, and the mean over draws", scale="log", diverged=WORST),
+               "given the weights, and the mean over draws", scale="log", diverged=WORST,
+               resolution=ROUNDING),
         Metric("val_error", "1", "min", "mean squared error on validation samples", scale="log", diverged=WORST),
         Metric("train_error", "1", "min", "mean squared error on training samples"),
         Metric("ridge_gap", "1", "min", "gen_error over that of ridge regression with the best penalty on the same draws, "
-               "minus 1", diverged=WORST),
+               "minus 1", diverged=WORST, resolution=ROUNDING),
         Metric("overtraining", "1", "min", "gen_error over the least among the candidates on the way", scale="log"),
         Metric("theory_distance", "1", "min", "largest relative distance, on the way, of gen_error to the Marchenko-Pastur "
                "curve of gradient descent; undefined without gradient steps"),

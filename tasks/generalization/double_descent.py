@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.contract import Derived, Metric
-from tasks.generalization.base import WORST, Linear
+from tasks.generalization.base import ROUNDING, WORST, Linear
 
 GRID = {
     "smoke": (0.5, 1.0, 2.0),
@@ -45,7 +45,7 @@ class DoubleDescent(Linear):
     objective = "mean_val_error"
     derived = (
         Derived(Metric("mean_gap", "nats", "min", "mean over ratios P/N of log gen_error over that of the best ridge on the "
-                       "same draws", diverged=5.0), "ratio", GRID, mean_gap),
+                       "same draws", diverged=5.0, resolution=ROUNDING), "ratio", GRID, mean_gap),
         Derived(Metric("mean_val_error", "1", "min", "geometric mean of val_error over the ratios", scale="log",
                        diverged=WORST), "ratio", GRID, mean_val_error),
         Derived(Metric("peak_height", "1", "min", "largest gen_error of the grid over the larger of those at its ends",

@@ -47,11 +47,13 @@ class Energy(Task):
         "paper": {"group": "cyclic:127", "width": 1024, "steps": 5000, "eval_every": 100},
     }
     metrics = (
-        Metric("impurity", "1", "min", "mean over hidden units of the power outside their strongest irrep", "log", diverged=1.0),
-        Metric("worst_impurity", "1", "min", "the largest of them", "log", diverged=1.0),
+        Metric("impurity", "1", "min", "mean over hidden units of the power outside their strongest irrep", "log", diverged=1.0,
+               resolution=LEAST),
+        Metric("worst_impurity", "1", "min", "the largest of them", "log", diverged=1.0, resolution=LEAST),
         Metric("irreps_covered", "1", "max", "share of the real irreps that some unit of purity above ½ has", diverged=0.0),
         Metric("energy", "1", "max", "mean energy; known only up to M/2", diverged="first"),
-        Metric("level_gap", "1", "min", "mean of |1 - E / level| at the strongest irrep's level; x², whole table", "log"),
+        Metric("level_gap", "1", "min", "mean of |1 - E / level| at the strongest irrep's level; x², whole table", "log",
+               resolution=LEAST),
     )  # fmt: skip
     rank = "irreps_covered"
     positive = ("width", "steps", "eval_every")

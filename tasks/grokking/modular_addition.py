@@ -70,15 +70,15 @@ class ModularAddition(Task):
     metrics = (
         Metric(
             "steps_to_monitor", "steps", "min", "first evaluated step with 99 % of the monitor pairs right", "log",
-            target=Target("monitor_acc", 0.99),
+            target=Target("monitor_acc", 0.99), step="eval_every",
         ),
         Metric(
             "steps_to_val", "steps", "min", "first evaluated step with 99 % of the validation pairs right", "log",
-            target=Target("val_acc", 0.99),
+            target=Target("val_acc", 0.99), step="eval_every",
         ),
         Metric(
             "steps_to_train", "steps", "min", "first evaluated step with 99 % of the training pairs right", "log",
-            target=Target("train_acc", 0.99),
+            target=Target("train_acc", 0.99), step="eval_every",
         ),
         Metric("delay", "x", "min", "steps_to_monitor over steps_to_train; undefined where either was not reached", "log"),
         Metric("monitor_acc", "1", "max", "accuracy on the monitor pairs at the end", diverged=0.0),

@@ -66,9 +66,11 @@ class LargeBatch(Task):
 
     Params: ClassVar[type] = Params
     metrics = (
-        Metric("test_accuracy", "1", "max", "share of test samples classified right", diverged=0.1),
-        Metric("val_accuracy", "1", "max", "share of validation samples classified right", diverged=0.1),
-        Metric("train_accuracy", "1", "max", "share of training samples classified right", diverged=0.1),
+        Metric("test_accuracy", "1", "max", "share of test samples classified right", diverged=0.1, sample="test"),
+        Metric("val_accuracy", "1", "max", "share of validation samples classified right", diverged=0.1, sample="val"),
+        Metric(
+            "train_accuracy", "1", "max", "share of training samples classified right", diverged=0.1, sample="train"
+        ),
         Metric("generalisation_gap", "1", "min", "train_accuracy minus test_accuracy"),
         Metric("weight_distance", "1", "min", "Euclidean distance of the weights from their start", source="probe"),
     )

@@ -50,7 +50,7 @@ class Recurrent(Task):
     metrics = (
         Metric("test_loss", "nats", "min", f"{LOSS} of the test trials", scale="log", diverged=CHANCE_LOSS),
         Metric("val_loss", "nats", "min", f"{LOSS} of the validation trials", scale="log", diverged=CHANCE_LOSS),
-        Metric("test_accuracy", "1", "max", "share of test trials with the right choice", diverged=0.5),
+        Metric("test_accuracy", "1", "max", "share of test trials with the right choice", diverged=0.5, sample="test"),
         *CHANGES,
     )
     rank = "test_loss"

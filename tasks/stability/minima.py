@@ -39,7 +39,7 @@ def shared_metrics(zero: float, norm: str) -> tuple[Metric, ...]:
         Metric("test_error", "1", "min", "mean squared error on test data", "log", diverged=zero),
         Metric("val_error", "1", "min", "mean squared error on validation data", "log", diverged=zero),
         Metric("train_loss", "1", "min", "half the mean squared error on the training data", "log"),
-        Metric("interpolated", "1", "max", "1 if train_loss is below 1e-6, else 0"),
+        Metric("interpolated", "1", "max", "1 if train_loss is below 1e-6, else 0", sample=1),
         Metric("trace", "1", "min", "trace of the Gauss-Newton matrix on the training data", "log"),
         Metric("sharpness", "1", "min", "its largest eigenvalue", "log"),
         Metric("rate_trace", "1", "min", "learning rate times trace; single-sample SGD is stable up to 2 at most"),

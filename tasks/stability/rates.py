@@ -64,7 +64,10 @@ class Rates(LeastSquares):
     )
     derived = (
         Derived(
-            Metric("stable_rate", "1", "max", "largest rate of the grid, in units of 1 / trace, that stays", diverged=0.0),
+            Metric(
+                "stable_rate", "1", "max", "largest rate of the grid, in units of 1 / trace, that stays", diverged=0.0,
+                step="rate",
+            ),
             "rate", GRID, stable_rate,
         ),
     )  # fmt: skip
