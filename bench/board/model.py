@@ -226,7 +226,8 @@ def _section(kind: str, summary: Summary, built: Sequence[Built], axis: list[Any
         "tasks": [[b.id, b.table.task, b.table.version, b.table.preset] for b in built], "rows": lines,
     }  # fmt: skip
     if kind == "task":
-        sentence = comparing.sentence(summary.standings, built[0].table.metric.scale)
+        metric = built[0].table.metric
+        sentence = comparing.sentence(summary.standings, metric.scale, metric.resolution)
         return section | {"axis": axis, "sentence": sentence, **_spent(built)}
     for line, entry in zip(lines, summary.standings, strict=True):
         line |= {"middle": short(entry.middle, 3), "without": several((entry.out_lo, entry.out_hi), 3)}
