@@ -68,9 +68,13 @@ class Built:
 
 
 def badges(rows: Sequence[Row], older: int) -> list[str]:
-    """Badges of an entry on tables: verified if it is on all, disputed if it is on any; untuned and older code on any."""
-    verdicts = {row.badge for row in rows}
-    verdict = "disputed" if "disputed" in verdicts else "verified" if verdicts == {"verified"} else "claimed"
+    """Badges of an entry on tables: verified if it is on all, disputed if it is on any; untuned and older code on any.
+
+    Verdicts bear the fewest fresh seeds behind them on any table: "verified (5)".
+    """
+    fresh = {badge: min(row.fresh for row in rows if row.badge == badge) for badge in {row.badge for row in rows}}
+    known = "disputed" if "disputed" in fresh else "verified" if [*fresh] == ["verified"] else ""
+    verdict = f"{known} ({fresh[known]})" if known else "claimed"
     return [verdict, *["untuned"] * any(row.trials is None for row in rows), *["older code"] * (older > 0)]
 
 

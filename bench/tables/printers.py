@@ -94,7 +94,7 @@ def rank(row: Row) -> str:
 def remark(row: Row) -> str:
     """Verified or disputed, floor or reference, the reason why it is unranked, failures by status."""
     failures = [f"{count} {reason}" for reason, count in sorted(row.failures.items())]
-    return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
+    return ", ".join(filter(None, [row.standing, row.anchor, row.reason, *failures]))
 
 
 @cache

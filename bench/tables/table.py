@@ -45,7 +45,7 @@ class Row:
     missing: planned seeds without a record. failures: status -> cells. costs: means over the cells that ended well, CPU and
     wall in seconds, memory in MB, others counts. others: means of the task's other metrics, each on its own scale.
     published: of each record the published key if both are equal in every bit, else the key in `keys`.
-    badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty.
+    badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty. fresh: the fresh seeds behind it.
     """
 
     entry: str
@@ -81,6 +81,12 @@ class Row:
     keys: tuple[str, ...]
     published: tuple[str, ...]
     badge: str = ""
+    fresh: int = 0
+
+    @property
+    def standing(self) -> str:
+        """The badge with the number of fresh seeds behind it: "verified (5 fresh seeds)"; empty for a claim."""
+        return f"{self.badge} ({self.fresh} fresh seeds)" if self.badge else ""
 
     @property
     def all_equal(self) -> bool:
