@@ -16,6 +16,7 @@ from baselines.surrogates import pushforward
 from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
 from bench.data import cache_dir
 from bench.execute import Job, Scorer, call
+from bench.parts import locate
 from bench.planning import config
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
@@ -75,7 +76,7 @@ def test_a_rollout_feeds_predictions_back():
 
     coordinate = torch.tensor([0.25, 0.75])
     context = torch.tensor([1.0, 1.0])[:, None].expand(4, 2, 2, 1)
-    out = rollout.rollout(Fibonacci(), context, rollout.Frame.of([coordinate], context), 5)
+    out = rollout.rollout(Fibonacci(), context, rollout.Frame.of([coordinate], context, rollout.frame(Fibonacci())), 5)
     assert out.shape == (4, 2, 5, 1) and out[3, 1, :, 0].tolist() == [2, 3, 5, 8, 13]
 
 
@@ -83,7 +84,7 @@ def test_a_model_sees_channels_and_frames_in_order_and_normalised():
     """Two channels of very different size, two frames of context, a 2-D grid."""
     values = torch.randn(6, 4, 5, 3, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 1e3]) + 7
     axes = [torch.arange(4.0), torch.arange(5.0)]
-    frame = rollout.Frame.of(axes, values)
+    frame = rollout.Frame.of(axes, values, rollout.frame(torch.nn.Identity()))
     seen = []
 
     class Last(torch.nn.Module):
@@ -100,11 +101,26 @@ def test_a_model_sees_channels_and_frames_in_order_and_normalised():
     torch.testing.assert_close(x[..., :4].std(dim=(0, 1, 2)), torch.ones(4), atol=0.2, rtol=0)
 
 
+@pytest.mark.parametrize("entry", ["conv", "deeponet", "fno", "unet"])
+@pytest.mark.parametrize("grid", [(16,), (16, 16), (8, 8, 8)])
+def test_a_correction_starts_from_persistence_and_learns(entry, grid):
+    """The output layer is found and set to zero in every surrogate, and its gradient is not zero there."""
+    torch.manual_seed(0)
+    part = dict(config.entry(entry).parts["surrogate"])
+    model = locate(part.pop("_target_"))(channels_in=2 + len(grid), channels_out=2, grid=grid, periodic=True, **part)
+    values = torch.randn(3, *grid, 2, 2)
+    frame = rollout.Frame.of([torch.arange(float(n)) for n in grid], values, rollout.correction(model))
+    out = frame.advance(model, values[..., :1, :])
+    torch.testing.assert_close(out, values[..., :1, :])
+    (out - values[..., 1:, :]).square().sum().backward()
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in model.parameters())
+
+
 def test_constants_stay_in_the_window_and_out_of_the_prediction():
     """Each step sees the given channel unchanged, beside what was predicted, and predicts the others only."""
     given = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     context = torch.stack([given, torch.zeros(3, 8)], dim=-1)[:, :, None]  # (batch, x, 1 frame, 2 channels)
-    frame = rollout.Frame(torch.zeros(8, 1), torch.zeros(2), torch.ones(2), constants=1)
+    frame = rollout.Frame(torch.zeros(8, 1), torch.zeros(2), torch.ones(2), lambda last, output: output, constants=1)
 
     class Adds(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -128,7 +144,7 @@ def test_the_relative_loss_weighs_strong_and_weak_fields_alike():
 def test_a_surrogate_of_the_wrong_shape_is_named():
     context = torch.zeros(2, 8, 2, 1)
     with pytest.raises(BenchError, match=r"returned \(2, 8, 3\).*return \(batch, x.., channels_out\) = \(2, 8, 1\)"):
-        rollout.rollout(torch.nn.Identity(), context, rollout.Frame.of([torch.zeros(8)], context), 1)
+        rollout.rollout(torch.nn.Identity(), context, rollout.Frame.of([torch.zeros(8)], context, torch.add), 1)
 
 
 # Data and splits ----------------------------------------------------------------------------------
@@ -342,6 +358,7 @@ def test_the_loss_meets_the_frames_that_the_unrolling_says(unrolling, wanted):
     parts = {
         "solver": None, "surrogate": lambda **sizes: model, "schedule": lambda step, steps: 1.0, "loss": loss,
         "optimizer": lambda model, steps: torch.optim.SGD(model.parameters(), 0.1), "unrolling": unrolling,
+        "output_form": rollout.frame,
     }  # fmt: skip
     rollout.run(task.params, public, parts, Silent(), Seeds(0, "x"))
     assert model.gradients[: len(wanted)] == wanted and losses == [0.0]

@@ -295,5 +295,7 @@ def test_a_derived_metric_is_verified_by_its_groups(bench, tmp_path):
     assert len(told["fresh"]["values"]) == 7 and len(told["claimed"]["keys"]) == 6
     done = bench("verify", "line_sgd", "task=toy/swept", "--seeds", "3", "--format", "json")
     (told,) = json.loads(done.stdout)
-    assert told["verdict"] == "not comparable" and set(told["power"].values()) == {0}, "no order of six seeds is rare enough"
+    assert told["verdict"] == "not comparable" and set(told["power"].values()) == {0}, (
+        "no order of six seeds is rare enough"
+    )
     assert "3 fresh seeds can never dispute 3 claimed ones; leave --seeds out" in told["reason"]

@@ -16,10 +16,10 @@ def _mlp(*widths: int) -> nn.Sequential:
 
 
 class DeepONet(nn.Module):
-    """The last context frame plus a correction. (batch, x.., channels_in) -> (batch, x.., channels_out).
+    """(batch, x.., channels_in) -> (batch, x.., channels_out).
 
     The branch sees all values of all input fields, on at most `sensors` points along each axis (cell averages); the trunk
-    sees the coordinates, on a periodic domain by sines and cosines of its first two harmonics. The correction is the product
+    sees the coordinates, on a periodic domain by sines and cosines of its first two harmonics. The output is the product
     of the two over `basis` functions, scaled by their number.
     """
 
@@ -36,13 +36,10 @@ class DeepONet(nn.Module):
         super().__init__()
         self.dims, self.periodic, self.basis = len(grid), periodic, basis
         self.fields = channels_in - self.dims
-        self.last = slice(self.fields - channels_out, self.fields)  # the coordinates come last
         most = sensors if self.dims == 1 else round(sensors ** (2 / (self.dims + 1)))
         self.seen = tuple(min(points, most) for points in grid)
         self.pool = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)[self.dims - 1](self.seen)
         out = nn.Linear(2 * width, basis * channels_out)
-        nn.init.zeros_(out.weight)  # training starts from persistence
-        nn.init.zeros_(out.bias)
         self.branch = nn.Sequential(_mlp(self.fields * math.prod(self.seen), 2 * width, 2 * width), nn.GELU(), out)
         self.trunk = _mlp(self.dims * (4 if periodic else 1), width, width, basis)
 
@@ -56,5 +53,4 @@ class DeepONet(nn.Module):
         functions = self.trunk(places[0])  # (x.., basis)
         seen = self.pool(fields.movedim(-1, 1)).flatten(1)
         weights = self.branch(seen).view(len(x), -1, self.basis)  # (batch, channels_out, basis)
-        correction = torch.einsum("...k,bck->b...c", functions, weights) / math.sqrt(self.basis)
-        return x[..., self.last] + correction
+        return torch.einsum("...k,bck->b...c", functions, weights) / math.sqrt(self.basis)

@@ -85,6 +85,13 @@ def surrogate(*, channels_in: int, channels_out: int, grid: tuple[int, ...], per
     raise NotImplementedError
 
 
+def output_form(*, model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """What a surrogate's output is: (last context frame, output) -> the next frame, all (batch, x.., predicted channels) in the
+    model's units. It may change the model before training.
+    """
+    raise NotImplementedError
+
+
 def solver(*, initial: Tensor, axes: Sequence[Tensor], t: Tensor, equation: Mapping[str, Any]) -> Tensor:
     """States (batch, x.., times, predicted channels) at times t > 0 (times,) after `initial` (batch, x.., channels).
 
@@ -164,11 +171,14 @@ class Evolution(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     slots: ClassVar[tuple[Slot, ...]] = (
         Slot("surrogate", surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
+        Slot("output_form", output_form, {"_target_": "tasks.pde.rollout.correction"}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
         Slot("unrolling", unrolling, {"_target_": "tasks.pde.rollout.unrolled"}),
-        Slot("solver", solver, None, excludes=("surrogate", "optimizer", "schedule", "loss", "unrolling")),
+        Slot(
+            "solver", solver, None, excludes=("surrogate", "output_form", "optimizer", "schedule", "loss", "unrolling")
+        ),
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
 

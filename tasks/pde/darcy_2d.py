@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.contract import BenchError
@@ -48,6 +48,11 @@ class Darcy(base.Evolution):
     presets = {"smoke": {**base.SMOKE_2D, "frames": 2}, "small": {}, "paper": PAPER}
     equation, attributes, family = "darcy", {"beta": "beta"}, "darcy"
     dims, periodic = 2, False
+    # A pressure is no correction of a permeability.
+    slots = tuple(
+        replace(slot, default={"_target_": "tasks.pde.rollout.frame"}) if slot.name == "output_form" else slot
+        for slot in base.Evolution.slots
+    )
     reference = "classical"
     margin = 2.0
 
@@ -64,8 +69,6 @@ class Darcy(base.Evolution):
 
     def problem(self, data: Fields, seeds: Seeds) -> Problem:
         """The permeability as the first frame, the pressure as the second."""
-        from dataclasses import replace
-
         import numpy as np
 
         permeability = data.constants["nu"][:, None, ..., None]
@@ -73,8 +76,6 @@ class Darcy(base.Evolution):
         return super().problem(replace(data, values=values, t=np.array([0.0, 1.0]), constants={}), seeds)
 
     def match(self, path: Path, held: Layout) -> None:
-        from dataclasses import replace
-
         import numpy as np
 
         # A file of this problem stores one frame and no time: to the shared check it is what the parameters say.

@@ -71,12 +71,12 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         log.count(parameters=0)
         return Solution(inverter(solved(parts["solver"], public)))
     axes, values = public["axes"], public["train"]
-    frame = rollout.Frame.of(axes, values)
     torch.manual_seed(seeds("init"))
     channels = values.shape[-1]
     model = parts["surrogate"](
         channels_in=channels + len(axes), channels_out=channels, grid=(len(axes[0]),), periodic=bool(public["periodic"])
     )
+    frame = rollout.Frame.of(axes, values, parts["output_form"](model=model))
 
     def loss(batch: Tensor) -> Any:
         pred = frame.advance(model, batch[..., :1, :])

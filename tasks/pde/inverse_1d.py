@@ -77,10 +77,11 @@ class Inverse(base.Evolution):
     slots = (
         Slot("inversion", inversion, {"_target_": "tasks.pde.inverse.search", "lr": 0.2, "iterations": 100}),
         Slot("surrogate", base.surrogate, {"_target_": "baselines.surrogates.fno.FNO", "modes": 12, "width": 20}),
+        Slot("output_form", base.output_form, {"_target_": "tasks.pde.rollout.correction"}),
         Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 5e-3}),
         Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
         Slot("loss", base.loss, {"_target_": "tasks.pde.rollout.relative_loss"}),
-        Slot("solver", base.solver, None, excludes=("surrogate", "optimizer", "schedule", "loss")),
+        Slot("solver", base.solver, None, excludes=("surrogate", "output_form", "optimizer", "schedule", "loss")),
     )
     floors = ("inverse_mean", "persistence")
     reference = "inverse_filtered"

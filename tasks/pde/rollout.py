@@ -23,24 +23,27 @@ class Frame:
     """What lies around the model: coordinates (x[, y[, z]], dims), and the channels' means and scales (channels,).
 
     The model sees and predicts channels less their mean, over their scale: densities and pressures differ by orders of
-    magnitude.
+    magnitude. form: (last context frame, output) -> the next frame, both in these units.
     """
 
     coordinates: Tensor
     mean: Tensor
     scale: Tensor
+    form: Callable[[Tensor, Tensor], Tensor]
     constants: int = 0  # number of first channels that do not change
 
     @classmethod
-    def of(cls, axes: Sequence[Tensor], values: Tensor, constants: int = 0) -> Frame:
+    def of(
+        cls, axes: Sequence[Tensor], values: Tensor, form: Callable[[Tensor, Tensor], Tensor], constants: int = 0
+    ) -> Frame:
         """Means and deviations of the training `values`; a single channel stays as it is."""
         grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
         channels = values.shape[-1]
         if channels == 1:
-            return cls(grid, torch.zeros(1), torch.ones(1), constants)
+            return cls(grid, torch.zeros(1), torch.ones(1), form, constants)
         flat = values.reshape(-1, channels).double()
         scale = flat.std(dim=0).clamp(min=1e-12)
-        return cls(grid, flat.mean(dim=0).float(), scale.float(), constants)
+        return cls(grid, flat.mean(dim=0).float(), scale.float(), form, constants)
 
     def advance(self, model: nn.Module, window: Tensor) -> Tensor:
         """The next frame (batch, x.., 1, channels) after `window` (batch, x.., context, channels).
@@ -48,17 +51,17 @@ class Frame:
         The model sees the context's channels, oldest frame first, then the coordinates, as its last dimension; it predicts
         the channels that change.
         """
-        inputs = ((window - self.mean) / self.scale).flatten(-2)
+        scaled, fixed = (window - self.mean) / self.scale, self.constants
+        inputs = scaled.flatten(-2)
         coordinates = self.coordinates.expand(len(window), *self.coordinates.shape)
         out: Tensor = model(torch.cat([inputs, coordinates], dim=-1))
-        fixed = self.constants
         wanted = (*window.shape[:-2], window.shape[-1] - fixed)
         if out.shape != wanted:
             raise BenchError(
                 f"the surrogate returned {tuple(out.shape)} for inputs {(*inputs.shape[:-1], 'channels_in')}; "
                 f"return (batch, x.., channels_out) = {wanted}"
             )
-        new = (self.mean[fixed:] + self.scale[fixed:] * out).unsqueeze(-2)
+        new = (self.mean[fixed:] + self.scale[fixed:] * self.form(scaled[..., -1, fixed:], out)).unsqueeze(-2)
         return torch.cat([window[..., -1:, :fixed], new], dim=-1) if fixed else new
 
 
@@ -69,6 +72,20 @@ def rollout(model: nn.Module, context: Tensor, frame: Frame, frames: int) -> Ten
         made.append(frame.advance(model, window))
         window = torch.cat([window[..., 1:, :], made[-1]], dim=-2)
     return torch.cat(made, dim=-2)[..., frame.constants :]
+
+
+def frame(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """The output is the next frame itself."""
+    return lambda last, output: output
+
+
+def correction(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """The output is what the next frame adds to the last one. Training starts from persistence: the model's output layer, which
+    is the last of its modules that holds weights, is set to zero."""
+    *_, head = (module for module in model.modules() if any(True for _ in module.parameters(recurse=False)))
+    for weight in head.parameters(recurse=False):
+        nn.init.zeros_(weight)
+    return torch.add
 
 
 def relative_loss(pred: Tensor, target: Tensor, epsilon: Tensor | float = TINY) -> Tensor:
@@ -114,7 +131,6 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         return Solution(solved(parts["solver"], params.initial_step, public, seeds("init")))
     axes, values, context = public["axes"], public["train"], params.initial_step
     fixed, channels = int(public["constants"]), values.shape[-1]
-    frame = Frame.of(axes, values, fixed)
     frames = len(public["t"]) - context
     free, seen = parts["unrolling"](unroll=params.unroll, frames=frames)
     if free < 0 or seen < 1 or free + seen > frames:
@@ -128,6 +144,7 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
         grid=tuple(len(axis) for axis in axes),
         periodic=bool(public["periodic"]),
     )
+    frame = Frame.of(axes, values, parts["output_form"](model=model), fixed)
     epsilon = public["rest"]
 
     def loss(batch: Tensor) -> Any:
