@@ -95,6 +95,28 @@ def interval_coverage(seeds: int, noise: Draw = normal, repeats: int = 20000) ->
     return float(np.mean([lo <= 0 <= hi for _, lo, hi in map(statistics.t_interval, x)]))
 
 
+def share_coverage(seeds: int, samples: int, wrong: float, repeats: int = 4000) -> float:
+    """How often the interval of an accuracy over `seeds` test sets of `samples` holds the true one. wrong: expected errors of a
+    seed; with few of them the seeds are often all equal."""
+    rng = np.random.default_rng([7, seeds, samples, round(10 * wrong)])
+    right = 1 - wrong / samples
+    x = rng.binomial(samples, right, (repeats, seeds)) / samples
+    return float(np.mean([lo <= right <= hi for _, lo, hi in (statistics.interval(row, sample=samples) for row in x)]))
+
+
+def date_coverage(seeds: int, deviation: float, place: float | None = None, repeats: int = 4000) -> float:
+    """How often the interval of a date holds the true mean date, where a run is evaluated at whole numbers only.
+
+    deviation: of the dates over seeds, in steps between evaluations. place: of the mean after an evaluation, in steps; None
+    draws it anew for each repetition.
+    """
+    rng = np.random.default_rng([8, seeds, round(100 * deviation)])
+    means = 50 + (rng.uniform(size=repeats) if place is None else np.full(repeats, place))
+    read = np.ceil(means[:, None] + deviation * rng.normal(size=(repeats, seeds)))
+    edges = np.array([statistics.interval(row, step=(1.0, 0.0))[1:] for row in read])
+    return float(np.mean((edges[:, 0] <= means) & (means <= edges[:, 1])))
+
+
 def aggregate_coverage(
     tasks: int, seeds: int, noise: Draw = normal, repeats: int = 4000, diverging: float = 0.0
 ) -> float:
@@ -198,12 +220,29 @@ def _table(title: str, corner: str, across: tuple[int, ...], lines: dict[str, li
         print(f"| {name} | " + " | ".join(f"{figure:.3f}" for figure in figures) + " |", flush=True)
 
 
+WRONG, DEVIATIONS = (0.1, 0.5, 1.0, 5.0), (0.05, 0.2, 0.5, 1.0, 3.0)
+
+
+def good_to() -> None:
+    """Print the coverage of intervals of values that are shares or are read off a grid."""
+    lines = {
+        f"{wrong:g} of {samples} wrong": [share_coverage(n, samples, wrong) for n in SEEDS]
+        for samples in (500, 4000)
+        for wrong in WRONG
+    }
+    _table("Coverage of the 95 % interval of an accuracy near 1", "expected errors of a seed", SEEDS, lines)
+    lines = {f"{sd:g}": [date_coverage(n, sd) for n in SEEDS] for sd in DEVIATIONS}
+    lines |= {f"{sd:g}, just after": [date_coverage(n, sd, 0.02) for n in SEEDS] for sd in DEVIATIONS}
+    _table("Coverage of the 95 % interval of a date read at evaluations", "deviation in steps", SEEDS, lines)
+
+
 def main() -> None:
     """Print every table, in Markdown; about two minutes of one core."""
     lines = {
         name: [interval_coverage(n, noise) for n in SEEDS] for name, noise in NOISES.items() if name != "half quiet"
     }
     _table("Coverage of the 95 % t interval of one entry", "noise", SEEDS, lines)
+    good_to()
     lines = {f"{t} tasks": [aggregate_coverage(t, n) for n in SEEDS] for t in TASKS}
     lines |= {f"{t} tasks, skewed": [aggregate_coverage(t, n, skewed) for n in SEEDS] for t in TASKS}
     lines |= {f"{t} tasks, 1 seed in 10 fails": [aggregate_coverage(t, n, diverging=0.1) for n in SEEDS] for t in TASKS}

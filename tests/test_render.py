@@ -8,10 +8,12 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bench.board import comparing
 from bench.figures import drawing
 from bench.planning.files import FigureFile
 from bench.tables import printers, standings, statistics
@@ -98,6 +100,18 @@ def test_latex_escapes_and_balances(everything):
 
 
 # --- the page
+
+
+def test_rows_that_tie_are_no_question_of_seeds():
+    rows = [*anchors(top=8e-8), plan("z-exact", [7e-8] * 3)]
+    table = build(task(replace(ERROR, resolution=4.8e-7)), rows)
+    leaders = [standings.Standing(row.entry, (row,), rank=row.rank, by_seed=row.values) for row in table.rows]
+    told = comparing.sentence(leaders, "log", 4.8e-7)
+    assert "reference and z-exact tie: they differ by at most 4.8e-07" in told
+    assert "tie" not in comparing.sentence(leaders, "log")
+    assert (
+        comparing.duels(table, "closed")["wins"][0][1] == 0.5 and not comparing.duels(table, "closed")["gaps"][0][0][4]
+    )
 
 
 def test_summary_is_the_aggregate_over_tasks():

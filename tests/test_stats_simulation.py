@@ -18,6 +18,18 @@ def test_the_interval_of_one_entry_covers(seeds):
     assert simulated.interval_coverage(seeds, repeats=10000) == pytest.approx(0.95, abs=0.008)
 
 
+@pytest.mark.parametrize("seeds", simulated.SEEDS)
+@pytest.mark.parametrize("wrong", simulated.WRONG)
+def test_the_interval_of_an_accuracy_near_1_covers(seeds, wrong):
+    assert simulated.share_coverage(seeds, 500, wrong) >= 0.935
+
+
+@pytest.mark.parametrize("seeds", simulated.SEEDS)
+@pytest.mark.parametrize("deviation", simulated.DEVIATIONS)
+def test_the_interval_of_a_date_covers(seeds, deviation):
+    assert simulated.date_coverage(seeds, deviation) >= 0.935
+
+
 @pytest.mark.parametrize("tasks", simulated.TASKS)
 @pytest.mark.parametrize("seeds", simulated.SEEDS)
 def test_the_interval_of_a_mean_skill_covers(tasks, seeds):
@@ -71,7 +83,13 @@ def test_noise_at_the_floor_is_not_paid(seeds, measured):
 
 
 def test_an_error_is_counted(monkeypatch):
-    """The simulations can fail: without Holm's correction, with skill clipped, and with intervals a fifth too narrow."""
+    """The simulations can fail: with intervals that know neither sample nor step, without Holm's correction, with skill
+    clipped, and with intervals a fifth too narrow."""
+    monkeypatch.setattr(statistics, "interval", lambda x, **good_to: statistics.t_interval(x))
+    assert (
+        simulated.share_coverage(5, 500, 0.1, repeats=500) < 0.6 and simulated.date_coverage(5, 0.2, repeats=500) < 0.6
+    )
+    monkeypatch.undo()
     monkeypatch.setattr(statistics, "_holm", lambda p, alpha: p <= alpha)
     assert simulated.family_wise_error(6, 5, repeats=300) > 0.15
     monkeypatch.undo()
