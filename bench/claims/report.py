@@ -97,11 +97,11 @@ def text(findings: Sequence[Finding]) -> str:
 
 
 def markdown(findings: Sequence[Finding]) -> str:
-    """A table with a row for every setting of both runs; the first row of a claim also names the claim, that of a run its bound."""
+    """A table with a row for every setting of both runs; a claim's first row also names it, and a run's first row its bound."""
     rows = [("claim", "kind", "statement", "wanted", "setting", "measured", "exploratory", "confirmatory")]
     for finding in findings:
         file, words = finding.claim.file, f"**{finding.verdict}**, confirmatory: **{finding.confirmation}**"
-        about = f"`{finding.claim.id}`: {words}", file.kind, f"{file.statement} *{_source(file)}*"
+        about: tuple[str, ...] = f"`{finding.claim.id}`: {words}", file.kind, f"{file.statement} *{_source(file)}*"
         for name, run, wanted in _runs(finding):
             for outcome in run.outcomes:
                 verdict = _verdict(run.claim, outcome)

@@ -156,7 +156,7 @@ class Survey(PlanSet):
                 for seed, records in row.cells.items():
                     seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
             outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))
-        second = claim.second and self._finding(claim.second, joined)
+        second = self._finding(claim.second, joined) if claim.second else None
         return Finding(claim, tuple(outcomes), threshold(claim, outcomes), second)
 
 
