@@ -53,7 +53,7 @@ DIRECTIONS = re.compile(
     r"\b(peaks|worst|most|least|higher|lower|more|fewer|less|better|worse|earlier|faster|nearer|purer|harder|lazier|richer|smaller"
     r"|falls|rises|lowers|raises?|lengthen|narrows|adds)\b"
 )
-UNCHANGED = ("do not", "does not", "as well", "nearly", "the same as", "exactly", "equals")
+UNCHANGED = ("do not", "does not", "as well", "nearly", "the same as", "exactly")
 
 
 def limits_of(file: Any) -> list[float]:

@@ -28,8 +28,8 @@ Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 
 # fields whose values are fixed before any data are seen, if the threshold is declared so, and those of a second run, always
-FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact")
-FIXING_SECOND = ("confirmatory", "measure", "scale", "exact")
+FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact", "step")
+FIXING_SECOND = ("confirmatory", "measure", "scale", "exact", "step")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Predicate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.bound} {' and '.join(f'{limit:.10g}' for limit in (self.low, self.high) if math.isfinite(limit))}"
+        limits = [f"{limit:.10g}" for limit in (self.low, self.high) if math.isfinite(limit)]
+        return f"{self.bound} {' and '.join(limits)}"
 
     def margin(self, value: float) -> float:
         """Distance of `value` to the nearer limit, in its unit; negative outside."""

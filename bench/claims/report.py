@@ -27,7 +27,7 @@ def _measured(outcome: SettingOutcome) -> str:
         return outcome.error
     if not outcome.n:
         return f"{outcome.missing} cells have no record"
-    bounds = f" [{outcome.lo:.4g}, {outcome.hi:.4g}]" if math.isfinite(outcome.lo) else ""
+    bounds = f" [{outcome.lo:.4g}, {outcome.hi:.4g}]" if math.isfinite(outcome.lo) else ", all equal" * (outcome.n > 2)
     older = f", {outcome.older} records of older code" if outcome.older else ""
     return f"{outcome.measured:.4g}{bounds}, n {outcome.n}{older}"
 
@@ -98,7 +98,9 @@ def text(findings: Sequence[Finding]) -> str:
 
 def markdown(findings: Sequence[Finding]) -> str:
     """A table with a row for every setting of both runs; a claim's first row also names it, and a run's first row its bound."""
-    rows = [("claim", "kind", "statement", "wanted", "setting", "measured", "exploratory", "confirmatory")]
+    rows: list[tuple[str, ...]] = [
+        ("claim", "kind", "statement", "wanted", "setting", "measured", "exploratory", "confirmatory")
+    ]
     for finding in findings:
         file, words = finding.claim.file, f"**{finding.verdict}**, confirmatory: **{finding.confirmation}**"
         about: tuple[str, ...] = f"`{finding.claim.id}`: {words}", file.kind, f"{file.statement} *{_source(file)}*"

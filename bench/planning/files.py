@@ -186,6 +186,7 @@ class ClaimFile(Bounded, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tried: Annotated[Tried, _is("the settings tried and their seeds", {"settings": 3, "seeds": "0-4"})]
     scale: Annotated[Literal["linear", "log"], _is("`linear` or `log`", "log")] = "linear"
     exact: Annotated[bool, _is("`true` or `false`", True)] = False
+    step: Annotated[float, _is("the step of the grid that the measure is read off", 0.5, ge=0)] = 0.0
     note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
     confirmatory: (
         Annotated[

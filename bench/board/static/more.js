@@ -10,6 +10,7 @@ const MEANINGS = {
 };
 const KINDS = { paper: "the paper states it", consequence: "it follows from a theorem or formula of the paper", reading: "our reading of the paper, with a number or a comparison that the paper does not give", check: "of our own or others’ code or data, not a statement of the paper" };
 const verdict = (word, qualifier) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word, qualifier ? `, ${qualifier}` : null);
+const bounds = (one) => (one.interval ? range(...one.interval) : one.n > 2 ? "(all equal)" : "");
 const wanted = (predicate) => Object.entries(predicate).map(([bound, value]) => `${bound} ${[].concat(value).map((v) => String(v).replace("-", "−")).join(" and ")}`).join();
 
 Board.pages.claims = async (...parts) => {
@@ -18,7 +19,7 @@ Board.pages.claims = async (...parts) => {
   const tally = (name) => claims.reduce((counts, one) => ({ ...counts, [one[name]]: (counts[one[name]] || 0) + 1 }), {});
   const counts = tally("verdict"), seconds = tally("confirmation");
   const rows = claims.map((one) => ({ ...one, rank: [1, 1], entry: one.id, badges: [], text: [one.id, one.statement, one.kind, one.verdict, one.confirmation, one.citation, one.paper].join(" ").toLowerCase() }));
-  const measured = (r) => `${number(r.measured)} ${r.interval ? range(...r.interval) : ""}`;
+  const measured = (r) => `${number(r.measured)} ${bounds(r)}`;
   const columns = [
     { title: "claim", width: 310, narrow: 176, left: true, frozen: true, css: "name", value: (r) => r.id, cell: (r) => { const node = link(r.id, "claims", r.id); node.title = r.id; return node; } },
     { title: "exploratory", width: 140, left: true, tip: "verdict of the first run over all its settings; most bounds were set after it", value: (r) => r.verdict, cell: (r) => verdict(r.verdict, r.qualifier) },
@@ -42,12 +43,12 @@ async function claimPage(claims, id) {
   if (Board.index.figures.includes(family)) Board.load(`figures-${family}`).then((drawings) => figures.append(...drawings.map(drawing)));
   const runs = [["Exploratory run", one, one.verdict], ...(one.confirmatory ? [["Confirmatory run", one.confirmatory, one.confirmation]] : [])];
   const measured = runs.flatMap(([, run]) => run.settings).flatMap((setting) => [setting.measured, ...(setting.interval || []), ...Object.values(setting.values)]);
-  const bounds = runs.flatMap(([, run]) => Object.values(run.predicate).flat()), scale = axisOf([...measured, ...bounds], 260, one.scale === "log");
-  const glyph = (setting, limits) => { const cell = h("span", {}); cell.innerHTML = interval(scale, setting.measured, ...(setting.interval || [null, null]), "ranked", limits.map((at) => [at, "reference"]), `measured ${number(setting.measured)}`, [Object.values(setting.values), "o".repeat(Object.keys(setting.values).length)]); return cell; };
+  const limits = runs.flatMap(([, run]) => Object.values(run.predicate).flat()), scale = axisOf([...measured, ...limits], 260, one.scale === "log");
+  const glyph = (setting, ruled) => { const cell = h("span", {}); cell.innerHTML = interval(scale, setting.measured, ...(setting.interval || [null, null]), "ranked", ruled.map((at) => [at, "reference"]), `measured ${number(setting.measured)}`, [Object.values(setting.values), "o".repeat(Object.keys(setting.values).length)]); return cell; };
   const shown = ([title, run, word]) => [
     h("h2", {}, title, h("span", { class: "sub" }, verdict(word, run.qualifier))),
     factLine([`wanted ${wanted(run.predicate)} (${one.unit})`, `bound fixed ${run.threshold} seeing data`, run.new ? `never run before: another ${run.new}` : Number.isInteger(one.tried.settings) ? `${plural(one.tried.settings, "setting")} tried` : `settings tried: ${show(one.tried.settings)}`]),
-    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], run.settings.map((setting) => [setting.name, glyph(setting, Object.values(run.predicate).flat()), `${number(setting.measured)} ${setting.interval ? range(...setting.interval) : ""}`, String(setting.n), verdict(setting.verdict, setting.qualifier),
+    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], run.settings.map((setting) => [setting.name, glyph(setting, Object.values(run.predicate).flat()), `${number(setting.measured)} ${bounds(setting)}`, String(setting.n), verdict(setting.verdict, setting.qualifier),
       setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, setting.keys.length ? h("details", {}, h("summary", {}, plural(setting.keys.length, "record")), setting.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])) : "none"]]), "settings"),
   ];
   return [
