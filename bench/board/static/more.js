@@ -9,7 +9,8 @@ const MEANINGS = {
   "not yet run": "the second run is planned, and its records are missing", "none planned": "the claim has no second run",
 };
 const KINDS = { paper: "the paper states it", consequence: "it follows from a theorem or formula of the paper", reading: "our reading of the paper, with a number or a comparison that the paper does not give", check: "of our own or others’ code or data, not a statement of the paper" };
-const verdict = (word, qualifier) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word, qualifier ? `, ${qualifier}` : null);
+const said = (word, qualifier) => (qualifier ? `${word}, ${qualifier}` : word);
+const verdict = (word, qualifier) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), said(word, qualifier));
 const bounds = (one) => (one.interval ? range(...one.interval) : one.n > 2 ? "(all equal)" : "");
 const wanted = (predicate) => Object.entries(predicate).map(([bound, value]) => `${bound} ${[].concat(value).map((v) => String(v).replace("-", "−")).join(" and ")}`).join();
 
@@ -22,8 +23,8 @@ Board.pages.claims = async (...parts) => {
   const measured = (r) => `${number(r.measured)} ${bounds(r)}`;
   const columns = [
     { title: "claim", width: 310, narrow: 176, left: true, frozen: true, css: "name", value: (r) => r.id, cell: (r) => { const node = link(r.id, "claims", r.id); node.title = r.id; return node; } },
-    { title: "exploratory", width: 140, left: true, tip: "verdict of the first run over all its settings; most bounds were set after it", value: (r) => r.verdict, cell: (r) => verdict(r.verdict, r.qualifier) },
-    { title: "confirmatory", width: 130, left: true, tip: "verdict of a second run, on fresh seeds and a setting never run before, fixed before it was made", value: (r) => r.confirmation, cell: (r) => verdict(r.confirmation, r.confirmatory && r.confirmatory.qualifier) },
+    { title: "exploratory", width: fit(rows.map((r) => said(r.verdict, r.qualifier)), 140), left: true, tip: "verdict of the first run over all its settings; most bounds were set after it", value: (r) => r.verdict, cell: (r) => verdict(r.verdict, r.qualifier) },
+    { title: "confirmatory", width: fit(rows.map((r) => said(r.confirmation, r.confirmatory && r.confirmatory.qualifier)), 130), left: true, tip: "verdict of a second run, on fresh seeds and a setting never run before, fixed before it was made", value: (r) => r.confirmation, cell: (r) => verdict(r.confirmation, r.confirmatory && r.confirmatory.qualifier) },
     { title: "kind", width: 110, left: true, tip: "whose statement it is", value: (r) => r.kind, cell: (r) => h("span", { title: KINDS[r.kind] }, r.kind) },
     { title: "statement", width: 380, grow: 3, left: true, wide: true, value: (r) => r.statement, cell: (r) => h("span", { title: r.statement }, prose(r.statement)) },
     { title: "measured [95 %]", width: fit(rows.map(measured), 150), left: true, css: "num", tip: "over seeds, in the claim’s own unit", value: (r) => r.measured, cell: (r) => h("span", {}, measured(r)) },
