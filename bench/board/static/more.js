@@ -25,7 +25,7 @@ Board.pages.claims = async (...parts) => {
     { title: "claim", width: 310, narrow: 176, left: true, frozen: true, css: "name", value: (r) => r.id, cell: (r) => { const node = link(r.id, "claims", r.id); node.title = r.id; return node; } },
     { title: "exploratory", width: fit(rows.map((r) => said(r.verdict, r.qualifier)), 140), left: true, tip: "verdict of the first run over all its settings; most bounds were set after it", value: (r) => r.verdict, cell: (r) => verdict(r.verdict, r.qualifier) },
     { title: "confirmatory", width: fit(rows.map((r) => said(r.confirmation, r.confirmatory && r.confirmatory.qualifier)), 130), left: true, tip: "verdict of a second run, on fresh seeds and a setting never run before, fixed before it was made", value: (r) => r.confirmation, cell: (r) => verdict(r.confirmation, r.confirmatory && r.confirmatory.qualifier) },
-    { title: "kind", width: 110, left: true, tip: "whose statement it is", value: (r) => r.kind, cell: (r) => h("span", { title: KINDS[r.kind] }, r.kind) },
+    { title: "kind", width: 132, left: true, tip: "whose statement it is", value: (r) => r.kind, cell: (r) => h("span", { title: KINDS[r.kind] }, r.kind) },
     { title: "statement", width: 380, grow: 3, left: true, wide: true, value: (r) => r.statement, cell: (r) => h("span", { title: r.statement }, prose(r.statement)) },
     { title: "measured [95 %]", width: fit(rows.map(measured), 150), left: true, css: "num", tip: "over seeds, in the claim’s own unit", value: (r) => r.measured, cell: (r) => h("span", {}, measured(r)) },
     { title: "wanted", width: fit(rows.map((r) => wanted(r.predicate)), 120), left: true, css: "num", tip: "values that agree with the claim", value: (r) => wanted(r.predicate), cell: (r) => h("span", {}, wanted(r.predicate)) },
@@ -47,7 +47,7 @@ async function claimPage(claims, id) {
   const limits = runs.flatMap(([, run]) => Object.values(run.predicate).flat()), scale = axisOf([...measured, ...limits], 260, one.scale === "log");
   const glyph = (setting, ruled) => { const cell = h("span", {}); cell.innerHTML = interval(scale, setting.measured, ...(setting.interval || [null, null]), "ranked", ruled.map((at) => [at, "reference"]), `measured ${number(setting.measured)}`, [Object.values(setting.values), "o".repeat(Object.keys(setting.values).length)]); return cell; };
   const shown = ([title, run, word]) => [
-    h("h2", {}, title, h("span", { class: "sub" }, verdict(word, run.qualifier))),
+    h("h2", {}, title, " ", h("span", { class: "sub" }, verdict(word, run.qualifier))),
     factLine([`wanted ${wanted(run.predicate)} (${one.unit})`, `bound fixed ${run.threshold} seeing data`, run.new ? `never run before: another ${run.new}` : Number.isInteger(one.tried.settings) ? `${plural(one.tried.settings, "setting")} tried` : `settings tried: ${show(one.tried.settings)}`]),
     plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], run.settings.map((setting) => [setting.name, glyph(setting, Object.values(run.predicate).flat()), `${number(setting.measured)} ${bounds(setting)}`, String(setting.n), verdict(setting.verdict, setting.qualifier),
       setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, setting.keys.length ? h("details", {}, h("summary", {}, plural(setting.keys.length, "record")), setting.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])) : "none"]]), "settings"),
