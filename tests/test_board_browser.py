@@ -51,13 +51,20 @@ def content() -> site.Content:
     )  # fmt: skip
     setting = {
         "name": "small", "verdict": "reproduced", "measured": 1.5, "interval": [1.2, 1.8], "n": 3, "missing": 0, "older": 0,
-        "values": {"0": 1.5, "1": 1.4}, "error": "", "keys": ["a"], "plan": [],
+        "values": {"0": 1.5, "1": 1.4}, "error": "", "keys": ["a"], "plan": [], "qualifier": "narrowly",
+    }  # fmt: skip
+    again = {
+        "new": "task.p", "verdict": "not tested", "measured": None, "interval": None, "n": 0, "predicate": {"above": 2.0},
+        "threshold": "before", "qualifier": "", "settings": [
+            {**setting, "verdict": "not tested", "measured": None, "interval": None, "n": 0, "missing": 6, "values": {},
+             "keys": [], "name": "another width", "qualifier": ""},
+        ],
     }  # fmt: skip
     claim = {
         "id": "fake/claim", "paper": "2001.00001", "citation": "Nobody", "statement": "It <b>grows</b>.", "note": "",
         "verdict": "reproduced", "measured": 1.5, "interval": [1.2, 1.8], "n": 3, "unit": "ratio", "predicate": {"above": 1.0},
         "scale": "linear", "exact": False, "threshold": "before", "tried": {"settings": 1, "seeds": 3}, "cpu_seconds": 3.0,
-        "settings": [setting],
+        "settings": [setting], "kind": "reading", "qualifier": "narrowly", "confirmation": "not yet run", "confirmatory": again,
     }  # fmt: skip
     fastest = {"entry": "reference", "steps": 50.0, "cpu": None, "date": "2026-01-02", "keys": ["abc"], "how": "published",
                "p": None, "against": ""}  # fmt: skip
@@ -238,6 +245,19 @@ def test_a_page_without_curves_does_without_their_library(reader):
     page = reader.open("claims", READY)
     until(page, "Board.queue === null")
     assert page.evaluate("typeof uPlot") == "undefined" and not any("uPlot.iife" in url for url in reader.asked)
+
+
+def test_a_claim_has_a_column_for_each_run_and_tells_its_kind(reader):
+    page = reader.open("claims", READY)
+    row = page.locator(".tabulator-row").first
+    assert row.locator(".verdict.reproduced").inner_text().strip() == "✓ reproduced, narrowly"
+    assert row.locator(".verdict.not-yet-run").inner_text().strip() == "· not yet run"
+    assert page.locator(".tabulator-row", has_text="reading").count() == 1
+    page = reader.open("claims/fake/claim", "h2")
+    text = page.locator("main").inner_text() if page.locator("main").count() else page.inner_text("body")
+    for words in ("kind: reading, our reading of the paper", "Exploratory run", "Confirmatory run", "another width",
+                  "never run before: another task.p", "wanted above 2", "6 cells missing"):  # fmt: skip
+        assert words in text, words
 
 
 def drawn(page: Any) -> int:

@@ -30,7 +30,7 @@ def test_the_way_from_a_claim_to_a_row(tmp_path):
         )
         assert done.returncode == 0, f"{content}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
         said += done.stdout
-    assert re.search("^REPRODUCED +cheap_learning/product_smooth_units", said, re.MULTILINE), said
+    assert re.search("^REPRODUCED +[A-Z ]+ cheap_learning/product_smooth_units", said, re.MULTILINE), said
     rows = [line for line in said.splitlines() if line.split()[1:2] == ["adam+relu_units"]]
     assert any("10/10" in row and "untuned" not in row and "missing" not in row for row in rows), said
     assert (clone / "tests" / "golden" / "cheap_learning.product.json").is_file()

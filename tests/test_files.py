@@ -154,7 +154,7 @@ def test_claims_figures_and_tuning_show_the_rest_too(bench, tmp_path):
     put(tmp_path, "claim/toy/bad.yaml", "paper: 3\n")
     claims = bench("claims", "toy", "deep_linear/saxe_orthogonal_isometry")
     assert claims.returncode == 1 and "bad.yaml" not in claims.stdout
-    assert "claim/toy/bad.yaml: `paper: 3`" in claims.stderr and "claims: " in claims.stdout
+    assert "claim/toy/bad.yaml: `paper: 3`" in claims.stderr and "1 claims, " in claims.stdout
     put(tmp_path, "figure/toy/bad.yaml", "title: 3\n")
     figures = json.loads(bench("figures", "toy", "pde/ladder_burgers", "--format", "json").stdout)
     assert [(one["id"], one["state"]) for one in figures] == [("pde/ladder_burgers", "missing"), ("toy/bad", "error")]

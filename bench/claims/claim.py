@@ -13,7 +13,7 @@ import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,14 +21,15 @@ import msgspec
 
 from bench.contract import BenchError
 from bench.planning import config
-from bench.planning.files import ARXIV, TARGET, ClaimFile
+from bench.planning.files import ARXIV, TARGET, Bounded, ClaimFile
 from bench.records.record import Record
 
 Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 
-# fields whose values are fixed before any data are seen, if the threshold is declared so
+# fields whose values are fixed before any data are seen, if the threshold is declared so, and those of a second run, always
 FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact", "step")
+FIXING_SECOND = ("confirmatory", "measure", "scale", "exact", "step")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Predicate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.bound} {' and '.join(f'{limit:g}' for limit in (self.low, self.high) if math.isfinite(limit))}"
+        limits = [f"{limit:.10g}" for limit in (self.low, self.high) if math.isfinite(limit)]
+        return f"{self.bound} {' and '.join(limits)}"
 
     def margin(self, value: float) -> float:
         """Distance of `value` to the nearer limit, in its unit; negative outside."""
@@ -61,7 +63,8 @@ class Claim:
 
     file: seeds are averaged on its `scale`; an `exact` measure does not depend on chance, so its interval is the range over
     seeds, of one seed too. measure: one seed's records, entry -> list (several where a task parameter or a derived metric's
-    axis is swept), to a finite number in the file's unit; it sees failed cells with their status.
+    axis is swept), to a finite number in the file's unit; it sees failed cells with their status. fixing: the file's fields that
+    a threshold declared `before` keeps from its data.
     """
 
     id: str
@@ -69,15 +72,30 @@ class Claim:
     file: ClaimFile
     predicate: Predicate
     measure: Measure
+    fixing: tuple[str, ...] = FIXING
+
+    @property
+    def second(self) -> Claim | None:
+        """The claim as its confirmatory run states it: with that run's settings and bound, fixed before; None without one."""
+        planned = self.file.confirmatory
+        if planned is None:
+            return None
+        bounds = {name: getattr(planned, name) for name in ("settings", "above", "below", "between")}
+        file = msgspec.structs.replace(self.file, **bounds, threshold="before", confirmatory=None)
+        return replace(self, file=file, predicate=predicate(planned), fixing=FIXING_SECOND)
 
 
 def load(name: str) -> Claim:
     """The claim of `configs/claim/<name>.yaml`. BenchError, naming the file and the field, unless it is whole."""
     file, source = config.load("claim", name, ClaimFile), config.names("claim")[name]
     file = msgspec.structs.replace(file, statement=" ".join(file.statement.split()))
+    return Claim(name, source, file, predicate(file), function(source, "measure", file.measure, {}))
+
+
+def predicate(file: Bounded) -> Predicate:
+    """The predicate of the one bound that a run of a claim has."""
     ((bound, limit),) = file.limits.items()
-    low, high = {"above": (limit, math.inf), "below": (-math.inf, limit)}.get(bound, limit)
-    return Claim(name, source, file, Predicate(bound, low, high), function(source, "measure", file.measure, {}))
+    return Predicate(bound, *{"above": (limit, math.inf), "below": (-math.inf, limit)}.get(bound, limit))
 
 
 def function(source: Path, field: str, value: Any, *arguments: Any) -> Callable[..., float]:

@@ -7,15 +7,17 @@ import json
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from bench.claims.closeness import qualified
 from bench.planning.files import ClaimFile
 from bench.tables import grid
 
 if TYPE_CHECKING:
+    from bench.claims.claim import Claim
     from bench.claims.verdicts import Finding, SettingOutcome
 
 
@@ -35,46 +37,79 @@ def _source(file: ClaimFile) -> str:
 
 
 def _wanted(finding: Finding) -> str:
-    """`above 0 (accuracy), fixed after; tried 2 settings, seeds 0-4`."""
-    file, tried = finding.claim.file, finding.claim.file.tried
-    unit = f"{file.unit}, exact" if file.exact else file.unit
-    settings = f"tried {tried.settings} setting{'s' * (tried.settings > 1)}, seeds {tried.seeds}"
-    return f"{finding.claim.predicate} ({unit}), fixed {finding.threshold}; {settings}"
+    """`above 0 (accuracy), fixed after`."""
+    file = finding.claim.file
+    return f"{finding.claim.predicate} ({file.unit}{', exact' * file.exact}), fixed {finding.threshold}"
+
+
+def _tried(file: ClaimFile) -> str:
+    return f"tried {file.tried.settings} setting{'s' * (file.tried.settings > 1)}, seeds {file.tried.seeds}"
+
+
+def _runs(finding: Finding) -> list[tuple[str, Finding, str]]:
+    """The runs of a claim: (name, finding, what it wants and how it was set up)."""
+    file, second = finding.claim.file, finding.second
+    runs = [("exploratory", finding, f"{_wanted(finding)}; {_tried(file)}")]
+    if second and file.confirmatory:
+        runs.append(("confirmatory", second, f"{_wanted(second)}; new {file.confirmatory.new}"))
+    return runs
+
+
+def _qualifier(finding: Finding) -> str:
+    """Of the combined verdict; where settings disagree each has its own."""
+    return qualified(finding.claim, finding.outcomes) if finding.verdict in ("reproduced", "not reproduced") else ""
+
+
+def _verdict(claim: Claim, outcome: SettingOutcome) -> str:
+    return ", ".join(filter(None, (outcome.verdict, qualified(claim, [outcome]))))
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    words = Counter(finding.verdict for finding in findings)
+    def counted(words: Iterable[str]) -> str:
+        return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common()) or "none"
+
     records = {record.key: record for finding in findings for record in finding.records}
     cost = sum(record.costs.cpu_total for record in records.values())
-    counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
-    return f"{len(findings)} claims: {counts or 'none'}; from {len(records)} records of {cost:.0f} CPU s"
+    return (
+        f"{len(findings)} claims, exploratory: {counted(finding.verdict for finding in findings)}; confirmatory: "
+        f"{counted(finding.confirmation for finding in findings)}; from {len(records)} records of {cost:.0f} CPU s"
+    )
 
 
 def text(findings: Sequence[Finding]) -> str:
-    """For a terminal: verdict, id and statement, then what was measured in every setting."""
+    """For a terminal: the verdicts of both runs, id and statement, then what was measured in every setting of each."""
     wrap = functools.partial(textwrap.wrap, width=120, initial_indent="  ", subsequent_indent="  ")
-    lines: list[str] = []
+    lines = [f"{'exploratory':15} {'confirmatory':15} claim"] if findings else []
     for finding in findings:
         file = finding.claim.file
-        lines.append(f"{finding.verdict.upper():15} {finding.claim.id}  ({finding.cpu_seconds:.0f} CPU s)")
+        about = filter(None, (file.kind, _qualifier(finding), f"{finding.cpu_seconds:.0f} CPU s"))
+        words = f"{finding.verdict.upper():15} {finding.confirmation.upper():15}"
+        lines.append(f"{words} {finding.claim.id}  ({'; '.join(about)})")
         lines += wrap(f"{file.statement} {_source(file)}")
-        lines.append(f"  wanted: {_wanted(finding)}")
-        lines += [f"  {outcome.setting.name}: {outcome.verdict}: {_measured(outcome)}" for outcome in finding.outcomes]
+        for name, run, wanted in _runs(finding):
+            lines.append(f"  {name}, wanted: {wanted}")
+            for outcome in run.outcomes:
+                lines.append(f"    {outcome.setting.name}: {_verdict(run.claim, outcome)}: {_measured(outcome)}")
         lines += [*(wrap(f"note: {file.note}") if file.note else ()), ""]
-    if any(finding.verdict == "not tested" for finding in findings):
+    if any("not tested" in (finding.verdict, finding.second and finding.second.verdict) for finding in findings):
         lines.append("`bench claims --run` runs the cells that have no record")
     return "\n".join([*lines, _summary(findings)])
 
 
 def markdown(findings: Sequence[Finding]) -> str:
-    """A table with a row for every setting; the first row of a claim also names the claim."""
-    rows = [("claim", "statement", "wanted", "setting", "measured", "verdict")]
+    """A table with a row for every setting of both runs; a claim's first row also names it, and a run's first row its bound."""
+    rows: list[tuple[str, ...]] = [
+        ("claim", "kind", "statement", "wanted", "setting", "measured", "exploratory", "confirmatory")
+    ]
     for finding in findings:
-        statement = f"{finding.claim.file.statement} *{_source(finding.claim.file)}*"
-        about = f"`{finding.claim.id}`: **{finding.verdict}**", statement, _wanted(finding)
-        for outcome in finding.outcomes:
-            rows.append((*about, outcome.setting.name, _measured(outcome), outcome.verdict))
-            about = "", "", ""
+        file, words = finding.claim.file, f"**{finding.verdict}**, confirmatory: **{finding.confirmation}**"
+        about: tuple[str, ...] = f"`{finding.claim.id}`: {words}", file.kind, f"{file.statement} *{_source(file)}*"
+        for name, run, wanted in _runs(finding):
+            for outcome in run.outcomes:
+                verdict = _verdict(run.claim, outcome)
+                verdicts = (verdict, "") if name == "exploratory" else ("", verdict)
+                rows.append((*about, wanted, outcome.setting.name, _measured(outcome), *verdicts))
+                about, wanted = ("", "", ""), ""
     return f"{grid.markdown(rows)}\n\n{_summary(findings)}"
 
 
@@ -85,23 +120,35 @@ def _numbers(outcome: SettingOutcome | None) -> dict[str, Any]:
     return {"measured": outcome.measured, "interval": interval, "n": outcome.n}
 
 
-def as_dict(finding: Finding) -> dict[str, Any]:
-    """The finding as plain values. measured, interval and n are those of `finding.hardest`."""
-    file = finding.claim.file
+def _run(finding: Finding) -> dict[str, Any]:
+    """One run of a claim as plain values. measured, interval and n are those of `finding.hardest`."""
     settings = []
     for outcome in finding.outcomes:
         settings.append(msgspec.to_builtins(outcome.setting) | {"verdict": outcome.verdict} | _numbers(outcome) | {
+            "qualifier": qualified(finding.claim, [outcome]),
             "values": {str(seed): value for seed, value in outcome.values.items()},
             "missing": outcome.missing, "older": outcome.older, "error": outcome.error,
             "keys": [record.key for record in outcome.records],
         })  # fmt: skip
     return {
-        "id": finding.claim.id, "paper": file.arxiv, "citation": file.paper, "statement": file.statement,
-        "verdict": finding.verdict, **_numbers(finding.hardest), "unit": file.unit,
-        "predicate": msgspec.to_builtins(file.limits), "scale": file.scale, "exact": file.exact,
-        "threshold": finding.threshold, "tried": {"settings": file.tried.settings, "seeds": str(file.tried.seeds)},
+        "verdict": finding.verdict, "qualifier": _qualifier(finding), **_numbers(finding.hardest),
+        "predicate": msgspec.to_builtins(finding.claim.file.limits), "threshold": finding.threshold, "settings": settings,
+    }  # fmt: skip
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """The finding as plain values: those of the first run, and those of the second, or null, under `confirmatory`.
+
+    `confirmation` is "confirmed" only if the second run reproduces the claim and was fixed before it was made.
+    """
+    file, planned = finding.claim.file, finding.claim.file.confirmatory
+    return {
+        "id": finding.claim.id, "paper": file.arxiv, "citation": file.paper, "statement": file.statement, "kind": file.kind,
+        **_run(finding), "unit": file.unit, "scale": file.scale, "exact": file.exact,
+        "tried": {"settings": file.tried.settings, "seeds": str(file.tried.seeds)},
         "note": file.note, "cpu_seconds": round(finding.cpu_seconds, 3),
-        "keys": [record.key for record in finding.records], "settings": settings,
+        "keys": [record.key for record in finding.records], "confirmation": finding.confirmation,
+        "confirmatory": {"new": planned.new, **_run(finding.second)} if planned and finding.second else None,
     }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.claims import preregistration
-from bench.claims.claim import FIXING, Claim, Verdict, called
+from bench.claims.claim import Claim, Verdict, called
 from bench.contract import BenchError
 from bench.planning.files import Setting
 from bench.records.record import Record
 from bench.tables.join import PlanSet
+from bench.tables.seed_values import Joined
 from bench.tables.statistics import MIN_SEEDS, interval
 
 
@@ -41,16 +42,31 @@ class SettingOutcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim with its outcomes. threshold: "before" or "after", as declared and as the history of the file allows."""
+    """A claim with its outcomes. threshold: "before" or "after", as declared and as the history of the file allows.
+
+    second: the finding of its confirmatory run, None if none is planned.
+    """
 
     claim: Claim
     outcomes: tuple[SettingOutcome, ...]
     threshold: str
+    second: Finding | None = None
 
     @property
     def verdict(self) -> Verdict:
         """The combined verdict of all settings."""
         return combine([outcome.verdict for outcome in self.outcomes])
+
+    @property
+    def confirmation(self) -> str:
+        """What the second run says: "confirmed" only if it reproduces the claim and was fixed before it was made."""
+        if self.second is None:
+            return "none planned"
+        if self.second.verdict == "not tested":
+            return "not yet run"
+        if self.second.verdict == "reproduced" and self.second.threshold == "before":
+            return "confirmed"
+        return self.second.verdict
 
     @property
     def hardest(self) -> SettingOutcome | None:
@@ -60,8 +76,9 @@ class Finding:
 
     @property
     def records(self) -> list[Record]:
-        """Every record behind the claim, once."""
-        return list({record.key: record for outcome in self.outcomes for record in outcome.records}.values())
+        """Every record behind the claim, of both runs, once."""
+        own = [record for outcome in self.outcomes for record in outcome.records]
+        return list({record.key: record for record in [*own, *(self.second.records if self.second else ())]}.values())
 
     @property
     def cpu_seconds(self) -> float:
@@ -114,26 +131,36 @@ class Survey(PlanSet):
         super().__init__("claim", words)
         self.claims = claims
         for claim in claims:
-            for setting in claim.file.settings:
-                try:
-                    self.plan(setting.plan)
-                except BenchError as error:
-                    raise BenchError(f"claim {claim.id}, setting {setting.name}: {error}") from error
+            seeds = self._seeds(claim)
+            if claim.second and (seen := sorted(seeds & self._seeds(claim.second))):
+                reason = f"its first run had seeds {', '.join(map(str, seen))} too; a second run wants fresh ones"
+                raise BenchError(f"claim {claim.id}, confirmatory: {reason}")
+
+    def _seeds(self, claim: Claim) -> set[int]:
+        """The seeds of a claim's settings, whose plans are made."""
+        seeds: set[int] = set()
+        for setting in claim.file.settings:
+            try:
+                seeds |= {seed for row in self.plan(setting.plan).rows for seed in row.planned}
+            except BenchError as error:
+                raise BenchError(f"claim {claim.id}, setting {setting.name}: {error}") from error
+        return seeds
 
     def evaluate(self) -> list[Finding]:
-        """Join the plans with the store, as tables do, and judge every claim."""
+        """Join the plans with the store, as tables do, and judge both runs of every claim."""
         joined = self.joined()
-        findings = []
-        for claim in self.claims:
-            outcomes = []
-            for setting in claim.file.settings:
-                seeds: dict[int, dict[str, list[Record | None]]] = {}
-                for row in (rows := joined[setting.plan]):
-                    for seed, records in row.cells.items():
-                        seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
-                outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))
-            findings.append(Finding(claim, tuple(outcomes), threshold(claim, outcomes)))
-        return findings
+        return [self._finding(claim, joined) for claim in self.claims]
+
+    def _finding(self, claim: Claim, joined: Mapping[tuple[str, ...], Sequence[Joined]]) -> Finding:
+        outcomes = []
+        for setting in claim.file.settings:
+            seeds: dict[int, dict[str, list[Record | None]]] = {}
+            for row in (rows := joined[setting.plan]):
+                for seed, records in row.cells.items():
+                    seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
+            outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))
+        second = self._finding(claim.second, joined) if claim.second else None
+        return Finding(claim, tuple(outcomes), threshold(claim, outcomes), second)
 
 
 def threshold(claim: Claim, outcomes: Iterable[SettingOutcome]) -> str:
@@ -142,5 +169,5 @@ def threshold(claim: Claim, outcomes: Iterable[SettingOutcome]) -> str:
         return "after"
     records = [record for outcome in outcomes for record in outcome.records]
     runs = {(record.provenance.commit, record.provenance.started) for record in records}
-    order = preregistration.check(claim.source, FIXING, runs)
+    order = preregistration.check(claim.source, claim.fixing, runs)
     return {"before": "before", "after": "after (declared before)"}.get(order, f"before ({order})")

@@ -124,30 +124,18 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
 
 Limit = Annotated[float, _is("a finite number", 0.5)]
 ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}"  # the number of a paper
+Settings = Annotated[
+    tuple[Setting, ...], _is("a list of names with plans", [{"name": "one", "plan": WORDS}], min_length=1)
+]
 
 
-class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`configs/claim/<family>/<id>.yaml`."""
+class Bounded(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings with the one bound that their measure is held against: `above`, `below` or `between`."""
 
-    paper: Text
-    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=f"^({ARXIV})?$")]
-    statement: Text
-    settings: Annotated[
-        tuple[Setting, ...], _is("a list of names with plans", [{"name": "one", "plan": WORDS}], min_length=1)
-    ]
-    measure: Function
-    unit: Text
-    threshold: Annotated[
-        Literal["before", "after"], _is("`before` or `after`: fixed before or after data were seen", "before")
-    ]
-    tried: Annotated[Tried, _is("the settings tried and their seeds", {"settings": 3, "seeds": "0-4"})]
+    settings: Settings
     above: Limit | None = None
     below: Limit | None = None
     between: Annotated[tuple[float, float], _is("[low, high]", [0.5, 2.0])] | None = None
-    scale: Annotated[Literal["linear", "log"], _is("`linear` or `log`", "log")] = "linear"
-    exact: Annotated[bool, _is("`true` or `false`", True)] = False
-    step: Annotated[float, _is("the step of the grid that the measure is read off", 0.5, ge=0)] = 0.0
-    note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -165,6 +153,58 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         names = [setting.name for setting in self.settings]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two settings are named {twice!r}")
+
+
+class Confirmatory(Bounded, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The second run of a claim, committed before it is made, with its own bound.
+
+    new: the key of the words that give each of its settings a value that no setting of the first run has, as `task.p`.
+    """
+
+    new: Text
+
+
+class ClaimFile(Bounded, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`configs/claim/<family>/<id>.yaml`.
+
+    kind: the paper states it; it follows from a theorem or formula of the paper; it is our reading of the paper, with a number
+    or a comparison that the paper does not give; or it checks our own or others' code or data.
+    """
+
+    paper: Text
+    arxiv: Annotated[str, _is('a number in quotes, or ""', "1705.08741", pattern=f"^({ARXIV})?$")]
+    statement: Text
+    kind: Annotated[
+        Literal["paper", "consequence", "reading", "check"],
+        _is("`paper`, `consequence`, `reading` or `check`", "paper"),
+    ]
+    measure: Function
+    unit: Text
+    threshold: Annotated[
+        Literal["before", "after"], _is("`before` or `after`: fixed before or after data were seen", "before")
+    ]
+    tried: Annotated[Tried, _is("the settings tried and their seeds", {"settings": 3, "seeds": "0-4"})]
+    scale: Annotated[Literal["linear", "log"], _is("`linear` or `log`", "log")] = "linear"
+    exact: Annotated[bool, _is("`true` or `false`", True)] = False
+    step: Annotated[float, _is("the step of the grid that the measure is read off", 0.5, ge=0)] = 0.0
+    note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
+    confirmatory: (
+        Annotated[
+            Confirmatory,
+            _is("settings with fresh seeds, a bound, and the key `new` of what was never run",
+                {"new": "task.nu", "settings": [{"name": "one", "plan": [*WORDS, "task.nu=0.02"]}], "below": 1}),
+        ]
+        | None
+    ) = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if second := self.confirmatory:
+            seen = {word for setting in self.settings for word in setting.plan}
+            for setting in second.settings:
+                if not any(word.startswith(f"{second.new}=") and word not in seen for word in setting.plan):
+                    reason = f"setting {setting.name!r} gives {second.new} no value that the first run did not have"
+                    raise ValueError(f"`confirmatory`: {reason}")
 
 
 Labelled = Annotated[dict[str, Words], Meta(min_length=1)]

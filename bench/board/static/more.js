@@ -1,25 +1,31 @@
 "use strict";
 /* The pages of claims, speed-runs, figures, and how to submit. */
 
-const VERDICTS = { reproduced: "✓", "not reproduced": "✗", mixed: "◐", inconclusive: "?", "not tested": "·", error: "!" };
+const VERDICTS = { reproduced: "✓", confirmed: "✓", "not reproduced": "✗", mixed: "◐", inconclusive: "?", "not tested": "·", "not yet run": "·", "none planned": "–", error: "!" };
 const MEANINGS = {
   reproduced: "the whole interval agrees with the claim, in every setting", "not reproduced": "the whole interval contradicts the claim, in every setting",
   mixed: "settings disagree", inconclusive: "the interval crosses the claim’s bound", "not tested": "records are missing", error: "measuring failed",
+  confirmed: "a second run on fresh seeds and a setting never run before, with plan and bound committed before it, reproduces the claim",
+  "not yet run": "the second run is planned, and its records are missing", "none planned": "the claim has no second run",
 };
+const KINDS = { paper: "the paper states it", consequence: "it follows from a theorem or formula of the paper", reading: "our reading of the paper, with a number or a comparison that the paper does not give", check: "of our own or others’ code or data, not a statement of the paper" };
+const said = (word, qualifier) => (qualifier ? `${word}, ${qualifier}` : word);
+const verdict = (word, qualifier) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), said(word, qualifier));
 const bounds = (one) => (one.interval ? range(...one.interval) : one.n > 2 ? "(all equal)" : "");
-const verdict = (word) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word);
 const wanted = (predicate) => Object.entries(predicate).map(([bound, value]) => `${bound} ${[].concat(value).map((v) => String(v).replace("-", "−")).join(" and ")}`).join();
 
 Board.pages.claims = async (...parts) => {
   const claims = await Board.load("claims"), id = parts.join("/");
   if (id) return claimPage(claims, id);
-  const counts = {};
-  for (const one of claims) counts[one.verdict] = (counts[one.verdict] || 0) + 1;
-  const rows = claims.map((one) => ({ ...one, rank: [1, 1], entry: one.id, badges: [], text: [one.id, one.statement, one.verdict, one.citation, one.paper].join(" ").toLowerCase() }));
+  const tally = (name) => claims.reduce((counts, one) => ({ ...counts, [one[name]]: (counts[one[name]] || 0) + 1 }), {});
+  const counts = tally("verdict"), seconds = tally("confirmation");
+  const rows = claims.map((one) => ({ ...one, rank: [1, 1], entry: one.id, badges: [], text: [one.id, one.statement, one.kind, one.verdict, one.confirmation, one.citation, one.paper].join(" ").toLowerCase() }));
   const measured = (r) => `${number(r.measured)} ${bounds(r)}`;
   const columns = [
     { title: "claim", width: 310, narrow: 176, left: true, frozen: true, css: "name", value: (r) => r.id, cell: (r) => { const node = link(r.id, "claims", r.id); node.title = r.id; return node; } },
-    { title: "verdict", width: 140, left: true, tip: "of the claim over all its settings", value: (r) => r.verdict, cell: (r) => verdict(r.verdict) },
+    { title: "exploratory", width: fit(rows.map((r) => said(r.verdict, r.qualifier)), 140), left: true, tip: "verdict of the first run over all its settings; most bounds were set after it", value: (r) => r.verdict, cell: (r) => verdict(r.verdict, r.qualifier) },
+    { title: "confirmatory", width: fit(rows.map((r) => said(r.confirmation, r.confirmatory && r.confirmatory.qualifier)), 130), left: true, tip: "verdict of a second run, on fresh seeds and a setting never run before, fixed before it was made", value: (r) => r.confirmation, cell: (r) => verdict(r.confirmation, r.confirmatory && r.confirmatory.qualifier) },
+    { title: "kind", width: 132, left: true, tip: "whose statement it is", value: (r) => r.kind, cell: (r) => h("span", { title: KINDS[r.kind] }, r.kind) },
     { title: "statement", width: 380, grow: 3, left: true, wide: true, value: (r) => r.statement, cell: (r) => h("span", { title: r.statement }, prose(r.statement)) },
     { title: "measured [95 %]", width: fit(rows.map(measured), 150), left: true, css: "num", tip: "over seeds, in the claim’s own unit", value: (r) => r.measured, cell: (r) => h("span", {}, measured(r)) },
     { title: "wanted", width: fit(rows.map((r) => wanted(r.predicate)), 120), left: true, css: "num", tip: "values that agree with the claim", value: (r) => wanted(r.predicate), cell: (r) => h("span", {}, wanted(r.predicate)) },
@@ -27,7 +33,8 @@ Board.pages.claims = async (...parts) => {
   ];
   const holder = ranked(rows, columns, (row) => { location.hash = address("claims", row.id); }, "claims", Object.fromEntries(Object.keys(counts).map((word) => [word, (row) => row.verdict === word])));
   holder.classList.add("flat");
-  return [h("h1", {}, "Claims", h("span", { class: "sub" }, "papers’ statements, measured again from records; one that does not reproduce is worth as much")), factLine(Object.entries(counts).map(([word, n]) => h("span", {}, `${n} `, verdict(word)))), holder];
+  return [h("h1", {}, "Claims", h("span", { class: "sub" }, "statements of papers and on them, measured from records; one that does not reproduce is worth as much")),
+    factLine(["exploratory", ...Object.entries(counts).map(([word, n]) => h("span", {}, `${n} `, verdict(word)))]), factLine(["confirmatory", ...Object.entries(seconds).map(([word, n]) => h("span", {}, `${n} `, verdict(word)))]), holder];
 };
 
 async function claimPage(claims, id) {
@@ -35,15 +42,21 @@ async function claimPage(claims, id) {
   if (!one) throw new Error(`no claim ${id} on this board`);
   const family = id.split("/")[0], figures = h("div", { class: "figures" });
   if (Board.index.figures.includes(family)) Board.load(`figures-${family}`).then((drawings) => figures.append(...drawings.map(drawing)));
-  const measured = one.settings.flatMap((setting) => [setting.measured, ...(setting.interval || []), ...Object.values(setting.values)]);
-  const limits = Object.values(one.predicate).flat(), scale = axisOf([...measured, ...limits], 260, one.scale === "log");
-  const glyph = (setting) => { const cell = h("span", {}); cell.innerHTML = interval(scale, setting.measured, ...(setting.interval || [null, null]), "ranked", limits.map((at) => [at, "reference"]), `measured ${number(setting.measured)}`, [Object.values(setting.values), "o".repeat(Object.keys(setting.values).length)]); return cell; };
-  return [
-    h("h1", {}, one.id, h("span", { class: "sub" }, verdict(one.verdict))),
-    h("p", { class: "sentence" }, prose(one.statement)),
-    factLine([h("span", {}, paper(`${one.citation || ""} ${one.paper || ""}`)), `wanted ${wanted(one.predicate)} (${one.unit})`, `bound fixed ${one.threshold} seeing data`, Number.isInteger(one.tried.settings) ? `${plural(one.tried.settings, "setting")} tried` : `settings tried: ${show(one.tried.settings)}`, `${hours(one.cpu_seconds)}`]),
-    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], one.settings.map((setting) => [setting.name, glyph(setting), `${number(setting.measured)} ${bounds(setting)}`, String(setting.n), verdict(setting.verdict),
+  const runs = [["Exploratory run", one, one.verdict], ...(one.confirmatory ? [["Confirmatory run", one.confirmatory, one.confirmation]] : [])];
+  const measured = runs.flatMap(([, run]) => run.settings).flatMap((setting) => [setting.measured, ...(setting.interval || []), ...Object.values(setting.values)]);
+  const limits = runs.flatMap(([, run]) => Object.values(run.predicate).flat()), scale = axisOf([...measured, ...limits], 260, one.scale === "log");
+  const glyph = (setting, ruled) => { const cell = h("span", {}); cell.innerHTML = interval(scale, setting.measured, ...(setting.interval || [null, null]), "ranked", ruled.map((at) => [at, "reference"]), `measured ${number(setting.measured)}`, [Object.values(setting.values), "o".repeat(Object.keys(setting.values).length)]); return cell; };
+  const shown = ([title, run, word]) => [
+    h("h2", {}, title, " ", h("span", { class: "sub" }, verdict(word, run.qualifier))),
+    factLine([`wanted ${wanted(run.predicate)} (${one.unit})`, `bound fixed ${run.threshold} seeing data`, run.new ? `never run before: another ${run.new}` : Number.isInteger(one.tried.settings) ? `${plural(one.tried.settings, "setting")} tried` : `settings tried: ${show(one.tried.settings)}`]),
+    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], run.settings.map((setting) => [setting.name, glyph(setting, Object.values(run.predicate).flat()), `${number(setting.measured)} ${bounds(setting)}`, String(setting.n), verdict(setting.verdict, setting.qualifier),
       setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, setting.keys.length ? h("details", {}, h("summary", {}, plural(setting.keys.length, "record")), setting.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])) : "none"]]), "settings"),
+  ];
+  return [
+    h("h1", {}, one.id, h("span", { class: "sub" }, verdict(one.verdict), ", ", verdict(one.confirmation))),
+    h("p", { class: "sentence" }, prose(one.statement)),
+    factLine([h("span", {}, paper(`${one.citation || ""} ${one.paper || ""}`)), `kind: ${one.kind}, ${KINDS[one.kind]}`, `${hours(one.cpu_seconds)}`]),
+    runs.map(shown),
     one.note ? h("p", {}, prose(one.note)) : null,
     command(`bench claims ${one.id}`),
     h("h2", {}, `Figures of ${family}`), figures,
