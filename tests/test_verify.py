@@ -13,6 +13,7 @@ from scipy import stats as reference
 
 from bench.checking import published_rows, selection, verify
 from bench.records import ledger, standing
+from bench.records.standing import Fresh
 from bench.records.store import Store
 from bench.running import sweep
 from tests import rows
@@ -195,6 +196,11 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
     store = Store(tmp_path / "results")
     records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"
+    assert "standing" not in bench("show", records[0].key).stdout, "a repeated draw gives no badge"
+    standing.append(
+        store, rows.verification(keys=[records[0].key], fresh=Fresh(mean=0.1, seeds=[7, 8, 9], values=[0.1] * 3))
+    )
+    assert "standing verified on 2030-01-01 by 3 fresh seeds" in bench("show", records[0].key).stdout
 
     # the best eight of 120, published; then the same eight with better numbers. Fresh seeds follow from the code's digest,
     # so an edit anywhere draws others: forty of them miss this choice in about one draw of 300
@@ -295,5 +301,7 @@ def test_a_derived_metric_is_verified_by_its_groups(bench, tmp_path):
     assert len(told["fresh"]["values"]) == 7 and len(told["claimed"]["keys"]) == 6
     done = bench("verify", "line_sgd", "task=toy/swept", "--seeds", "3", "--format", "json")
     (told,) = json.loads(done.stdout)
-    assert told["verdict"] == "not comparable" and set(told["power"].values()) == {0}, "no order of six seeds is rare enough"
+    assert told["verdict"] == "not comparable" and set(told["power"].values()) == {0}, (
+        "no order of six seeds is rare enough"
+    )
     assert "3 fresh seeds can never dispute 3 claimed ones; leave --seeds out" in told["reason"]
