@@ -86,6 +86,12 @@ def test_honest_rows_seldom_take_more_than_five_fresh_seeds():
     assert (taken == 5).mean() > 0.75 and taken.mean() < 7.5
 
 
+def test_a_row_that_is_clear_has_no_more_looks():
+    claimed, fresh = np.arange(20.0)[None], np.array([[-1.0] * 5 + [30.0] * 15])
+    assert selection.p_better(claimed[0], fresh[0], "min") < 0.004
+    assert [made.tolist() for made in selection.examine(claimed, fresh, selection.LOOKS)] == [[False], [5]]
+
+
 def test_power_is_told_for_the_step_in_which_values_come():
     assert selection.step_of([1.0, 2.0], [3.0, 4.5, 6.0]) == 0, "no two values are tied"
     assert selection.step_of([10.0, 20.0], [20.0, 30.0, 40.0]) == pytest.approx(1.0)
