@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from bench.board import collect, comparing, model, record_page, site
 from bench.board.model import Built
@@ -22,9 +23,9 @@ from bench.planning import config, plan
 from bench.records.identity import difference
 from bench.records.ledger import POINTS
 from bench.records.record import decode
-from bench.records.standing import Verdict, Verification
+from bench.records.standing import Fresh, Verdict, Verification
 from bench.records.store import Store
-from bench.tables import join
+from bench.tables import join, printers
 from bench.tables.seed_values import Joined
 from bench.tables.standings import Standing
 from bench.tables.table import Row, build
@@ -117,14 +118,19 @@ def test_costs_of_a_row_are_its_whole_processes_where_they_were_measured(mixed):
 def test_badges_say_who_checked_a_row_and_what_it_lacks(mixed):
     by_name = {row.entry: row for row in mixed.table.rows}
     keys = list(by_name["mine"].keys)
-    told = {verdict: made_rows.verification(verdict, keys=keys) for verdict in get_args(Verdict)}
+    fresh = Fresh(mean=0.2, seeds=[7, 8, 9, 10, 11], values=[0.2] * 5)
+    told = {verdict: made_rows.verification(verdict, keys=keys, fresh=fresh) for verdict in get_args(Verdict)}
 
     def mine(line: Verification) -> Row:
         table = join._badged(mixed.table, {("fake/one", "small", "mine"): line})
         return next(row for row in table.rows if row.entry == "mine")
 
-    assert model.badges([mine(told["verified"])], 0) == ["verified"]
-    assert model.badges([mine(told["disputed"])], 2) == ["disputed", "older code"]
+    assert model.badges([mine(told["verified"])], 0) == ["verified (5)"]
+    assert model.badges([mine(told["disputed"])], 2) == ["disputed (5)", "older code"]
+    more = mine(structs.replace(told["verified"], fresh=structs.replace(fresh, seeds=[*range(20)])))
+    assert model.badges([more, mine(told["verified"])], 0) == ["verified (5)"], "the fewest on any table"
+    assert model.badges([more, by_name["mine"]], 0) == ["claimed"]
+    assert printers.remark(more) == "verified (20 fresh seeds)"
     assert model.badges([mine(told["not comparable"])], 0) == ["claimed"]
     assert model.badges([by_name["raw"]], 0) == ["claimed", "untuned"]
 

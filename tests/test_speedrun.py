@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from bench.board import collect
 from bench.checking import speedrun
@@ -62,6 +65,15 @@ def test_common_seeds_are_paired():
     other = Run("new", {}, {seed + 50: float(v) for seed, v in enumerate(new)}, 0, None, "1", (), "fresh")
     assert speedrun.p_of(other, run("old", old, "0")) > 0.3
     assert speedrun.p_of(run("worse", [x + 10 + i for i, x in enumerate(old)], "1"), run("old", old, "0")) > 0.999
+
+
+def test_unpaired_runs_are_compared_by_the_pooled_t_test_of_scipy():
+    rng = np.random.default_rng(0)
+    for n, k in ((5, 5), (3, 10), (10, 3)):
+        x, y = rng.normal(size=n), rng.normal(0.3, 2.0, size=k)
+        assert speedrun.p_pooled(x, y) == pytest.approx(stats.ttest_ind(x, y, alternative="less").pvalue)
+    assert speedrun.p_pooled([1.0] * 3, [2.0] * 3) == 0.0 and speedrun.p_pooled([1.0] * 3, [1.0 + 1e-15] * 3) == 1.0
+    assert math.isnan(speedrun.p_pooled([], [1.0, 2.0, 3.0])) and math.isnan(speedrun.p_pooled([math.nan], [1.0, 2.0]))
 
 
 def test_a_run_wants_three_seeds_that_all_reach_the_target():

@@ -13,6 +13,7 @@ from scipy import stats as reference
 
 from bench.checking import published_rows, selection, verify
 from bench.records import ledger, standing
+from bench.records.standing import Fresh
 from bench.records.store import Store
 from bench.running import sweep
 from tests import rows
@@ -83,6 +84,12 @@ def test_honest_rows_seldom_take_more_than_five_fresh_seeds():
     rng = np.random.default_rng(6)
     taken = selection.examine(rng.normal(size=(4000, 5)), rng.normal(size=(4000, 20)), selection.LOOKS)[1]
     assert (taken == 5).mean() > 0.75 and taken.mean() < 7.5
+
+
+def test_a_row_that_is_clear_has_no_more_looks():
+    claimed, fresh = np.arange(20.0)[None], np.array([[-1.0] * 5 + [30.0] * 15])
+    assert selection.p_better(claimed[0], fresh[0], "min") < 0.004
+    assert [made.tolist() for made in selection.examine(claimed, fresh, selection.LOOKS)] == [[False], [5]]
 
 
 def test_power_is_told_for_the_step_in_which_values_come():
@@ -195,6 +202,11 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
     store = Store(tmp_path / "results")
     records = {r.seed: r for r in store.records()}
     assert set(told["fresh"]["seeds"]) <= set(records), "fresh seeds are records as any other"
+    assert "standing" not in bench("show", records[0].key).stdout, "a repeated draw gives no badge"
+    standing.append(
+        store, rows.verification(keys=[records[0].key], fresh=Fresh(mean=0.1, seeds=[7, 8, 9], values=[0.1] * 3))
+    )
+    assert "standing verified on 2030-01-01 by 3 fresh seeds" in bench("show", records[0].key).stdout
 
     # the best eight of 120, published; then the same eight with better numbers. Fresh seeds follow from the code's digest,
     # so an edit anywhere draws others: forty of them miss this choice in about one draw of 300
