@@ -129,7 +129,7 @@ def test_burgers_solves_the_dealiased_waves_equations():
     ("solver", "points"), [(spectral, 48), (spectral, 64), (finite_volume, 64), (finite_volume, 256)]
 )
 def test_the_entries_steps_cost_little_accuracy(solver, points):
-    """The error at thin shocks is at most 5 % larger than with steps a tenth as long, and energy never grows."""
+    """The error at thin shocks is at most a tenth larger than with steps a tenth as long, and energy never grows."""
     x, t = grid(64), torch.linspace(0.05, 1, 20, dtype=torch.float64)
     equation = {"name": "burgers", "nu": 0.01}
     exact = solved(spectral, state(x), x, t, equation, points=512)
@@ -137,7 +137,7 @@ def test_the_entries_steps_cost_little_accuracy(solver, points):
     long, short = (
         solved(solver, state(x), x, t, equation, points=points, courant=courant) for courant in (step, step / 10)
     )
-    assert float((long - exact).norm()) < 1.05 * float((short - exact).norm())
+    assert float((long - exact).norm()) < 1.1 * float((short - exact).norm())
     energy = long.square().sum(dim=1)
     assert float(energy.diff(dim=1).max()) <= 0
 
