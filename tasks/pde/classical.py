@@ -107,7 +107,7 @@ def solve(
     equation: Mapping[str, Any],
     scale: float = 1.0,
     courant: float = 0.8,
-    steps: int = 4,
+    steps: int = 2,
 ) -> Tensor:
     """States (batch, x.., times, predicted channels) at times t > 0 after `initial` (batch, x.., channels).
 
