@@ -61,7 +61,7 @@ def test_the_ladder_descends_and_stands_above_persistence(name, tmp_path_factory
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("entry", ["classical", "classical_half"])
 def test_the_entries_steps_cost_little_accuracy(name, entry):
-    """Errors are at most a fifth larger than with much shorter steps, for the error is that of the grid."""
+    """Errors are at most a fifth larger than with much shorter steps: they are the grid's, or where it has none, below 1e-4."""
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
     public = task.problem(task.prepare(cache_dir()), Seeds(0, name)).public
@@ -71,7 +71,7 @@ def test_the_entries_steps_cost_little_accuracy(name, entry):
     shorter = {"courant": part["courant"] / 4, "steps": 4 * part["steps"]}
     long, short = (classical.solve(**arguments, **options) for options in (part, part | shorter))
     size = truth.norm()
-    assert float((long - truth).norm()) < 1.2 * float((short - truth).norm()) + 1e-5 * float(size)
+    assert float((long - truth).norm()) < 1.2 * float((short - truth).norm()) + 1e-4 * float(size)
 
 
 @pytest.mark.parametrize("name", TASKS)
