@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-MODULES = ("harness", "training_loop", "fno_step", "pde_data", "board", "store", "statistics", "verifying", "numerics")
+MODULES = (
+    "harness", "training_loop", "fno_step", "pde_data", "solvers", "board", "store", "statistics", "verifying", "numerics",
+)  # fmt: skip
 
 
 def main(chosen: list[str]) -> int:

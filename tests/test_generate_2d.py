@@ -103,6 +103,11 @@ def test_darcy_is_exact_across_layers_but_for_the_source_within_a_cell():
     np.testing.assert_allclose(np.linalg.solve(across, np.ones(n)), exact + h**2 / 8 / a, atol=1e-12)
 
 
+def test_both_direct_methods_solve_the_same_darcy_system():
+    for a in darcy.permeability(np.random.default_rng(0), 3, 24):
+        np.testing.assert_allclose(darcy.steady_banded(a, 2.0), darcy.steady(a, 2.0), rtol=1e-11)
+
+
 def test_darcy_solves_its_equation_and_lets_out_what_it_takes_in():
     data = darcy.generate(4, 0, 64, beta=3.0)
     assert data.values.shape == (4, 1, 64, 64, 1) and data.constants["nu"].shape == (4, 64, 64)

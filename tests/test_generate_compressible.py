@@ -244,7 +244,7 @@ def test_the_floor_is_counted():
         ({"boundary": "wall"}, "'wall'"),
         ({"times": [0.2, 0.1]}, "increase"),
         ({"spacing": [0.1, 0.1]}, "shape"),
-        ({"state": torch.ones(1, 7, 3)}, "too coarse"),
+        ({"state": torch.ones(1, 3, 3)}, "too coarse"),
         ({"state": torch.zeros(1, 8, 3)}, "initial state"),
     ],
 )

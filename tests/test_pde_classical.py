@@ -50,15 +50,46 @@ def test_a_coarser_grid_takes_averages_and_keeps_the_mean():
 @pytest.mark.parametrize("name", TASKS)
 def test_the_ladder_descends_and_stands_above_persistence(name, tmp_path_factory):
     """More points, less error, and the same answer whichever process asks."""
-    steps = ["classical_half", "classical", "classical_double"]
-    if name == "pde/compressible_3d":
-        steps = steps[1:]  # its smoke grid cannot be halved
-    errors = {entry: cell(name, entry, cache_dir()).metrics["nrmse"] for entry in ("persistence", *steps)}
+    entries = ("persistence", "classical_half", "classical", "classical_double")
+    errors = {entry: cell(name, entry, cache_dir()).metrics["nrmse"] for entry in entries}
     best = config.task_spec(name).cls.reference
     assert errors[best] == min(errors.values())
     assert errors["persistence"] > 1.5 * errors["classical"], errors
-    if len(steps) == 3:
-        assert errors["classical_half"] > errors["classical"], errors
+    assert errors["classical_half"] > errors["classical"], errors
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("entry", ["classical", "classical_half"])
+def test_the_entries_steps_cost_little_accuracy(name, entry):
+    """Errors are at most a fifth larger than with much shorter steps: they are the grid's, or where it has none, below 1e-4."""
+    spec = config.task_spec(name)
+    task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
+    public = task.problem(task.prepare(cache_dir()), Seeds(0, name)).public
+    given, truth = public["train"][..., 0, :], public["train"][..., 1:, task.constants :].double()
+    part = {name: value for name, value in config.entry(entry).parts["solver"].items() if name != "_target_"}
+    arguments = {"initial": given, "axes": public["axes"], "t": public["t"][1:], "equation": public["equation"]}
+    shorter = {"courant": part["courant"] / 4, "steps": 4 * part["steps"]}
+    long, short = (classical.solve(**arguments, **options) for options in (part, part | shorter))
+    size = truth.norm()
+    assert float((long - truth).norm()) < 1.2 * float((short - truth).norm()) + 1e-4 * float(size)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_samples_solved_together_are_solved_as_if_alone(name):
+    spec = config.task_spec(name)
+    task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
+    public = task.problem(task.prepare(cache_dir()), Seeds(0, name)).public
+    given = public["train"][:2, ..., 0, :]
+    arguments = {"axes": public["axes"], "t": public["t"][1:], "equation": public["equation"]}
+    both, one = (classical.solve(initial=initial, **arguments) for initial in (given, given[1:]))
+    torch.testing.assert_close(both[1:], one, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"courant": 0.0}, {"courant": 1.0}, {"courant": math.nan}, {"steps": 0}], ids=str)
+def test_steps_without_meaning_are_refused(wrong):
+    equation = {"name": "shallow_water", "constants": 0}
+    with pytest.raises(BenchError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
+        classical.solve(torch.ones(1, 8, 8, 1), [torch.arange(8.0)] * 2, torch.tensor([1.0]), equation, **wrong)
 
 
 def test_an_equation_without_such_a_solver_is_named():

@@ -9,6 +9,7 @@ import torch
 from baselines.solvers import finite_volume, spectral
 from baselines.solvers.grids import persistence, resample, sample
 from bench.contract import BenchError
+from bench.planning import config
 
 ADVECTION = {"name": "advection", "beta": 0.4}
 BURGERS = {"name": "burgers", "nu": 0.1}
@@ -103,6 +104,52 @@ def test_lawsons_method_is_of_fourth_order_in_time():
     exact = at(0.05)
     errors = [float((at(c) - exact).norm()) for c in (0.8, 0.4)]
     assert 3.4 < math.log2(errors[0] / errors[1]) < 4.6
+
+
+def test_burgers_solves_the_dealiased_waves_equations():
+    """Against plain Runge-Kutta steps, 40 times as short, of u_k' = -i k/2 (u^2)_k - (nu/pi) k^2 u_k for |k| <= 32/3."""
+    x, points, steps = grid(32), 32, 4000
+    numbers = 2 * math.pi * torch.arange(11, dtype=torch.float64)
+    u = torch.fft.rfft(state(x))[:, :11]
+
+    def rate(v: torch.Tensor) -> torch.Tensor:
+        square = torch.fft.rfft(torch.fft.irfft(v, points) ** 2)[:, :11]
+        return -0.5j * numbers * square - 0.1 / math.pi * numbers**2 * v
+
+    for _ in range(steps):
+        a = rate(u)
+        b = rate(u + 0.3 / steps / 2 * a)
+        c = rate(u + 0.3 / steps / 2 * b)
+        u = u + 0.3 / steps / 6 * (a + 2 * b + 2 * c + rate(u + 0.3 / steps * c))
+    out = solved(spectral, state(x), x, torch.tensor([0.1, 0.3], dtype=torch.float64), BURGERS, points=32, courant=0.02)
+    torch.testing.assert_close(out[..., 1], torch.fft.irfft(u, points), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("solver", "points"), [(spectral, 48), (spectral, 64), (finite_volume, 64), (finite_volume, 256)]
+)
+def test_the_entries_steps_cost_little_accuracy(solver, points):
+    """The error at thin shocks is at most a tenth larger than with steps a tenth as long, and energy never grows."""
+    x, t = grid(64), torch.linspace(0.05, 1, 20, dtype=torch.float64)
+    equation = {"name": "burgers", "nu": 0.01}
+    exact = solved(spectral, state(x), x, t, equation, points=512)
+    step = config.entry(f"{solver.__name__.rsplit('.', 1)[-1]}_{points}").parts["solver"]["courant"]
+    long, short = (
+        solved(solver, state(x), x, t, equation, points=points, courant=courant) for courant in (step, step / 10)
+    )
+    assert float((long - exact).norm()) < 1.1 * float((short - exact).norm())
+    energy = long.square().sum(dim=1)
+    assert float(energy.diff(dim=1).max()) <= 0
+
+
+def test_the_spectral_step_is_as_long_as_its_stability_allows():
+    """Waves that hardly decay: up to 1.35 cells a step they keep their energy, beyond they gain it."""
+    x, t = grid(48), torch.tensor([2.0])
+    carried = torch.full_like(x, 1.0) + 1e-3 * torch.sin(2 * math.pi * 15 * x)
+    start, equation = carried[None], {"name": "burgers", "nu": 1e-9}
+    for courant, bound in ((1.2, 1.0), (1.6, math.inf)):
+        out = solved(spectral, start, x, t, equation, points=48, courant=courant)[0, :, 0] - 1
+        assert (float(out.abs().max()) < 2e-3) == (bound == 1.0)
 
 
 @pytest.mark.parametrize("equation", [ADVECTION, BURGERS], ids=["advection", "burgers"])

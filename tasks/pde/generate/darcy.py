@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import solveh_banded
 from scipy.sparse.linalg import SuperLU, splu
 
 from bench.contract import BenchError
@@ -37,8 +38,8 @@ def permeability(rng: np.random.Generator, samples: int, points: int, batch_mean
     return np.where(total > level, HIGH, LOW)
 
 
-def operator(a: Array, faithful: bool = False) -> sparse.csc_array:
-    """The five-point matrix A of -div(a grad .) for a permeability a (n, n), cells in C order: (n^2, n^2).
+def stencil(a: Array, faithful: bool = False) -> tuple[Array, Array, Array]:
+    """-div(a grad .) for a permeability a (n, n) and cells in C order: the matrix's diagonal, and those n and 1 beside it.
 
     A face between cells conducts with the harmonic mean of their permeabilities, which is exact for layers, and the
     boundary lies half a cell from the outer centres. `faithful`: the arithmetic mean, and zeros at the centres of ghost
@@ -55,9 +56,14 @@ def operator(a: Array, faithful: bool = False) -> sparse.csc_array:
     x_faces[[0, -1]], y_faces[:, [0, -1]] = edge * a[[0, -1]], edge * a[:, [0, -1]]
     diagonal = x_faces[1:] + x_faces[:-1] + y_faces[:, 1:] + y_faces[:, :-1]
     y_faces[:, -1] = 0  # neighbours in C order, but at opposite ends of two rows
-    across, along = -x_faces[1:-1].ravel(), -y_faces[:, 1:].ravel()[:-1]
-    diagonals = [diagonal.ravel(), across, across, along, along]
-    return sparse.csc_array(sparse.diags_array(diagonals, offsets=[0, n, -n, 1, -1]) * n**2)
+    return diagonal.ravel() * n**2, -x_faces[1:-1].ravel() * n**2, -y_faces[:, 1:].ravel()[:-1] * n**2
+
+
+def operator(a: Array, faithful: bool = False) -> sparse.csc_array:
+    """The five-point matrix A of -div(a grad .): (n^2, n^2), see `stencil`."""
+    n, (diagonal, across, along) = len(a), stencil(a, faithful)
+    diagonals = [diagonal, across, across, along, along]
+    return sparse.csc_array(sparse.diags_array(diagonals, offsets=[0, n, -n, 1, -1]))
 
 
 def factor(matrix: sparse.csc_array) -> SuperLU:
@@ -72,6 +78,15 @@ def factor(matrix: sparse.csc_array) -> SuperLU:
 def steady(a: Array, beta: float) -> Array:
     """The discrete solution u (n, n) for a permeability a (n, n)."""
     return np.asarray(factor(operator(a)).solve(np.full(a.size, beta)).reshape(a.shape))
+
+
+def steady_banded(a: Array, beta: float) -> Array:
+    """`steady` by Cholesky's method within the band, which takes less time than a sparse LU up to 128 x 128 cells."""
+    n, (diagonal, across, along) = len(a), stencil(a)
+    bands = np.zeros((n + 1, a.size))
+    bands[0], bands[1, :-1], bands[n, :-n] = diagonal, along, across
+    solution = solveh_banded(bands, np.full(a.size, beta), overwrite_ab=True, lower=True, check_finite=False)
+    return np.asarray(solution.reshape(a.shape))
 
 
 def transient(a: Array, beta: float, start: float, t: float) -> Array:

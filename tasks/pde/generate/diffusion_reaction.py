@@ -25,6 +25,7 @@ SIDE = 2.0
 LENGTH, MODES = 0.2, 17  # of the smooth initial state: correlation length, cosines in each direction
 CHUNK = 2  # samples advanced together: their fields stay in the processor's cache
 CONTOUR = 32  # points of the contour integral
+LONGEST = 0.025  # time step
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def laplacian(points: int) -> Array:
     return one[:, None] + one
 
 
-def step_limit(t: float) -> float:
+def step_limit(t: float, longest: float = LONGEST) -> float:
     """The longest time step allowed at time t: short at first, when white noise decays and cubes of it are large."""
-    return min(1 / 640 + t / 8, 0.025)
+    return min(1 / 640 + t / 8, LONGEST) * (longest / LONGEST)
 
 
 class Etdrk4:
@@ -102,11 +103,13 @@ class Etdrk4:
         return y
 
 
-def evolve(start: Array, t: Array, model: Model, refine: int = 1) -> Array:
+def evolve(
+    start: Array, t: Array, model: Model, refine: int = 1, longest: float = LONGEST, chunk: int = CHUNK
+) -> Array:
     """(samples, frames, 2, n, n) at increasing times t from `start` (samples, 2, n, n) at t[0].
 
     In the space of the DCT, where diffusion is diagonal and the cube is all that needs a transform. `refine` divides
-    every time step.
+    every time step. longest: time step, once the first rough fields have decayed. chunk: samples advanced together.
     """
     linear = np.stack([model.du * laplacian(start.shape[-1]), model.dv * laplacian(start.shape[-1])])
 
@@ -119,14 +122,14 @@ def evolve(start: Array, t: Array, model: Model, refine: int = 1) -> Array:
     stepper = cache(lambda step: Etdrk4(linear, nonlinear, step))
     out = np.empty((len(start), len(t), *start.shape[1:]))
     out[:, 0] = start
-    for first in range(0, len(start), CHUNK):
-        chunk = slice(first, first + CHUNK)
-        y = fft.dctn(start[chunk], axes=(-2, -1), norm="forward")
+    for first in range(0, len(start), chunk):
+        part = slice(first, first + chunk)
+        y = fft.dctn(start[part], axes=(-2, -1), norm="forward")
         for frame, (now, then) in enumerate(zip(t[:-1], t[1:], strict=True), start=1):
             # A power of two, so that few different steps, each with its coefficients, occur.
-            steps = refine * 2 ** max(0, math.ceil(math.log2((then - now) / step_limit(now - t[0]))))
+            steps = refine * 2 ** max(0, math.ceil(math.log2((then - now) / step_limit(now - t[0], longest))))
             y = stepper(round((then - now) / steps, 15)).advance(y, steps)
-            out[chunk, frame] = fft.idctn(y, axes=(-2, -1), norm="forward")
+            out[part, frame] = fft.idctn(y, axes=(-2, -1), norm="forward")
     return out
 
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from bench.contract import BenchError
 from tasks.pde.fields import Waves
 from tasks.pde.files.fields import Fields
-from tasks.pde.generate.compressible import POINTS, advance, conservative, primitive
+from tasks.pde.generate.compressible import advance, conservative, primitive
 
 Array = NDArray[np.float64]
 # From cells as wide as `width` centred on `axes`, the conservative variables (samples, x[, y[, z]], channels).
 Initial = Callable[[list[Array], float], Array]
 
+POINTS = 8  # along an axis
 KINDS = ("random", "shock", "turbulence")
 GAMMA = 5 / 3
 MODES_LINE, MODES_BOX = 3, 4  # the largest wave number along an axis, on a line and in a box

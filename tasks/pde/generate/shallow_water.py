@@ -83,17 +83,18 @@ def derivative(state: Array, spacing: float) -> Array:
     return (along_x + rate(state[swap])[swap]) / spacing
 
 
-def evolve(start: Array, spacing: float, t: Array) -> Array:
+def evolve(start: Array, spacing: float, t: Array, courant: float = CFL) -> Array:
     """(samples, frames, 3, x, y) at increasing times t from the state (samples, 3, x, y) of h, h u, h v at t[0].
 
-    Each sample has its own time step, so that it does not depend on the others.
+    courant: cells that the fastest wave crosses in a step, summed over both directions. Each sample has its own time step,
+    so that it does not depend on the others.
     """
     out = np.empty((len(start), len(t), *start.shape[1:]))
     state, now = np.swapaxes(start, 0, 1), np.full(len(start), t[0])
     for frame, then in enumerate(t):
         while (now < then).any():
             speed = (abs(state[1:]) / state[0] + np.sqrt(state[0])).sum(axis=0).max(axis=(-1, -2))
-            step = np.minimum(CFL * spacing / speed, then - now)
+            step = np.minimum(courant * spacing / speed, then - now)
             now = np.where(step < then - now, now + step, then)
             dt = step[:, None, None]
             middle = state + dt * derivative(state, spacing)
