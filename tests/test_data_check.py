@@ -24,9 +24,10 @@ from bench.contract import BenchError, Unavailable
 from tasks.pde.fields import Waves
 from tasks.pde.files import check as checking
 from tasks.pde.files import pdebench, writing
-from tasks.pde.files.check import Equation, Finding, check
+from tasks.pde.files.check import Finding, check
 from tasks.pde.files.croissant import croissant
 from tasks.pde.files.fields import Fields
+from tasks.pde.files.residuals import Equation
 from tasks.pde.generate.burgers import solve
 from tasks.pde.generate.reaction_diffusion import generate
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.pde.files.fields import Fields
-    from tasks.pde.files.pdebench import Family, Layout
+    from tasks.pde.files.layout import Family, Layout
 
 GENERATOR = 3  # raise it whenever generated numbers change
 EPSILON = 1e-6  # of an RMS below which any field is at rest
@@ -220,7 +220,7 @@ class Evolution(Task):
         """The trajectories of `task.file`, or those that the seeds of a pool share, from the cache or made there."""
         import numpy as np
 
-        from tasks.pde.files import make, pdebench
+        from tasks.pde.files import make, reading
 
         p = self.params
         self.check()
@@ -228,8 +228,8 @@ class Evolution(Task):
         if not p.file:
             identity = json.dumps(self.identity(pool))
             make.make(path, self.shards(pool), self.samples, self.family, self.shard_size, print, identity)
-        self.match(path, pdebench.info(path))
-        data = pdebench.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
+        self.match(path, reading.info(path))
+        data = reading.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
         finite = np.isfinite(data.values).reshape(len(data.values), -1).all(axis=1)
         if not finite.all():
             raise BenchError(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bench.contract import Problem, Seeds
     from tasks.pde.files.fields import Fields
-    from tasks.pde.files.pdebench import Layout
+    from tasks.pde.files.layout import Layout
 
 PAPER = {
     "points": 128, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "evaluations": 50,

@@ -16,10 +16,11 @@ from typing import Any
 
 def do_info(options: argparse.Namespace) -> int:
     """What a file of fields holds."""
-    from tasks.pde.files import pdebench
+    from tasks.pde.files import reading
+    from tasks.pde.files.layout import AXES
 
-    layout = pdebench.info(Path(options.file))
-    axes = zip((*pdebench.AXES[: len(layout.axes)], "t"), (*layout.axes, layout.t), strict=True)
+    layout = reading.info(Path(options.file))
+    axes = zip((*AXES[: len(layout.axes)], "t"), (*layout.axes, layout.t), strict=True)
     ends = {name: [float(axis[0]), float(axis[-1]), len(axis)] for name, axis in axes if len(axis)}
     plain = {
         "family": layout.family, "samples": layout.samples, "frames": layout.frames, "shape": list(layout.shape),
