@@ -153,12 +153,12 @@ class Evolution(Task):
     )  # fmt: skip
     equation: ClassVar[str]
     attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
-    channels: ClassVar[tuple[str, ...]] = ("u",)
+    channels: tuple[str, ...] = ("u",)
     dims: ClassVar[int] = 1
     length: ClassVar[float] = 1.0  # of the domain, along every axis
     periodic: ClassVar[bool] = True
     family: ClassVar[Family] = "scalar"  # the layout of its files, see tasks.pde.files.pdebench
-    constants: ClassVar[int] = 0  # number of first channels that do not change in time: they are given, not predicted
+    constants: int = 0  # number of first channels that do not change in time: they are given, not predicted
     shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
@@ -323,7 +323,8 @@ class Evolution(Task):
     def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""
         p = self.params
-        if held.names != self.channels or len(held.axes) != self.dims:
+        names = held.names if held.named else self.channels[: len(held.names)]  # PDEBench's "seeds" name none
+        if names != self.channels or len(held.axes) != self.dims:
             raise BenchError(
                 f"{path}: holds {', '.join(held.names)} in {len(held.axes)} dimensions; {self.name} wants "
                 f"{', '.join(self.channels)} in {self.dims}; it belongs to another equation"

@@ -47,6 +47,14 @@ def _datasets(layout: Layout) -> list[tuple[str, str, tuple[int, ...]]]:
     if layout.family == "seeds":
         inner = [("grid/" + axis, (length,)) for axis, length in (*axes, ("t", layout.times))]
         return [("samples", "data", (*field, len(layout.names))), *(("samples", *part) for part in inner)]
+    if layout.family not in (
+        "scalar",
+        "darcy",
+        "cfd",
+    ):  # parts of these hold several channels: a channel is a field here
+        return [("samples", name, field) for name in layout.names] + [
+            ("samples", name, layout.shape) for name in layout.constants
+        ]
     names = layout.names if layout.family == "cfd" else ("tensor",)
     parts: list[tuple[str, str, tuple[int, ...]]] = [("samples", name, field) for name in names]
     parts += [("samples", name, layout.shape) for name in layout.constants]
@@ -110,7 +118,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
                 "name": path.name,
                 "contentUrl": path.name,
                 "contentSize": f"{layout.bytes} B",
-                "encodingFormat": "application/x-hdf5",
+                "encodingFormat": "application/zip" if layout.family == "neuraloperator" else "application/x-hdf5",
                 "sha256": digest,
             }
         ],

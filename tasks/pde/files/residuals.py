@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.pde.files.fields import Array
+from tasks.pde.files.fields import Array, Fields
 from tasks.pde.files.layout import Layout
 
 MODES = 8  # highest Fourier mode of the residual
@@ -101,3 +101,13 @@ def darcy_residual(permeability: Array, u: Array, spacing: tuple[float, float], 
         flux[axis] = 2 * low * high / (low + high) * np.diff(u, axis=axis) / h**2
     inner = np.diff(flux[1], axis=1)[:, :, 1:-1] + np.diff(flux[2], axis=2)[:, 1:-1]
     return np.median(np.abs(-inner - source), axis=(1, 2)) / abs(source)
+
+
+def darcy_misses(fields: Fields) -> Array:
+    """The residual of each sample of a Darcy file, (samples,); NaN where the grid or a lacking source tells nothing."""
+    source, axes = fields.attributes.get("beta", 0.0), fields.axes
+    if not source or min(map(len, axes)) < 3:
+        return np.full(len(fields.values), np.nan)
+    spacing = (float(axes[0][1] - axes[0][0]), float(axes[1][1] - axes[1][0]))
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # what is not finite gives NaN
+        return darcy_residual(fields.constants["nu"], fields.values[:, 0, ..., 0], spacing, source)
