@@ -147,7 +147,7 @@ class Evolution(Task):
     rank = "nrmse"
     objective = "val_nrmse"
     file_params = ("file",)
-    positive = (
+    positive: ClassVar[tuple[str, ...]] = (
         "points", "frames", "final_time", "reduced_resolution", "reduced_resolution_t", "initial_step", "train", "valid", "test",
         "steps", "batch", "unroll",
     )  # fmt: skip

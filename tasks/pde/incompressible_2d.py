@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
 from tasks.pde import base, square
@@ -46,7 +46,7 @@ class Incompressible(base.Evolution):
     reference = "classical"
     margin = 2.0
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Any) -> None:
         super().__init__(params)
         if params.boundary == "walls":
             self.reference = ""

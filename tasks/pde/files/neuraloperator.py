@@ -1,8 +1,8 @@
 """neuraloperator's Darcy sets, `darcy_train_16.pt` and its like: https://github.com/neuraloperator/neuraloperator.
 
-A dictionary of tensors, `x` (N, X, Y), bool or float, and `y` (N, X, Y), each perhaps with a channel axis of one. The
+A dictionary of tensors, `x` (N, X, Y), bool or numbers, and `y` (N, X, Y), each perhaps with a channel axis of one. The
 problem is that of Li et al. 2020 (arXiv 2010.08895, section 5.2): -div(a grad y) = 1 on the unit square, y = 0 at the edge,
-and a is 12 where x is true and 3 where it is false; an x of floats is a itself. The files hold no coordinates.
+and a is 12 where x is true, or 1, and 3 where it is not; an x of other numbers is a itself. The files hold no coordinates.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Reader(shared.Reader):
         if permeability.shape != self.pressure.shape:
             what = f"x has shape {permeability.shape}, y {self.pressure.shape}"
             raise Foreign(path, "y", what, "a Darcy set has one y for each x")
-        boolean = permeability.dtype == bool
-        self.permeability = np.where(permeability, HIGH, LOW) if boolean else permeability.astype(np.float32)
+        binary = bool(np.isin(permeability, (0, 1)).all())
+        self.permeability = np.where(permeability, HIGH, LOW) if binary else permeability.astype(np.float32)
         samples, *grid = permeability.shape
         axes = tuple((np.arange(n) + 0.5) / n for n in grid)
         self.layout = Layout(
@@ -71,14 +71,10 @@ def _tensors(path: Path) -> dict[str, Any]:
 
 
 def _plane(path: Path, name: str, tensor: Any) -> Array:
-    """(samples, x, y) without the channel axis."""
+    """(samples, x, y) without the channel axis: floats, and for `x` bools or whole numbers too."""
     tensor = tensor.squeeze(1) if tensor.ndim == 4 else tensor
-    kinds = "bf" if name == "x" else "f"
-    if (
-        tensor.ndim != 3
-        or tensor.layout.__str__() != "torch.strided"
-        or np.dtype(str(tensor.dtype)[6:]).kind not in kinds
-    ):
+    fits = tensor.is_floating_point() or name == "x" and not tensor.is_complex()
+    if tensor.ndim != 3 or tensor.is_sparse or not fits:
         what = f"{name} is {tuple(tensor.shape)} of {tensor.dtype}"
-        raise Foreign(path, name, what, "a Darcy set has (samples, x, y) of floats; another problem's is not read")
-    return np.asarray(tensor.numpy())
+        raise Foreign(path, name, what, "a Darcy set has (samples, x, y); the sets of other problems are not read")
+    return np.asarray(tensor.double().numpy() if tensor.is_floating_point() else tensor.numpy())

@@ -25,7 +25,8 @@ def do_info(options: argparse.Namespace) -> int:
     plain = {
         "family": layout.family, "samples": layout.samples, "frames": layout.frames, "shape": list(layout.shape),
         "channels": list(layout.names), "constants": list(layout.constants), "axes": ends,
-        "attributes": dict(layout.attributes), "periodic": layout.periodic, "chunks": layout.chunks and list(layout.chunks), "bytes": layout.bytes,
+        "attributes": dict(layout.attributes), "periodic": layout.periodic,
+        "chunks": layout.chunks and list(layout.chunks), "bytes": layout.bytes,
     }  # fmt: skip
     if options.format == "json":
         print(json.dumps(plain, indent=1))
