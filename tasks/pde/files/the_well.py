@@ -133,4 +133,4 @@ def _periodic(path: Path, file: h5py.File) -> bool | None:
     """Whether every boundary is periodic; None if the file names none."""
     held = own(path, file, "boundary_conditions")
     kinds = [_texts(own(path, held, name).attrs.get("bc_type", ""))[:1] for name in held or ()]
-    return all(kind == ["periodic"] for kind in kinds) if kinds else None
+    return all([one.lower() for one in kind] == ["periodic"] for kind in kinds) if kinds else None
