@@ -106,8 +106,8 @@ def own(path: Path, parent: Any, name: str) -> Any:
     one of them is gone.
     """
     if not isinstance(parent, h5py.Group):
-        where = getattr(parent, "name", name)
-        raise Foreign(path, where, f"{where} is no group", AGAIN)
+        where = f"the group that holds {name}" if parent is None else parent.name
+        raise Foreign(path, where, f"{where} is {'missing' if parent is None else 'no group'}", AGAIN)
     link = parent.get(name, getlink=True)
     if link is None:
         return None

@@ -49,7 +49,9 @@ def _tensors(path: Path) -> dict[str, Any]:
 
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has no error for a damaged file: the archive, the pickle and the sizes have theirs
+    except (
+        Exception
+    ) as error:  # torch has no error for a damaged file: the archive, the pickle and the sizes have theirs
         reason = str(error).partition("\n")[0]
         raise Foreign(path, "file", f"cannot be read as a file of torch ({reason})", AGAIN) from error
     names = [name for name in ("x", "y") if isinstance(held, dict) and isinstance(held.get(name), torch.Tensor)]
