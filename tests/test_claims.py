@@ -117,6 +117,22 @@ def test_one_or_two_seeds_decide_only_what_is_exact():
     assert judged(0.5, -0.5, of=exact).verdict == "inconclusive"
 
 
+def test_equal_seeds_decide_and_show_no_interval():
+    outcome = judged(0.5, 0.5, 0.5)
+    assert outcome.verdict == "reproduced" and outcome.measured == pytest.approx(0.5) and math.isnan(outcome.lo)
+    finding = verdicts.Finding(claim(), (outcome,), "after")
+    assert "0.5, all equal, n 3" in shown.text([finding])
+    assert shown.as_dict(finding)["settings"][0]["interval"] is None
+
+
+def test_a_measure_read_off_a_grid_is_good_to_half_its_step():
+    outcome = judged(0.5, 0.5, 0.5, of=claim(step=0.5))
+    assert (outcome.lo, outcome.hi, outcome.verdict) == (pytest.approx(0.25), pytest.approx(0.75), "reproduced")
+    assert judged(0.5, 0.5, 0.5, of=claim(step=1.2)).verdict == "inconclusive"
+    plain, wide = judged(0.4, 0.5, 0.7), judged(0.4, 0.5, 0.7, of=claim(step=0.2))
+    assert (wide.lo, wide.hi) == pytest.approx((plain.lo - 0.1, plain.hi + 0.1))
+
+
 def test_ratios_are_averaged_on_their_scale():
     ratio = claim(Predicate("above", 1, math.inf), scale="log", measure=lambda r: r["a"][0].metrics["x"])
     found = judged(1.0, 3.0, 7.0, of=ratio)  # 2, 4, 8

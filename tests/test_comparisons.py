@@ -27,8 +27,9 @@ def test_paired_difference_agrees_with_scipy_and_drops_unpaired_seeds():
 
 def test_paired_difference_without_variance_or_seeds():
     a = np.array([1.0, 2.0, 4.0])
-    assert comparisons.paired_difference(a, a) == (0, 0, 0, 1.0, 3)
-    assert comparisons.paired_difference(a + 0.1, a) == pytest.approx((0.1, 0.1, 0.1, 0.0, 3))
+    nan = math.nan  # a difference that never varies has no interval
+    assert comparisons.paired_difference(a, a) == pytest.approx((0, nan, nan, 1.0, 3), nan_ok=True)
+    assert comparisons.paired_difference(a + 0.1, a) == pytest.approx((0.1, nan, nan, 0.0, 3), nan_ok=True)
     few = comparisons.paired_difference([1.0, 2.0], [0.0, 0.0])
     assert few.mean == 1.5 and math.isnan(few.lo) and math.isnan(few.p) and few.seeds == 2
     with pytest.raises(ValueError, match="same seeds"):

@@ -209,10 +209,12 @@ def made(seed: int = 0, **changed: Any) -> tuple[Inverse, Problem]:
     return task, task.problem(task.shards(0)(0, task.samples), Seeds(seed, NAME))
 
 
-def test_the_noise_is_the_seeds_and_the_states_are_not():
+def test_the_noise_and_the_split_are_the_seeds():
     (_, first), (_, other), (_, clean) = made(0), made(1), made(0, noise=0.0)
-    assert torch.equal(first.public["train"], other.public["train"]) and first.public["train"].shape == (8, 32, 2, 1)
-    assert torch.equal(first.hidden["test"], other.hidden["test"])
+    assert first.public["train"].shape == (8, 32, 2, 1) and not torch.equal(
+        first.public["train"], other.public["train"]
+    )
+    assert torch.equal(first.public["train"], clean.public["train"])
     assert not torch.equal(first.hidden["observed_test"], other.hidden["observed_test"])
     late = first.hidden["test"][..., 1, :]
     assert torch.equal(clean.hidden["observed_test"], late)
@@ -223,9 +225,9 @@ def test_the_noise_is_the_seeds_and_the_states_are_not():
 
 
 def test_data_are_told_apart_by_the_equation_and_not_by_the_noise(tmp_path):
-    names = {made(**one)[0].generated_file(tmp_path).name for one in ({"equation": e} for e in EQUATIONS)}
+    names = {made(**one)[0].generated_file(tmp_path, 0).name for one in ({"equation": e} for e in EQUATIONS)}
     assert len(names) == 3
-    assert made()[0].generated_file(tmp_path) == made(noise=0.3)[0].generated_file(tmp_path)
+    assert made()[0].generated_file(tmp_path, 0) == made(noise=0.3)[0].generated_file(tmp_path, 0)
 
 
 def test_wrong_parameters_and_answers_are_named(tmp_path):

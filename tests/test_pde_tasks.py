@@ -163,7 +163,7 @@ def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache)
     assert path.stat().st_mtime_ns == before
     names = {path.name}
     for changed in ({"points": 64}, {"beta": 0.5}, {"test": 5}, {"final_time": 0.5}):
-        names.add(Advection(Advection.Params(**{**base.SMOKE, **changed})).generated_file(cache).name)
+        names.add(Advection(Advection.Params(**{**base.SMOKE, **changed})).generated_file(cache, 0).name)
     assert len(names) == 5
     same = Advection(Advection.Params(**{**base.SMOKE, "steps": 99, "batch": 1, "reduced_resolution": 2}))
     assert same.generated_file(cache) == path

@@ -55,8 +55,11 @@ def test_t_interval_leaves_out_what_is_not_finite_and_wants_three_seeds():
 @given(st.lists(st.floats(0.01, 0.99), min_size=3, max_size=8), st.sampled_from(SCALES))
 def test_t_interval_brackets_its_centre_inside_the_range(x, scale):
     centre, lo, hi = statistics.t_interval(x, scale=scale)
-    assert lo <= centre <= hi
     assert min(x) - 1e-9 <= centre <= max(x) + 1e-9
+    if statistics.all_equal(x):
+        assert math.isnan(lo) and math.isnan(hi)
+        return
+    assert lo <= centre <= hi
     assert scale == "linear" or lo >= 0
     assert scale != "logit" or hi <= 1
 
@@ -66,6 +69,38 @@ def test_t_interval_covers(n):
     draws = np.random.default_rng(1).normal(size=(3000, n))
     covered = np.mean([lo <= 1 <= hi for _, lo, hi in (statistics.t_interval(np.exp(x), scale="log") for x in draws)])
     assert 0.935 < covered < 0.965
+
+
+# --- what a value is good to
+
+
+def test_equal_shares_have_clopper_and_pearsons_interval():
+    assert statistics.interval([1.0] * 3, sample=500) == pytest.approx((1, 0.025 ** (1 / 1500), 1))  # closed form
+    assert statistics.interval([0.0] * 5, sample=1) == pytest.approx((0, 0, 1 - 0.025 ** (1 / 5)))
+    assert statistics.interval([0.25] * 4, sample=8)[1:] == pytest.approx(statistics.clopper_pearson(8, 32))
+    assert statistics.interval([1.0] * 3, "logit", sample=500)[2] == 1
+    spread = [1.0, 1.0, 0.99]
+    assert statistics.t_interval(spread)[2] > 1 and statistics.interval(spread, sample=100)[2] == 1
+    assert statistics.interval(spread, sample=100)[1] == statistics.t_interval(spread)[1]
+    assert math.isnan(statistics.interval([1.0] * 2, sample=500)[1]), "two seeds give no interval, however many samples"
+
+
+def test_a_step_is_part_of_the_interval():
+    centre, lo, hi = statistics.t_interval([10, 20, 20])
+    assert statistics.interval([10, 20, 20], step=(10, 0)) == (centre, lo - 10, hi)
+    assert statistics.interval([20, 20, 20], step=(10, 0)) == (20, 10, 20)
+    assert statistics.interval([20, 20, 20], "log", step=(0, 5)) == pytest.approx((20, 20, 25))
+    assert all(math.isnan(edge) for edge in statistics.interval([20, 20, 20])[1:]), "nothing tells how wide it is"
+
+
+def test_rows_within_the_resolution_tie():
+    exact = np.array([[7.39e-8] * 5, [8.02e-8] * 5, [6e-3] * 5])
+    assert statistics.rank_ranges(np.log(exact), "min") == [(1, 1), (2, 2), (3, 3)]
+    ties = statistics.tied(exact, "log", 4.8e-7)
+    assert statistics.rank_ranges(np.log(exact), "min", ties=ties) == [(1, 2), (1, 2), (3, 3)]
+    assert not statistics.tied(exact, "log", 6e-9)[0, 1]
+    skills = statistics.skill(exact[:2, 0], 1.0, 8.02e-8, "log", "min", 4.8e-7)
+    assert skills.tolist() == [1, 1]
 
 
 @given(st.integers(0, 30), st.integers(1, 30))
@@ -270,7 +305,8 @@ def test_aggregate_edges():
     mean, lo, hi = statistics.aggregate([[1.0, 2.0, 3.0], [1.0, 1.0, math.nan]])
     assert mean == 1.5 and math.isnan(lo) and math.isnan(hi)
     assert all(math.isnan(v) for v in statistics.aggregate([[1.0, 2.0, 3.0], [math.nan] * 3]))
-    assert statistics.aggregate([[1.0] * 3, [0.0] * 3]) == (0.5, 0.5, 0.5)
+    mean, lo, hi = statistics.aggregate([[1.0] * 3, [0.0] * 3])
+    assert mean == 0.5 and math.isnan(lo) and math.isnan(hi)  # no seed differs, and nothing tells an interval
 
 
 def test_aggregate_covers():

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from bench.contract import Derived, Metric
 from bench.tables import printers, statistics
 from bench.tables.table import build
 from tests.rows import (
@@ -213,6 +214,56 @@ def test_time_to_target():
     assert math.isnan(got["most"].skill_lo) and not math.isnan(got["reference"].skill_lo)
     flat = {row["entry"]: row for row in json.loads(printers.json([table]))}
     assert flat["some"]["median"] is None and flat["some"]["budget"] == 100
+
+
+def test_a_date_is_good_to_the_steps_between_evaluations():
+    rows = [times("floor", [100, 100, 100]), times("reference", [10, 10, 10]), times("mine", [20, 30, 30])]
+    for cell in (cell for row in rows for cell in row.cells.values()):
+        cell[0].params["every"] = 5
+    got = named(build(task(replace(STEPS, step="every")), rows))
+    assert (got["reference"].value, got["reference"].lo, got["reference"].hi) == (10, 5, 10)
+    centre, lo, hi = statistics.t_interval([20, 30, 30])
+    assert (got["mine"].value, got["mine"].lo, got["mine"].hi) == pytest.approx((centre, lo - 5, hi))
+    assert got["reference"].skill_lo == 1 and got["reference"].skill_hi == pytest.approx(1 + math.log(2) / math.log(10))
+
+
+# --- values that are good to something
+
+
+def test_equal_seeds_show_no_interval_but_that_of_their_samples():
+    table = build(task(ERROR), [*anchors(), plan("mine", [0.1, 0.1, 0.1])])
+    mine = named(table)["mine"]
+    assert mine.all_equal and math.isnan(mine.lo) and math.isnan(mine.skill_lo) and mine.rank == (2, 2)
+    assert "0.100 (all equal)" in printers.terminal(table, 200)
+    rows = [plan("floor", [0.1] * 3, "accuracy"), plan("reference", [1.0] * 3, "accuracy")]
+    for cell in (cell for row in rows for cell in row.cells.values()):
+        cell[0].params["test"] = 500
+    got = named(build(task(replace(ACCURACY, sample="test")), rows))
+    assert (got["reference"].lo, got["reference"].hi) == pytest.approx((0.025 ** (1 / 1500), 1))
+    assert not got["reference"].all_equal and got["reference"].skill_lo < 1 == got["reference"].skill_hi
+    assert not named(build(task(ERROR), [*anchors(), plan("few", [0.1, 0.1])]))["few"].all_equal
+
+
+def test_rows_within_the_resolution_tie_and_stand_by_name():
+    rows = [*anchors(top=8e-8), plan("z-exact", [7e-8] * 3), plan("near", [0.01] * 3)]
+    table = build(task(replace(ERROR, resolution=4.8e-7)), rows)
+    got = named(table)
+    assert [row.entry for row in table.rows] == ["reference", "z-exact", "near", "floor"]
+    assert got["reference"].rank == got["z-exact"].rank == (1, 2) and got["near"].rank == (3, 3)
+    assert got["reference"].skill == got["z-exact"].skill == 1
+    assert "reference, z-exact tie: their means differ by at most 4.8e-07, the resolution of nrmse" in table.notes
+    assert named(build(task(ERROR), rows))["z-exact"].rank == (1, 1)
+
+
+def test_a_value_off_a_grid_reaches_to_the_next_point():
+    largest = Derived(
+        Metric("stable", "", "max", "Largest rate that stays.", diverged=0.0, step="lr"), "lr", {"small": GRID},
+        lambda grid, rows: max((x for x, row in zip(grid, rows, strict=True) if row["loss"] < 5), default=0.0),
+    )  # fmt: skip
+    rows = [sweep("floor", [[9.0] * 3] * 3), sweep("reference", [[1.0, 1.0, 9.0]] * 3), sweep("all", [[1.0] * 3] * 3)]
+    got = named(build(task(LOSS, rank="stable", derived=(largest,)), rows))
+    edges = [edge for name in ("floor", "reference", "all") for edge in (got[name].lo, got[name].hi)]
+    assert edges == pytest.approx([0, 0.1, 1, 10, 10, math.inf])
 
 
 # --- derived metrics

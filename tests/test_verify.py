@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats as reference
 
-from bench.checking import published_rows, verify
+from bench.checking import published_rows, selection, verify
 from bench.records import ledger, standing
 from bench.records.store import Store
 from bench.running import sweep
@@ -21,59 +21,80 @@ from tests.conftest import toy_task
 # ---------------------------------------------------------------- the test, by itself
 
 
-def test_p_is_the_pooled_t_test_of_scipy():
+def test_p_is_the_exact_test_of_mann_and_whitney():
     rng = np.random.default_rng(0)
-    for n, k in ((5, 5), (3, 10), (10, 3)):
+    for n, k in ((5, 5), (3, 10), (12, 20)):
         x, y = rng.normal(size=n), rng.normal(0.3, 2.0, size=k)
-        assert published_rows.p_better(x, y, "min") == pytest.approx(
-            reference.ttest_ind(x, y, alternative="less").pvalue
-        )
-        assert published_rows.p_better(x, y, "max") == pytest.approx(
-            reference.ttest_ind(x, y, alternative="greater").pvalue
-        )
+        for better, side in (("min", "less"), ("max", "greater")):
+            expected = reference.mannwhitneyu(x, y, alternative=side, method="exact").pvalue
+            assert selection.p_better(x, y, better) == pytest.approx(expected, rel=1e-12)
 
 
-def test_p_without_spread_goes_by_the_sign():
-    assert published_rows.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == 1.0
-    assert (
-        published_rows.p_better([1.0] * 3, [2.0] * 3, "min") == 0.0
-        and published_rows.p_better([1.0] * 3, [2.0] * 3, "max") == 1.0
+def test_ties_speak_for_the_claim_and_rounding_is_a_tie():
+    assert selection.p_better([1.0] * 3, [1.0 + 1e-15] * 3, "min") == pytest.approx(1.0)
+    assert selection.p_better([0.0] * 3, [0.0] * 3, "min") == pytest.approx(1.0)
+    assert selection.p_better([1.0] * 5, [2.0] * 5, "min") == pytest.approx(1 / 252)
+    assert selection.p_better([1.0] * 5, [2.0] * 5, "max") == pytest.approx(1.0)
+    assert selection.p_better([1.0, 1.0, 2.0], [2.0, 3.0, 3.0], "min") == selection.p_better(
+        [1, 2, 4], [3, 5, 6], "min"
     )
-    assert math.isnan(published_rows.p_better([], [1.0, 2.0, 3.0], "min"))
-    assert math.isnan(published_rows.p_better([1.0, math.nan], [1.0, 2.0], "min"))
+    assert math.isnan(selection.p_better([], [1.0, 2.0, 3.0], "min"))
+    assert math.isnan(selection.p_better([1.0, math.nan], [1.0, 2.0], "min"))
 
 
-def rejections(claims: np.ndarray, fresh: np.ndarray) -> float:
-    """Share of rows [repetitions, seeds] that would be disputed."""
-    return float(
-        np.mean(
-            [published_rows.p_better(x, y, "min") < published_rows.ALPHA for x, y in zip(claims, fresh, strict=True)]
-        )
-    )
+def test_three_claimed_seeds_are_disputed_by_twenty_fresh_ones_alone():
+    assert selection.can_dispute(3, selection.looks(None)) and selection.can_dispute(3, selection.looks(7))
+    assert not selection.can_dispute(3, selection.looks(6)), "of 84 orders one is p = .012"
 
 
-@pytest.mark.parametrize(("n", "k"), [(3, 3), (5, 5), (10, 3), (5, 10)])
-def test_an_honest_claim_is_disputed_at_most_as_often_as_stated(n, k):
-    rng = np.random.default_rng(n * 100 + k)
-    repetitions = 4000
-    share = rejections(rng.normal(size=(repetitions, n)), rng.normal(size=(repetitions, k)))
-    error = math.sqrt(published_rows.ALPHA * (1 - published_rows.ALPHA) / repetitions)
-    assert published_rows.ALPHA - 4 * error < share < published_rows.ALPHA + 4 * error
+@pytest.mark.parametrize("count", [None, 5, 20])
+@pytest.mark.parametrize("n", [3, 5, 10, 30])
+def test_an_honest_claim_is_disputed_at_most_as_often_as_stated(n, count):
+    """Over all looks, and so for every continuous noise: only the order of the draws enters."""
+    plan, rng, repetitions = selection.looks(count), np.random.default_rng(n * 100), 20000
+    share = selection.examine(rng.normal(size=(repetitions, n)), rng.normal(size=(repetitions, plan[-1].seeds)), plan)[
+        0
+    ].mean()
+    assert share < selection.ALPHA + 2 * math.sqrt(selection.ALPHA / repetitions)
+    assert share > 0.004 or n == 3, "nor is the level given away"
 
 
 def test_an_honest_time_to_target_is_disputed_at_most_as_often_as_stated():
     """Times come in steps of 10, some seeds end at the budget."""
     rng = np.random.default_rng(1)
-    times = np.minimum(1500, 10 * np.ceil(rng.lognormal(6.5, 0.6, size=(4000, 10)) / 10))
+    times = np.minimum(1500, 10 * np.ceil(rng.lognormal(6.5, 0.6, size=(20000, 25)) / 10))
     assert (times == 1500).mean() > 0.05
-    assert rejections(times[:, :5], times[:, 5:]) < 0.02
+    assert selection.examine(times[:, :5], times[:, 5:], selection.LOOKS)[0].mean() < selection.ALPHA
 
 
-@pytest.mark.parametrize(("k", "power"), [(3, 0.55), (5, 0.65), (10, 0.8)])
-def test_the_best_five_of_fifty_seeds_are_disputed(k, power):
-    rng = np.random.default_rng(k)
-    chosen = np.sort(rng.normal(size=(1500, 50)), axis=1)[:, :5]
-    assert rejections(chosen, rng.normal(size=(1500, k))) > power
+@pytest.mark.parametrize("noise", selection.NOISES)
+def test_the_best_five_of_fifty_seeds_are_disputed_in_any_noise(noise):
+    """Draws of the noise itself, all fifty of them, against the power that `verify` prints."""
+    rng, draw = np.random.default_rng(5), selection.NOISES[noise]
+    chosen = np.sort(draw(rng.uniform(size=(4000, 50))), axis=1)[:, :5]
+    fresh = draw(rng.uniform(size=(4000, 20)))
+    for count, least in ((None, 0.89), (5, 0.65), (10, 0.83), (20, 0.93)):
+        plan = selection.looks(count)
+        share = selection.examine(chosen, fresh, plan)[0].mean()
+        assert share > least and selection.power(5, plan)[noise] == pytest.approx(share, abs=0.03)
+
+
+def test_honest_rows_seldom_take_more_than_five_fresh_seeds():
+    rng = np.random.default_rng(6)
+    taken = selection.examine(rng.normal(size=(4000, 5)), rng.normal(size=(4000, 20)), selection.LOOKS)[1]
+    assert (taken == 5).mean() > 0.75 and taken.mean() < 7.5
+
+
+def test_power_is_told_for_the_step_in_which_values_come():
+    assert selection.step_of([1.0, 2.0], [3.0, 4.5, 6.0]) == 0, "no two values are tied"
+    assert selection.step_of([10.0, 20.0], [20.0, 30.0, 40.0]) == pytest.approx(1.0)
+    assert selection.step_of([1.0, 1.0], [2.0, 2.0, 2.0]) is None, "nothing to select among equal seeds"
+    fine, coarse = selection.power(5, selection.LOOKS), selection.power(5, selection.LOOKS, step=0.5)
+    assert len(set(fine.values())) == 1 and all(coarse[noise] < fine[noise] for noise in fine)
+    rng = np.random.default_rng(7)
+    chosen = np.sort(np.round(rng.normal(size=(4000, 50)) / 0.5), axis=1)[:, :5]
+    share = selection.examine(chosen, np.round(rng.normal(size=(4000, 20)) / 0.5), selection.LOOKS)[0].mean()
+    assert coarse["normal"] == pytest.approx(share, abs=0.03)
 
 
 def test_fresh_seeds_follow_from_digest_and_number_and_collide_with_none():
@@ -192,6 +213,20 @@ def test_an_honest_row_is_verified_and_an_altered_or_chosen_one_disputed(bench, 
         else:
             assert not told["replayed"]["equal"] and "differs by 0.001" in told["reason"]
 
+    # Three claimed seeds stay undecided after five fresh ones, whose best order is p = 1/56.
+    folder = tmp_path / "few"
+    other = Store(folder / "results")
+    other.root.mkdir(parents=True)
+    ledger.publish(other, best[:3])
+    done = bench("verify", "line_sgd", cwd=folder)
+    (told,) = lines_of(folder, "line_sgd")
+    taken = len(told["fresh"]["seeds"])
+    assert "undecided after 5 fresh seeds, 10 follow  toy/line line_sgd" in done.stdout, done.stdout + done.stderr
+    assert ("undecided after 10 fresh seeds, 20 follow" in done.stdout) == (taken == 20) and taken in (10, 20)
+    assert told["fresh"]["seeds"] == published_rows.fresh_seeds(told["entry_digest"], told["drawn"], 20)[:taken]
+    assert (told["verdict"] == "disputed") == (told["p"] <= told["level"] == 0.004) == (done.returncode == 1)
+    assert told["power"] == selection.power(3, selection.LOOKS) and f"{told['power']['normal']:.2f}" in done.stdout
+
 
 def test_what_cannot_be_compared_says_why(bench, tmp_path):
     words = ("task=toy/line", "entry=line_sgd")
@@ -254,7 +289,11 @@ def test_a_derived_metric_is_verified_by_its_groups(bench, tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
     assert bench("run", "task=toy/swept", "entry=line_sgd", "seed=range(3)").returncode == 0
-    done = bench("verify", "line_sgd", "task=toy/swept", "--seeds", "3", "--format", "json")
+    done = bench("verify", "line_sgd", "task=toy/swept", "--seeds", "7", "--format", "json")
     (told,) = json.loads(done.stdout)
     assert told["verdict"] == "verified" and told["metric"] == "mean_error", done.stderr
-    assert len(told["fresh"]["values"]) == 3 and len(told["claimed"]["keys"]) == 6
+    assert len(told["fresh"]["values"]) == 7 and len(told["claimed"]["keys"]) == 6
+    done = bench("verify", "line_sgd", "task=toy/swept", "--seeds", "3", "--format", "json")
+    (told,) = json.loads(done.stdout)
+    assert told["verdict"] == "not comparable" and set(told["power"].values()) == {0}, "no order of six seeds is rare enough"
+    assert "3 fresh seeds can never dispute 3 claimed ones; leave --seeds out" in told["reason"]

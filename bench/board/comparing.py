@@ -35,10 +35,10 @@ def several(values: Iterable[float | None], digits: int = 4) -> list[float | Non
     return [short(value, digits) for value in values]
 
 
-def sentence(standings: Sequence[Standing], scale: Scale) -> str:
+def sentence(standings: Sequence[Standing], scale: Scale, resolution: float = 0.0) -> str:
     """`3 of 12 entries are inseparable at the top; separating A from B needs about 11 seeds.`
 
-    standings: best first; their `by_seed` is not yet on `scale`.
+    standings: best first; their `by_seed` is not yet on `scale`. resolution: of the metric that ranks, in its unit.
     """
     ranked = [standing for standing in standings if standing.rank]
     if not ranked:
@@ -55,7 +55,9 @@ def sentence(standings: Sequence[Standing], scale: Scale) -> str:
     a, b = (statistics.transform(leader.by_seed, scale) for leader in leaders[:2])
     seeds = comparisons.seeds_to_separate(a, b, alpha=0.05 / math.comb(len(ranked), 2))
     needs = f"separating {first} from {second} needs about {seeds} seeds (there are {len(a)})"
-    if seeds is None:
+    if resolution and statistics.tied([leader.by_seed for leader in leaders[:2]], scale, resolution)[0, 1]:
+        needs = f"{first} and {second} tie: they differ by at most {resolution:.2g}, which the metric does not resolve"
+    elif seeds is None:
         needs = f"no feasible number of seeds would separate {first} from {second}"
     elif seeds <= len(a):
         needs = f"{first} and {second} lie at the edge of what {len(a)} seeds separate"
@@ -74,11 +76,12 @@ def _gaps(metric: Metric, ranked: Sequence[Row]) -> list[list[list[Any]]]:
     log scale, of odds on a logit, else of the difference i - j. No interval where a seed failed or missed its target."""
     scaled = [statistics.transform(row.values, metric.scale) for row in ranked]
     failed = np.array([row.states for row in ranked]) == "failed"
-    beats = statistics.separated(np.stack(scaled), metric.better, failed)
+    ties = statistics.tied([row.values for row in ranked], metric.scale, metric.resolution)
+    beats = statistics.separated(np.stack(scaled), metric.better, failed, ties)
 
     def gap(i: int, j: int) -> list[Any]:
         difference = comparisons.paired_difference(scaled[i], scaled[j])
-        whole = math.isfinite(ranked[i].lo) and math.isfinite(ranked[j].lo)
+        whole = all(row.all_equal or math.isfinite(row.lo) for row in (ranked[i], ranked[j]))
         numbers: tuple[float, ...] = difference[:3] if whole else (difference.mean, math.nan, math.nan)
         if metric.scale != "linear":
             numbers = tuple(float(np.exp(min(x, 700.0))) for x in numbers)
@@ -117,7 +120,7 @@ def _pairs(tables: Sequence[Table], rows: Sequence[Sequence[Row]]) -> dict[str, 
     for t, metric in enumerate(table.metric for table in tables):
         for e, row in enumerate(entry_rows[t] for entry_rows in rows):
             n, sign = len(row.values), 1 if metric.better == "max" else -1
-            values[e, t, :n] = sign * statistics.transform(row.values, metric.scale)
+            values[e, t, :n] = sign * statistics.transform(row.values, metric.scale, metric.resolution)
             try:
                 cost = comparisons.positive_costs(row.values, metric.scale, metric.better)
             except ValueError:  # a linear metric that is maximised or negative has none

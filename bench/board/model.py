@@ -68,9 +68,13 @@ class Built:
 
 
 def badges(rows: Sequence[Row], older: int) -> list[str]:
-    """Badges of an entry on tables: verified if it is on all, disputed if it is on any; untuned and older code on any."""
-    verdicts = {row.badge for row in rows}
-    verdict = "disputed" if "disputed" in verdicts else "verified" if verdicts == {"verified"} else "claimed"
+    """Badges of an entry on tables: verified if it is on all, disputed if it is on any; untuned and older code on any.
+
+    Verdicts bear the fewest fresh seeds behind them on any table: "verified (5)".
+    """
+    fresh = {badge: min(row.fresh for row in rows if row.badge == badge) for badge in {row.badge for row in rows}}
+    known = "disputed" if "disputed" in fresh else "verified" if [*fresh] == ["verified"] else ""
+    verdict = f"{known} ({fresh[known]})" if known else "claimed"
     return [verdict, *["untuned"] * any(row.trials is None for row in rows), *["older code"] * (older > 0)]
 
 
@@ -226,7 +230,8 @@ def _section(kind: str, summary: Summary, built: Sequence[Built], axis: list[Any
         "tasks": [[b.id, b.table.task, b.table.version, b.table.preset] for b in built], "rows": lines,
     }  # fmt: skip
     if kind == "task":
-        sentence = comparing.sentence(summary.standings, built[0].table.metric.scale)
+        metric = built[0].table.metric
+        sentence = comparing.sentence(summary.standings, metric.scale, metric.resolution)
         return section | {"axis": axis, "sentence": sentence, **_spent(built)}
     for line, entry in zip(lines, summary.standings, strict=True):
         line |= {"middle": short(entry.middle, 3), "without": several((entry.out_lo, entry.out_hi), 3)}

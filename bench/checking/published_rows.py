@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from bench.contract import POOL, BenchError
 from bench.planning import config, plan
@@ -19,12 +16,10 @@ from bench.planning.plan import TUNING_FROM
 from bench.records.record import Cell, Record
 from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
-from bench.tables.statistics import MIN_SEEDS, ROUNDING
+from bench.tables.statistics import MIN_SEEDS
 
 FRESH_FROM = 1 << 51  # fresh seeds lie above 2^51 and below 2^53: exact in JSON everywhere
-ALPHA = 0.01  # the share of honest rows that are disputed by chance
 FEWEST = 3  # fresh seeds of a row
-USUAL = 5  # fresh seeds of a row by default
 
 Say = Callable[[str], None]  # takes a line that tells how far a long call is
 
@@ -127,26 +122,3 @@ def fresh_seeds(digest: str, number: str, count: int) -> list[int]:
     hashed = int.from_bytes(hashlib.blake2b(f"{digest}/{number}".encode(), digest_size=8).digest(), "big")
     first = (FRESH_FROM + hashed % FRESH_FROM) // POOL * POOL + POOL
     return [*range(first, first + count)]
-
-
-def p_better(claimed: Sequence[float], fresh: Sequence[float], better: str) -> float:
-    """One-sided p of "the claimed seeds are better than fresh ones": Student's t with pooled variance.
-
-    Values are on the metric's scale. An honest claim and the fresh seeds are draws of one distribution with one variance, so
-    the pooled test is exact for normal values, and Welch's would lose power. NaN for an empty side, for fewer than three
-    values in all, and for a value that is not finite; without any spread the sign of the difference decides.
-    """
-    from scipy.special import stdtr  # takes a tenth of a second, which a reader of speed-runs need not spend
-
-    x, y = np.asarray(claimed, dtype=float), np.asarray(fresh, dtype=float)
-    df = len(x) + len(y) - 2
-    if not len(x) or not len(y) or df < 1 or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return math.nan
-    gain = float(y.mean() - x.mean()) if better == "min" else float(x.mean() - y.mean())
-    spread = math.sqrt((((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum()) / df)
-    tiny = ROUNDING * max(float(np.abs(np.concatenate([x, y])).max()), 1e-300)
-    if abs(gain) <= tiny:
-        return 1.0
-    if spread <= tiny:
-        return 0.0 if gain > 0 else 1.0
-    return float(stdtr(df, -gain / (spread * math.sqrt(1 / len(x) + 1 / len(y)))))

@@ -28,7 +28,7 @@ Measure = Callable[[Mapping[str, Sequence[Record]]], float]
 Verdict = Literal["reproduced", "not reproduced", "inconclusive", "mixed", "not tested", "error"]
 
 # fields whose values are fixed before any data are seen, if the threshold is declared so
-FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact")
+FIXING = ("settings", "measure", "above", "below", "between", "scale", "exact", "step")
 
 
 @dataclass(frozen=True)

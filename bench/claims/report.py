@@ -25,7 +25,7 @@ def _measured(outcome: SettingOutcome) -> str:
         return outcome.error
     if not outcome.n:
         return f"{outcome.missing} cells have no record"
-    bounds = f" [{outcome.lo:.4g}, {outcome.hi:.4g}]" if math.isfinite(outcome.lo) else ""
+    bounds = f" [{outcome.lo:.4g}, {outcome.hi:.4g}]" if math.isfinite(outcome.lo) else ", all equal" * (outcome.n > 2)
     older = f", {outcome.older} records of older code" if outcome.older else ""
     return f"{outcome.measured:.4g}{bounds}, n {outcome.n}{older}"
 

@@ -12,7 +12,7 @@ from bench.contract import BenchError
 from bench.planning.files import Setting
 from bench.records.record import Record
 from bench.tables.join import PlanSet
-from bench.tables.statistics import t_interval
+from bench.tables.statistics import MIN_SEEDS, interval
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Seque
     """The outcome of one setting from seed -> entry -> records in plan order, None for a cell without a record. Pure.
 
     A setting counts only once all its cells have records: stopping at a seed of choice would choose the verdict. The interval
-    is Student's t on the claim's scale, or for an exact measure the range; fewer than three seeds have none.
+    is Student's t on the claim's scale, with half the measure's step at either end, or for an exact measure the range; fewer
+    than three seeds have none. Where all seeds are equal they agree on the verdict, and without a step tell no interval.
     """
     cells = [record for entries in seeds.values() for records in entries.values() for record in records]
     present = [record for record in cells if record is not None and record.status != "unavailable"]
@@ -100,8 +101,10 @@ def judge(claim: Claim, setting: Setting, seeds: Mapping[int, Mapping[str, Seque
             return SettingOutcome(setting, "error", error=str(error), records=unique)
     numbers = [*values.values()]
     spread = sum(numbers) / len(numbers), min(numbers), max(numbers)
-    centre, lo, hi = spread if claim.file.exact else t_interval(numbers, scale=claim.file.scale)
-    return SettingOutcome(setting, claim.predicate.verdict(lo, hi), centre, lo, hi, values, records=unique)
+    half = claim.file.step / 2
+    centre, lo, hi = spread if claim.file.exact else interval(numbers, claim.file.scale, step=(half, half))
+    edges = (centre, centre) if math.isnan(lo) and len(numbers) >= MIN_SEEDS else (lo, hi)
+    return SettingOutcome(setting, claim.predicate.verdict(*edges), centre, lo, hi, values, records=unique)
 
 
 class Survey(PlanSet):

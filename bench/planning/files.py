@@ -146,6 +146,7 @@ class ClaimFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     between: Annotated[tuple[float, float], _is("[low, high]", [0.5, 2.0])] | None = None
     scale: Annotated[Literal["linear", "log"], _is("`linear` or `log`", "log")] = "linear"
     exact: Annotated[bool, _is("`true` or `false`", True)] = False
+    step: Annotated[float, _is("the step of the grid that the measure is read off", 0.5, ge=0)] = 0.0
     note: Annotated[str, _is("a text", "The paper's network is wider.")] = ""
 
     @property

@@ -44,6 +44,8 @@ class Replayed(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_
 class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One verification of a row. set: parameters that are not the preset's. p: one-sided, of "the claimed seeds are better".
 
+    level: p at or below it disputes the row. power: noise -> the chance to dispute the best of ten times as many seeds, None
+    where values have no spread; both are None on lines of the t test that preceded the rank test.
     entry_digest: of all that the row depends on, fixed before the number `drawn`, which chose the fresh seeds. repeated:
     whether that number was given by the user; such a verification does not count.
     """
@@ -65,6 +67,8 @@ class Verification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     claimed: Claimed
     commit: str | None
     when: str
+    level: float | None = None
+    power: dict[str, float] | None = None
     isolation: dict[str, str] | None = None
     repeated: bool = False
 

@@ -94,7 +94,7 @@ def tables_with(folder: Path, ledger: Path) -> str:
     return "\n\n".join(blocks)
 
 
-def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
+def run(folder: Path, ledger: Path, seeds: int | None) -> tuple[list[str], list[str]]:
     """(reasons for refusal, Markdown blocks) of running an opened entry: contract suite, verification, tables."""
     about = submitted.manifest(folder)
     tasks = sorted({row.task for row in about.rows})
@@ -113,7 +113,7 @@ def run(folder: Path, ledger: Path, seeds: int) -> tuple[list[str], list[str]]:
     return wrong, ["### Verification\n\n" + verify.table(findings, "markdown"), tables_with(folder, ledger)]
 
 
-def check(repository: Path, base: str, head: str, execute: bool = False, seeds: int = 3) -> tuple[bool, str]:
+def check(repository: Path, base: str, head: str, execute: bool = False, seeds: int | None = None) -> tuple[bool, str]:
     """(whether it passes, a report in Markdown) of the change from base to head. BenchError if git fails."""
     words = git(repository, "diff", "--name-status", "--no-renames", "-z", f"{base}...{head}").decode().split("\0")[:-1]
     changed = [(kind[:1], path) for kind, path in zip(words[::2], words[1::2], strict=True)]
@@ -147,7 +147,7 @@ def main() -> int:
     parser.add_argument("head", help="the pull request's commit")
     parser.add_argument("--repository", default=".", help="a clone that has both (default: here)")
     parser.add_argument("--run", action="store_true", help="also run the entry: contract suite and verification")
-    parser.add_argument("--seeds", type=int, default=3, help="fresh seeds a row (default 3)")
+    parser.add_argument("--seeds", type=int, help="fresh seeds a row (default: 5, then 10 and 20 while undecided)")
     parser.add_argument("--out", help="write the report to this file as well")
     options = parser.parse_args()
     try:

@@ -62,8 +62,11 @@ def _badged(table: Table, verified: Mapping[tuple[str, str, str], Verification])
     """The table with a badge on each row that `bench verify` checked; a row that is only claimed has none."""
     rows = []
     for row in table.rows:
-        badge = standing.badge(verified.get((table.task, table.preset, row.entry)), row.published)
-        rows.append(replace(row, badge="" if badge == "claimed" else badge))
+        line = verified.get((table.task, table.preset, row.entry))
+        badge, fresh = standing.badge(line, row.published), line.fresh if line else None
+        if badge != "claimed":
+            row = replace(row, badge=badge, fresh=len(fresh.seeds) if fresh else 0)
+        rows.append(row)
     return replace(table, rows=tuple(rows))
 
 

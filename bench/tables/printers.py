@@ -70,13 +70,17 @@ def interval_text(lo: float, hi: float, digits: int = 3) -> str:
     return "" if math.isnan(lo) or math.isnan(hi) else f" [{number(lo, digits)}, {number(hi, digits)}]"
 
 
+def _spread(row: Row) -> str:
+    return " (all equal)" if row.all_equal else interval_text(row.lo, row.hi)
+
+
 def value(row: Row) -> str:
-    """The ranking metric: mean and interval, or median and range where seeds failed, or reached k/n and capped mean."""
+    """The ranking metric: mean and interval, or "all equal"; median and range where seeds failed; or k/n and capped mean."""
     if row.reached is not None:
-        return f"{row.reached}/{row.seeds} · {number(row.value)}{interval_text(row.lo, row.hi)}"
+        return f"{row.reached}/{row.seeds} · {number(row.value)}{_spread(row)}"
     if math.isnan(row.value) and not math.isnan(row.median):
         return f"median {number(row.median)} ({number(row.low)} to {number(row.high)})"
-    return number(row.value) + interval_text(row.lo, row.hi)
+    return number(row.value) + _spread(row)
 
 
 def rank(row: Row) -> str:
@@ -90,7 +94,7 @@ def rank(row: Row) -> str:
 def remark(row: Row) -> str:
     """Verified or disputed, floor or reference, the reason why it is unranked, failures by status."""
     failures = [f"{count} {reason}" for reason, count in sorted(row.failures.items())]
-    return ", ".join(filter(None, [row.badge, row.anchor, row.reason, *failures]))
+    return ", ".join(filter(None, [row.standing, row.anchor, row.reason, *failures]))
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.contract import Metric, Task
 from bench.outcome import FAILED
 from bench.records.record import Record
+from bench.tables import statistics
 
 if TYPE_CHECKING:
     from bench.planning.plan import Row
@@ -69,6 +70,23 @@ class Reader:
         self.task, self.rows, name = task, rows, name or task.rank
         self.derived = next((derived for derived in task.derived if derived.metric.name == name), None)
         self.metric = self.derived.metric if self.derived else next(m for m in task.metrics if m.name == name)
+
+    def interval(self, values: Sequence[float]) -> tuple[float, float, float]:
+        """(centre, lo, hi) of one entry over the seeds that gave `values`, with the metric's sample and step.
+
+        On the metric's scale, but for a time to target, whose mean counts the unreached at the budget.
+        """
+        metric, record = self.metric, next((record for row in self.rows for record in row.records), None)
+        params, preset = (record.params, record.preset) if record else ({}, "")
+        size, step = (params.get(x, 0) if isinstance(x, str) else x for x in (metric.sample, metric.step))
+        sign = 1 if metric.better == "max" else -1
+        away = float(step)  # from a value to the next better one that could have been read
+        if self.derived is not None and metric.step == self.derived.axis and values:
+            grid = sorted(sign * point for point in self.derived.grid.get(preset, ()))
+            nearest = [next((point for point in grid if point > sign * x), math.inf) - sign * x for x in values]
+            away = sum(nearest) / len(nearest)
+        edges = (0.0, away) if metric.better == "max" else (away, 0.0)
+        return statistics.interval(values, "linear" if metric.target else metric.scale, sample=int(size), step=edges)
 
     def read(self, cell: Sequence[Record | None]) -> Seed:
         """One seed's value and state. A cell whose data, package or device was absent is missing, not failed."""

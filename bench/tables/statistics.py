@@ -23,13 +23,16 @@ ROUNDING = 1e-12  # differences that vary by less than this, relative to the val
 MIN_SEEDS = 3  # fewer give no interval
 
 
-def transform(x: ArrayLike, scale: Scale) -> Array:
-    """`x` (any shape) on the scale on which seeds are averaged; log and logit are clipped at their edges."""
+def transform(x: ArrayLike, scale: Scale, resolution: float = 0.0) -> Array:
+    """`x` (any shape) on the scale on which seeds are averaged; log and logit are clipped at their edges.
+
+    resolution: on a log scale an error below it counts as this much.
+    """
     values = np.asarray(x, dtype=float)
     if scale == "linear":
         return values
     if scale == "log":
-        return np.log(np.maximum(values, LOG_EDGE))
+        return np.log(np.maximum(values, max(LOG_EDGE, resolution)))
     if scale == "logit":
         clipped = np.clip(values, LOGIT_EDGE, 1 - LOGIT_EDGE)
         return np.log(clipped) - np.log1p(-clipped)
@@ -52,17 +55,18 @@ def t_interval(x: ArrayLike, level: float = 0.95, scale: Scale = "linear") -> tu
     """Mean over seeds with Student's t interval, both taken on `scale` and mapped back.
 
     x: [seeds]; values that are not finite are left out. Returns (centre, lo, hi); lo and hi are NaN with fewer than
-    three seeds, where an interval would be a guess.
+    three seeds, where an interval would be a guess, and where all seeds are equal, which says nothing of their noise.
     """
     from scipy.special import stdtrit
 
     values = np.asarray(x, dtype=float).ravel()
-    values = transform(values[np.isfinite(values)], scale)
-    n = len(values)
+    values = values[np.isfinite(values)]
+    n, equal = len(values), all_equal(values)
     if n == 0:
         return np.nan, np.nan, np.nan
+    values = transform(values, scale)
     centre = float(values.mean())
-    if n < MIN_SEEDS:
+    if n < MIN_SEEDS or equal:
         return float(inverse(centre, scale)), np.nan, np.nan
     half = float(stdtrit(n - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / np.sqrt(n)
     lo, mid, hi = (float(v) for v in inverse([centre - half, centre, centre + half], scale))
@@ -81,6 +85,43 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     tail = (1 - level) / 2
     lo = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
     return lo, float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+
+
+def all_equal(x: ArrayLike) -> bool:
+    """Whether the values (any shape, finite) are one value within rounding; True without any."""
+    values = np.asarray(x, dtype=float)
+    return not values.size or bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
+
+
+def interval(
+    x: ArrayLike, scale: Scale = "linear", *, sample: int = 0, step: tuple[float, float] = (0.0, 0.0)
+) -> tuple[float, float, float]:
+    """`t_interval` with what a value is good to: (centre, lo, hi), lo and hi NaN where nothing tells how wide it is.
+
+    x: [seeds]. sample: x are shares of this many samples each; where all seeds are equal the interval is then Clopper and
+    Pearson's of all samples of all seeds, and it never leaves [0, 1]. step: how far below and above the values, which are read
+    off a grid, the true ones may lie, on average over seeds; the interval is wider by this much.
+    """
+    values = np.asarray(x, dtype=float).ravel()
+    centre, lo, hi = t_interval(values, scale=scale)
+    n, (below, above) = int(np.isfinite(values).sum()), step
+    if n >= MIN_SEEDS and np.isnan(lo):
+        if sample:
+            lo, hi = clopper_pearson(round(centre * n * sample), n * sample)
+        elif below or above:
+            lo = hi = centre
+    if sample:
+        lo, hi = np.clip([lo, hi], 0.0, 1.0).tolist()
+    return centre, lo - below, hi + above
+
+
+def tied(values: ArrayLike, scale: Scale, resolution: float) -> NDArray[np.bool_]:
+    """[entries, entries]: whether two entries' means over seeds, taken on `scale`, differ by at most `resolution`.
+
+    values: [entries, seeds] on the metric's own axis, `resolution` in its unit.
+    """
+    means = inverse(transform(values, scale).mean(axis=1), scale)
+    return np.abs(means[:, None] - means[None, :]) <= resolution
 
 
 def _inverse_trigamma(x: float) -> float:
@@ -170,13 +211,16 @@ def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
     return rejected
 
 
-def separated(values: ArrayLike, better: Better, failed: ArrayLike = False) -> NDArray[np.bool_]:
+def separated(
+    values: ArrayLike, better: Better, failed: ArrayLike = False, ties: ArrayLike = False
+) -> NDArray[np.bool_]:
     """[entries, entries]: whether the row's entry is significantly better than the column's.
 
     values: [entries, seeds], finite, paired by seed and already on the metric's scale, a failed seed at its penalty. Pairs
     are compared by paired t tests at .05, with moderated variances from four distinct rows on (five below five seeds), and
     Holm's correction over all pairs. Rows that differ by a constant are separated without a test, identical rows are not.
-    failed: [entries, seeds], as for `paired_test`: a failure decides no pair by itself.
+    failed: [entries, seeds], as for `paired_test`: a failure decides no pair by itself. ties: [entries, entries], pairs that
+    no test separates, as from `tied`.
     ValueError if the values are not finite or not of that shape.
     """
     x = np.asarray(values, dtype=float)
@@ -186,27 +230,31 @@ def separated(values: ArrayLike, better: Better, failed: ArrayLike = False) -> N
     if x.shape[1] >= 2:
         first, second = np.triu_indices(len(x), 1)
         means, p = paired_test(x if better == "min" else -x, first, second, failed)
+        p = np.where(np.broadcast_to(ties, beats.shape)[first, second], 1.0, p)
         apart = _holm(p, alpha=0.05)
         beats[first, second], beats[second, first] = apart & (means < 0), apart & (means > 0)
     return beats
 
 
-def rank_ranges(values: ArrayLike, better: Better, failed: ArrayLike = False) -> list[tuple[int, int]]:
+def rank_ranges(
+    values: ArrayLike, better: Better, failed: ArrayLike = False, ties: ArrayLike = False
+) -> list[tuple[int, int]]:
     """The ranks each entry may hold: [1 + number significantly better, K - number significantly worse].
 
-    values, failed: as for `separated`, which says who is significantly better than whom.
+    values, failed, ties: as for `separated`, which says who is significantly better than whom.
     """
-    beats = separated(values, better, failed)
+    beats = separated(values, better, failed, ties)
     return [(1 + int(lost), len(beats) - int(won)) for lost, won in zip(beats.sum(0), beats.sum(1), strict=True)]
 
 
-def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Better) -> Array:
+def skill(x: ArrayLike, floor: float, reference: float, scale: Scale, better: Better, resolution: float = 0.0) -> Array:
     """(g(floor) - g(x)) / (g(floor) - g(reference)), g the metric's scale: 0 is the floor, 1 the reference.
 
     Not capped above, and negative below the floor, so that noise around the floor averages 0.
-    NaN where the reference does not beat the floor, since skill is undefined then.
+    NaN where the reference does not beat the floor, since skill is undefined then. resolution: as for `transform`, so that
+    the roundings of two exact entries have one skill.
     """
-    g, low, high = transform(x, scale), float(transform(floor, scale)), float(transform(reference, scale))
+    g, low, high = (transform(numbers, scale, resolution) for numbers in (x, floor, reference))
     gap = low - high if better == "min" else high - low
     if not gap > 0:
         return np.full_like(g, np.nan)
@@ -217,7 +265,8 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
     """Mean of the tasks' means, with a t interval over seeds of these tasks: (mean, lo, hi).
 
     skills: [tasks, seeds], NaN where a task has fewer seeds. Each task keeps its own variance; degrees of freedom by
-    Satterthwaite (1946). No interval if some task has fewer than three seeds, no mean if some task has none.
+    Satterthwaite (1946). No interval if some task has fewer than three seeds, or if no task's seeds differ; no mean if some
+    task has none.
     """
     from scipy.special import stdtrit
 
@@ -230,8 +279,8 @@ def aggregate(skills: ArrayLike, level: float = 0.95) -> tuple[float, float, flo
         return mean, np.nan, np.nan
     parts = np.nanvar(x, axis=1, ddof=1) / seeds / len(x) ** 2  # of the variance of the mean, one a task
     variance = float(parts.sum())
-    if variance == 0:
-        return mean, mean, mean
+    if variance <= (ROUNDING * mean) ** 2:
+        return mean, np.nan, np.nan
     df = variance**2 / float((parts**2 / (seeds - 1)).sum())
     half = float(stdtrit(df, (1 + level) / 2)) * np.sqrt(variance)
     return mean, float(mean - half), float(mean + half)

@@ -45,7 +45,7 @@ class Row:
     missing: planned seeds without a record. failures: status -> cells. costs: means over the cells that ended well, CPU and
     wall in seconds, memory in MB, others counts. others: means of the task's other metrics, each on its own scale.
     published: of each record the published key if both are equal in every bit, else the key in `keys`.
-    badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty.
+    badge: the verdict of `bench verify` on these records, "verified" or "disputed", or empty. fresh: the fresh seeds behind it.
     """
 
     entry: str
@@ -81,6 +81,18 @@ class Row:
     keys: tuple[str, ...]
     published: tuple[str, ...]
     badge: str = ""
+    fresh: int = 0
+
+    @property
+    def standing(self) -> str:
+        """The badge with the number of fresh seeds behind it: "verified (5 fresh seeds)"; empty for a claim."""
+        return f"{self.badge} ({self.fresh} fresh seeds)" if self.badge else ""
+
+    @property
+    def all_equal(self) -> bool:
+        """Whether all seeds ended well with one value, and so tell no interval: it is shown in its place."""
+        whole = math.isnan(self.lo) and not math.isnan(self.value) and self.ok == self.seeds >= statistics.MIN_SEEDS
+        return whole and self.reached in (None, self.seeds) and statistics.all_equal([self.low, self.high])
 
     @property
     def cpu(self) -> float:
@@ -131,15 +143,31 @@ def _ranked(rows: Sequence[Row], metric: Metric) -> list[Row]:
     ranked = [row for row in rows if not row.reason]
     if ranked:
         values = np.stack([statistics.transform(row.values, metric.scale) for row in ranked])
-        ranges = statistics.rank_ranges(values, metric.better, np.array([row.states for row in ranked]) == "failed")
+        failed = np.array([row.states for row in ranked]) == "failed"
+        ranges = statistics.rank_ranges(values, metric.better, failed, _tied(ranked, metric))
         ranked = [replace(row, rank=rank) for row, rank in zip(ranked, ranges, strict=True)]
 
     def place(row: Row) -> tuple[int, bool, float, str]:
         mean = _mean_on_scale(row.values, metric)
         cost = 0.0 if math.isnan(mean) else mean if metric.better == "min" else -mean
+        if metric.resolution and math.isfinite(cost):
+            cost = round(cost / metric.resolution) * metric.resolution  # rows that tie stand in order of their names
         return 2 if row.missing else int(row.reason != ""), math.isnan(mean), cost, row.entry
 
     return sorted([*ranked, *(row for row in rows if row.reason)], key=place)
+
+
+def _tied(rows: Sequence[Row], metric: Metric) -> Any:
+    """[rows, rows]: whether two rows differ by no more than the metric resolves."""
+    return statistics.tied([row.values for row in rows], metric.scale, metric.resolution)
+
+
+def _ties(rows: Sequence[Row], metric: Metric) -> list[str]:
+    """A note for each set of ranked rows of one group whose means lie within the metric's resolution."""
+    rows = [row for row in rows if row.rank] if metric.resolution else []
+    tied = {tuple(np.flatnonzero(line).tolist()) for line in _tied(rows, metric)} if rows else ()
+    end = f"tie: their means differ by at most {metric.resolution:.2g}, the resolution of {metric.name}"
+    return [f"{', '.join(rows[i].entry for i in places)} {end}" for places in sorted(tied) if len(places) > 1]
 
 
 def _mean_on_scale(values: Sequence[float], metric: Metric) -> float:
@@ -161,8 +189,9 @@ def _others(task: Task, records: Sequence[Record], rank: str) -> dict[str, float
     return {metric.name: _mean_on_scale(numbers, metric) for metric, numbers in values.items() if numbers}
 
 
-def _value(seeds: Sequence[Seed], metric: Metric, limit: float) -> dict[str, Any]:
+def _value(seeds: Sequence[Seed], reader: Reader, limit: float) -> dict[str, Any]:
     """The fields of a row that describe the ranking metric, where they are known."""
+    metric = reader.metric
     good = [seed.value for seed in seeds if seed.state == "ok"]
     fields: dict[str, Any] = {"median": float(np.median(good)), "low": min(good), "high": max(good)} if good else {}
     if metric.target is not None:
@@ -171,24 +200,36 @@ def _value(seeds: Sequence[Seed], metric: Metric, limit: float) -> dict[str, Any
         reached, n, mean, median = statistics.time_to_target(values, [seed.censored for seed in run], limit)
         fields |= {"value": mean, "median": median, "reached": reached}
         if reached == n:  # beyond the budget nothing is measured, so a missed target leaves no interval
-            fields["lo"], fields["hi"] = statistics.t_interval(values)[1:]
+            fields["lo"], fields["hi"] = reader.interval(values)[1:]
     elif all(seed.state != "failed" for seed in seeds):
-        fields["value"], fields["lo"], fields["hi"] = statistics.t_interval(good, scale=metric.scale)
+        fields["value"], fields["lo"], fields["hi"] = reader.interval(good)
     return fields
 
 
-def _skills(seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float]) -> dict[str, Any]:
-    """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored."""
+def _skills(
+    seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float], lo: float, hi: float
+) -> dict[str, Any]:
+    """Skill by seed: a failed seed counts 0, a missing one is NaN. No interval if one failed or is censored.
+
+    lo, hi: the metric's own interval, which gives that of the skill where all seeds are equal.
+    """
     values = [anchors[0] if seed.state == "failed" else seed.value for seed in seeds]  # the floor's skill is 0
-    skills = statistics.skill(values, *anchors, metric.scale, metric.better)
-    mean, lo, hi = (round(x, 12) + 0.0 for x in statistics.t_interval(skills))  # a floor's own mean is 0, not 1e-17
+    skills, *edges = np.split(
+        statistics.skill([*values, lo, hi], *anchors, metric.scale, metric.better, metric.resolution), [-2, -1]
+    )
+    mean, lo, hi = statistics.t_interval(skills)
+    if math.isnan(lo):
+        lo, hi = sorted(float(edge[0]) for edge in edges)
+    mean, lo, hi = (round(x, 12) + 0.0 for x in (mean, lo, hi))  # a floor's own mean is 0, not 1e-17
     if any(seed.state == "failed" or seed.censored for seed in seeds):
         lo = hi = NAN
     return {"skills": tuple(skills.tolist()), "skill": mean, "skill_lo": lo, "skill_hi": hi}
 
 
-def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anchors: tuple[float, float]) -> Row:
+def _row(task: Task, joined: Joined, seeds: Sequence[Seed], reader: Reader, anchors: tuple[float, float]) -> Row:
     """The row of an entry, without its rank."""
+    metric, described = reader.metric, _value(seeds, reader, task.budget.limit)
+    edges = described.get("lo", NAN), described.get("hi", NAN)
     states, row, records = tuple(seed.state for seed in seeds), joined.row, joined.records
     recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
     ok_lo, ok_hi = statistics.clopper_pearson(ok, recorded)
@@ -202,7 +243,7 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, anch
         costs=_costs(records), others=_others(task, records, metric.name),
         keys=tuple(record.key for record in records),
         published=tuple(joined.published.get(record.key, record.key) for record in records),
-        **_value(seeds, metric, task.budget.limit), **_skills(seeds, metric, anchors),
+        **described, **_skills(seeds, metric, anchors, *edges),
     )  # fmt: skip
 
 
@@ -240,8 +281,9 @@ def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
     version, preset = (first.version, first.preset) if first else (task.version, "")
     if reader.derived is not None and first:
         params = params | {reader.derived.axis: list(reader.derived.grid.get(preset, ()))}
-    rows = [_row(task, row, own, metric, anchors) for row, own in zip(joined, seeds, strict=True)]
+    rows = [_row(task, row, own, reader, anchors) for row, own in zip(joined, seeds, strict=True)]
     ordered = tuple(row for group in GROUPS for row in _ranked([row for row in rows if row.group == group], metric))
     budget = task.budget.limit if metric.target is not None else None
-    notes = tuple(_notes(task, joined, anchors, metric))
+    ties = [note for group in GROUPS for note in _ties([row for row in ordered if row.group == group], metric)]
+    notes = (*_notes(task, joined, anchors, metric), *ties)
     return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes)

@@ -16,6 +16,7 @@ from bench.contract import BenchError
 from bench.outcome import plain
 from bench.planning import config, plan, states, typed
 from bench.planning.files import MODELS
+from bench.records import standing
 from bench.records.files import write_atomically
 from bench.records.record import schema
 from bench.records.store import Store
@@ -91,13 +92,17 @@ def do_browse(options: argparse.Namespace) -> None:
 
 def do_show(options: argparse.Namespace) -> None:
     """A whole record, with the command that makes it again."""
-    record = Store(Path(options.results)).find(options.key)
+    store = Store(Path(options.results))
+    record = store.find(options.key)
     fields = plain(record)
     if options.format == "json":
         print(json.dumps(fields, indent=1, sort_keys=True))
         return
     print(f"{record.task}@{record.version} {record.preset}  {record.entry}  seed {record.seed}")
     print(f"key      {record.key}\nstatus   {record.status}  {record.reason}")
+    for mark in standing.lines(store):
+        if (badge := standing.badge(mark, [record.key])) != "claimed":
+            print(f"standing {badge} on {mark.when[:10]} by {len(mark.fresh.seeds) if mark.fresh else 0} fresh seeds")
     for name, value in sorted(record.metrics.items()):
         print(f"  {name:28} {value:.6g}" + ("  (censored at the budget)" if name in record.censored else ""))
     for name in ("params", "config", "costs", "provenance"):

@@ -157,8 +157,10 @@ def do_verify(options: argparse.Namespace) -> int:
       bench verify submissions/my_idea                   the rows of a submission
 
     The digest of all that a row depends on is printed first; then a number is drawn, and the seeds follow from both. A row is
-    disputed if its claimed seeds are better than the fresh ones (one-sided, p < 0.01) or if a claimed cell gives
-    other numbers under the same arithmetic and packages. Verdicts are appended to results/verified/<entry>.jsonl.
+    disputed if its claimed seeds are better than the fresh ones (an exact rank test, which disputes at most one honest
+    row in a hundred) or if a claimed cell gives other numbers under the same arithmetic and packages. A row has five fresh
+    seeds, and ten or twenty while it is undecided; with --seeds as many as that. The power is the chance that the best
+    5 of 50 seeds would have been disputed. Verdicts are appended to results/verified/<entry>.jsonl.
     Exit code: 0 nothing disputed, 1 disputed.
     """
     from bench.checking import published_rows, verify
@@ -295,7 +297,9 @@ def add_parser(verbs: Any) -> None:
     submit.add_argument("--accept", action="store_true", help="fold the verified submission PATH into this project")
     words = ("ENTRY|FOLDER|key=value", "an entry, or a submission's folder; task=, preset=, workers=, results=")
     verify = verb(verbs, do_verify, (*PLAIN, "markdown"), words)
-    verify.add_argument("--seeds", type=int, default=5, help="fresh seeds a row, at least 3 (default 5)")
+    verify.add_argument(
+        "--seeds", type=int, help="fresh seeds a row, at least 3 (default: 5, then 10 and 20 while undecided)"
+    )
     speedrun = verb(verbs, do_speedrun, (*PLAIN, "markdown"), ("TASK|key=value", "tasks; preset=, workers=, results="))
     speedrun.add_argument("--propose", metavar="ENTRY", help="check a new record over fresh seeds")
     speedrun.add_argument("--by", choices=["steps", "cpu"], default="steps", help="what is to be least")

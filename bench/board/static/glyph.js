@@ -89,4 +89,9 @@ const EXPLAINED = {
   untuned: "not tuned here at equal trials, hence unranked",
   "older code": "published before the last change of the code it used; task version and data are the same",
 };
-const badge = (word) => h("span", { class: `badge ${word.replace(" ", "-")}`, title: EXPLAINED[word] || word }, h("span", { "aria-hidden": "true" }, `${MARKS[word] || ""} `), word);
+/* "verified (5)": five fresh seeds stood behind the verdict. */
+const badge = (text) => {
+  const [, word, seeds] = text.match(/^(.*?)(?: \((\d+)\))?$/);
+  const title = `${EXPLAINED[word] || word}${seeds ? `; ${plural(Number(seeds), "fresh seed")}` : ""}`;
+  return h("span", { class: `badge ${word.replace(" ", "-")}`, title }, h("span", { "aria-hidden": "true" }, `${MARKS[word] || ""} `), text);
+};

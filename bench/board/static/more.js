@@ -6,6 +6,7 @@ const MEANINGS = {
   reproduced: "the whole interval agrees with the claim, in every setting", "not reproduced": "the whole interval contradicts the claim, in every setting",
   mixed: "settings disagree", inconclusive: "the interval crosses the claim’s bound", "not tested": "records are missing", error: "measuring failed",
 };
+const bounds = (one) => (one.interval ? range(...one.interval) : one.n > 2 ? "(all equal)" : "");
 const verdict = (word) => h("span", { title: MEANINGS[word], class: `verdict ${word.replace(/ /g, "-")}` }, h("span", { "aria-hidden": "true" }, `${VERDICTS[word] || ""} `), word);
 const wanted = (predicate) => Object.entries(predicate).map(([bound, value]) => `${bound} ${[].concat(value).map((v) => String(v).replace("-", "−")).join(" and ")}`).join();
 
@@ -15,7 +16,7 @@ Board.pages.claims = async (...parts) => {
   const counts = {};
   for (const one of claims) counts[one.verdict] = (counts[one.verdict] || 0) + 1;
   const rows = claims.map((one) => ({ ...one, rank: [1, 1], entry: one.id, badges: [], text: [one.id, one.statement, one.verdict, one.citation, one.paper].join(" ").toLowerCase() }));
-  const measured = (r) => `${number(r.measured)} ${r.interval ? range(...r.interval) : ""}`;
+  const measured = (r) => `${number(r.measured)} ${bounds(r)}`;
   const columns = [
     { title: "claim", width: 310, narrow: 176, left: true, frozen: true, css: "name", value: (r) => r.id, cell: (r) => { const node = link(r.id, "claims", r.id); node.title = r.id; return node; } },
     { title: "verdict", width: 140, left: true, tip: "of the claim over all its settings", value: (r) => r.verdict, cell: (r) => verdict(r.verdict) },
@@ -41,7 +42,7 @@ async function claimPage(claims, id) {
     h("h1", {}, one.id, h("span", { class: "sub" }, verdict(one.verdict))),
     h("p", { class: "sentence" }, prose(one.statement)),
     factLine([h("span", {}, paper(`${one.citation || ""} ${one.paper || ""}`)), `wanted ${wanted(one.predicate)} (${one.unit})`, `bound fixed ${one.threshold} seeing data`, Number.isInteger(one.tried.settings) ? `${plural(one.tried.settings, "setting")} tried` : `settings tried: ${show(one.tried.settings)}`, `${hours(one.cpu_seconds)}`]),
-    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], one.settings.map((setting) => [setting.name, glyph(setting), `${number(setting.measured)} ${setting.interval ? range(...setting.interval) : ""}`, String(setting.n), verdict(setting.verdict),
+    plain(["setting", `${one.unit}${one.scale === "log" ? " (log)" : ""}; ruled: wanted`, "measured [95 %]", "n", "verdict", "records"], one.settings.map((setting) => [setting.name, glyph(setting), `${number(setting.measured)} ${bounds(setting)}`, String(setting.n), verdict(setting.verdict),
       setting.error || [setting.missing ? `${plural(setting.missing, "cell")} missing ` : null, setting.older ? `${setting.older} of older code ` : null, setting.keys.length ? h("details", {}, h("summary", {}, plural(setting.keys.length, "record")), setting.keys.map((key) => [link(key.slice(0, 8), "record", key.slice(0, 12)), " "])) : "none"]]), "settings"),
     one.note ? h("p", {}, prose(one.note)) : null,
     command(`bench claims ${one.id}`),

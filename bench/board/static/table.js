@@ -108,7 +108,7 @@ Board.enter = () => {
 const shared = {
   rank: { title: "rank", width: 66, narrow: 54, left: true, frozen: true, value: (r) => (r.rank ? r.rank[0] + r.rank[1] / 1e4 : null), cell: (r) => ranks(r.rank, r.provisional), tip: "the range of ranks that paired tests leave open" },
   entry: { title: "entry", width: 176, narrow: 136, grow: 2, left: true, frozen: true, css: "name", tip: "open a row for its configuration, tuning and records", value: (r) => r.entry, cell: (r) => h("span", { class: "entry", title: r.entry }, link(r.entry, "entry", r.entry), r.anchor ? h("span", { class: "anchorword" }, r.anchor) : null) },
-  badges: { title: "standing", width: 186, left: true, wide: true, value: (r) => r.badges.join(), cell: (r) => h("span", { class: "badges" }, r.badges.map(badge)), tip: "verified or disputed on fresh seeds, or only claimed; then what the row lacks" },
+  badges: { title: "standing", width: 206, left: true, wide: true, value: (r) => r.badges.join(), cell: (r) => h("span", { class: "badges" }, r.badges.map(badge)), tip: "verified or disputed on fresh seeds (how many), or only claimed; then what the row lacks" },
   ok: { title: "ok", width: 66, narrow: 56, value: (r) => r.ok / Math.max(1, r.seeds), cell: (r) => `${r.ok}/${r.seeds}`, css: "num", tip: "cells that ended well, of those planned" },
   cpu: { title: "CPU s", width: 76, narrow: 66, value: (r) => r.cpu, cell: (r) => number(r.cpu), css: "num", tip: "CPU seconds in the entry’s set-up, training and prediction, a seed" },
   trials: { title: "trials", width: 64, wide: true, value: (r) => (Array.isArray(r.trials) ? r.trials[0] : r.trials), cell: (r) => trialsText(r), css: "num", tip: "tuning trials made here; declared by the authors" },
@@ -120,4 +120,4 @@ function trialsText(r) {
 }
 const trialsColumn = (rows) => ({ ...shared.trials, width: rows.some((row) => row.declared !== null) ? 164 : 64 });
 const entryColumn = (rows) => ({ ...shared.entry, width: Math.max(176, ...rows.map((row) => Math.min(280, 28 + 8.8 * row.entry.length + (row.anchor ? 66 : 0)))), narrow: fit(rows.map((row) => row.entry), 90, 162) });
-const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 194 : 100 });
+const badgesColumn = (rows) => ({ ...shared.badges, width: rows.some((row) => row.badges.length > 1) ? 214 : 118 });

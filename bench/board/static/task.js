@@ -19,8 +19,10 @@ const remarkOf = (row) => [row.reason, fails(row).length ? `${fails(row).join(",
 /* The ranking metric of a row as text, and the explanation of its column. */
 const valueText = (row) => (row.value === null && row.median !== null ? `median ${number(row.median)}` : number(row.value)) + (row.reached !== null && row.reached < row.seeds ? ` · ${row.reached}/${row.seeds} reached` : "");
 const VALUE = "mean over seeds with its 95 % interval; the median of those that ended well where one failed; a seed that missed its target counts as the budget";
-const valueCell = (row, name = "") => h("span", {}, name, valueText(row), h("span", { class: "quiet" }, ` ${range(row.lo, row.hi)}`));
-const valueWidth = (rows, name = "") => fit(rows.map((row) => `${name}${valueText(row)} ${range(row.lo, row.hi)}`), 110);
+const equal = (row) => row.value !== null && row.lo === null && row.hi === null && row.values.length > 2 && new Set(row.values).size === 1 && row.ok === row.values.length && (row.reached === null || row.reached === row.seeds);
+const rangeText = (row) => (equal(row) ? "(all equal)" : range(row.lo, row.hi));
+const valueCell = (row, name = "") => h("span", {}, name, valueText(row), h("span", { class: "quiet" }, ` ${rangeText(row)}`));
+const valueWidth = (rows, name = "") => fit(rows.map((row) => `${name}${valueText(row)} ${rangeText(row)}`), 110);
 const share = (x) => (x === null ? "—" : `${Math.round(100 * x)} %`);
 const tunedColumns = (tuned) => (tuned ? [
   { title: `best of ${tuned[0]}`, width: 86, css: "num", wide: true, value: (r) => r.best, cell: (r) => number(r.best), tip: `the score at equal budget: ${tuned[1]} on validation, expected of the best of ${tuned[0]} tuning trials` },
@@ -74,7 +76,7 @@ function taskTable(table, rows, all, metric) {
   const columns = [
     shared.rank, entryColumn(rows), badgesColumn(rows),
     { title: metric.name, width: axisWidth(250) + 12, left: true, css: "axis", down: metric.better === "max", tip: `${metric.doc}; ${metric.better === "min" ? "less" : "more"} is better`, head: axisHead(`${metric.name} ${arrow}${unit}`, scale, anchors), value: centre,
-      cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${valueText(r)} ${range(r.lo, r.hi)}`, [r.values, r.states]) },
+      cell: (r) => interval(scale, centre(r), r.lo, r.hi, r.rank ? (r.rank[0] === 1 ? "lead" : "ranked") : "open", anchors, `${metric.name} ${valueText(r)} ${rangeText(r)}`, [r.values, r.states]) },
     { title: "value [95 %]", width: valueWidth(rows), left: true, css: "num", down: metric.better === "max", tip: VALUE, value: centre, cell: (r) => valueCell(r) },
     { title: "skill", width: 62, narrow: 56, css: "num", down: true, value: (r) => r.skill, cell: (r) => fixed(r.skill), tip: "0 at the floor, less below it, 1 at the reference" },
     { ...shared.ok, tip: "seeds that ended well, of those with a record", cell: (r) => h("span", { title: `95 % interval of the share: ${number(r.ok_lo, 2)} to ${number(r.ok_hi, 2)}` }, `${r.ok}/${r.seeds}`) },

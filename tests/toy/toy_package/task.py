@@ -49,12 +49,13 @@ class Line(Task):
         return Budget("steps", self.params.steps)
 
     def problem(self, data, seeds) -> Problem:
-        import torch
-
-        g = torch.Generator().manual_seed(seeds("data"))
-        x = torch.randn(3, 64, 1, generator=g)
-        y = 2 * x + self.params.noise * torch.randn(3, 64, 1, generator=g)
-        return Problem({"x": x[0], "y": y[0]}, {"val": (x[1], y[1]), "test": (x[2], y[2])})
+        sets = {}
+        for name in ("train", "val", "test"):
+            stream = seeds.stream("data", name)
+            x = stream.normal(64, 1)
+            sets[name] = (x, 2 * x + self.params.noise * stream.normal(64, 1))
+        x, y = sets.pop("train")
+        return Problem({"x": x, "y": y}, sets)
 
     def monitor(self, problem, predict):
         x, y = problem.hidden["val"]
