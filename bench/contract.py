@@ -277,7 +277,8 @@ class Task(ABC):
     slots: ClassVar[tuple[Slot, ...]]
     probes: ClassVar[Mapping[str, str]] = {}  # name -> dotted path of f(**state) -> {curve: float}
     floors: ClassVar[tuple[str, ...]]  # names of entries that a useful entry beats; the first anchors skill at 0
-    reference: ClassVar[str]  # name of the entry that anchors skill at 1
+    reference: str  # name of the entry that anchors skill at 1; empty where none does, and `unanchored` says why
+    unanchored: str = ""
     margin: ClassVar[float]  # the least gap between floor and reference, on the scale of the ranking metric
 
     def __init__(self, params: Any) -> None:

@@ -23,9 +23,9 @@ GIGABYTES = 2
 READING = """
 import sys, time
 from pathlib import Path
-from bench.data import pdebench
+from tasks.pde.files import reading
 start, total = time.monotonic(), 0
-for batch in pdebench.batches(Path(sys.argv[1]), 64):
+for batch in reading.batches(Path(sys.argv[1]), 64):
     total += batch.values.nbytes
 # the high-water mark since this program began; getrusage would count the memory of the process that started it
 held = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

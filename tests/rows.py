@@ -30,6 +30,7 @@ def task(*metrics: Metric, rank: str | None = None, derived: tuple[Derived, ...]
         rank=rank or metrics[0].name,
         floors=("floor",),
         reference="reference",
+        unanchored="",
         slots=(),
         budget=Budget("steps", limit),
         params=SimpleNamespace(width=8),

@@ -16,7 +16,7 @@ import pytest
 
 from bench.contract import BenchError
 from bench.verbs import main
-from tasks.pde.files import pdebench, writing
+from tasks.pde.files import reading, writing
 from tasks.pde.files.fields import Fields
 from tasks.pde.files.make import folder_of, make
 
@@ -42,7 +42,7 @@ def run(path: Path, source: Source, lines: list[str] | None = None, size: int = 
 
 
 def whole(path: Path, samples: int = 7) -> None:
-    np.testing.assert_array_equal(pdebench.read(path).values[:, 0, 0, 0], np.arange(samples))
+    np.testing.assert_array_equal(reading.read(path).values[:, 0, 0, 0], np.arange(samples))
     assert [name for name in os.listdir(path.parent) if not name.endswith(".lock")] == [path.name]
 
 
@@ -224,7 +224,7 @@ def test_the_verb_tells_progress_apart_from_the_result(tmp_path, capsys):
         main.main(words)
     said = capsys.readouterr()
     assert said.out == f"{path}\n" and "shard 1/1" in said.err
-    layout = pdebench.info(path)
+    layout = reading.info(path)
     assert (layout.family, layout.samples, layout.attributes) == ("darcy", 8, {"beta": 0.5})
     with pytest.raises(SystemExit, match="0"):
         main.main([*words, "--format", "json"])

@@ -21,7 +21,7 @@ from bench.planning import config
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
 from tasks.pde.burgers_1d import Burgers
-from tasks.pde.files import pdebench, writing
+from tasks.pde.files import reading, writing
 from tasks.pde.files.fields import Fields
 from tasks.pde.generate import burgers
 
@@ -169,7 +169,7 @@ def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache)
     small = Advection(Advection.Params(**Advection.presets["smoke"]))
     small.prepare(cache, 0)
     path = small.generated_file(cache, 0)
-    raw = pdebench.read(path)
+    raw = reading.read(path)
     seed = int.from_bytes(hashlib.blake2b(b"pde/advection_1d/3/0/0", digest_size=16).digest(), "big")
     waves = fields.Waves.draw(16, seed)
     exact = fields.advection(waves, fields.grid(32), np.linspace(0, 0.4, 9), 0.4)
@@ -241,7 +241,7 @@ def test_a_file_that_differs_from_the_parameters_names_the_settings_that_fit(for
 
 
 def test_an_early_download_on_the_wrong_domain_is_refused(foreign, tmp_path):
-    old = pdebench.read(foreign)
+    old = reading.read(foreign)
     moved = replace(old, axes=(2 * old.axes[0] - 1,))
     writing.write(foreign, moved, [moved], "scalar")
     with pytest.raises(BenchError, match="spans a length of 2, not 1"):

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contract import BenchError, Unavailable
-from tasks.pde.files import pdebench, writing
+from tasks.pde.files import check, pdebench, reading, writing
 from tasks.pde.files.fields import Fields
+from tasks.pde.files.layout import BLOCK, Foreign
 
 FAMILIES = ("scalar", "darcy", "cfd", "seeds")
 
@@ -83,14 +84,14 @@ def test_what_is_written_shard_by_shard_is_read_in_any_cut(tmp_path_factory, cas
     shards = [part(whole, slice(at, at + size)) for at in range(0, len(whole.values), size)]
     writing.write(path, whole, shards, family)
     assert os.listdir(path.parent) == [path.name]
-    layout = pdebench.info(path)
+    layout = reading.info(path)
     assert (layout.family, layout.samples, layout.names) == (family, len(whole.values), whole.names)
     assert layout.shape == whole.values.shape[2:-1] and layout.sample_bytes * layout.samples == whole.values.nbytes
     same(
-        pdebench.read(path, slice(start, start + 2), stride, stride_t),
+        reading.read(path, slice(start, start + 2), stride, stride_t),
         part(whole, slice(start, start + 2), stride, stride_t),
     )
-    streamed = list(pdebench.batches(path, size, stride, stride_t))
+    streamed = list(reading.batches(path, size, stride, stride_t))
     np.testing.assert_array_equal(
         np.concatenate([one.values for one in streamed]), part(whole, slice(None), stride, stride_t).values
     )
@@ -130,7 +131,7 @@ def test_a_file_of_pdebenchs_own_kind_of_group_needs_no_channel_names(tmp_path):
         for name in ("0010", "0002"):
             file[f"{name}/data"] = np.full((2, 3, 1), int(name), np.float32)
             file[f"{name}/grid/x"], file[f"{name}/grid/t"] = np.arange(3.0), np.arange(2.0)
-    found = pdebench.read(tmp_path / "a")
+    found = reading.read(tmp_path / "a")
     assert found.names == ("u",) and found.attributes == {}
     assert found.values[:, 0, 0, 0].tolist() == [2, 10]
 
@@ -141,10 +142,10 @@ def test_pdebenchs_own_files_are_read():
     paths = [folder / "1D_Burgers_Sols_Nu0.01.hdf5", folder / "2D_diff-react_NA_NA.h5"]
     if not all(path.is_file() for path in paths):
         pytest.skip("SWEEPSTAKES_DATA names no folder that holds pdebench/")
-    burgers, reaction = map(pdebench.info, paths)
+    burgers, reaction = map(reading.info, paths)
     assert (burgers.family, burgers.frames, burgers.times) == ("scalar", 201, 202)
     assert (reaction.family, reaction.names, reaction.attributes["Dv"]) == ("seeds", ("u", "v"), 0.005)
-    assert [pdebench.quirks(path) for path in paths] == [[], []]
+    assert [check.quirks(path) for path in paths] == [[], []]
 
 
 # Memory and disk ----------------------------------------------------------------------------------
@@ -159,17 +160,17 @@ def test_a_file_far_larger_than_memory_streams(tmp_path, family):
             file.create_dataset(name, (samples, frames, *grid), np.float32)
         for name, length in zip("xyt", (*grid, *[0] * (2 - len(grid)), frames + 1), strict=True):
             file[f"{name}-coordinate"] = np.arange(length, dtype=np.float32)
-    whole = pdebench.info(path).sample_bytes * samples
+    whole = reading.info(path).sample_bytes * samples
     assert whole >= 500 << 20 and path.stat().st_size < whole + (1 << 20)
     tracemalloc.start()
     count = 0
-    for batch in pdebench.batches(path, 2, stride=4, stride_t=4):
+    for batch in reading.batches(path, 2, stride=4, stride_t=4):
         count += len(batch.values)
         if count >= 20:
             break
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert count == 20 and peak < 2 * pdebench.BLOCK + (16 << 20)
+    assert count == 20 and peak < 2 * BLOCK + (16 << 20)
 
 
 def test_writing_holds_one_shard(tmp_path):
@@ -179,7 +180,7 @@ def test_writing_holds_one_shard(tmp_path):
     writing.write(tmp_path / "a", like, (replace(like, values=values.copy()) for _ in range(12)), "scalar")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert pdebench.info(tmp_path / "a").samples == 240
+    assert reading.info(tmp_path / "a").samples == 240
     assert peak < 4 * values.nbytes
 
 
@@ -188,7 +189,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from bench.contract import BenchError
-from tasks.pde.files import pdebench, writing
+from tasks.pde.files import pdebench, reading, writing
 from tests.test_pdebench_files import fields
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
@@ -239,7 +240,7 @@ def test_checksums_find_a_flipped_bit(tmp_path):
     data[at] ^= 1
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(BenchError, match="cannot be read as HDF5"):
-        pdebench.read(tmp_path / "a")
+        reading.read(tmp_path / "a")
 
 
 # What does not fit --------------------------------------------------------------------------------
@@ -318,14 +319,14 @@ def test_a_wrong_file_is_named_with_reason_and_next_step(tmp_path, family, how, 
     path = written(tmp_path, family)
     damage(path, how)
     with pytest.raises(BenchError, match=reason) as caught:
-        pdebench.read(path)
+        reading.read(path)
     assert str(caught.value).startswith(f"{path}: ") and "; " in str(caught.value)
     assert not isinstance(caught.value, Unavailable)
 
 
 def test_a_missing_file_is_unavailable(tmp_path):
     with pytest.raises(Unavailable, match="no such file; download"):
-        pdebench.info(tmp_path / "none.hdf5")
+        reading.info(tmp_path / "none.hdf5")
 
 
 # Old downloads ------------------------------------------------------------------------------------
@@ -341,18 +342,18 @@ def moving(folder: Path, speed: float, beta: float) -> Path:
 
 
 def test_advection_at_twice_its_beta_is_recognised(tmp_path):
-    assert pdebench.quirks(moving(tmp_path, 4.0, 4.0)) == []
-    assert "issue 46" in pdebench.quirks(moving(tmp_path, 8.0, 4.0))[0]
+    assert check.quirks(moving(tmp_path, 4.0, 4.0)) == []
+    assert "issue 46" in check.quirks(moving(tmp_path, 8.0, 4.0))[0]
 
 
 def test_burgers_on_the_wrong_interval_is_recognised(tmp_path):
     one = fields("scalar")
     old = replace(one, axes=(2 * one.axes[0] - 1,))
     writing.write(tmp_path / "a", old, [old], "scalar")
-    assert "issue 51" in pdebench.quirks(tmp_path / "a")[0]
+    assert "issue 51" in check.quirks(tmp_path / "a")[0]
     reaction = replace(old, attributes={"Nu": 1.0, "rho": 1.0})
     writing.write(tmp_path / "a", reaction, [reaction], "scalar")
-    assert pdebench.quirks(tmp_path / "a") == []
+    assert check.quirks(tmp_path / "a") == []
 
 
 def elsewhere(path: Path, family: str, how: str) -> None:
@@ -390,8 +391,8 @@ def test_data_that_lie_in_another_file_are_refused(tmp_path, family, how):
     path = written(tmp_path, family)
     elsewhere(path, family, how)
     for _ in ("there", "gone"):
-        with pytest.raises(pdebench.Foreign, match="another file; copy the data into one file") as error:
-            pdebench.read(path)
+        with pytest.raises(Foreign, match="another file; copy the data into one file") as error:
+            reading.read(path)
         assert str(path) in str(error.value) and how.removeprefix("a soft ").removeprefix("a group's ") in str(
             error.value
         )

@@ -165,6 +165,11 @@ def test_skill_needs_both_anchors_in_the_right_order():
     table = build(task(ERROR), [*anchors(floor=0.01, top=1.0), plan("mine", [0.1, 0.1, "failed"])])
     assert all(math.isnan(row.skill) for row in table.rows)
     assert table.notes == ("no skill: the reference does not beat the floor",)
+    without = task(ERROR)
+    without.reference, without.unanchored = "", "nothing solves it"
+    table = build(without, [*anchors(), plan("mine", [0.1] * 3)])
+    assert table.notes == ("no skill: nothing solves it",) and all(math.isnan(row.skill) for row in table.rows)
+    assert {row.entry: row.anchor for row in table.rows} == {"floor": "floor", "reference": "", "mine": ""}
 
 
 def test_conflicting_records_are_reported():

@@ -48,6 +48,7 @@ FLAWS = {
     "no sample": ({"metrics": (*ModularAddition.metrics, Metric("s", "1", "max", "x", sample="test"))}, "s has sample='test'"),
     "no floors": ({"floors": ()}, "`floors` is empty"),
     "no such floor": ({"floors": ("chanse",)}, "floor 'chanse': no entry 'chanse'; did you mean chance"),
+    "no reference": ({"reference": ""}, "`reference` is empty; name the entry .* or say in `unanchored`"),
     "misfit reference": ({"reference": "fno"}, "reference 'fno': .*no slot 'surrogate'"),
     "no such part": (
         {"slots": (replace(SHIPPED["model"], default={"_target_": "tasks.grokking.network.Quadratik"}), *SHIPPED.values())},

@@ -113,7 +113,7 @@ def table_model(built: Built, suites: Sequence[str]) -> dict[str, Any]:
                      "target": [m.target.curve, m.target.value] if m.target else None} for m in metrics],
         "budget": [task.budget.unit, task.budget.limit], "presets": {n: dict(p) for n, p in task.presets.items()},
         "sheet": msgspec.structs.asdict(built.sheet),
-        "floors": list(task.floors), "reference": task.reference, "others": others, "rows": rows,
+        "floors": list(task.floors), "reference": task.reference or task.unanchored, "others": others, "rows": rows,
         "alike": [json.loads(shared) for shared in alike], "shown": SHOWN,
         "notes": [table.scope, *table.notes], "method": METHOD,
         "command": f"bench table{suite} task={table.task} preset={table.preset}",

@@ -131,7 +131,9 @@ def _of_slots(spec: TaskSpec) -> Iterator[str]:
             yield f"slot {slot.name!r} excludes {other!r}, which is no slot"
     if not cls.floors:
         yield "`floors` is empty; name an entry that has learned nothing, such as untrained"
-    for entry in (*cls.floors, cls.reference):
+    if not cls.reference and not cls.unanchored:
+        yield "`reference` is empty; name the entry that anchors skill at 1, or say in `unanchored` why there is none"
+    for entry in filter(None, (*cls.floors, cls.reference)):
         try:
             config.resolve_parts(spec, config.entry(entry), {})
         except BenchError as error:

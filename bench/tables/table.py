@@ -247,7 +247,7 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], reader: Reader, anch
     )  # fmt: skip
 
 
-def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metric) -> list[str]:
+def _notes(task: Task, joined: Sequence[Joined], anchors: tuple[float, float], metric: Metric) -> list[str]:
     """Notes under the table: unequal tuning, undefined skill, records that disagree or are of older code."""
     notes = []
     trials = sorted({row.row.trials for row in joined if row.row.trials})
@@ -255,7 +255,8 @@ def _notes(joined: Sequence[Joined], anchors: tuple[float, float], metric: Metri
         notes.append(f"tuning trials differ: {', '.join(map(str, trials))}")
     if not math.isfinite(statistics.skill(anchors[0], *anchors, metric.scale, metric.better)):
         absent = any(math.isnan(anchor) for anchor in anchors)
-        notes.append(f"no skill: {'an anchor has no records' if absent else 'the reference does not beat the floor'}")
+        why = "an anchor has no records" if absent else "the reference does not beat the floor"
+        notes.append(f"no skill: {task.unanchored or why}")
     first: dict[tuple[str, str], Any] = {}
     # Where the arithmetics differ, so may the last bits, and with them the end of a training.
     same = [((r.key, r.provenance.fingerprint), r) for row in joined for r in row.both]
@@ -284,5 +285,5 @@ def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
     ordered = tuple(row for group in GROUPS for row in _ranked([row for row in rows if row.group == group], metric))
     budget = task.budget.limit if metric.target is not None else None
     ties = [note for group in GROUPS for note in _ties([row for row in ordered if row.group == group], metric)]
-    notes = (*_notes(joined, anchors, metric), *ties)
+    notes = (*_notes(task, joined, anchors, metric), *ties)
     return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.pde.files.fields import Fields
-    from tasks.pde.files.pdebench import Family, Layout
+    from tasks.pde.files.layout import Family, Layout
 
 GENERATOR = 3  # raise it whenever generated numbers change
 EPSILON = 1e-6  # of an RMS below which any field is at rest
@@ -154,18 +154,18 @@ class Evolution(Task):
     rank = "nrmse"
     objective = "val_nrmse"
     file_params = ("file",)
-    positive = (
+    positive: ClassVar[tuple[str, ...]] = (
         "points", "frames", "final_time", "reduced_resolution", "reduced_resolution_t", "initial_step", "train", "valid", "test",
         "steps", "batch", "unroll",
     )  # fmt: skip
     equation: ClassVar[str]
     attributes: ClassVar[Mapping[str, str]] = {}  # a parameter of `Params` -> what PDEBench's files call it
-    channels: ClassVar[tuple[str, ...]] = ("u",)
+    channels: tuple[str, ...] = ("u",)
     dims: ClassVar[int] = 1
     length: ClassVar[float] = 1.0  # of the domain, along every axis
     periodic: ClassVar[bool] = True
     family: ClassVar[Family] = "scalar"  # the layout of its files, see tasks.pde.files.pdebench
-    constants: ClassVar[int] = 0  # number of first channels that do not change in time: they are given, not predicted
+    constants: int = 0  # number of first channels that do not change in time: they are given, not predicted
     shard_size: ClassVar[int] = 50  # trajectories generated, and stored, at a time
     resting: ClassVar[float] = 0.0  # share of a channel's RMS below which a frame of it counts as at rest
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
@@ -230,7 +230,7 @@ class Evolution(Task):
         """The trajectories of `task.file`, or those that the seeds of a pool share, from the cache or made there."""
         import numpy as np
 
-        from tasks.pde.files import make, pdebench
+        from tasks.pde.files import make, reading
 
         p = self.params
         self.check()
@@ -238,8 +238,8 @@ class Evolution(Task):
         if not p.file:
             identity = json.dumps(self.identity(pool))
             make.make(path, self.shards(pool), self.samples, self.family, self.shard_size, print, identity)
-        self.match(path, pdebench.info(path))
-        data = pdebench.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
+        self.match(path, reading.info(path))
+        data = reading.read(path, slice(0, self.samples), p.reduced_resolution, p.reduced_resolution_t)
         finite = np.isfinite(data.values).reshape(len(data.values), -1).all(axis=1)
         if not finite.all():
             raise BenchError(
@@ -333,7 +333,8 @@ class Evolution(Task):
     def match(self, path: Path, held: Layout) -> None:
         """BenchError unless the data are what the parameters say; the message holds the settings that fit the file."""
         p = self.params
-        if held.names != self.channels or len(held.axes) != self.dims:
+        names = held.names if held.named else self.channels[: len(held.names)]  # PDEBench's "seeds" name none
+        if names != self.channels or len(held.axes) != self.dims:
             raise BenchError(
                 f"{path}: holds {', '.join(held.names)} in {len(held.axes)} dimensions; {self.name} wants "
                 f"{', '.join(self.channels)} in {self.dims}; it belongs to another equation"

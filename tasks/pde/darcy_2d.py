@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import BenchError
 from tasks.pde import base
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
     from bench.contract import Problem, Seeds
     from tasks.pde.files.fields import Fields
-    from tasks.pde.files.pdebench import Layout
+    from tasks.pde.files.layout import Layout
 
 PAPER = {
     "points": 128, "train": 8000, "valid": 1000, "test": 1000, "steps": 80000, "batch": 50, "evaluations": 50,
 }  # fmt: skip
 
+LOOKED_AT = 64  # samples of a file that tell whether its target is the steady state
+
 
 @dataclass
 class Params(base.Params):
-    """beta: the source. faithful: PDEBench's target, a snapshot on the way to the steady state from an unseen start.
+    """beta: the source. faithful: PDEBench's target, a snapshot on the way to the steady state from an unseen start; a file's
+    target that does not solve the steady equation, whatever the reason, is taken for one.
 
     frames is 2: the permeability and the pressure.
     """
@@ -56,6 +59,12 @@ class Darcy(base.Evolution):
     reference = "classical"
     margin = 2.0
 
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        if params.faithful:
+            self.reference = ""
+            self.unanchored = "the target is a snapshot, and `classical` solves for the steady state"
+
     def check(self) -> None:
         p = self.params
         if p.frames != 2 or p.initial_step != 1 or p.reduced_resolution_t != 1:
@@ -78,5 +87,21 @@ class Darcy(base.Evolution):
     def match(self, path: Path, held: Layout) -> None:
         import numpy as np
 
+        if self.params.file and not self.params.faithful:
+            self._steady(path)
         # A file of this problem stores one frame and no time: to the shared check it is what the parameters say.
         super().match(path, replace(held, frames=2, t=np.array([0.0, self.params.final_time])))
+
+    def _steady(self, path: Path) -> None:
+        """BenchError if one of the first samples does not solve the steady equation."""
+        import numpy as np
+
+        from tasks.pde.files import reading, residuals
+
+        misses = residuals.darcy_misses(reading.read(path, slice(LOOKED_AT)))
+        if (misses > residuals.DARCY_TOLERANCE).any():
+            raise BenchError(
+                f"{path}: its pressure does not solve the steady equation (residual {np.nanmax(misses):.2g} of the source): "
+                "it is a snapshot, as in PDEBench's files, and no solver is a reference for it; to use this file set "
+                "task.faithful=true"
+            )

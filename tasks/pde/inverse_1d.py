@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tasks.pde.files.fields import Fields
-    from tasks.pde.files.pdebench import Layout
+    from tasks.pde.files.layout import Layout
 
 PARAMETER = {"advection": "beta", "heat": "nu", "burgers": "nu"}  # equation -> its parameter
 ATTRIBUTE = {"advection": "beta", "burgers": "Nu"}  # what PDEBench's files call it

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import BenchError
-from tasks.pde.files import pdebench
-from tasks.pde.files.pdebench import AXES, Layout
+from tasks.pde.files import reading
+from tasks.pde.files.layout import AXES, Layout
 
 NAMESPACE = "http://mlcommons.org/croissant/"
 REQUIRED = ("license", "citeAs", "creator", "url")  # what no file can tell
@@ -47,6 +47,14 @@ def _datasets(layout: Layout) -> list[tuple[str, str, tuple[int, ...]]]:
     if layout.family == "seeds":
         inner = [("grid/" + axis, (length,)) for axis, length in (*axes, ("t", layout.times))]
         return [("samples", "data", (*field, len(layout.names))), *(("samples", *part) for part in inner)]
+    if layout.family not in (
+        "scalar",
+        "darcy",
+        "cfd",
+    ):  # parts of these hold several channels: a channel is a field here
+        return [("samples", name, field) for name in layout.names] + [
+            ("samples", name, layout.shape) for name in layout.constants
+        ]
     names = layout.names if layout.family == "cfd" else ("tensor",)
     parts: list[tuple[str, str, tuple[int, ...]]] = [("samples", name, field) for name in names]
     parts += [("samples", name, layout.shape) for name in layout.constants]
@@ -71,7 +79,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
 
     about: license (URL or SPDX name), citeAs, creator (an organisation's name) and url, which must be there; name,
     description, datePublished (ISO 8601; else the file's date), version and keywords, which may. Raises BenchError if one is
-    missing or unknown, and like `pdebench.info`.
+    missing or unknown, and like `reading.info`.
     """
     missing = [key for key in REQUIRED if not about.get(key)]
     unknown = sorted(set(about) - {*REQUIRED, *OPTIONAL})
@@ -80,7 +88,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
             f"{word} {', '.join(keys)}" for word, keys in (("lacks", missing), ("has unknown", unknown)) if keys
         )
         raise BenchError(f"{path}: its description {what}; it takes {', '.join((*REQUIRED, *OPTIONAL))}")
-    layout = pdebench.info(path)
+    layout = reading.info(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     grid = " x ".join(map(str, layout.shape))
@@ -110,7 +118,7 @@ def croissant(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
                 "name": path.name,
                 "contentUrl": path.name,
                 "contentSize": f"{layout.bytes} B",
-                "encodingFormat": "application/x-hdf5",
+                "encodingFormat": "application/zip" if layout.family == "neuraloperator" else "application/x-hdf5",
                 "sha256": digest,
             }
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,10 @@ class Fields:
         wanted = (len(self.t), *(len(axis) for axis in self.axes), len(self.names))
         if self.values.ndim != len(wanted) + 1 or self.values.shape[1:] != wanted:
             raise ValueError(f"values of shape {self.values.shape}; (samples, {', '.join(map(str, wanted))}) is wanted")
+
+    def joined(self) -> Fields:
+        """The same with the constants as the first channels, equal in all frames, which is how a surrogate sees them."""
+        frames = (len(self.values), len(self.t), *self.values.shape[2:-1])
+        shown = [np.broadcast_to(constant[:, None], frames) for constant in self.constants.values()]
+        values = np.concatenate([*(one[..., None] for one in shown), self.values], axis=-1)
+        return replace(self, values=values, names=(*self.constants, *self.names), constants={})

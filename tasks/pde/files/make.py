@@ -16,9 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.contract import BenchError
-from tasks.pde.files import pdebench, writing
+from tasks.pde.files import reading, writing
 from tasks.pde.files.fields import Fields
-from tasks.pde.files.pdebench import Family, Foreign
+from tasks.pde.files.layout import Family, Foreign
 
 BATCH = 16 << 20  # bytes of samples held while shards are checked and merged
 
@@ -28,7 +28,7 @@ def _spans(samples: int, shard_size: int) -> list[range]:
 
 
 def _batches(path: Path) -> Iterator[Fields]:
-    return pdebench.batches(path, max(1, BATCH // max(1, pdebench.info(path).sample_bytes)))
+    return reading.batches(path, max(1, BATCH // max(1, reading.info(path).sample_bytes)))
 
 
 def _sound(path: Path, samples: int, family: Family) -> bool:
@@ -36,7 +36,7 @@ def _sound(path: Path, samples: int, family: Family) -> bool:
     if not path.is_file():
         return False
     try:
-        layout = pdebench.info(path)
+        layout = reading.info(path)
         return (layout.family, layout.samples) == (family, samples) and sum(
             len(b.values) for b in _batches(path)
         ) == samples
@@ -93,7 +93,7 @@ def make(
         progress(f"{path.name}: merging {len(shards)} shards")
         merged = folder_of(path) / "merged"
         writing.write(
-            merged, pdebench.read(shards[0], slice(1)), (batch for one in shards for batch in _batches(one)), family
+            merged, reading.read(shards[0], slice(1)), (batch for one in shards for batch in _batches(one)), family
         )
         merged.replace(path)
         shutil.rmtree(folder_of(path))
@@ -102,7 +102,7 @@ def make(
 
 
 def _must_be(path: Path, samples: int, family: Family) -> None:
-    layout = pdebench.info(path)
+    layout = reading.info(path)
     if (layout.family, layout.samples) != (family, samples):
         what = f"{path}: holds {layout.samples} samples ({layout.family}), {samples} ({family}) are wanted"
         raise BenchError(f"{what}; delete it or choose another name")

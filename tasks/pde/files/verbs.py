@@ -16,15 +16,17 @@ from typing import Any
 
 def do_info(options: argparse.Namespace) -> int:
     """What a file of fields holds."""
-    from tasks.pde.files import pdebench
+    from tasks.pde.files import reading
+    from tasks.pde.files.layout import AXES
 
-    layout = pdebench.info(Path(options.file))
-    axes = zip((*pdebench.AXES[: len(layout.axes)], "t"), (*layout.axes, layout.t), strict=True)
+    layout = reading.info(Path(options.file))
+    axes = zip((*AXES[: len(layout.axes)], "t"), (*layout.axes, layout.t), strict=True)
     ends = {name: [float(axis[0]), float(axis[-1]), len(axis)] for name, axis in axes if len(axis)}
     plain = {
         "family": layout.family, "samples": layout.samples, "frames": layout.frames, "shape": list(layout.shape),
         "channels": list(layout.names), "constants": list(layout.constants), "axes": ends,
-        "attributes": dict(layout.attributes), "chunks": layout.chunks and list(layout.chunks), "bytes": layout.bytes,
+        "attributes": dict(layout.attributes), "periodic": layout.periodic,
+        "chunks": layout.chunks and list(layout.chunks), "bytes": layout.bytes,
     }  # fmt: skip
     if options.format == "json":
         print(json.dumps(plain, indent=1))
@@ -97,7 +99,7 @@ def do_make(options: argparse.Namespace) -> int:
         for name in request.tasks:
             spec = config.task_spec(name)
             task: Any = spec.cls(spec.cls.Params(**config.parameters(spec, request.settings.preset, settings)))
-            if not hasattr(task, "shard"):
+            if not getattr(task, "shard", None):
                 raise BenchError(f"{name} stores no generated fields; `bench list` shows the tasks, those of pde/ do")
             task.check()
             path = Path(options.out) if options.out else task.generated_file(cache_dir(), pool=0)
@@ -132,7 +134,7 @@ def add_parser(verbs: Any, formats: Sequence[str] = ("text", "json")) -> None:
         doc = do.__doc__ or ""
         parser = data.add_parser(name, help=doc, description=doc)
         parser.set_defaults(do=do)
-        parser.add_argument("file", help="an HDF5 file in one of PDEBench's layouts")
+        parser.add_argument("file", help="a file of PDEBench or The Well (HDF5), or neuraloperator's Darcy set (.pt)")
         parser.add_argument("--format", choices=formats, default=formats[0])
         if name == "croissant":
             for option, text in (

@@ -16,7 +16,8 @@ import yaml
 
 from bench.contract import BenchError
 from tasks.pde.files.fields import Array, Fields
-from tasks.pde.files.pdebench import AXES, PRIMITIVES, Family, Layout
+from tasks.pde.files.layout import AXES, Family, Layout
+from tasks.pde.files.pdebench import PRIMITIVES
 
 CHUNK = 1 << 16  # bytes of one HDF5 chunk of small samples: what a tiny file may waste
 
