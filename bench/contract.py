@@ -6,17 +6,17 @@ A *task* is a problem with data, parameters, a budget and metrics. An *entry* fi
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
-from bench.streams import Stream
+if TYPE_CHECKING:
+    from bench.seeds import EntrySeeds, Seeds
 
 
 class BenchError(Exception):
@@ -155,58 +155,6 @@ class Exhibit:
     axes: tuple[str, ...]
     unit: str
     doc: str
-
-
-ENTRY_AXES = ("init", "order", "noise")
-POOL = 100  # consecutive seeds that share a pool
-
-
-@dataclass(frozen=True)
-class EntrySeeds:
-    """The seeds of the entry's axes, without the cell's seed, from which the data could be made again."""
-
-    numbers: Mapping[str, int]
-
-    def __call__(self, axis: str) -> int:
-        """The 63-bit seed of `axis`; KeyError if an entry has no such axis."""
-        if axis not in self.numbers:
-            raise KeyError(f"no seed axis {axis!r} here; there are {', '.join(self.numbers)}")
-        return self.numbers[axis]
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Random numbers derived from (seed, axis, task), so that all entries get the same data and draws.
-
-    The axes "data" and "split" give streams, which only the scorer's side has: an entry's process gets the numbers of the other
-    axes, and the seed itself never reaches it.
-    """
-
-    seed: int
-    task: str
-
-    @property
-    def pool(self) -> int:
-        """The number of the data pool, for tasks whose data are dear: reported, tuning and fresh seeds never share one."""
-        return self.seed // POOL
-
-    def __call__(self, axis: str) -> int:
-        """The 63-bit seed of an axis of the entry; KeyError for another one."""
-        if axis not in ENTRY_AXES:
-            raise KeyError(f"no seed axis {axis!r} here; the axes are {', '.join(ENTRY_AXES)}")
-        return self._hash(axis, 8) >> 1
-
-    def of_entry(self) -> EntrySeeds:
-        """The numbers that an entry's process receives."""
-        return EntrySeeds({axis: self(axis) for axis in ENTRY_AXES})
-
-    def stream(self, axis: Literal["data", "split"], name: str) -> Stream:
-        """The stream `name` of the problem's draws. Sets that an entry must not foresee have a stream each."""
-        return Stream(self._hash(f"{axis}/{name}", 16))
-
-    def _hash(self, axis: str, size: int) -> int:
-        text = f"{self.seed}/{axis}/{self.task}".encode()
-        return int.from_bytes(hashlib.blake2b(text, digest_size=size).digest(), "big")
 
 
 Text = Annotated[str, msgspec.Meta(pattern=r"\S", description="text that is not blank")]

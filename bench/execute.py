@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import chance, exhibits, wire
-from bench.contract import BenchError, Diverged, EntrySeeds, Exhausted, Problem, Seeds, Solution, Task, Unavailable
+from bench.contract import BenchError, Diverged, Exhausted, Problem, Solution, Task, Unavailable
 from bench.outcome import Costs, Outcome
 from bench.parts import build, locate
 from bench.run_log import Channel, RunLog
+from bench.seeds import EntrySeeds, Seeds
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from bench import chance
-from bench.contract import EntrySeeds, Exhausted, Solution, Task
+from bench.contract import Exhausted, Solution, Task
 from bench.parts import locate
+from bench.seeds import EntrySeeds
 
 DENSE, SPARSE = 10, 200  # a tracked curve keeps its first DENSE steps, then about SPARSE points over the run
 

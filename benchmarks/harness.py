@@ -28,7 +28,7 @@ Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 
 FORKS = """
 import os, resource, tempfile
-from bench.contract import Seeds
+from bench.seeds import Seeds
 from bench.running import sandbox
 from bench.running.fork_server import huge_pages, warm
 grants = warm([])

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from bench import parts
-from bench.contract import Seeds
 from bench.data import cache_dir
 from bench.metrics import pde
 from bench.planning import config
+from bench.seeds import Seeds
 
 SUITE = "pde"
 POINTS = (16, 24, 32, 48, 64, 96, 128, 256, 512)

@@ -29,8 +29,9 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from bench import schedules
-from bench.contract import Budget, Seeds
+from bench.contract import Budget
 from bench.run_log import RunLog
+from bench.seeds import Seeds
 from bench.train import Loop
 from tasks.grokking import arithmetic, network
 from tasks.grokking.modular_addition import Params as Addition

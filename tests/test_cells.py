@@ -92,7 +92,7 @@ def test_scores_are_no_more_than_the_budget_of_any_unit(cell):
 
 @pytest.mark.parametrize("unit", ["steps", "samples", "evals", "matvecs"])
 def test_a_tracked_curve_has_about_two_hundred_points_of_any_budget(unit, job):
-    from bench.contract import Seeds
+    from bench.seeds import Seeds
 
     task, each = job.task(), 32 if unit == "samples" else 1
     type(task).budget, kept = property(lambda _: Budget(unit, 5000 * each)), type(task).budget

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 
-from bench.streams import Stream
+from bench.seeds import Stream
 from tasks.instability import chain, training
 
 

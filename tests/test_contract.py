@@ -20,13 +20,14 @@ from bench import execute, wire
 from bench.checking import contract_suite
 from bench.checking.contract_suite import scores
 from bench.checking.task_check import flaws
-from bench.contract import BenchError, Entry, Seeds, Unavailable
+from bench.contract import BenchError, Entry, Unavailable
 from bench.data import cache_dir
 from bench.planning import config
 from bench.planning.plan import absent_of, axis_of
 from bench.records.store import Store
 from bench.running import numerics
 from bench.running.pool import Pool
+from bench.seeds import Seeds
 
 TASKS = sorted(config.names("task"))
 

@@ -15,7 +15,7 @@ from bench.contract import BenchError, Diverged
 from bench.execute import Job, call
 from bench.planning import config
 from bench.records.record import Record
-from bench.streams import Stream
+from bench.seeds import Stream
 from tasks.deep_linear import modes as modes_task
 from tasks.deep_linear import network, saxe, trajectories
 from tests.test_claims import record

@@ -10,9 +10,10 @@ import torch
 
 from bench import execute
 from bench.checking.contract_suite import smoke_job
-from bench.contract import EXHIBIT_BYTES, BenchError, Exhibit, Problem, Seeds, Solution, Task
+from bench.contract import EXHIBIT_BYTES, BenchError, Exhibit, Problem, Solution, Task
 from bench.data import cache_dir
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.grokking.arithmetic import one_hot
 from tasks.grokking.groups import group
 from tasks.grokking.groups_network import exact as exact_of_group

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from baselines.learners import linear as learners
-from bench.contract import BenchError, Seeds, Solution
+from bench.contract import BenchError, Solution
 from bench.execute import Job, call
 from bench.planning import config
 from bench.records.record import Record
+from bench.seeds import Seeds
 from tasks.generalization import claims, linear, network
 from tasks.generalization.base import checkpoints
 from tasks.generalization.teacher_student import TeacherStudent

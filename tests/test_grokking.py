@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.grokking import arithmetic
 from tasks.grokking.modular_addition import ModularAddition, Params
 from tasks.grokking.network import Quadratic, exact, fourier_purity, probe

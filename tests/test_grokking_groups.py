@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from baselines.networks.layers import ridge
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config
 from bench.records.record import Record
+from bench.seeds import Seeds
 from tasks.grokking import groups_claims
 from tasks.grokking.arithmetic import centred_mse, one_hot
 from tasks.grokking.energy import LEAST, Energy, centred, energies

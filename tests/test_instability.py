@@ -14,11 +14,12 @@ from baselines.networks.attention import QKLayerNorm, SoftCap
 from baselines.optimizers.schedules import trapezoid
 from baselines.regularizers import independent_decay
 from baselines.regularizers.z_loss import z_loss
-from bench.contract import BenchError, Problem, Seeds, Solution, Unavailable
+from bench.contract import BenchError, Problem, Solution, Unavailable
 from bench.data import cache_dir, text
 from bench.execute import Job, call
 from bench.planning import config
 from bench.schedules import cosine
+from bench.seeds import Seeds
 from tasks.instability import training
 from tasks.instability.lm_proxy import GRID, LanguageModel
 from tasks.instability.lm_shakespeare import Shakespeare

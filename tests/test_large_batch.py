@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from baselines.regimes import hoffer
-from bench.contract import Seeds, Solution
+from bench.contract import Solution
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.large_batch.ghost import GhostBatchNorm, with_ghosts
 from tasks.large_batch.networks import ConvNet, Perceptron, batches, copies, distance
 from tasks.large_batch.prototypes import Prototypes

@@ -7,9 +7,10 @@ import gzip
 import pytest
 import torch
 
-from bench.contract import BenchError, Seeds, Unavailable
+from bench.contract import BenchError, Unavailable
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.large_batch import digits
 from tasks.large_batch.digits import Digits, Params
 

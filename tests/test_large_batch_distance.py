@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.large_batch.claims import least_step, pace_gain, straightness
 from tasks.large_batch.diffusion import Diffusion, Params
 from tasks.large_batch.recipe import Recipe

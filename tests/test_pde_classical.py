@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.pde import base, classical
 from tasks.pde.darcy_2d import Darcy
 from tasks.pde.incompressible_2d import Incompressible

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from baselines.solvers import heat, inversion
-from bench.contract import BenchError, Curves, Problem, Seeds, Solution
+from bench.contract import BenchError, Curves, Problem, Solution
 from bench.execute import Job, call
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.pde import fields, inverse
 from tasks.pde.files.fields import Fields
 from tasks.pde.inverse_1d import Inverse

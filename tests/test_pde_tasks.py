@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from baselines.surrogates import pushforward
-from bench.contract import BenchError, Misfit, Problem, Seeds, Solution, Unavailable
+from bench.contract import BenchError, Misfit, Problem, Solution, Unavailable
 from bench.data import cache_dir
 from bench.execute import Job, Scorer, call
 from bench.parts import locate
 from bench.planning import config
+from bench.seeds import Seeds
 from tasks.pde import base, fields, rollout
 from tasks.pde.advection_1d import Advection
 from tasks.pde.burgers_1d import Burgers

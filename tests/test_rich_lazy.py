@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.initializers import ranks
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.metrics.kernels import alignment, gram, ntk
 from bench.metrics.spectra import effective_rank
 from bench.planning import config
 from bench.records.record import Record
-from bench.streams import Stream
+from bench.seeds import Seeds, Stream
 from tasks.rich_lazy import (
     base,
     claims,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from baselines.steppers.label_noise import LabelNoise
 from baselines.steppers.sam import Sam
-from bench.contract import BenchError, Seeds
+from bench.contract import BenchError
 from bench.execute import Job, call
 from bench.planning import config
-from bench.streams import Stream
+from bench.seeds import Seeds, Stream
 from tasks.stability.escape import Escape, interpolate
 from tasks.stability.minima import error, stability
 from tasks.stability.models import DTYPE, Diagonal, Gradient, Linear, Relu2, curvature, loss, sphere

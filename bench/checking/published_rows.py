@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.contract import POOL, BenchError
+from bench.contract import BenchError
 from bench.planning import config, plan
 from bench.planning.plan import TUNING_FROM
 from bench.records.record import Cell, Record
 from bench.records.spelling import blake, canonical_json
 from bench.records.store import Store
+from bench.seeds import POOL
 from bench.tables.statistics import MIN_SEEDS
 
 FRESH_FROM = 1 << 51  # fresh seeds lie above 2^51 and below 2^53: exact in JSON everywhere

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError, EntrySeeds
+from bench.contract import BenchError
 from bench.running import linux_sandbox, reads, sandbox
 from bench.running.linux_sandbox import PDEATHSIG, prctl
+from bench.seeds import EntrySeeds
 
 
 def entry_process(sock: socket.socket, grants: sandbox.Grants) -> None:

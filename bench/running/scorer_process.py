@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import POOL, Task, Unavailable
+from bench.contract import Task, Unavailable
 from bench.outcome import SETTLED, Outcome, plain
 from bench.running import linux_sandbox, message_checks, reads, sandbox
 from bench.running.entry_process import entry_process
 from bench.running.entry_watch import Ended, Guard, kill_descendants
 from bench.running.frames import send_frame, take_frame
 from bench.running.linux_sandbox import PDEATHSIG, SUBREAPER, prctl
+from bench.seeds import POOL
 
 if TYPE_CHECKING:
     from bench.execute import Job, Scorer
@@ -127,7 +128,7 @@ def _lead_group(conn: socket.socket) -> None:
 
 def _start_message(task: Task, job: Job, private: str) -> dict[str, Any]:
     """The first message to the entry's process. It contains neither the cell's seed nor the place of the data folder."""
-    from bench.contract import Seeds
+    from bench.seeds import Seeds
 
     seeds = Seeds(job.seed, task.name).of_entry()
     fields = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bench.contract import POOL, BenchError
+from bench.contract import BenchError
 from bench.data import cache_dir
 from bench.outcome import Outcome
 from bench.planning import config
@@ -25,6 +25,7 @@ from bench.records.provenance import here
 from bench.records.record import FORMAT, Cell, Record
 from bench.records.store import Store
 from bench.running import calibration, numerics
+from bench.seeds import POOL
 
 WANDB_CONFIG = ("task", "preset", "entry", "seed", "params", "config", "key")  # fields of a record
 

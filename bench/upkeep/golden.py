@@ -16,11 +16,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from bench.contract import Entry, Seeds, Unavailable
+from bench.contract import Entry, Unavailable
 from bench.data import cache_dir
 from bench.planning import config
 from bench.records.files import write_atomically
 from bench.records.identity import difference
+from bench.seeds import Seeds
 
 FOLDER = config.PROJECT / "tests" / "golden"
 TOLERANCE = 1e-4

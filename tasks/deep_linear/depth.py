@@ -7,20 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import (
-    Budget,
-    Curves,
-    Derived,
-    Diverged,
-    EntrySeeds,
-    Log,
-    Metric,
-    Problem,
-    Seeds,
-    Slot,
-    Solution,
-    Task,
-)
+from bench.contract import Budget, Curves, Derived, Diverged, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:

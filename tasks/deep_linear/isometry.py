@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Solution, Task
+from bench.contract import Budget, Curves, Log, Metric, Problem, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:

@@ -6,20 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import (
-    BenchError,
-    Budget,
-    Curves,
-    EntrySeeds,
-    Exhibit,
-    Log,
-    Metric,
-    Problem,
-    Seeds,
-    Slot,
-    Solution,
-    Task,
-)
+from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.deep_linear.base import INIT
 
 if TYPE_CHECKING:

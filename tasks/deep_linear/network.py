@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import BenchError, Diverged
-from bench.streams import Stream
+from bench.seeds import Stream
 
 
 class Chain(nn.Module):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import Budget, Curves, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.contract import BenchError, Diverged, Log, Problem, Seeds, Solution
+from bench.contract import BenchError, Diverged, Log, Problem, Solution
+from bench.seeds import Seeds
 from tasks.generalization import theory
 
 

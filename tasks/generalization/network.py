@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.contract import BenchError, Log, Problem, Seeds, Solution
+from bench.contract import BenchError, Log, Problem, Solution
+from bench.seeds import Seeds
 from bench.train import Loop, evaluation, parameter_count
 from tasks.generalization.base import checkpoints
 

@@ -8,19 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import (
-    Budget,
-    Curves,
-    Derived,
-    EntrySeeds,
-    Log,
-    Metric,
-    Problem,
-    Seeds,
-    Slot,
-    Solution,
-    Task,
-)
+from bench.contract import Budget, Curves, Derived, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.generalization.base import STOPPING, WORST
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.grokking.group_arithmetic import activation
 
 if TYPE_CHECKING:

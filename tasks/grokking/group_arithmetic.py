@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Slot, Solution
+from bench.seeds import EntrySeeds, Seeds
 from tasks.grokking.modular_addition import ModularAddition
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.streams import Stream
+from bench.seeds import Stream
 
 SHARPNESS = 3.0  # of the rows: softmax(3 z), z standard normal; their entropy is near 1.3 nats for 32 tokens
 MIXING = 64  # tokens of each row that are drawn and thrown away

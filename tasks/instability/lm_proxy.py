@@ -9,22 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import (
-    BenchError,
-    Budget,
-    Curves,
-    Derived,
-    EntrySeeds,
-    Log,
-    Metric,
-    Problem,
-    Seeds,
-    Slot,
-    Solution,
-    Task,
-)
+from bench.contract import BenchError, Budget, Curves, Derived, Log, Metric, Problem, Slot, Solution, Task
 from bench.data import text
 from bench.metrics import trajectories
+from bench.seeds import EntrySeeds, Seeds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Curves, EntrySeeds, Log, Metric, Problem, Slot, Solution
+from bench.contract import Curves, Log, Metric, Problem, Slot, Solution
+from bench.seeds import EntrySeeds
 from tasks.instability.lm_proxy import PAPER, SMOKE, LanguageModel
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.contract import BenchError, EntrySeeds, Log, Problem, Seeds, Solution
+from bench.contract import BenchError, Log, Problem, Solution
+from bench.seeds import EntrySeeds, Seeds
 from bench.train import fit
 from tasks.instability import chain
 from tasks.instability.transformer import Size, Transformer

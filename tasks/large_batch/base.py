@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import Budget, Curves, EntrySeeds, Log, Metric, Problem, Slot, Solution, Task
+from bench.contract import Budget, Curves, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds
 from tasks.large_batch.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contract import Problem, Seeds
+from bench.contract import Problem
+from bench.seeds import Seeds
 from tasks.large_batch import base
 from tasks.large_batch.base import LargeBatch, shared_slots
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.contract import BenchError, Problem, Seeds
+from bench.contract import BenchError, Problem
+from bench.seeds import Seeds
 from tasks.large_batch import base
 from tasks.large_batch.prototypes import Prototypes
 from tasks.large_batch.walk import Walk

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import BenchError, Problem, Seeds, Unavailable
+from bench.contract import BenchError, Problem, Unavailable
+from bench.seeds import Seeds
 from tasks.large_batch import base
 from tasks.large_batch.base import shared_slots
 from tasks.large_batch.fitting import Fitting

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.contract import BenchError, EntrySeeds, Log, Solution
+from bench.contract import BenchError, Log, Solution
+from bench.seeds import EntrySeeds
 from tasks.large_batch.base import LargeBatch
 from tasks.large_batch.recipe import Recipe
 

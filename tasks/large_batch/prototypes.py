@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.contract import Problem, Seeds
+from bench.contract import Problem
+from bench.seeds import Seeds
 from tasks.large_batch.base import LargeBatch, shared_slots
 
 DIMENSIONS, PROTOTYPES, NOISE = 64, 80, 1.1

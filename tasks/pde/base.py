@@ -11,20 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import (
-    BenchError,
-    Budget,
-    Curves,
-    EntrySeeds,
-    Exhibit,
-    Log,
-    Metric,
-    Problem,
-    Seeds,
-    Slot,
-    Solution,
-    Task,
-)
+from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

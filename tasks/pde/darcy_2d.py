@@ -11,7 +11,8 @@ from tasks.pde import base
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.contract import Problem, Seeds
+    from bench.contract import Problem
+    from bench.seeds import Seeds
     from tasks.pde.files.fields import Fields
     from tasks.pde.files.layout import Layout
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import BenchError, Curves, Problem, Seeds, Solution, Unavailable
+from bench.contract import BenchError, Curves, Problem, Solution, Unavailable
+from bench.seeds import Seeds
 from tasks.pde import base
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bench.contract import BenchError, EntrySeeds, Log, Solution
+from bench.contract import BenchError, Log, Solution
+from bench.seeds import EntrySeeds
 from tasks.pde import fields, rollout
 from tasks.pde.generate import burgers
 

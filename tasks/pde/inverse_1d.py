@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
-from bench.contract import BenchError, Curves, EntrySeeds, Exhibit, Log, Problem, Seeds, Slot, Solution
+from bench.contract import BenchError, Curves, Exhibit, Log, Problem, Slot, Solution
+from bench.seeds import EntrySeeds, Seeds
 from tasks.pde import base
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import train
-from bench.contract import BenchError, EntrySeeds, Log, Solution
+from bench.contract import BenchError, Log, Solution
+from bench.seeds import EntrySeeds
 
 if TYPE_CHECKING:
     from tasks.pde.base import Params

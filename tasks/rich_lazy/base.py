@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.rich_lazy.parts import CHANGES, changes, initial
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.streams import Stream
+    from bench.seeds import Stream
 
 INPUTS, OUTPUTS = 3, 3  # fixation cue and two stimulus channels; fixation and two choices
 LOSS = "cross-entropy of the decision, fixation among the answers,"

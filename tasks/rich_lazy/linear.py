@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, EntrySeeds, Log, Metric, Problem, Seeds, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds, Seeds
 from tasks.rich_lazy.parts import CHANGES, changes, initial, shared_slots
 
 if TYPE_CHECKING:

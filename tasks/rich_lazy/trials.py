@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.streams import Stream
+from bench.seeds import Stream
 
 NOISE = math.sqrt(0.02)  # deviation of a stimulus channel at each step of 100 ms
 COHERENCES = (0.0, 0.064, 0.128, 0.256, 0.512)

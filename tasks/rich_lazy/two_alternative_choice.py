@@ -12,7 +12,7 @@ from tasks.rich_lazy.parts import shared_slots
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.streams import Stream
+    from bench.seeds import Stream
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import BenchError, Problem, Seeds
+from bench.contract import BenchError, Problem
+from bench.seeds import Seeds
 from tasks.stability.minima import Minima, shared_metrics, shared_slots
 
 if TYPE_CHECKING:

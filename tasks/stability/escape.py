@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import BenchError, Problem, Seeds
+from bench.contract import BenchError, Problem
+from bench.seeds import Seeds
 from tasks.stability.rates import Rates
 
 if TYPE_CHECKING:

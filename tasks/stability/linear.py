@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import Curves, Metric, Problem, Seeds, Solution
+from bench.contract import Curves, Metric, Problem, Solution
+from bench.seeds import Seeds
 from tasks.stability.rates import Rates
 
 if TYPE_CHECKING:

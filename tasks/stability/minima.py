@@ -7,7 +7,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Budget, Curves, Diverged, EntrySeeds, Log, Metric, Problem, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Diverged, Log, Metric, Problem, Slot, Solution, Task
+from bench.seeds import EntrySeeds
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

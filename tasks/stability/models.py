@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bench.streams import Stream
+from bench.seeds import Stream
 
 DTYPE = torch.float64  # in float32 a loss of 1e-14 cannot be told from rounding
 Normal = Callable[[int], Tensor]  # a number -> as many standard normal values

@@ -6,18 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import (
-    BenchError,
-    Curves,
-    Derived,
-    Diverged,
-    EntrySeeds,
-    Log,
-    Metric,
-    Problem,
-    Slot,
-    Solution,
-)
+from bench.contract import BenchError, Curves, Derived, Diverged, Log, Metric, Problem, Slot, Solution
+from bench.seeds import EntrySeeds
 from tasks.stability.minima import LeastSquares, stability
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from typing import Any
 
 import torch
 
-from bench.contract import Exhausted, Seeds, Solution
+from bench.contract import Exhausted, Solution
+from bench.seeds import Seeds
 
 
 def tried(attempts: dict[str, Callable[[], Any]]) -> None:

@@ -38,7 +38,8 @@ GUESSES = '''
 """A procedure that tries seeds until its public data come out again, and reads the held-back targets off."""
 import sys
 import torch
-from bench.contract import Seeds, Solution
+from bench.contract import Solution
+from bench.seeds import Seeds
 
 
 def procedure(public, log, seeds, most=2000):

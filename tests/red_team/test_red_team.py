@@ -18,13 +18,14 @@ import psutil
 import pytest
 
 from bench.checking import oddities
-from bench.contract import Entry, Misfit, Seeds
+from bench.contract import Entry, Misfit
 from bench.execute import Job
 from bench.planning import config
 from bench.records.identity import Digests, components
 from bench.records.record import Provenance
 from bench.running import sandbox
 from bench.running.pool import Pool
+from bench.seeds import Seeds
 from tests.rows import record
 
 TOY = Path(__file__).resolve().parent.parent / "toy"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
-from bench.contract import POOL, Seeds, Unavailable
+from bench.contract import Unavailable
 from bench.data import cache_dir
 from bench.planning import config
-from bench.streams import Stream
+from bench.seeds import POOL, Seeds, Stream
 
 EXPECTED = ["0x1.1a3f12bf84507p-1", "0x1.05f353c50d116p-2"]
 FRESH = (1 << 51) // POOL * POOL + POOL
