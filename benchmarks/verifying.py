@@ -19,7 +19,7 @@ from benchmarks.harness import Row, folder, python
 
 CLAIMED = (3, 5, 10, 20)
 REPEATS = 20000
-STEPS = (0.1, 0.3, 0.5)
+STEPS = (0.1, 0.3, 0.5, 1.0)
 
 Lines = dict[str, Callable[[int], float]]  # of a table: what its line is called, and its figure by claimed seeds
 
@@ -58,6 +58,13 @@ def seeds_taken(claimed: int, choice: int) -> float:
     return float(selection.examine(*draws("normal", claimed, choice), selection.LOOKS)[1].mean())
 
 
+def disputed_in_steps(step: float, noise: str, claimed: int) -> float:
+    """The share of honest rows that three looks dispute where values come in steps of `step` standard deviations."""
+    own, fresh = draws(noise, claimed)
+    size = step * fresh.std()
+    return float(selection.examine(np.floor(own / size), np.floor(fresh / size), selection.LOOKS)[0].mean())
+
+
 def power_in_steps(step: float, noise: str, claimed: int) -> float:
     """What `bench verify` prints where values come in steps of `step` standard deviations."""
     return selection.power(claimed, selection.LOOKS, step)[noise]
@@ -91,8 +98,10 @@ def main() -> None:
     taken["best of ten times as many"] = partial(seeds_taken, choice=selection.CHOICE)
     _table("Fresh seeds that three looks take, on average", taken, ".1f")
     tied: Lines = {
-        f"steps of {step:g}, {noise}": partial(power_in_steps, step, noise) for step in STEPS for noise in noises
+        f"steps of {step:g}, {noise}": partial(disputed_in_steps, step, noise) for step in STEPS for noise in noises
     }
+    _table("Honest rows that three looks dispute where values come in steps of so many standard deviations", tied)
+    tied = {f"steps of {step:g}, {noise}": partial(power_in_steps, step, noise) for step in STEPS for noise in noises}
     _table("Power of three looks where values come in steps of so many standard deviations", tied)
 
 
