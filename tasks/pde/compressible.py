@@ -102,7 +102,7 @@ class Compressible2D(Compressible):
     dims = 2
 
 
-SMALL_3D = {"points": 12, "frames": 6, "final_time": 0.2, "train": 12, "valid": 3, "test": 5, "steps": 60, "batch": 4}
+SMALL_3D = {"points": 12, "frames": 6, "final_time": 0.2, "train": 12, "valid": 3, "test": 5, "steps": 300, "batch": 4}
 
 
 class Compressible3D(Compressible):

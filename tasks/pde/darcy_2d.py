@@ -37,7 +37,7 @@ class Params(base.Params):
     train: int = 192
     valid: int = 32
     test: int = 64
-    steps: int = 150
+    steps: int = 600
     batch: int = 8
     evaluations: int = 4
     beta: float = 1.0

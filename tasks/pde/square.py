@@ -16,6 +16,6 @@ class Params(base.Params):
     train: int = 48
     valid: int = 8
     test: int = 16
-    steps: int = 150
+    steps: int = 600
     batch: int = 8
     evaluations: int = 3
