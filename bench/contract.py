@@ -227,6 +227,9 @@ class Task(ABC):
     floors: ClassVar[tuple[str, ...]]  # names of entries that a useful entry beats; the first anchors skill at 0
     reference: str  # name of the entry that anchors skill at 1; empty where none does, and `unanchored` says why
     unanchored: str = ""
+    outgrows_floor: ClassVar[bool] = (
+        False  # whether one that trains and stays behind the first floor is told "undertrained"
+    )
     margin: ClassVar[float]  # the least gap between floor and reference, on the scale of the ranking metric
 
     def __init__(self, params: Any) -> None:

@@ -31,6 +31,7 @@ def task(*metrics: Metric, rank: str | None = None, derived: tuple[Derived, ...]
         floors=("floor",),
         reference="reference",
         unanchored="",
+        outgrows_floor=False,
         slots=(),
         budget=Budget("steps", limit),
         params=SimpleNamespace(width=8),

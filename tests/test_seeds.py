@@ -71,7 +71,9 @@ def test_fresh_seeds_are_fresh_data(name):
             assert path in drawn, f"{name}: {path} is the same for two seeds"
 
 
-@pytest.mark.parametrize("name", [name for name in config.names("task") if name.startswith("pde/") and name != "pde/file"])
+@pytest.mark.parametrize(
+    "name", [name for name in config.names("task") if name.startswith("pde/") and name != "pde/file"]
+)
 def test_pools_share_no_trajectory(name):
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**config.parameters(spec, "smoke", {})))

@@ -152,6 +152,21 @@ def test_untuned_is_marked_and_unranked_but_nothing_to_tune_counts_as_tuned():
     assert table.notes == ("tuning trials differ: 5, 9",)
 
 
+def test_one_that_trains_and_stays_behind_the_floor_is_undertrained_where_the_task_says_so():
+    rows = [
+        *anchors(),
+        plan("slow", [1.2, 1.3, 1.1]),
+        plan("quick", [0.5, 0.6, 0.5]),
+        plan("coarse", [1.5] * 3, slots=("solver",)),
+    ]
+    asks = task(ERROR)
+    assert all(row.rank for row in build(asks, rows).rows)
+    asks.outgrows_floor = True
+    table = named(build(asks, rows))
+    assert table["slow"].rank is None and table["slow"].reason == "undertrained: no better than the floor"
+    assert all(table[name].rank for name in ("quick", "coarse", "floor", "reference"))
+
+
 def test_an_undefined_metric_is_no_failure():
     mine = plan("mine", [0.1, 0.1, 0.1])
     mine.cells[1][0].metrics = {}

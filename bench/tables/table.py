@@ -124,8 +124,8 @@ class Table:
         return [(name, rows) for name in GROUPS if (rows := self.group(name))]
 
 
-def _unranked(joined: Joined, seeds: Sequence[Seed]) -> str:
-    """The reason why an entry is not ranked; empty if it is ranked."""
+def _unranked(task: Task, joined: Joined, seeds: Sequence[Seed], metric: Metric, floor: float) -> str:
+    """The reason why an entry is not ranked; empty if it is ranked. floor: the mean of the first floor."""
     if missing := sum(seed.state == "missing" for seed in seeds):
         absent = sum(record.status == "unavailable" for record in joined.records)
         return f"missing {missing} of {len(seeds)} seeds" + (f", {absent} cells unavailable" if absent else "")
@@ -135,7 +135,12 @@ def _unranked(joined: Joined, seeds: Sequence[Seed]) -> str:
         return "untuned"
     if len(seeds) < statistics.MIN_SEEDS:
         return f"fewer than {statistics.MIN_SEEDS} seeds"
-    return "" if all(math.isfinite(seed.value) for seed in seeds) else "metric undefined"
+    if not all(math.isfinite(seed.value) for seed in seeds):
+        return "metric undefined"
+    mean = _mean_on_scale([seed.value for seed in seeds], metric)
+    behind = mean >= floor if metric.better == "min" else mean <= floor
+    trains = joined.group == "closed" and joined.entry not in task.floors
+    return "undertrained: no better than the floor" if task.outgrows_floor and trains and behind else ""
 
 
 def _ranked(rows: Sequence[Row], metric: Metric) -> list[Row]:
@@ -236,7 +241,7 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], reader: Reader, anch
     return Row(
         entry=row.entry, group=joined.group, slots=row.slots, division=row.division, trials=row.trials,
         anchor="reference" if row.entry == task.reference else "floor" if row.entry in task.floors else "",
-        reason=_unranked(joined, seeds), provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
+        reason=_unranked(task, joined, seeds, metric, anchors[0]), provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
         values=tuple(seed.value for seed in seeds), states=states,
         seeds=recorded, missing=states.count("missing"), ok=ok, ok_lo=ok_lo, ok_hi=ok_hi,
         failures=dict(Counter(record.status for record in records if record.status in FAILED)),

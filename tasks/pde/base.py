@@ -169,6 +169,7 @@ class Evolution(Task):
         ),
     )
     floors: ClassVar[tuple[str, ...]] = ("persistence",)
+    outgrows_floor = True
 
     params: Any
 
