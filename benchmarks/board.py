@@ -45,7 +45,7 @@ def fake_task(name: str) -> Any:
     """A task with what a page asks of one."""
     return SimpleNamespace(
         name=name, version=1, metrics=(ERROR, *OTHERS), derived=(), rank="error", slots=(), floors=("floor",),
-        reference="reference", unanchored="", figures=(), budget=Budget("steps", 1000),
+        reference="reference", unanchored="", outgrows_floor=False, figures=(), budget=Budget("steps", 1000),
         presets={"smoke": {"width": 2}, "small": {"width": 8}}, params=SimpleNamespace(width=8),
     )  # fmt: skip
 

@@ -88,7 +88,8 @@ def tuning(entry: str, best_of: list[float], sensitivity: float, **more: Any) ->
     """The tuning of an entry by its expected best of k trials; of unknown cost."""
     about: dict[str, Any] = dict(
         task="t", preset="small", space="", seeds=(), trials=len(best_of), tried=len(best_of), declared=None, better="min",
-        objective="val_error", value=best_of[-1], values={}, at_the_edge=(), cpu_seconds=math.nan,
+        objective="val_error", value=best_of[-1], values={}, at_the_edge=(), worst=best_of[-1],
+        cpu_seconds=math.nan,
     )  # fmt: skip
     return Tuning(**about | {"entry": entry, "best_of": best_of, "sensitivity": sensitivity} | more)
 

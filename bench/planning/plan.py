@@ -29,6 +29,7 @@ class Row:
     """One row of a table: an entry on a task with its parameters.
 
     params: without a derived metric's axis, a file named by its content. paths: parameter -> that file's place on this machine.
+    edges: arguments whose tuned value is the least or the largest that was tried.
     planned: seed -> cells, several along a derived metric's axis.
     """
 
@@ -40,6 +41,7 @@ class Row:
     division: str
     trials: int | None
     paths: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[str, ...] = ()
     planned: dict[int, list[Cell]] = field(default_factory=dict)
 
     @property
@@ -99,9 +101,10 @@ class Planner:
         paths = {name: given[name] for name in spec.cls.file_params if given[name]}
         contents = {name: self.digests.by_content(path) for name, path in paths.items()}
         values, trials = {}, None if chosen.search else 0  # None marks a row as untuned, and it is not ranked
+        edges: tuple[str, ...] = ()
         tuned = config.tuned(task, chosen.name) if chosen.search and self.settings.tuned and not task_set else None
         if tuned is not None and tuned.preset == preset:
-            values, trials = tuned.values, tuned.trials
+            values, edges, trials = tuned.values, tuned.at_the_edge, tuned.trials
         parts = config.resolve_parts(spec, chosen, {**values, **entry_set})
         derived = axis_of(spec.cls)
         sets = [task_set]
@@ -109,8 +112,8 @@ class Planner:
             sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
         common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
         slots = tuple(sorted(chosen.parts))
-        trials = None if entry_set else trials
-        row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths)
+        trials, edges = (None, ()) if entry_set else (trials, edges)
+        row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths, edges)
         absent = absent_of(chosen.needs)
         for point in (config.parameters(spec, preset, point_set) | contents for point_set in sets):
             files = spec.cls(spec.cls.Params(**{**point, **paths})).data_files(cache_dir())

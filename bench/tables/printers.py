@@ -92,9 +92,10 @@ def rank(row: Row) -> str:
 
 
 def remark(row: Row) -> str:
-    """Verified or disputed, floor or reference, the reason why it is unranked, failures by status."""
+    """Verified or disputed, floor or reference, the reason why it is unranked, failures by status, values tuned to an edge."""
     failures = [f"{count} {reason}" for reason, count in sorted(row.failures.items())]
-    return ", ".join(filter(None, [row.standing, row.anchor, row.reason, *failures]))
+    edge = f"best at the edge of {', '.join(row.edges)}" if row.edges else ""
+    return ", ".join(filter(None, [row.standing, row.anchor, row.reason, *failures, edge]))
 
 
 @cache

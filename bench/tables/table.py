@@ -42,6 +42,7 @@ class Row:
     seeds that ended well; a time's median counts the others as beyond the budget. skills: one a seed, 0 for a failed seed.
     values, states: one a seed, as ranked (penalties included), and whether it is ok, failed, missing or undefined.
     seeds: planned seeds with a record; ok: how many of these ended well, with its Clopper-Pearson interval ok_lo, ok_hi.
+    edges: arguments that are tuned to the end of what was tried.
     missing: planned seeds without a record. failures: status -> cells. costs: means over the cells that ended well, CPU and
     wall in seconds, memory in MB, others counts. others: means of the task's other metrics, each on its own scale.
     published: of each record the published key if both are equal in every bit, else the key in `keys`.
@@ -77,6 +78,7 @@ class Row:
     failures: Mapping[str, int]
     costs: Mapping[str, float]
     trials: int | None
+    edges: tuple[str, ...] = ()
     others: Mapping[str, float]
     keys: tuple[str, ...]
     published: tuple[str, ...]
@@ -239,7 +241,7 @@ def _row(task: Task, joined: Joined, seeds: Sequence[Seed], reader: Reader, anch
     recorded, ok = len(seeds) - states.count("missing"), states.count("ok") + states.count("undefined")
     ok_lo, ok_hi = statistics.clopper_pearson(ok, recorded)
     return Row(
-        entry=row.entry, group=joined.group, slots=row.slots, division=row.division, trials=row.trials,
+        entry=row.entry, group=joined.group, slots=row.slots, division=row.division, trials=row.trials, edges=row.edges,
         anchor="reference" if row.entry == task.reference else "floor" if row.entry in task.floors else "",
         reason=_unranked(task, joined, seeds, metric, anchors[0]), provisional=statistics.MIN_SEEDS <= recorded < PROVISIONAL,
         values=tuple(seed.value for seed in seeds), states=states,

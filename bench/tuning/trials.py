@@ -39,9 +39,10 @@ class Tuning:
     """The tuning of an entry on a task: its tuned file, and numbers made of it.
 
     tried: distinct settings among the published trial records of this preset and task version, which are more than `trials`
-    where the entry was tuned several times. declared: trials that the entry's authors made elsewhere. best_of: expected best
-    objective of k trials, k = 1 .. trials. sensitivity: share of the tried settings within 5 % of the best. cpu_seconds: of
-    all known trials, NaN where none is known. Objectives that are not finite (all diverged) are inf or -inf.
+    where the entry was tuned several times. declared: trials that the entry's authors made elsewhere. worst: of the chosen
+    setting's seeds, the worst objective. best_of: expected best objective of k trials, k = 1 .. trials. sensitivity: share of
+    the tried settings within 5 % of the best. cpu_seconds: of all known trials, NaN where none is known. Objectives that are not
+    finite (all diverged) are inf or -inf.
     """
 
     task: str
@@ -57,6 +58,7 @@ class Tuning:
     value: float
     values: Mapping[str, Any]
     at_the_edge: tuple[str, ...]
+    worst: float
     best_of: list[float]
     sensitivity: float
     cpu_seconds: float
@@ -92,6 +94,10 @@ def summary(task: str, entry: str, results: Path) -> Tuning | None:
     cls = config.task_spec(task).cls
     metric = objective(cls)
     worst = math.inf if metric.better == "min" else -math.inf
+    chosen = next(
+        (row for row in tuned.table if all(row.get(name) == value for name, value in tuned.values.items())), {}
+    )
+    by_seed = [worst if value == DIVERGED else float(value) for value in chosen.get("seeds", [])]
     values = [worst if row["objective"] == DIVERGED else float(row["objective"]) for row in tuned.table]
     path = file_of(results / "trials", task, name)
     published = [r for r in lines_of(path, REMEDY) if (r.preset, r.version) == (tuned.preset, cls.version)]
@@ -102,6 +108,7 @@ def summary(task: str, entry: str, results: Path) -> Tuning | None:
     return Tuning(
         **same, task=task, entry=name, tried=max(tuned.trials, len(settings)), declared=declared(name), objective=metric.name,
         better=metric.better, value=worst if tuned.value == DIVERGED else float(tuned.value),
+        worst=(max if metric.better == "min" else min)(by_seed, default=math.nan),
         best_of=comparisons.best_of(values, metric.better, metric.scale),
         sensitivity=comparisons.near_best(values, metric.better),
         cpu_seconds=float(np.fmax(cpu_tuned, cpu_published)),
@@ -132,13 +139,26 @@ def _table(rows: list[Tuning]) -> str:
     equal, first = min(row.trials for row in rows), rows[0]
     half = max(1, equal // 2)
     sign = 1 if first.better == "min" else -1
-    lines = [["entry", "trials", f"best of {half}", f"best of {equal}", "best", "within 5 %", "CPU s", "remark"]]
+    lines = [
+        [
+            "entry",
+            "trials",
+            f"best of {half}",
+            f"best of {equal}",
+            "best",
+            "worst seed",
+            "within 5 %",
+            "CPU s",
+            "remark",
+        ]
+    ]
     for row in sorted(rows, key=lambda row: sign * row.best_of[equal - 1]):
         remarks = [f"{row.tried} settings tried in all"] if row.tried > row.trials else []
-        remarks += [f"best at the edge of {', '.join(row.at_the_edge)}"] if row.at_the_edge else []
+        remarks += [f"at the edge of {', '.join(row.at_the_edge)}"] if row.at_the_edge else []
+        share = "—" if math.isnan(row.sensitivity) else f"{100 * row.sensitivity:.0f} %"
         lines.append([
             row.entry, trials_text(row.trials, row.declared), _number(row.best_of[half - 1]), _number(row.best_of[equal - 1]),
-            _number(row.value), "—" if math.isnan(row.sensitivity) else f"{100 * row.sensitivity:.0f} %",
+            _number(row.value), "—" if math.isnan(row.worst) else _number(row.worst), share,
             "—" if math.isnan(row.cpu_seconds) else f"{row.cpu_seconds:.0f}", "; ".join(remarks),
         ])  # fmt: skip
     head = f"{first.task} · {first.preset} · {first.objective} ({first.better}), expected best of k trials"
