@@ -9,7 +9,7 @@ import torch
 from bench.contract import BenchError
 from tasks.pde.generate import riemann
 from tasks.pde.generate.compressible import FLOOR, advance, conservative, primitive
-from tasks.pde.generate.gas import GAMMA, generate
+from tasks.pde.generate.gas import GAMMA, Flow, generate
 
 AIR = 1.4
 # Toro, Riemann Solvers, tables 4.1 to 4.3: density, pressure, velocity on both sides; p*, u*, rho*L, rho*R.
@@ -277,15 +277,15 @@ def test_a_breakdown_names_its_time():
 )
 def test_trajectories(kind, dims, points):
     options = {"points": points, "frames": 3, "final_time": 0.1, "dims": dims, "mach": 0.5}
-    made = generate(kind, 2, 7, **options)
+    made = generate(Flow(kind, **options), 2, 7)
     assert made.values.shape == (2, 3, *(points,) * dims, 2 + dims) and made.values.dtype == np.float64
     assert made.names == ("density", "pressure", "Vx", "Vy", "Vz")[: 2 + dims]
     assert made.attributes["floored"] == 0 and ("M" in made.attributes) == (dims > 1)
     lower, length = (-1, 2) if dims == 1 else (0, 1)
     assert len(made.axes) == dims and made.axes[-1][0] == pytest.approx(lower + length / points / 2)
     np.testing.assert_array_equal(made.t, [0, 0.05, 0.1])
-    np.testing.assert_array_equal(made.values, generate(kind, 2, 7, **options).values)
-    assert np.abs(made.values - generate(kind, 2, 8, **options).values).max() > 1e-3
+    np.testing.assert_array_equal(made.values, generate(Flow(kind, **options), 2, 7).values)
+    assert np.abs(made.values - generate(Flow(kind, **options), 2, 8).values).max() > 1e-3
     assert (made.values[..., :2] > 0).all() and np.abs(np.diff(made.values, axis=1)).max() > 1e-3
     if kind != "shock":
         content = made.values[..., 0].reshape(2, 3, -1).sum(-1)
@@ -293,7 +293,7 @@ def test_trajectories(kind, dims, points):
 
 
 def test_random_lines_have_their_ranges():
-    made = generate("random", 200, 0, points=256, frames=2, final_time=1e-6).values[:, 0]
+    made = generate(Flow("random", points=256, frames=2, final_time=1e-6), 200, 0).values[:, 0]
     for channel, low in ((0, 1), (1, 10)):
         least, size = made[..., channel].min(1), np.ptp(made[..., channel], axis=1)
         assert least.min() > low and least.max() < 10.1 * low and size.min() > 0.99 * low and size.max() < 10 * low
@@ -304,7 +304,7 @@ def test_random_lines_have_their_ranges():
 
 @pytest.mark.parametrize(("kind", "dims"), [("random", 2), ("random", 3), ("turbulence", 2), ("turbulence", 3)])
 def test_boxes_are_stirred_at_their_mach_number(kind, dims):
-    made = generate(kind, 4, 3, points=16, frames=2, final_time=1e-9, dims=dims, mach=0.5).values[:, 0]
+    made = generate(Flow(kind, points=16, frames=2, final_time=1e-9, dims=dims, mach=0.5), 4, 3).values[:, 0]
     made = made.reshape(4, -1, 2 + dims)
     sound = np.sqrt(GAMMA * made[..., 1].mean(1) / made[..., 0].mean(1))
     speed = np.sqrt((made[..., 2:] ** 2).sum(-1)).mean(1)
@@ -313,7 +313,7 @@ def test_boxes_are_stirred_at_their_mach_number(kind, dims):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_turbulence_starts_without_divergence(dims):
-    velocity = generate("turbulence", 2, 1, points=16, frames=2, final_time=1e-9, dims=dims).values[:, 0, ..., 2:]
+    velocity = generate(Flow("turbulence", points=16, frames=2, final_time=1e-9, dims=dims), 2, 1).values[:, 0, ..., 2:]
     waves = np.fft.fftn(velocity, axes=range(1, dims + 1))
     numbers = np.stack(np.meshgrid(*[np.fft.fftfreq(16, 1 / 16)] * dims, indexing="ij"), axis=-1)
     divergence = (numbers * waves).sum(-1)
@@ -321,7 +321,7 @@ def test_turbulence_starts_without_divergence(dims):
 
 
 def test_tubes_follow_the_exact_solution():
-    made = generate("shock", 8, 2, points=64, frames=2, final_time=0.05, refine=8)
+    made = generate(Flow("shock", points=64, frames=2, final_time=0.05, refine=8), 8, 2)
     left, right = made.values[:, 0, 0], made.values[:, 0, -1]
     # Where the states met, from the total mass, which frame 0 holds exactly.
     share = (made.values[:, 0, :, 0] - right[:, :1]).mean(1) / (left - right)[:, 0]
@@ -333,7 +333,7 @@ def test_tubes_follow_the_exact_solution():
 
 def test_refining_draws_the_same_flow_and_converges():
     made = [
-        generate("random", 2, 5, points=16, frames=2, final_time=0.05, eta=0.05, dims=2, refine=refine).values
+        generate(Flow("random", points=16, frames=2, final_time=0.05, eta=0.05, dims=2, refine=refine), 2, 5).values
         for refine in (1, 2, 4)
     ]
     start = [np.abs(each[:, 0] - made[2][:, 0]).mean() for each in made[:2]]
@@ -356,4 +356,4 @@ def test_refining_draws_the_same_flow_and_converges():
 )
 def test_trajectories_refuse(changes, message):
     with pytest.raises(BenchError, match=message):
-        generate(**({"kind": "random", "samples": 1, "seed": 0} | changes))
+        generate(Flow(**({"kind": "random"} | changes)), 1, 0)

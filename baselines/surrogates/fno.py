@@ -165,7 +165,7 @@ class FNO(nn.Module):
         for axis in range(dims if self.pad else 0):
             x = x.narrow(axis, 0, x.shape[axis] - self.pad)
         rows = x.flatten(0, -2).split(ROWS)
-        return torch.cat([self.head(some) for some in rows]).view(*x.shape[:-1], -1).movedim(-2, 0)
+        return torch.cat([self.head(chunk) for chunk in rows]).view(*x.shape[:-1], -1).movedim(-2, 0)
 
     def _edge(self, x: Tensor, axis: int) -> list[int]:
         return [self.pad if i == axis else n for i, n in enumerate(x.shape)]

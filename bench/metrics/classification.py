@@ -14,8 +14,8 @@ def right(scores: Tensor, labels: Tensor) -> int:
     """Number of `labels` (samples,) with the largest of their `scores` (samples, classes); of equal scores the first counts,
     and NaN makes a sample wrong. BenchError if the shapes do not fit, such as class numbers instead of scores."""
     if labels.ndim != 1 or scores.ndim != 2 or len(scores) != len(labels):
-        wanted = f"scores (samples, classes) are wanted for {len(labels)} samples"
-        raise BenchError(f"predict returned {tuple(scores.shape)}; {wanted}")
+        expected = f"scores (samples, classes) are wanted for {len(labels)} samples"
+        raise BenchError(f"predict returned {tuple(scores.shape)}; {expected}")
     return int(((scores.argmax(-1) == labels) & ~scores.isnan().any(-1)).sum())
 
 

@@ -65,19 +65,19 @@ def speed_up(records: Records, *, of: str, over: str) -> float:
 
     A run that does not learn counts as the budget, so where `over` never learns this is a lower bound.
     """
-    (one,), (other,) = (_best(records[name]).values() for name in (of, over))
-    return other[0] / one[0]
+    (trial,), (other,) = (_best(records[name]).values() for name in (of, over))
+    return other[0] / trial[0]
 
 
 def _best(records: Sequence[Record]) -> dict[int, tuple[float, float]]:
     """depth -> (fewest steps over the rates tried, the rate that needed them, or the geometric mean of several)."""
-    found: dict[int, list[tuple[float, float]]] = {}
+    trials: dict[int, list[tuple[float, float]]] = {}
     for record in records:
         p = record.params
         steps = max(number(record, "learning_steps", diverged=float(p["steps"])), 1.0)
-        found.setdefault(int(p["depth"]), []).append((steps, float(p["lr"])))
+        trials.setdefault(int(p["depth"]), []).append((steps, float(p["lr"])))
     best = {}
-    for depth, runs in sorted(found.items()):
+    for depth, runs in sorted(trials.items()):
         least = min(steps for steps, _ in runs)
         logs = [math.log(rate) for steps, rate in runs if steps == least]
         best[depth] = (least, math.exp(sum(logs) / len(logs)))

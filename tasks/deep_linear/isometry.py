@@ -88,15 +88,15 @@ class Isometry(Task):
         from tasks.deep_linear import network, saxe
 
         weights = list(solution.tensors["weights"])
-        found = network.exponents(weights)
-        newman = torch.from_numpy(saxe.gaussian_exponents(len(found)))
-        errors = torch.from_numpy(saxe.gaussian_exponent_errors(len(found), len(weights)))
+        exponents = network.exponents(weights)
+        newman = torch.from_numpy(saxe.gaussian_exponents(len(exponents)))
+        errors = torch.from_numpy(saxe.gaussian_exponent_errors(len(exponents), len(weights)))
         return {
-            "rms_exponent": float(found.square().mean().sqrt()),
+            "rms_exponent": float(exponents.square().mean().sqrt()),
             "gradient_exponent": abs(float(network.vector_exponents(weights, problem.hidden["gradients"]).mean())),
-            "largest_exponent": float(found.max()),
-            "smallest_exponent": float(found.min()),
-            "gaussian_z": float(((found - newman) / errors).square().mean().sqrt()),
+            "largest_exponent": float(exponents.max()),
+            "smallest_exponent": float(exponents.min()),
+            "gaussian_z": float(((exponents - newman) / errors).square().mean().sqrt()),
         }
 
 
@@ -104,5 +104,5 @@ def spread(weights: Sequence[Tensor]) -> dict[str, float]:
     """Probe: nats between the most and the least stretched direction after so many layers, and the mean stretch."""
     from tasks.deep_linear.network import exponents
 
-    found = len(weights) * exponents(weights)
-    return {"log_spread": float(found.max() - found.min()), "log_stretch": float(found.mean())}
+    stretches = len(weights) * exponents(weights)
+    return {"log_spread": float(stretches.max() - stretches.min()), "log_stretch": float(stretches.mean())}

@@ -115,10 +115,10 @@ class Modes(Task):
         generator = torch.Generator().manual_seed(seeds("init"))
         with log.phase("setup"):
             if parts.get("mode_aligned_init"):
-                made = parts["mode_aligned_init"](sizes=sizes, inputs=v, outputs=u, generator=generator)
+                initial = parts["mode_aligned_init"](sizes=sizes, inputs=v, outputs=u, generator=generator)
             else:
-                made = parts["deep_linear_init"](sizes=sizes, generator=generator)
-            weights = network.checked(made, sizes)
+                initial = parts["deep_linear_init"](sizes=sizes, generator=generator)
+            weights = network.checked(initial, sizes)
             log.count(parameters=sum(w.numel() for w in weights))
         first, start = network.invariants(weights), starts(weights, u, v)
         rate, total = 2 * p.lr / p.layers, self.budget.limit
@@ -149,10 +149,10 @@ class Modes(Task):
         from tasks.deep_linear.trajectories import expected, projected
 
         tensors = solution.tensors
-        found = projected(tensors, problem.hidden).diagonal(dim1=1, dim2=2)
+        amplitudes = projected(tensors, problem.hidden).diagonal(dim1=1, dim2=2)
         theory = torch.from_numpy(expected(tensors, problem.hidden, self.params.layers))
-        every = -(-len(found) // SHOWN)
-        series = {"network": found, "theory": theory, "time": tensors["times"]}
+        every = -(-len(amplitudes) // SHOWN)
+        series = {"network": amplitudes, "theory": theory, "time": tensors["times"]}
         arrays = {name: values[::every].float() for name, values in series.items()}
         return {
             "modes": Exhibit("series", arrays, ("time", "mode"), "1", "strength of each mode, and the closed form's")

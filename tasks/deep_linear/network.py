@@ -48,12 +48,12 @@ def gaussian(sizes: Sequence[int], generator: torch.Generator, gain: float = 1.0
 
 def checked(weights: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
     """Copies of `weights` in double precision; BenchError, saying what was expected, unless they are layers of `sizes`."""
-    wanted = [(after, before) for before, after in zip(sizes, sizes[1:], strict=False)]
-    found = [tuple(getattr(w, "shape", ())) for w in weights]
-    for i, (shape, expected) in enumerate(zip_longest(found, wanted, fillvalue="none")):
+    layers = [(after, before) for before, after in zip(sizes, sizes[1:], strict=False)]
+    shapes = [tuple(getattr(w, "shape", ())) for w in weights]
+    for i, (shape, expected) in enumerate(zip_longest(shapes, layers, fillvalue="none")):
         if shape != expected:
             raise BenchError(
-                f"the initialisation gave {len(found)} matrices, the network has {len(wanted)}; the shape of layer {i + 1} "
+                f"the initialisation gave {len(shapes)} matrices, the network has {len(layers)}; the shape of layer {i + 1} "
                 f"is {shape}, expected {expected}: (outputs, inputs), from the input upwards"
             )
     if not all(bool(w.isfinite().all()) for w in weights):

@@ -24,9 +24,9 @@ def judged(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any], layers: int
     target, s = hidden["target"], hidden["s"].numpy()
     times, start = tensors["times"].numpy(), tensors["start"].clamp_min(TINY).numpy()
     inside = projected(tensors, hidden)
-    found, theory = inside.diagonal(dim1=1, dim2=2).numpy(), expected(tensors, hidden, layers)
-    errors = np.abs(found - theory) / s
-    lazy = (found[0] >= s / 2) | (found[-1] < s / 2)
+    strengths, theory = inside.diagonal(dim1=1, dim2=2).numpy(), expected(tensors, hidden, layers)
+    errors = np.abs(strengths - theory) / s
+    lazy = (strengths[0] >= s / 2) | (strengths[-1] < s / 2)
     errors = np.where(lazy, np.maximum(errors, 1.0), errors)
     outside = inside - inside.diagonal(dim1=1, dim2=2).diag_embed()
     whole = float(target.norm())
@@ -34,8 +34,8 @@ def judged(tensors: Mapping[str, Tensor], hidden: Mapping[str, Any], layers: int
     return {
         "trajectory_error": float(errors.max()),
         "mean_error": float(errors.mean()),
-        **_half_times(times, found, s, start, layers),
-        "delay": _delay(times, found[:, 0], float(s[0]), float(start[0])),
+        **_half_times(times, strengths, s, start, layers),
+        "delay": _delay(times, strengths[:, 0], float(s[0]), float(start[0])),
         "coupling": float(outside.flatten(1).norm(dim=1).max()) / whole,
         "conserved_drift": float(tensors["drift"]) / float(s[0]),
         "final_loss": float(network.loss(target, tensors["maps"][-1])) / zero,
@@ -66,10 +66,10 @@ def crossing(times: np.ndarray, values: np.ndarray, level: float) -> float | Non
 
 
 def _half_times(
-    times: np.ndarray, found: np.ndarray, s: np.ndarray, start: np.ndarray, layers: int
+    times: np.ndarray, strengths: np.ndarray, s: np.ndarray, start: np.ndarray, layers: int
 ) -> dict[str, float | None]:
     none: dict[str, float | None] = dict.fromkeys(("half_time_error", "half_time_exponent", "disorder"))
-    halves = [crossing(times, found[:, i], s[i] / 2) for i in range(len(s))]
+    halves = [crossing(times, strengths[:, i], s[i] / 2) for i in range(len(s))]
     known = [half for half in halves if half is not None]
     if len(known) < len(s):
         return none
@@ -83,7 +83,7 @@ def _half_times(
     return {"half_time_error": error, "half_time_exponent": slope, "disorder": disorder}
 
 
-def _delay(times: np.ndarray, found: np.ndarray, s: float, start: float) -> float | None:
+def _delay(times: np.ndarray, strength: np.ndarray, s: float, start: float) -> float | None:
     """Time to FAR s over its limit for infinitely many layers, both in steps x lr; that is half of `infinite_depth_time`."""
-    reached = crossing(times, found, FAR * s)
+    reached = crossing(times, strength, FAR * s)
     return None if reached is None or start >= FAR * s else reached / (saxe.infinite_depth_time(s, start, FAR * s) / 2)

@@ -29,17 +29,17 @@ def peak(records: Records, *, entry: str, metric: str, axis: str, at: float) -> 
 
 def ratio(records: Records, *, of: str, over: str, metric: str) -> float:
     """A metric of entry `of` over that of entry `over`, one cell each."""
-    (one,), (other,) = records[of], records[over]
-    return number(one, metric) / number(other, metric)
+    (record,), (other,) = records[of], records[over]
+    return number(record, metric) / number(other, metric)
 
 
 def frozen_share(records: Records, *, kept: str, projected: str, start: float) -> float:
     """What the frozen part of initial weights of variance `start` adds to gen_error, over (1 - alpha) start; theory says 1."""
-    (one,), (other,) = records[kept], records[projected]
-    alpha = float(one.params["ratio"])
+    (record,), (other,) = records[kept], records[projected]
+    alpha = float(record.params["ratio"])
     if alpha >= 1:
         raise BenchError(f"ratio={alpha}: with as many samples as weights nothing is frozen")
-    return (number(one, "gen_error") - number(other, "gen_error")) / ((1 - alpha) * start)
+    return (number(record, "gen_error") - number(other, "gen_error")) / ((1 - alpha) * start)
 
 
 def norm_formula(records: Records, *, entry: str) -> float:
@@ -49,13 +49,13 @@ def norm_formula(records: Records, *, entry: str) -> float:
     """
     from tasks.generalization.theory import minimum_norm
 
-    found = []
+    errors = []
     for record in records[entry]:
         params = record.params
         dimension, samples = int(params["dimension"]), round(params["ratio"] * params["dimension"])
         if abs(samples - dimension) > 1:
-            found.append(number(record, "gen_error") / minimum_norm(dimension, samples, params["snr"]) - 1)
-    return sum(found) / len(found)
+            errors.append(number(record, "gen_error") / minimum_norm(dimension, samples, params["snr"]) - 1)
+    return sum(errors) / len(errors)
 
 
 def widest(records: Records, *, entry: str, over: float | None = None) -> float:

@@ -74,10 +74,10 @@ def run(public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, checkpoin
     def gradient(weights: Tensor) -> Tensor:
         nonlocal taken
         log.count(steps=1, samples=samples)
-        found = (weights[:, None] @ gram)[:, 0] - moment  # a row is several times faster
-        log.track(taken, loss=float(((found - moment) * weights).sum() + power) / y.numel())
+        derivative = (weights[:, None] @ gram)[:, 0] - moment  # a row is several times faster
+        log.track(taken, loss=float(((derivative - moment) * weights).sum() + power) / y.numel())
         taken += 1
-        return found
+        return derivative
 
     candidates = parts["learner"](
         x=x, y=y, start=parts["start"](draws=draws, dimension=dimension), snr=public["snr"], rate=public["rate"],
@@ -137,7 +137,7 @@ def score(p: Any, name: str, problem: Problem, solution: Solution, descended: bo
     error = float(generalisation_error(weights, teacher, p.snr))
     best = float(generalisation_error(ridge(x, y, 1 / p.snr), teacher, p.snr))
     val_x, val_y = problem.hidden["val"]
-    found: dict[str, float | None] = {
+    scores: dict[str, float | None] = {
         "gen_error": error,
         "val_error": float((outputs(val_x, weights) - val_y).square().mean()),
         "train_error": float((outputs(x, weights) - y).square().mean()),
@@ -148,10 +148,10 @@ def score(p: Any, name: str, problem: Problem, solution: Solution, descended: bo
     }
     if path is not None and steps is not None:
         errors = generalisation_error(path, teacher, p.snr)
-        found["overtraining"] = error / float(errors.min())
+        scores["overtraining"] = error / float(errors.min())
         if descended:
             spread = float(path[0].square().mean())
             curve = [theory.gradient_descent(p.ratio, p.snr, int(k) * p.rate, spread, p.rate) for k in steps]
             expected = torch.tensor(curve, dtype=torch.float64)
-            found["theory_distance"] = float(((errors - expected).abs() / expected).max())
-    return found
+            scores["theory_distance"] = float(((errors - expected).abs() / expected).max())
+    return scores

@@ -100,10 +100,12 @@ def run(p: Any, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log) -
 
 def error(predict: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
     """Mean squared error of predictions (samples,); BenchError, naming the shapes, for any other form."""
-    found = predict(x)
-    if found.shape != y.shape:
-        raise BenchError(f"predictions have shape {tuple(found.shape)}; wanted {tuple(y.shape)}, one number a sample")
-    return float((found.double() - y).square().mean())
+    prediction = predict(x)
+    if prediction.shape != y.shape:
+        raise BenchError(
+            f"predictions have shape {tuple(prediction.shape)}; wanted {tuple(y.shape)}, one number a sample"
+        )
+    return float((prediction.double() - y).square().mean())
 
 
 def overtraining(last: float, errors: Sequence[float]) -> float | None:

@@ -81,10 +81,10 @@ class Energy(Task):
         from tasks.grokking.groups import group
 
         p = self.params
-        found = group(p.group)
-        size, (pairs, labels) = found.order, found.products()
+        structure = group(p.group)
+        size, (pairs, labels) = structure.order, structure.products()
         if p.ratio:
-            count = found.sample_size(p.ratio)
+            count = structure.sample_size(p.ratio)
             if not 1 < count <= size * size:
                 raise BenchError(
                     f"task.ratio={p.ratio}: {count} of the {size * size} pairs of {p.group}; give a ratio up to "
@@ -143,10 +143,10 @@ class Energy(Task):
         from tasks.grokking.groups_network import square
 
         predict, structure = solution.require_predict(), group(self.params.group)
-        found = predict()
+        weights = predict()
         inputs = one_hot(problem.public["pairs"], structure.order).double()
-        height = energies(found, inputs, centred(problem.public["labels"], structure.order), square)
-        strongest = structure.shares(found).argmax(1)
+        height = energies(weights, inputs, centred(problem.public["labels"], structure.order), square)
+        strongest = structure.shares(weights).argmax(1)
         levels = torch.tensor([structure.level(c) for c in structure.components], dtype=torch.float64)[strongest]
         gap = (1 - height / levels).abs().clamp_min(LEAST).mean()
         scores: dict[str, float | None] = {**self.monitor(problem, predict), "energy": float(height.mean())}

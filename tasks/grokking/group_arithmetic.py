@@ -105,8 +105,8 @@ class GroupArithmetic(ModularAddition):
         from tasks.grokking.groups import group
 
         p = self.params
-        found = group(p.group)
-        size, train = found.order, found.sample_size(p.ratio)
+        structure = group(p.group)
+        size, train = structure.order, structure.sample_size(p.ratio)
         left = size * size - train
         if train < 1 or left < 2:
             raise BenchError(

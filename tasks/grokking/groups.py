@@ -90,14 +90,14 @@ class Group:
         degrees = (size / (omega.abs().square() / sizes[:, None]).sum(0)).sqrt()
         if not torch.allclose(degrees, degrees.round(), atol=1e-6) or int(degrees.round().square().sum()) != size:
             raise ArithmeticError(f"the degrees {degrees.tolist()} of {self.name}: their squares do not sum to {size}")
-        found = (omega / sizes[:, None] * degrees.round()).T[:, classes]
-        keys = [(round(float(d)), *(-found[i].real).round(decimals=6).tolist()) for i, d in enumerate(degrees)]
-        return found[sorted(range(count), key=lambda i: (keys[i], float(found[i].imag.sum())))]
+        chars = (omega / sizes[:, None] * degrees.round()).T[:, classes]
+        keys = [(round(float(d)), *(-chars[i].real).round(decimals=6).tolist()) for i, d in enumerate(degrees)]
+        return chars[sorted(range(count), key=lambda i: (keys[i], float(chars[i].imag.sum())))]
 
     @cached_property
     def components(self) -> tuple[Component, ...]:
         """The non-trivial real irreducible representations; with the constants they make up all real functions."""
-        chars, made = self.characters, []
+        chars, irreducible = self.characters, []
         quotient = self.table[:, self.inverse]  # row x, column y: x y^-1
         squares = self.table.diagonal()
         for i in range(1, len(chars)):
@@ -107,8 +107,8 @@ class Group:
             degree = round(float(chars[i, self.identity].real))
             kind = round(float(chars[i][squares].real.mean()))
             projector = degree / self.order * chars[i][quotient].real * (1 if twin == i else 2)
-            made.append(Component(degree, kind, self._matrices(projector, degree * (1 if kind == 1 else 2))))
-        return tuple(made)
+            irreducible.append(Component(degree, kind, self._matrices(projector, degree * (1 if kind == 1 else 2))))
+        return tuple(irreducible)
 
     @property
     def largest_degree(self) -> int:

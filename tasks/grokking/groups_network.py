@@ -116,9 +116,9 @@ def progress(logits: Tensor, labels: Tensor, others: Tensor, products: Tensor, o
     mean = torch.zeros(order, order).index_add_(0, products, others) / count.clamp_min(1)[:, None]
     seen = count > 0
     mean = (mean - mean[seen].mean(0)) * seen[:, None]
-    wanted = centred_one_hot(torch.arange(order), order)
+    targets = centred_one_hot(torch.arange(order), order)
     return {
-        "restricted_loss": float((mean - wanted)[seen].square().sum(-1).mean()),
+        "restricted_loss": float((mean - targets)[seen].square().sum(-1).mean()),
         "excluded_loss": float((logits - mean[labels] - centred_one_hot(labels, order)).square().sum(-1).mean()),
-        "unseen_loss": float((others - wanted[products]).square().sum(-1).mean()),
+        "unseen_loss": float((others - targets[products]).square().sum(-1).mean()),
     }

@@ -164,7 +164,7 @@ class ModularAddition(Task):
 
         pairs, labels = self.table()
         size = math.isqrt(len(labels))
-        pairs, labels = (one.unflatten(0, (size, size))[:SHOWN, :SHOWN] for one in (pairs, labels))
+        pairs, labels = (tensor.unflatten(0, (size, size))[:SHOWN, :SHOWN] for tensor in (pairs, labels))
         right = solution.require_predict()(pairs.flatten(0, 1)).argmax(-1).unflatten(0, labels.shape) == labels
         operands = pairs[:, 0, 0]
         trained = torch.zeros(size, size, dtype=torch.uint8)

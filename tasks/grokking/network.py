@@ -55,9 +55,9 @@ def fourier_purity(weight: Tensor, symbols: int) -> Tensor:
 
 def probe(network: nn.Module, symbols: int) -> dict[str, float]:
     """Fourier purity of the first layer, where there is one over the operands, and the norm of all weights."""
-    found = {"weight_norm": math.sqrt(sum(float(p.detach().square().sum()) for p in network.parameters()))}
+    numbers = {"weight_norm": math.sqrt(sum(float(p.detach().square().sum()) for p in network.parameters()))}
     for module in network.modules():
         if isinstance(module, nn.Linear) and module.in_features == 2 * symbols:
-            found["fourier_purity"] = float(fourier_purity(module.weight, symbols).mean())
+            numbers["fourier_purity"] = float(fourier_purity(module.weight, symbols).mean())
             break
-    return found
+    return numbers

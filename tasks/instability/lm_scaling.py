@@ -49,7 +49,7 @@ class Scaling(LanguageModel):
         *LanguageModel.slots,
         Slot("output", output, {"_target_": "tasks.instability.scaling.Same"}),
     )
-    derived = tuple(replace(one, grid=GRID) for one in LanguageModel.derived)  # type: ignore[assignment]
+    derived = tuple(replace(metric, grid=GRID) for metric in LanguageModel.derived)  # type: ignore[assignment]
     probes = {**LanguageModel.probes, "scaling": "tasks.instability.scaling.probe"}
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:

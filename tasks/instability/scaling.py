@@ -68,13 +68,13 @@ def probe(model: ScalingModel, tokens: Tensor, optimizer: Optimizer, **_: Any) -
     """
     with torch.no_grad():
         logits = model(tokens)
-    found = {"mean_output_logit": float(logits.mean()), "max_output_lse": float(logits.logsumexp(dim=-1).max())}
+    numbers = {"mean_output_logit": float(logits.mean()), "max_output_lse": float(logits.logsumexp(dim=-1).max())}
     weight: Tensor = model.blocks[0].up.weight  # type: ignore[union-attr, assignment]
     if weight.grad is None:
-        return found
-    found["gradient_rms"] = rms(weight.grad)
+        return numbers
+    numbers["gradient_rms"] = rms(weight.grad)
     moments = adam_update(weight, optimizer)
     if moments is not None:
         update, eps = moments
-        found |= {"update_rms": rms(update), "gradient_over_eps": found["gradient_rms"] / eps}
-    return found
+        numbers |= {"update_rms": rms(update), "gradient_over_eps": numbers["gradient_rms"] / eps}
+    return numbers

@@ -29,10 +29,10 @@ def sensitivity_growth(records: Records, *, entry: str) -> float:
 
 def sensitivity_change(records: Records, *, of: str, under: str) -> float:
     """Learning-rate sensitivity of entry `of` minus that of entry `under`, in nats, at the largest width of both."""
-    found = []
+    sensitivities = []
     for entry in (of, under):
-        found.append(_sensitivity(records[entry], _widths(records[entry], least=1)[-1]))
-    return found[0] - found[1]
+        sensitivities.append(_sensitivity(records[entry], _widths(records[entry], least=1)[-1]))
+    return sensitivities[0] - sensitivities[1]
 
 
 def regret_drop(records: Records, *, of: str, under: str) -> float:
@@ -95,12 +95,12 @@ def predictions(rows: Sequence[Record], metric: str) -> list[tuple[float, Record
     size; two smaller widths allow no more than a line. BenchError with fewer than two of them, or a metric that is not positive.
     """
     *smaller, largest = _widths(rows, least=3)
-    found = []
+    extrapolations = []
     for rate in sorted({row.params["lr"] for row in rows}):
         at = {row.params["width"]: row for row in rows if row.params["lr"] == rate}
         line = linear_regression([math.log(w) for w in smaller], [_log(at[w], metric) for w in smaller])
-        found.append((line.intercept + line.slope * math.log(largest), at[largest]))
-    return found
+        extrapolations.append((line.intercept + line.slope * math.log(largest), at[largest]))
+    return extrapolations
 
 
 def _widths(rows: Sequence[Record], least: int) -> list[int]:

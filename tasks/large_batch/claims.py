@@ -21,8 +21,8 @@ def least_step(records: Mapping[str, Sequence[Record]], *, order: Sequence[str])
 
     Hoffer et al. 2017, table 1, whose columns add one adaptation after another.
     """
-    found = [_accuracy(records[name]) for name in order]
-    return min(after - before for before, after in zip(found, found[1:], strict=False))
+    accuracies = [_accuracy(records[name]) for name in order]
+    return min(after - before for before, after in zip(accuracies, accuracies[1:], strict=False))
 
 
 def straightness(records: Mapping[str, Sequence[Record]], *, of: str) -> float:
@@ -41,8 +41,8 @@ def pace_gain(records: Mapping[str, Sequence[Record]], *, of: str, over: str, li
     """
 
     def off(name: str) -> float:
-        (one,), (other,) = records[name], records[like]
-        paces = number(one, "log_rate"), number(other, "log_rate")
+        (record,), (other,) = records[name], records[like]
+        paces = number(record, "log_rate"), number(other, "log_rate")
         if min(paces) <= 0:
             raise ValueError(f"the weights of {name} or {like} do not move away from their start")
         return abs(math.log(paces[0] / paces[1]))

@@ -44,9 +44,9 @@ class Diffusion(Walk, Prototypes):
         share = self.params.flipped
         if not 0 <= share <= 1:
             raise BenchError(f"{self.name}: flipped={share}; it is a share of the labels, from 0 to 1")
-        found = super().problem(data, seeds)
-        x, y = found.hidden["train"]
+        original = super().problem(data, seeds)
+        x, y = original.hidden["train"]
         stream = seeds.stream("data", "flips")
         drawn = stream.integers(self.classes, len(y))
         y = torch.where(stream.uniform(len(y)) < share, drawn, y)
-        return replace(found, public={**found.public, "y": y}, hidden={**found.hidden, "train": (x, y)})
+        return replace(original, public={**original.public, "y": y}, hidden={**original.hidden, "train": (x, y)})

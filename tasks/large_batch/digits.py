@@ -75,8 +75,8 @@ def location() -> Path | None:
     """The file inside the installed package, which is not imported; None without the package."""
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec is not None else None
-    found = [Path(folder) / FILE for folder in folders or () if (Path(folder) / FILE).is_file()]
-    return found[0] if found else None
+    files = [Path(folder) / FILE for folder in folders or () if (Path(folder) / FILE).is_file()]
+    return files[0] if files else None
 
 
 def load(path: Path) -> tuple[Tensor, Tensor]:

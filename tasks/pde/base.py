@@ -185,7 +185,7 @@ class Evolution(Task):
     @property
     def physics(self) -> dict[str, Any]:
         """The parameters that are the equation's, and not those of sizes, splits or training."""
-        common = {one.name for one in fields(Params)}
+        common = {field.name for field in fields(Params)}
         return {name: value for name, value in asdict(self.params).items() if name not in common}
 
     @abstractmethod
@@ -195,11 +195,11 @@ class Evolution(Task):
     def shards(self, pool: int) -> Callable[[int, int], Fields]:
         """(start, count) -> trajectories start .. start + count - 1 of a pool; start is a multiple of `shard_size`."""
 
-        def made(start: int, count: int) -> Fields:
+        def trajectories(start: int, count: int) -> Fields:
             text = f"{self.name}/{GENERATOR}/{pool}/{start}".encode()
             return self.shard(count, int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big"))
 
-        return made
+        return trajectories
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
         return {"file": Path(self.params.file).expanduser()} if self.params.file else {}
@@ -295,7 +295,7 @@ class Evolution(Task):
         errors = pde.relative_errors(*pair, cap=WORST, epsilon=rest)
         horizon, by_channel = errors.mean(dim=(0, 2)), errors.mean(dim=(0, 1))
         last = len(horizon) - 1
-        found: dict[str, float | None] = {
+        scores: dict[str, float | None] = {
             "nrmse": float(errors.mean()),
             **self.monitor(problem, predict),
             **{f"nrmse_t{part}": float(horizon[round(last * part / 100)]) for part in (25, 50, 100)},
@@ -309,8 +309,8 @@ class Evolution(Task):
         }
         if len(self.channels) > 1:
             names = self.channels[self.constants :]
-            found |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
-        return found
+            scores |= {f"nrmse_{name}": float(value) for name, value in zip(names, by_channel, strict=True)}
+        return scores
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
         from tasks.pde import exhibits
@@ -332,13 +332,13 @@ class Evolution(Task):
         if lacking:
             has = ", ".join(held.attributes) or "none"
             raise BenchError(f"{path}: has no attribute {lacking[0]!r} (it has: {has}); it belongs to another equation")
-        found = {
+        sizes = {
             "points": len(held.axes[0]),
             "frames": held.frames,
             "final_time": round(float(held.t[-1]), 6),
             **{name: held.attributes[attribute] for name, attribute in self.attributes.items()},
         }
-        wrong = {k: v for k, v in found.items() if abs(v - getattr(p, k)) > 1e-4 * abs(v)}
+        wrong = {k: v for k, v in sizes.items() if abs(v - getattr(p, k)) > 1e-4 * abs(v)}
         if wrong:
             fix = " ".join(f"task.{name}={value:g}" for name, value in wrong.items())
             raise BenchError(f"{path}: its data differ from the task's parameters; to use this file set {fix}")

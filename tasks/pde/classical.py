@@ -123,8 +123,8 @@ def solve(
     if not (0 < courant < 1 and steps >= 1):
         raise BenchError(f"courant={courant}, steps={steps}: the first has to be between 0 and 1, the second 1 or more")
     grid = Grid(float(axes[0][1] - axes[0][0]) / scale, np.append(0.0, t.double().numpy()), courant, steps)
-    found = EVOLVE[equation["name"]](resized(initial.double(), scale).numpy(), equation, grid)
-    states = torch.from_numpy(found)[:, 1:, ..., int(equation["constants"]) :]
+    solution = EVOLVE[equation["name"]](resized(initial.double(), scale).numpy(), equation, grid)
+    states = torch.from_numpy(solution)[:, 1:, ..., int(equation["constants"]) :]
     batch, frames = states.shape[:2]
     back = resized(states.flatten(0, 1), 1 / scale, initial.shape[1:-1]).unflatten(0, (batch, frames))
     return back.movedim(1, -2)
@@ -138,6 +138,6 @@ def resized(fields: Tensor, scale: float, grid: Sequence[int] | None = None) -> 
     if scale < 1:
         pool = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[dims - 1]
         return pool(first, round(1 / scale)).movedim(1, -1)
-    wanted = list(grid) if grid is not None else [round(n * scale) for n in fields.shape[1:-1]]
+    size = list(grid) if grid is not None else [round(n * scale) for n in fields.shape[1:-1]]
     mode = ("linear", "bilinear", "trilinear")[dims - 1]
-    return functional.interpolate(first, size=wanted, mode=mode).movedim(1, -1)
+    return functional.interpolate(first, size=size, mode=mode).movedim(1, -1)

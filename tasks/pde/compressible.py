@@ -72,11 +72,11 @@ class Compressible(base.Evolution):
         from tasks.pde.generate import gas
 
         p = self.params
-        made = gas.generate(
-            p.kind, count, seed, p.points, p.frames, p.final_time, self.dims, p.eta, p.zeta, p.mach,
-            p.boundary, self.refine,
-        )  # fmt: skip
-        return replace(made, attributes={"eta": p.eta, "zeta": p.zeta, "M": p.mach})
+        flow = gas.Flow(
+            p.kind, p.points, p.frames, p.final_time, self.dims, p.eta, p.zeta, p.mach, p.boundary, self.refine
+        )
+        fields = gas.generate(flow, count, seed)
+        return replace(fields, attributes={"eta": p.eta, "zeta": p.zeta, "M": p.mach})
 
 
 class Compressible1D(Compressible):

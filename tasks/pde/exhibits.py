@@ -23,9 +23,9 @@ def field(pred: Tensor, target: Tensor, axes: Sequence[Tensor], t: Tensor) -> Ex
         strides[longest] *= 2
         sizes[longest] = -(-target.shape[longest] // strides[longest])
     kept = tuple(slice(None, None, stride) for stride in strides)
-    true, found = target[kept].float(), pred[kept].float()
-    places = {name: one[::stride].float() for (name, one), stride in zip(coordinates.items(), strides, strict=True)}
+    true, prediction = target[kept].float(), pred[kept].float()
+    places = {name: axis[::stride].float() for (name, axis), stride in zip(coordinates.items(), strides, strict=True)}
     return Exhibit(
-        "field", {"truth": true, "prediction": found, "error": found - true, **places}, (*coordinates, "channel"), "field",
-        "the first test sample: truth, prediction, and prediction less truth",
+        "field", {"truth": true, "prediction": prediction, "error": prediction - true, **places},
+        (*coordinates, "channel"), "field", "the first test sample: truth, prediction, and prediction less truth",
     )  # fmt: skip

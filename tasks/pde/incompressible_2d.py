@@ -75,8 +75,8 @@ class Incompressible(base.Evolution):
                 f"{path}: PDEBench's flow has walls and a force in proportion to the smoke; to use this file set "
                 "task.boundary=walls task.faithful=true"
             )
-        told = {name.lower(): value for name, value in held.attributes.items()}
-        super().match(path, replace(held, names=(*held.constants, *held.names), attributes={"nu": p.nu, **told}))
+        attributes = {name.lower(): value for name, value in held.attributes.items()}
+        super().match(path, replace(held, names=(*held.constants, *held.names), attributes={"nu": p.nu, **attributes}))
 
     def problem(self, data: Fields, seeds: Seeds) -> Problem:
         """The force as the first two channels, which do not change."""
@@ -90,8 +90,8 @@ class Incompressible(base.Evolution):
         from tasks.pde.generate import incompressible
 
         p = self.params
-        made = incompressible.generate(count, seed, p.points, p.frames, p.final_time, p.nu, p.faithful)
-        force = np.stack([made.constants["force_x"], made.constants["force_y"]], axis=-1)[:, None]
-        force = np.broadcast_to(force, (*made.values.shape[:-1], 2))
-        values = np.concatenate([force, made.values], axis=-1)
-        return replace(made, values=values, names=self.channels, constants={})
+        flow = incompressible.generate(count, seed, p.points, p.frames, p.final_time, p.nu, p.faithful)
+        force = np.stack([flow.constants["force_x"], flow.constants["force_y"]], axis=-1)[:, None]
+        force = np.broadcast_to(force, (*flow.values.shape[:-1], 2))
+        values = np.concatenate([force, flow.values], axis=-1)
+        return replace(flow, values=values, names=self.channels, constants={})

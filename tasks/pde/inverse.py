@@ -37,7 +37,7 @@ def evolved(waves: fields.Waves, points: int, t: Array, equation: str, nu: float
         return fields.advection(waves, x, t, beta)
     rates = nu / math.pi * (2 * math.pi * waves.numbers) ** 2
     decayed = (fields.Waves(waves.amplitudes * np.exp(-rates * time), waves.numbers, waves.phases) for time in t)
-    return np.stack([one(x) for one in decayed], axis=1)
+    return np.stack([wave(x) for wave in decayed], axis=1)
 
 
 def reached(initial: Tensor, time: float, equation: str, **parameter: float) -> Tensor:
@@ -63,8 +63,8 @@ def run(params: Params, public: Mapping[str, Any], parts: Mapping[str, Any], log
 
     def inverter(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def predict(observed: Tensor) -> Tensor:
-            found: Tensor = parts["inversion"](observed=observed, forward=forward, states=states, noise=noise)
-            return found.detach().float()
+            estimate: Tensor = parts["inversion"](observed=observed, forward=forward, states=states, noise=noise)
+            return estimate.detach().float()
 
         return predict
 

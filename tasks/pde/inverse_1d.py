@@ -109,11 +109,11 @@ class Inverse(base.Evolution):
 
     def match(self, path: Path, held: Layout) -> None:
         super().match(path, held)
-        p, wanted = self.params, next(iter(self.physics.values()))
-        found = held.attributes.get(ATTRIBUTE.get(p.equation, ""))
-        if p.file and (found is None or abs(found - wanted) > 1e-4 * abs(wanted)):
+        p, parameter = self.params, next(iter(self.physics.values()))
+        attribute = held.attributes.get(ATTRIBUTE.get(p.equation, ""))
+        if p.file and (attribute is None or abs(attribute - parameter) > 1e-4 * abs(parameter)):
             raise BenchError(
-                f"{path}: holds {found}, not the {p.equation} equation with {wanted}; set the parameters to fit"
+                f"{path}: holds {attribute}, not the {p.equation} equation with {parameter}; set the parameters to fit"
             )
 
     def shard(self, count: int, seed: int) -> Fields:
@@ -135,43 +135,43 @@ class Inverse(base.Evolution):
 
         p = self.params
         ends = replace(data, values=data.values[:, [0, -1]], t=data.t[[0, -1]])
-        made = super().problem(ends, seeds)
+        evolution = super().problem(ends, seeds)
         equation = {"name": p.equation, "constants": 0, **self.physics}
-        hidden = dict(made.hidden)
+        hidden = dict(evolution.hidden)
         for split in ("test", "valid"):
             late = hidden[split][..., 1, :]
             size = p.noise * late.square().mean(dim=1, keepdim=True).sqrt()
             hidden[f"observed_{split}"] = late + size * seeds.stream("data", f"noise {split}").normal(*late.shape)
-        return Problem({**made.public, "equation": equation, "noise": p.noise}, hidden, made.origin)
+        return Problem({**evolution.public, "equation": equation, "noise": p.noise}, hidden, evolution.origin)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.pde import inverse
 
         return inverse.run(self.params, public, parts, log, seeds)
 
-    def _found(
+    def _estimate(
         self, problem: Problem, split: str, predict: Callable[..., Any], most: int | None = None
     ) -> tuple[Tensor, Tensor]:
         """(initial states found, true ones), each (batch, x, 1, channels) as metrics take them; of the first `most` samples."""
         observed, true = problem.hidden[f"observed_{split}"][:most], problem.hidden[split][:most, ..., :1, :]
-        found = predict(observed)
-        if found.shape != observed.shape:
+        estimate = predict(observed)
+        if estimate.shape != observed.shape:
             raise BenchError(
-                f"predict returned {tuple(found.shape)}; (batch, x, channels) = {tuple(observed.shape)} is wanted"
+                f"predict returned {tuple(estimate.shape)}; (batch, x, channels) = {tuple(observed.shape)} is wanted"
             )
-        return found.unsqueeze(-2), true
+        return estimate.unsqueeze(-2), true
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         from bench.metrics import pde
 
-        return {"val_nrmse": pde.nrmse(*self._found(problem, "valid", predict), cap=base.WORST)}
+        return {"val_nrmse": pde.nrmse(*self._estimate(problem, "valid", predict), cap=base.WORST)}
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from bench.metrics import pde
         from tasks.pde import inverse
 
         predict = solution.require_predict()
-        pair = self._found(problem, "test", predict)
+        pair = self._estimate(problem, "test", predict)
         p, late = self.params, problem.hidden["test"][..., 1:, :]
         reached = inverse.reached(pair[0][..., 0, 0], p.final_time, p.equation, **self.physics)[..., None, None]
         return {
@@ -185,5 +185,5 @@ class Inverse(base.Evolution):
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
         from tasks.pde import exhibits
 
-        found, true = self._found(problem, "test", solution.require_predict(), most=1)
-        return {"sample": exhibits.field(found[0], true[0], problem.public["axes"], problem.public["t"][:1])}
+        estimate, true = self._estimate(problem, "test", solution.require_predict(), most=1)
+        return {"sample": exhibits.field(estimate[0], true[0], problem.public["axes"], problem.public["t"][:1])}

@@ -56,11 +56,11 @@ class Frame:
         inputs = scaled.flatten(-2)
         coordinates = self.coordinates.expand(len(window), *self.coordinates.shape)
         out: Tensor = model(torch.cat([inputs, coordinates], dim=-1))
-        wanted = (*window.shape[:-2], window.shape[-1] - fixed)
-        if out.shape != wanted:
+        shape = (*window.shape[:-2], window.shape[-1] - fixed)
+        if out.shape != shape:
             raise BenchError(
                 f"the surrogate returned {tuple(out.shape)} for inputs {(*inputs.shape[:-1], 'channels_in')}; "
-                f"return (batch, x.., channels_out) = {wanted}"
+                f"return (batch, x.., channels_out) = {shape}"
             )
         new = (self.mean[fixed:] + self.scale[fixed:] * self.form(scaled[..., -1, fixed:], out)).unsqueeze(-2)
         return torch.cat([window[..., -1:, :fixed], new], dim=-1) if fixed else new
@@ -68,11 +68,11 @@ class Frame:
 
 def rollout(model: nn.Module, context: Tensor, frame: Frame, frames: int) -> Tensor:
     """`frames` frames after `context`, each from the ones before: (batch, x.., frames, predicted channels)."""
-    window, made = context, []
+    window, predictions = context, []
     for _ in range(frames):
-        made.append(frame.advance(model, window))
-        window = torch.cat([window[..., 1:, :], made[-1]], dim=-2)
-    return torch.cat(made, dim=-2)[..., frame.constants :]
+        predictions.append(frame.advance(model, window))
+        window = torch.cat([window[..., 1:, :], predictions[-1]], dim=-2)
+    return torch.cat(predictions, dim=-2)[..., frame.constants :]
 
 
 def frame(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:

@@ -138,7 +138,7 @@ class Linear(Task):
 
 def squared_error(predict: Callable[..., Any], x: Tensor, y: Tensor) -> float:
     """Mean of (predict(x) - y)^2. BenchError unless predictions have the shape of y (samples,)."""
-    found = predict(x)
-    if found.shape != y.shape:
-        raise BenchError(f"predict returned {tuple(found.shape)}; one number a sample is wanted: {tuple(y.shape)}")
-    return float((found - y).square().mean())
+    prediction = predict(x)
+    if prediction.shape != y.shape:
+        raise BenchError(f"predict returned {tuple(prediction.shape)}; one number a sample is wanted: {tuple(y.shape)}")
+    return float((prediction - y).square().mean())

@@ -56,8 +56,11 @@ def probe(model: RateNetwork, start: Mapping[str, Tensor], trials: Tensor) -> di
     before.load_state_dict(start)
     weight, old = model.recurrent.weight.detach(), before.recurrent.weight.detach()
     with torch.enable_grad():
-        rates = [one.rates(trials)[:, -1] for one in (before, model)]
-        kernels = [ntk(one.readout(h), [one.recurrent.weight]) for one, h in zip((before, model), rates, strict=True)]
+        rates = [network.rates(trials)[:, -1] for network in (before, model)]
+        kernels = [
+            ntk(network.readout(h), [network.recurrent.weight])
+            for network, h in zip((before, model), rates, strict=True)
+        ]
     return defined(
         weight_change=lambda: float((weight - old).norm()),
         weight_norm=lambda: float(weight.norm()),

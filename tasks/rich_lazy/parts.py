@@ -44,32 +44,32 @@ def shared_slots(lr: float, momentum: float, *more: Slot) -> tuple[Slot, ...]:
 
 def initial(part: Any, rows: int, columns: int, gain: float, generator: torch.Generator) -> Tensor:
     """What the part in slot `rank_init` draws. BenchError unless it is a finite matrix (rows, columns)."""
-    found = part(rows=rows, columns=columns, gain=gain, generator=generator)
-    shape = tuple(getattr(found, "shape", ()))
-    if shape != (rows, columns) or not bool(found.isfinite().all()):
+    weights = part(rows=rows, columns=columns, gain=gain, generator=generator)
+    shape = tuple(getattr(weights, "shape", ()))
+    if shape != (rows, columns) or not bool(weights.isfinite().all()):
         raise BenchError(f"slot rank_init gave {shape}; a finite tensor of shape {(rows, columns)} is wanted")
-    return found
+    return weights
 
 
 def defined(**values: Callable[[], float]) -> dict[str, float]:
     """The values that exist. A network that has fallen silent has no alignment, yet a probe must not end its run."""
-    found = {}
+    numbers = {}
     for name, value in values.items():
         try:
-            found[name] = value()
+            numbers[name] = value()
         except ValueError:
             continue
-    return found
+    return numbers
 
 
 def changes(log: Curves) -> dict[str, float | None]:
     """The probe's curves as metrics: what was before training, and what is after; None where there is no such value."""
     end = log.curve("weight_change")[0][-1:]
-    found: dict[str, float | None] = {}
+    metrics: dict[str, float | None] = {}
     for metric in CHANGES:
         name, _, when = metric.name.rpartition("_")
         steps, values = log.curve(name if when in ("before", "after") else metric.name)
         known = dict(zip(steps, values, strict=True))
         value = known.get(0 if when == "before" else end[0]) if end else None
-        found[metric.name] = value if value is not None and math.isfinite(value) else None
-    return found
+        metrics[metric.name] = value if value is not None and math.isfinite(value) else None
+    return metrics

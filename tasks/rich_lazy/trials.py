@@ -59,8 +59,8 @@ def ideal_match_accuracy() -> float:
     """The most that any observer gets right of `delayed_match`: q^2 + (1 - q)^2 with q = Phi(1 / (sqrt(2) noise)), the
     share of stimuli that can be told apart.
     """
-    told = 0.5 * (1 + math.erf(1 / (2 * NOISE)))
-    return told**2 + (1 - told) ** 2
+    share = 0.5 * (1 + math.erf(1 / (2 * NOISE)))
+    return share**2 + (1 - share) ** 2
 
 
 def _labels(choice: Tensor, steps: int) -> Tensor:

@@ -36,8 +36,8 @@ def change(records: Mapping[str, Sequence[Record]], *, of: str, metric: str) -> 
 
 def ratio(records: Mapping[str, Sequence[Record]], *, of: str, over: str, metric: str) -> float:
     """`metric` of entry `of` over that of entry `over`, at one rate each."""
-    (one,), (other,) = records[of], records[over]
-    return number(one, metric) / number(other, metric)
+    (record,), (other,) = records[of], records[over]
+    return number(record, metric) / number(other, metric)
 
 
 def at_worst(records: Mapping[str, Sequence[Record]], *, of: str, metric: str = "escape_ratio") -> float:
@@ -68,10 +68,10 @@ def _rate(record: Record) -> float:
 
 def _interpolating(records: Sequence[Record], least: int) -> list[Record]:
     """Runs that ended at a loss below 1e-6, by rate. BenchError if fewer than `least` did, or one failed."""
-    found = [r for r in records if r.status != "diverged" and number(r, "interpolated") > 0]
-    if len(found) < least:
+    interpolating = [r for r in records if r.status != "diverged" and number(r, "interpolated") > 0]
+    if len(interpolating) < least:
         raise BenchError(
-            f"{records[0].label}: {len(found)} of {len(records)} runs "
+            f"{records[0].label}: {len(interpolating)} of {len(records)} runs "
             f"interpolate, the measure wants {least}; give it smaller rates or more steps"
         )
-    return sorted(found, key=_rate)
+    return sorted(interpolating, key=_rate)

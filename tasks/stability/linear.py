@@ -56,5 +56,5 @@ class EqualNorms(Rates):
         return Problem({"x": x, "y": x @ minimum, "minimum": minimum, "start": start, "trace": trace}, {})
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        scores, found = super().score(problem, solution, log), solution.tensors
-        return scores | {"longest_step": found["longest"], "shortest_step": found["shortest"]}
+        scores, tensors = super().score(problem, solution, log), solution.tensors
+        return scores | {"longest_step": tensors["longest"], "shortest_step": tensors["shortest"]}

@@ -97,12 +97,17 @@ class Rates(LeastSquares):
             highest = max(highest, now)
             if not SETTLED * first < now < GONE * first:
                 break
-        found = {"escape_ratio": highest / first, "final_ratio": now / first, "longest": longest, "shortest": shortest}
-        return Solution(None, {**found, "lr": lr, "batch": getattr(step, "batch", None)})
+        tensors = {
+            "escape_ratio": highest / first,
+            "final_ratio": now / first,
+            "longest": longest,
+            "shortest": shortest,
+        }
+        return Solution(None, {**tensors, "lr": lr, "batch": getattr(step, "batch", None)})
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        found, public = solution.tensors, problem.public
-        if "escape_ratio" not in found:
+        tensors, public = solution.tensors, problem.public
+        if "escape_ratio" not in tensors:
             raise BenchError(f"{self.name} scores `escape_ratio` and `final_ratio`; the solution has neither")
-        scores = {name: found[name] for name in ("escape_ratio", "final_ratio")}
-        return scores | stability(self.model().jacobian(public["minimum"], public["x"]), found)
+        scores = {name: tensors[name] for name in ("escape_ratio", "final_ratio")}
+        return scores | stability(self.model().jacobian(public["minimum"], public["x"]), tensors)

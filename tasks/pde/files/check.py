@@ -111,9 +111,9 @@ def _names(path: Path, layout: Layout) -> list[Finding]:
     findings = []
     groups = layout.family in ("seeds", "incompressible")
     if layout.family not in ("the_well", "neuraloperator") and (path.suffix == ".h5") != groups:
-        wanted = ".h5" if groups else ".hdf5"
+        extension = ".h5" if groups else ".hdf5"
         what = f"a {layout.family} file; PDEBench's loaders take it for another by the extension {path.suffix!r}"
-        findings.append(Finding("warning", "file", what, f"rename it to {path.stem}{wanted}"))
+        findings.append(Finding("warning", "file", what, f"rename it to {path.stem}{extension}"))
     if layout.family == "seeds" and layout.samples < GROUPS_OF_THE_LOADER:
         what = f"{layout.samples} groups; PDEBench's own loader reads the grid of group 0023"
         findings.append(Finding("note", "file", what, "nothing, unless that loader is used"))

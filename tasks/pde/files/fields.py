@@ -28,13 +28,13 @@ class Fields:
 
     def __post_init__(self) -> None:
         """ValueError if the shapes do not fit each other."""
-        wanted = (len(self.t), *(len(axis) for axis in self.axes), len(self.names))
-        if self.values.ndim != len(wanted) + 1 or self.values.shape[1:] != wanted:
-            raise ValueError(f"values of shape {self.values.shape}; (samples, {', '.join(map(str, wanted))}) is wanted")
+        shape = (len(self.t), *(len(axis) for axis in self.axes), len(self.names))
+        if self.values.ndim != len(shape) + 1 or self.values.shape[1:] != shape:
+            raise ValueError(f"values of shape {self.values.shape}; (samples, {', '.join(map(str, shape))}) is wanted")
 
     def joined(self) -> Fields:
         """The same with the constants as the first channels, equal in all frames, which is how a surrogate sees them."""
         frames = (len(self.values), len(self.t), *self.values.shape[2:-1])
         shown = [np.broadcast_to(constant[:, None], frames) for constant in self.constants.values()]
-        values = np.concatenate([*(one[..., None] for one in shown), self.values], axis=-1)
+        values = np.concatenate([*(channel[..., None] for channel in shown), self.values], axis=-1)
         return replace(self, values=values, names=(*self.constants, *self.names), constants={})

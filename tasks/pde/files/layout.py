@@ -82,7 +82,9 @@ class Reader(ABC):
         values = np.empty((len(chosen), len(t), *grid, len(layout.names)), np.float32)
         constants = {name: np.empty((len(chosen), *grid), np.float32) for name in layout.constants}
         for row, sample in enumerate(chosen):
-            self.fill(sample, values[row], {name: one[row] for name, one in constants.items()}, stride, stride_t)
+            self.fill(
+                sample, values[row], {name: constant[row] for name, constant in constants.items()}, stride, stride_t
+            )
         return Fields(values, axes, t, layout.names, layout.attributes, constants)
 
 
@@ -112,34 +114,34 @@ def own(path: Path, parent: Any, name: str) -> Any:
     if link is None:
         return None
     where = f"{parent.name.rstrip('/')}/{name}"
-    found = parent.get(name) if isinstance(link, h5py.HardLink) else None
-    if found is None and isinstance(link, h5py.HardLink):
+    node = parent.get(name) if isinstance(link, h5py.HardLink) else None
+    if node is None and isinstance(link, h5py.HardLink):
         raise Foreign(path, where, f"{where} cannot be opened", AGAIN)
-    if found is None or isinstance(found, h5py.Dataset) and (found.is_virtual or found.external):
-        kind = "a link" if found is None else "virtual" if found.is_virtual else "stored outside"
+    if node is None or isinstance(node, h5py.Dataset) and (node.is_virtual or node.external):
+        kind = "a link" if node is None else "virtual" if node.is_virtual else "stored outside"
         step = "copy the data into one file, for instance with h5repack or h5py"
         raise Foreign(path, where, f"{where} is {kind}, so that its data may lie in another file", step)
-    return found
+    return node
 
 
 def dataset(path: Path, parent: Any, name: str) -> h5py.Dataset:
     """The data set of floats `name` of the group `parent`; Foreign if it is another thing."""
-    found = own(path, parent, name)
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
-        what = f"{found.dtype}, not of floats" if isinstance(found, h5py.Dataset) else "missing"
+    node = own(path, parent, name)
+    if not isinstance(node, h5py.Dataset) or node.dtype.kind != "f":
+        what = f"{node.dtype}, not of floats" if isinstance(node, h5py.Dataset) else "missing"
         held = ", ".join(map(str, list(parent)[:8])) or "nothing"
         where = f"{parent.name.rstrip('/')}/{name}"
         raise Foreign(path, where, f"dataset {where} is {what} (there is: {held})", "a PDEBench file is wanted")
-    return found
+    return node
 
 
 def axis(path: Path, parent: Any, name: str, lengths: tuple[int, ...]) -> Array:
     """The coordinates `name`, which may have any of the lengths."""
-    found = dataset(path, parent, name)
-    if found.shape not in [(length,) for length in lengths if length <= LONGEST]:
-        wanted = " or ".join(map(str, lengths))
-        raise Foreign(path, name, f"{name} has shape {found.shape}, {wanted} entries fit the data", FOREIGN)
-    return np.asarray(found[:], float)
+    coordinates = dataset(path, parent, name)
+    if coordinates.shape not in [(length,) for length in lengths if length <= LONGEST]:
+        counts = " or ".join(map(str, lengths))
+        raise Foreign(path, name, f"{name} has shape {coordinates.shape}, {counts} entries fit the data", FOREIGN)
+    return np.asarray(coordinates[:], float)
 
 
 def numbers(held: Mapping[str, Any]) -> dict[str, float]:

@@ -93,7 +93,7 @@ def make(
         progress(f"{path.name}: merging {len(shards)} shards")
         merged = folder_of(path) / "merged"
         writing.write(
-            merged, reading.read(shards[0], slice(1)), (batch for one in shards for batch in _batches(one)), family
+            merged, reading.read(shards[0], slice(1)), (batch for file in shards for batch in _batches(file)), family
         )
         merged.replace(path)
         shutil.rmtree(folder_of(path))
@@ -142,12 +142,12 @@ def _make_shards(
     began = time.monotonic()
     for done, number in enumerate(todo, 1):
         span = spans[number]
-        made = shard(span.start, len(span))
-        if len(made.values) != len(span):
+        fields = shard(span.start, len(span))
+        if len(fields.values) != len(span):
             raise BenchError(
-                f"{path}: shard {number} has {len(made.values)} samples, not {len(span)}; its generator is wrong"
+                f"{path}: shard {number} has {len(fields.values)} samples, not {len(span)}; its generator is wrong"
             )
-        writing.write(files[number], made, [made], family, checksums=True)
+        writing.write(files[number], fields, [fields], family, checksums=True)
         left = (time.monotonic() - began) / done * (len(todo) - done)
         progress(f"{path.name}: shard {number + 1}/{len(spans)}, {_time(left)} left")
     return files

@@ -24,7 +24,7 @@ class Reader(shared.Reader):
     """A Darcy set, as a whole in memory."""
 
     def __init__(self, path: Path) -> None:
-        permeability, self.pressure = (_plane(path, name, one) for name, one in _tensors(path).items())
+        permeability, self.pressure = (_plane(path, name, tensor) for name, tensor in _tensors(path).items())
         if permeability.shape != self.pressure.shape:
             what = f"x has shape {permeability.shape}, y {self.pressure.shape}"
             raise Foreign(path, "y", what, "a Darcy set has one y for each x")

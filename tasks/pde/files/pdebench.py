@@ -77,10 +77,10 @@ def _datasets(path: Path, file: h5py.File) -> Layout:
         family = "darcy" if "nu" in file or sets[0].ndim == 4 else "scalar"
         ranks = (4,) if family == "darcy" else (3,)
     shape = sets[0].shape
-    for one in sets:
-        if one.ndim not in ranks or one.shape != shape:
-            where = one.name.lstrip("/")
-            raise Foreign(path, where, f"{where} has shape {one.shape} in a {family} file", FOREIGN)
+    for variable in sets:
+        if variable.ndim not in ranks or variable.shape != shape:
+            where = variable.name.lstrip("/")
+            raise Foreign(path, where, f"{where} has shape {variable.shape} in a {family} file", FOREIGN)
     samples, frames, *grid = shape
     if family == "darcy":
         constants = ("nu",)
@@ -111,18 +111,20 @@ def _seeds(path: Path, file: h5py.File, groups: tuple[str, ...]) -> Layout:
     config = _config(path, first)
     sim = config.get("sim")
     sim = sim if isinstance(sim, dict) else {}
-    told = config.get("channels")  # PDEBench's own files tell no names
+    labels = config.get("channels")  # PDEBench's own files tell no names
     names = (
-        list(map(str, told)) if told else [("u", "v", "w")[c] if channels <= 3 else f"c{c}" for c in range(channels)]
+        list(map(str, labels))
+        if labels
+        else [("u", "v", "w")[c] if channels <= 3 else f"c{c}" for c in range(channels)]
     )
-    if not told and channels == 1 and "dam_radius" in sim:
+    if not labels and channels == 1 and "dam_radius" in sim:
         names = ["h"]
     if len(names) != channels:
         raise Foreign(path, first.name, f"{len(names)} channels in the config, {channels} in the data", AGAIN)
     attributes = numbers({str(name): value for name, value in sim.items() if name != "seed"})
     return Layout(
         "seeds", len(groups), frames, tuple(grid), tuple(names), axes, t, attributes, (), data.chunks, len(t), groups,
-        path.stat().st_size, named=bool(told),
+        path.stat().st_size, named=bool(labels),
     )  # fmt: skip
 
 
@@ -131,10 +133,10 @@ def _incompressible(path: Path, file: h5py.File) -> Layout:
     if velocity.ndim != 5 or velocity.shape[-1] != 2:
         raise Foreign(path, "velocity", f"velocity has shape {velocity.shape}", "(samples, frames, x, y, 2) is wanted")
     samples, frames, *grid, _ = velocity.shape
-    wanted = {"particles": (samples, frames, *grid, 1), "force": (samples, *grid, 2), "t": (samples, frames)}
-    for name, shape in wanted.items():
-        if (found := dataset(path, file, name).shape) != shape:
-            raise Foreign(path, name, f"{name} has shape {found}, {shape} fits velocity", FOREIGN)
+    shapes = {"particles": (samples, frames, *grid, 1), "force": (samples, *grid, 2), "t": (samples, frames)}
+    for name, shape in shapes.items():
+        if (actual := dataset(path, file, name).shape) != shape:
+            raise Foreign(path, name, f"{name} has shape {actual}, {shape} fits velocity", FOREIGN)
     if samples < 1:
         raise Foreign(path, "velocity", "there are no samples", AGAIN)
     t, config, latest = np.asarray(file["t"][0], float), _config(path, file), numbers(file.attrs).get("latestIndex", -1)
@@ -165,13 +167,13 @@ def odd_groups(path: Path) -> list[int]:
     with shared.hdf5(path) as file:
         layout = Reader(path, file).layout
         names = (*AXES[: len(layout.axes)], "t")
-        wanted = [np.asarray(one, np.float32) for one in (*layout.axes, layout.t)]
+        grids = [np.asarray(coordinates, np.float32) for coordinates in (*layout.axes, layout.t)]
 
         def fits(group: Any) -> bool:
             if own(path, group, "grid") is None:
                 return False
             held = [dataset(path, group["grid"], name) for name in names]
-            shapes = all(a.shape == b.shape for a, b in zip(held, wanted, strict=True))
-            return shapes and all(np.allclose(a[:], b, rtol=1e-5) for a, b in zip(held, wanted, strict=True))
+            shapes = all(a.shape == b.shape for a, b in zip(held, grids, strict=True))
+            return shapes and all(np.allclose(a[:], b, rtol=1e-5) for a, b in zip(held, grids, strict=True))
 
         return [number for number, name in enumerate(layout.groups) if not fits(own(path, file, name))]

@@ -45,7 +45,7 @@ class Reader(shared.Reader):
         if not 1 <= len(spatial) <= 3:
             raise Foreign(path, "dimensions", f"{len(spatial)} spatial_dims", "one to three are wanted")
         t, axes = _time(path, dimensions), tuple(_axis(path, dimensions, name) for name in spatial)
-        shape, samples = tuple(len(one) for one in axes), int(numbers(file.attrs).get("n_trajectories", 0))
+        shape, samples = tuple(len(axis) for axis in axes), int(numbers(file.attrs).get("n_trajectories", 0))
         groups = [own(path, file, order) or {} for order in ORDERS]
         self.held = [
             _field(path, group, name, rank, spatial, (samples, len(t), *shape))
@@ -90,7 +90,9 @@ class Reader(shared.Reader):
 
 def _texts(held: Any) -> list[str]:
     """The strings of an attribute, which h5py gives as text or as bytes, one or several."""
-    return [one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(np.asarray(held)).tolist()]
+    return [
+        text.decode() if isinstance(text, bytes) else str(text) for text in np.atleast_1d(np.asarray(held)).tolist()
+    ]
 
 
 def _axis(path: Path, dimensions: h5py.Group, name: str) -> Array:
@@ -118,14 +120,14 @@ def _field(path: Path, group: Any, name: str, rank: int, spatial: list[str], siz
     varies = [bool(data.attrs.get("sample_varying", True)), bool(data.attrs.get("time_varying", True)), *dims.tolist()]
     components: list[str] = [""]
     for _ in range(rank):
-        components = [f"{one}{name}" for one in components for name in spatial]
-    wanted = tuple(size for size, varying in zip(sizes, varies, strict=False) if varying)
-    if len(varies) != len(sizes) or data.shape[: len(wanted)] != wanted:
-        fits = f"{wanted} and {len(components)} components fit"
+        components = [f"{component}{name}" for component in components for name in spatial]
+    shape = tuple(size for size, varying in zip(sizes, varies, strict=False) if varying)
+    if len(varies) != len(sizes) or data.shape[: len(shape)] != shape:
+        fits = f"{shape} and {len(components)} components fit"
         raise Foreign(path, data.name, f"{data.name} has shape {data.shape}, {fits}", FOREIGN)
-    if math.prod(data.shape[len(wanted) :]) != len(components):
+    if math.prod(data.shape[len(shape) :]) != len(components):
         raise Foreign(path, data.name, f"{data.name} has shape {data.shape}, not {len(components)} components", FOREIGN)
-    names = tuple(f"{name}_{one}" if one else name for one in components)
+    names = tuple(f"{name}_{component}" if component else name for component in components)
     return Field(data, names, varies[0], varies[1], tuple(varies[2:]))
 
 
@@ -133,4 +135,4 @@ def _periodic(path: Path, file: h5py.File) -> bool | None:
     """Whether every boundary is periodic; None if the file names none."""
     held = own(path, file, "boundary_conditions")
     kinds = [_texts(own(path, held, name).attrs.get("bc_type", ""))[:1] for name in held or ()]
-    return all([one.lower() for one in kind] == ["periodic"] for kind in kinds) if kinds else None
+    return all([text.lower() for text in kind] == ["periodic"] for kind in kinds) if kinds else None

@@ -94,7 +94,7 @@ def do_make(options: argparse.Namespace) -> int:
         print(line, file=sys.stderr, flush=True)
 
     request = config.parse(options.overrides)
-    made = []
+    paths = []
     for settings, _ in request.crossed():
         for name in request.tasks:
             spec = config.task_spec(name)
@@ -103,17 +103,17 @@ def do_make(options: argparse.Namespace) -> int:
                 raise BenchError(f"{name} stores no generated fields; `bench list` shows the tasks, those of pde/ do")
             task.check()
             path = Path(options.out) if options.out else task.generated_file(cache_dir(), pool=0)
-            if path in made:
+            if path in paths:
                 raise BenchError(f"--out {path} names one file for several; leave it out, or make one task at a time")
-            made.append(path)
+            paths.append(path)
             identity = json.dumps(task.identity(pool=0))
             make.make(path, task.shards(pool=0), task.samples, task.family, task.shard_size, say, identity)
-    if not made:
+    if not paths:
         raise BenchError("name what to make: task=… is missing; `bench list` shows the tasks")
     if options.format == "json":
-        print(json.dumps([str(path) for path in made]))
+        print(json.dumps([str(path) for path in paths]))
     else:
-        print("\n".join(map(str, made)))
+        print("\n".join(map(str, paths)))
     return 0
 
 

@@ -33,8 +33,8 @@ def _unfit(like: Fields | Layout, family: Family) -> str:
         return "" if channels == set(PRIMITIVES[: 2 + dims]) else f"channels {sorted(channels)} in {dims} dimensions"
     if family == "seeds":
         return "" if dims <= 3 else f"{dims} dimensions"
-    wanted = (2, 1, 1) if family == "darcy" else (1, len(like.t), 1)
-    fits = (dims, len(like.t), len(channels)) == wanted
+    expected = (2, 1, 1) if family == "darcy" else (1, len(like.t), 1)
+    fits = (dims, len(like.t), len(channels)) == expected
     return "" if fits else f"{dims} dimensions, {len(like.t)} frames and {len(channels)} channels in a {family} file"
 
 
@@ -171,5 +171,5 @@ def _alike(a: Fields | Layout, b: Fields | Layout) -> bool:
     return (
         (a.names, set(a.constants), dict(a.attributes)) == (b.names, set(b.constants), dict(b.attributes))
         and len(a.axes) == len(b.axes)
-        and all(len(one) == len(other) and np.allclose(one, other, rtol=1e-5) for one, other in grids)
+        and all(len(axis) == len(other) and np.allclose(axis, other, rtol=1e-5) for axis, other in grids)
     )

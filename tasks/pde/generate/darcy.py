@@ -136,10 +136,11 @@ def generate(
     a = permeability(rng, samples, points, batch_mean=faithful)
     if faithful:
         u = [
-            transient(one, beta, start, final_time) for one, start in zip(a, rng.uniform(0.1, 10, samples), strict=True)
+            transient(medium, beta, start, final_time)
+            for medium, start in zip(a, rng.uniform(0.1, 10, samples), strict=True)
         ]
     else:
-        u = [steady(one, beta) for one in a]
+        u = [steady(medium, beta) for medium in a]
     x = (np.arange(points) + 0.5) / points
     time = np.array([final_time if faithful else 0.0])
     return Fields(np.stack(u)[:, None, ..., None], (x, x), time, ("u",), {"beta": beta}, {"nu": a})

@@ -63,8 +63,8 @@ def smooth_field(rng: np.random.Generator, samples: int, points: int) -> Array:
 
 def laplacian(points: int) -> Array:
     """Eigenvalues (points, points) of the five-point Laplacian without flux, whose eigenvectors are those of DCT-II."""
-    one = -((2 * points / SIDE * np.sin(math.pi * np.arange(points) / (2 * points))) ** 2)
-    return one[:, None] + one
+    eigenvalues = -((2 * points / SIDE * np.sin(math.pi * np.arange(points) / (2 * points))) ** 2)
+    return eigenvalues[:, None] + eigenvalues
 
 
 def step_limit(t: float, longest: float = LONGEST) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,21 +31,9 @@ DEEPEST = 0.9  # the deepest trough of density or pressure, relative to the mean
 CHUNK = 2**14  # cells advanced together: few enough for the processor's cache, many enough to hide Python's overhead
 
 
-def generate(
-    kind: str,
-    samples: int,
-    seed: int,
-    points: int = 64,
-    frames: int = 21,
-    final_time: float = 1.0,
-    dims: int = 1,
-    eta: float = 1e-8,
-    zeta: float = 1e-8,
-    mach: float = 0.1,
-    boundary: str | None = None,
-    refine: int = 1,
-) -> Fields:
-    """`samples` trajectories of density, pressure and velocity (Vx[, Vy[, Vz]]), at `frames` times from 0 to final_time.
+@dataclass(frozen=True)
+class Flow:
+    """What is drawn and how it is solved.
 
     kind: "random", waves in all fields, on a line (-1, 1) or, if dims is 2 or 3, in the unit square or cube; "shock", a
     tube (-1, 1) of two states (PDEBench stops at 0.4); "turbulence", a uniform gas stirred by a solenoidal velocity, in
@@ -52,36 +41,53 @@ def generate(
     the speed of sound, unused on a line. boundary: "periodic" or "outgoing"; None is outgoing for shock, else periodic.
     refine: cells computed for each cell stored, along an axis; the conservative variables are averaged. The same seed
     draws the same functions for any points and refine, so the error of a grid can be measured against a finer one.
+    """
+
+    kind: str
+    points: int = 64
+    frames: int = 21
+    final_time: float = 1.0
+    dims: int = 1
+    eta: float = 1e-8
+    zeta: float = 1e-8
+    mach: float = 0.1
+    boundary: str | None = None
+    refine: int = 1
+
+
+def generate(flow: Flow, samples: int, seed: int) -> Fields:
+    """`samples` trajectories of density, pressure and velocity (Vx[, Vy[, Vz]]), at `frames` times from 0 to final_time.
 
     The attribute `floored` counts how often the solver's pressure floor acted. BenchError for an unknown kind, for
     numbers out of range and if the flow stops being finite: see `compressible.advance`.
     """
-    _check(kind, samples, points, frames, final_time, dims, mach, refine)
-    line = dims == 1
-    boundary = boundary or ("outgoing" if kind == "shock" else "periodic")
+    _check(flow, samples)
+    dims, line = flow.dims, flow.dims == 1
+    boundary = flow.boundary or ("outgoing" if flow.kind == "shock" else "periodic")
     rng = np.random.default_rng(seed)
-    if kind == "shock":
+    if flow.kind == "shock":
         initial = _shock_tubes(rng, samples)
     elif line:
         initial = _random_line(rng, samples)
     else:
-        initial = (_random_box if kind == "random" else _turbulence)(rng, samples, dims, mach)
+        initial = (_random_box if flow.kind == "random" else _turbulence)(rng, samples, dims, flow.mach)
 
     lower, length = (-1.0, 2.0) if line else (0.0, 1.0)
-    cells = points * refine
+    cells = flow.points * flow.refine
     state = torch.from_numpy(initial([_centres(lower, length, cells)] * dims, length / cells))
-    t = np.linspace(0, final_time, frames)
+    t = np.linspace(0, flow.final_time, flow.frames)
     values, floored = [], 0
     for chunk in state.split(max(1, CHUNK // cells**dims)):
-        states, low = advance(chunk, t.tolist(), [length / cells] * dims, GAMMA, eta, zeta, boundary)
-        values.append(primitive(_coarsen(states, refine), GAMMA))
+        states, low = advance(chunk, t.tolist(), [length / cells] * dims, GAMMA, flow.eta, flow.zeta, boundary)
+        values.append(primitive(_coarsen(states, flow.refine), GAMMA))
         floored += low
+    attributes = {"eta": flow.eta, "zeta": flow.zeta, "gamma": GAMMA, "floored": floored}
     return Fields(
         values=torch.cat(values).numpy(),
-        axes=(_centres(lower, length, points),) * dims,
+        axes=(_centres(lower, length, flow.points),) * dims,
         t=t,
         names=("density", "pressure", *("Vx", "Vy", "Vz")[:dims]),
-        attributes={"eta": eta, "zeta": zeta, "gamma": GAMMA, "floored": floored} | ({} if line else {"M": mach}),
+        attributes=attributes | ({} if line else {"M": flow.mach}),
     )
 
 
@@ -215,16 +221,16 @@ def _coarsen(states: torch.Tensor, factor: int) -> torch.Tensor:
     return states
 
 
-def _check(
-    kind: str, samples: int, points: int, frames: int, final_time: float, dims: int, mach: float, refine: int
-) -> None:
-    if kind not in KINDS:
-        raise BenchError(f"kind {kind!r} is unknown; there are {', '.join(KINDS)}")
-    if dims not in {"random": (1, 2, 3), "shock": (1,), "turbulence": (2, 3)}[kind]:
-        raise BenchError(f"{kind} has no version in {dims} dimensions: random has 1 to 3, shock 1, turbulence 2 or 3")
-    if points < POINTS:
-        raise BenchError(f"{points} points are too few: give each axis {POINTS} or more")
-    if samples < 1 or frames < 2 or refine < 1:
-        raise BenchError(f"at least 1 sample, 2 frames, refine 1: got {samples}, {frames}, {refine}")
-    if not (final_time > 0 and mach > 0):
-        raise BenchError(f"final_time {final_time} and mach {mach} have to be positive")
+def _check(flow: Flow, samples: int) -> None:
+    if flow.kind not in KINDS:
+        raise BenchError(f"kind {flow.kind!r} is unknown; there are {', '.join(KINDS)}")
+    if flow.dims not in {"random": (1, 2, 3), "shock": (1,), "turbulence": (2, 3)}[flow.kind]:
+        raise BenchError(
+            f"{flow.kind} has no version in {flow.dims} dimensions: random has 1 to 3, shock 1, turbulence 2 or 3"
+        )
+    if flow.points < POINTS:
+        raise BenchError(f"{flow.points} points are too few: give each axis {POINTS} or more")
+    if samples < 1 or flow.frames < 2 or flow.refine < 1:
+        raise BenchError(f"at least 1 sample, 2 frames, refine 1: got {samples}, {flow.frames}, {flow.refine}")
+    if not (flow.final_time > 0 and flow.mach > 0):
+        raise BenchError(f"final_time {flow.final_time} and mach {flow.mach} have to be positive")
