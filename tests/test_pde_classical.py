@@ -65,7 +65,7 @@ def test_the_entries_steps_cost_little_accuracy(name, entry):
     """Errors are at most a fifth larger than with much shorter steps: they are the grid's, or where it has none, below 1e-4."""
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
-    public = task.problem(task.prepare(cache_dir()), Seeds(0, name)).public
+    public = task.problem(task.prepare(cache_dir(), 0), Seeds(0, name)).public
     given, truth = public["train"][..., 0, :], public["train"][..., 1:, task.constants :].double()
     part = {name: value for name, value in config.entry(entry).parts["solver"].items() if name != "_target_"}
     arguments = {"initial": given, "axes": public["axes"], "t": public["t"][1:], "equation": public["equation"]}
@@ -79,7 +79,7 @@ def test_the_entries_steps_cost_little_accuracy(name, entry):
 def test_samples_solved_together_are_solved_as_if_alone(name):
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
-    public = task.problem(task.prepare(cache_dir()), Seeds(0, name)).public
+    public = task.problem(task.prepare(cache_dir(), 0), Seeds(0, name)).public
     given = public["train"][:2, ..., 0, :]
     arguments = {"axes": public["axes"], "t": public["t"][1:], "equation": public["equation"]}
     both, one = (classical.solve(initial=initial, **arguments) for initial in (given, given[1:]))

@@ -96,12 +96,10 @@ def test_shapes_and_gradients(make, grid, periodic):
 
 
 @pytest.mark.parametrize("grid", [(32,), (16, 16)], ids=str)
-def test_conv_starts_from_persistence_and_commutes_with_shifts(grid):
+def test_conv_commutes_with_shifts(grid):
     torch.manual_seed(0)
     channels, dims = 2, len(grid)
     model, x = Conv(3 * channels + dims, channels, grid), torch.randn(2, *grid, 3 * channels + dims)
-    torch.testing.assert_close(model(x), x[..., 4:6])  # the last frame; the coordinates follow it
-    torch.nn.init.normal_(model.head.weight)
     torch.testing.assert_close(model(x.roll(7, dims=1)), model(x).roll(7, dims=1), atol=1e-5, rtol=1e-5)
 
 

@@ -109,5 +109,5 @@ def error(predict: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> float:
 
 
 def overtraining(last: float, errors: Sequence[float]) -> float | None:
-    """An error over the least of a curve; None without a curve."""
-    return last / min(errors) if errors else None
+    """An error over the least of a curve; None without a curve, or with an error of 0."""
+    return last / min(errors) if errors and min(errors) else None

@@ -19,7 +19,11 @@ class Loss(LanguageModel):
     name = "instability/lm_loss"
     version = 1
     slots = tuple(  # type: ignore[assignment]  # the optimizer brings its rate along
-        Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "AdamW", "lr": 1e-2, "betas": [0.9, 0.95]})
+        Slot(
+            "optimizer",
+            slots.optimizer,
+            {"_target_": "bench.optim.named", "name": "AdamW", "lr": 1e-2, "betas": [0.9, 0.95]},
+        )
         if slot.name == "optimizer"
         else slot
         for slot in LanguageModel.slots
