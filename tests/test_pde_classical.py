@@ -77,13 +77,14 @@ def test_the_entries_steps_cost_little_accuracy(name, entry):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_samples_solved_together_are_solved_as_if_alone(name):
+    """But for the step, which the fastest of the flows chooses for all."""
     spec = config.task_spec(name)
     task = spec.cls(spec.cls.Params(**spec.cls.presets["smoke"]))
     public = task.problem(task.prepare(cache_dir(), 0), Seeds(0, name)).public
     given = public["train"][:2, ..., 0, :]
     arguments = {"axes": public["axes"], "t": public["t"][1:], "equation": public["equation"]}
     both, one = (classical.solve(initial=initial, **arguments) for initial in (given, given[1:]))
-    torch.testing.assert_close(both[1:], one, rtol=1e-4, atol=1e-6)
+    assert float((both[1:] - one).norm()) < 3e-3 * float(one.norm())
 
 
 @pytest.mark.parametrize("wrong", [{"courant": 0.0}, {"courant": 1.0}, {"courant": math.nan}, {"steps": 0}], ids=str)

@@ -183,7 +183,7 @@ def test_the_cached_file_is_pdebenchs_and_its_name_tells_parameters_apart(cache)
         names.add(Advection(Advection.Params(**{**base.SMOKE, **changed})).generated_file(cache, 0).name)
     assert len(names) == 5
     same = Advection(Advection.Params(**{**base.SMOKE, "steps": 99, "batch": 1, "reduced_resolution": 2}))
-    assert same.generated_file(cache) == path
+    assert same.generated_file(cache, 0) == path
 
 
 def test_striding_is_plain(cache):
