@@ -38,7 +38,7 @@ class Params(base.Params):
     valid: int = 32
     test: int = 64
     steps: int = 600
-    batch: int = 8
+    batch: int = 4
     evaluations: int = 4
     beta: float = 1.0
     faithful: bool = False

@@ -17,5 +17,5 @@ class Params(base.Params):
     valid: int = 8
     test: int = 16
     steps: int = 600
-    batch: int = 8
+    batch: int = 4
     evaluations: int = 3
