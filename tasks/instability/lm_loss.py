@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import slots
@@ -11,6 +12,8 @@ from tasks.instability.lm_proxy import LanguageModel
 
 if TYPE_CHECKING:
     from bench.seeds import EntrySeeds
+
+WORST = 10.0  # nats above the entropy, three times what an even guess has: what a diverged run counts as
 
 
 class Loss(LanguageModel):
@@ -28,11 +31,14 @@ class Loss(LanguageModel):
         else slot
         for slot in LanguageModel.slots
     )
+    metrics = tuple(  # type: ignore[assignment]
+        replace(metric, diverged=WORST) if metric.name == "excess" else metric for metric in LanguageModel.metrics
+    )
     derived = ()  # type: ignore[assignment]
     rank = "excess"
     objective = "val_loss"
     floors = ("untrained",)
-    reference = "adamw"
+    reference = "adam"
     margin = 0.5
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
