@@ -9,6 +9,7 @@ import pytest
 
 from bench.contract import BenchError, Slot
 from bench.planning import typed
+from bench.records.store import Store
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,19 @@ def test_a_misfit_names_the_slots_and_their_signatures(bench):
     done = bench("plan", "task=grokking/modular_addition", "entry=raises")
     assert done.returncode == 2
     assert "has no slot 'extra'" in done.stderr and "optimizer(model, steps) -> Optimizer" in done.stderr
+
+
+def test_an_optional_part_is_left_out_where_the_task_lacks_its_slot(bench, tmp_path):
+    (tmp_path / "configs" / "entry").mkdir(parents=True)
+    parts = "optimizer: {_target_: bench.optim.named, name: SGD, lr: 0.1}\nschedule: {_target_: bench.schedules.constant%s}\n"
+    for name, mark in (("lenient", ", _optional_: true"), ("strict", "")):
+        (tmp_path / "configs" / "entry" / f"{name}.yaml").write_text(parts % mark)
+    assert bench("plan", "task=toy/line", "entry=lenient").returncode == 0
+    assert "has no slot 'schedule'" in bench("plan", "task=toy/line", "entry=strict").stderr
+    assert bench("run", "task=toy/line,grokking/modular_addition", "entry=lenient", "preset=smoke").returncode == 0
+    shown = {record.task: record.config for record in Store(tmp_path / "results").records()}
+    assert "schedule" not in shown["toy/line"]
+    assert shown["grokking/modular_addition"]["schedule"] == {"_target_": "bench.schedules.constant"}
 
 
 def test_an_argument_the_optimizer_lacks_is_named_in_the_record(bench, tmp_path):

@@ -4,6 +4,7 @@ composition for every cell takes longer than many a cell."""
 from __future__ import annotations
 
 import copy
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -106,6 +107,23 @@ def entry(name: str) -> Entry:
     return Entry(canonical(name), parts, search, needs, " + ".join(file.doc for file in files if file.doc))
 
 
+OPTIONAL = "_optional_"  # a part so marked is left out on tasks without its slot
+
+
+def required(chosen: Entry) -> set[str]:
+    """The slots that a task needs for the entry to fit."""
+    return {slot for slot, part in chosen.parts.items() if not part.get(OPTIONAL)}
+
+
+def fitted(spec: TaskSpec, chosen: Entry) -> Entry:
+    """The entry as it stands on a task: without optional parts whose slot the task lacks."""
+    has = {slot.name for slot in spec.cls.slots} | required(chosen)
+    parts = {
+        slot: {k: v for k, v in part.items() if k != OPTIONAL} for slot, part in chosen.parts.items() if slot in has
+    }
+    return dataclasses.replace(chosen, parts=parts)
+
+
 def parameters(spec: TaskSpec, preset: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The task's parameters, of checked types: the class's defaults, then its file's, the preset's and the overrides."""
     if preset not in spec.cls.presets:
@@ -131,7 +149,7 @@ def changed_parameters(task: str, preset: str, params: Mapping[str, Any]) -> dic
 def resolve_parts(spec: TaskSpec, chosen: Entry, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """slot -> resolved part: the task's defaults, then the entry's parts, then the `slot.argument` overrides. Misfit, naming
     the slots and their signatures, if the entry fills a slot that the task lacks."""
-    slots = {slot.name: slot for slot in spec.cls.slots}
+    slots, chosen = {slot.name: slot for slot in spec.cls.slots}, fitted(spec, chosen)
     for name in (*chosen.parts, *(path.split(".")[0] for path in overrides)):
         if name not in slots:
             hint = "".join(f" (did you mean {near}?)" for near in difflib.get_close_matches(name, slots, n=1))

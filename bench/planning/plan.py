@@ -111,7 +111,7 @@ class Planner:
         if derived is not None and derived.axis not in task_set:
             sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
         common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
-        slots = tuple(sorted(chosen.parts))
+        slots = tuple(sorted(config.fitted(spec, chosen).parts))
         trials, edges = (None, ()) if entry_set else (trials, edges)
         row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths, edges)
         absent = absent_of(chosen.needs)
@@ -144,7 +144,7 @@ def pairs_of(request: config.Request) -> Iterator[tuple[str, str, list[int], dic
     wanted = {config.canonical(entry) for entry in request.entries}
     for pair in (pair for pair in suite.pairs if pair.task in (request.tasks or suite.tasks)):
         slots = {slot.name for slot in config.task_spec(pair.task).cls.slots}
-        fitting = [e for e in request.extra if request.tasks or set(config.entry(e).parts) <= slots]
+        fitting = [e for e in request.extra if request.tasks or config.required(config.entry(e)) <= slots]
         own = [entry for entry in pair.entries if not wanted or config.canonical(entry) in wanted]
         for entry in [*own, *(e for e in fitting if e not in own)]:
             seeds = request.seeds or list(range(pair.seeds or suite.seeds))

@@ -93,9 +93,9 @@ def _complete(request: config.Request, name: str) -> None:
 
 def fitting(name: str) -> list[str]:
     """The tasks that have every slot the entry fills."""
-    parts = set(config.entry(name).parts)
+    slots = config.required(config.entry(name))
     specs, _ = config.sound("task", config.task_spec)
-    return [task for task, spec in specs.items() if parts <= {slot.name for slot in spec.cls.slots}]
+    return [task for task, spec in specs.items() if slots <= {slot.name for slot in spec.cls.slots}]
 
 
 def taken(package: Package, store: Store, out: Path) -> list[str]:

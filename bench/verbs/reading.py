@@ -45,7 +45,8 @@ def do_list(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     entries = [
         {"name": name, "slots": sorted(entry.parts), "doc": entry.doc,
-         "tasks": [task["name"] for task in tasks if {*entry.parts} <= {*task["slots"]}]} for name, entry in sound("entry")
+         "tasks": [task["name"] for task in tasks if config.required(entry) <= {*task["slots"]}]}
+        for name, entry in sound("entry")
     ]  # fmt: skip
     suites = [{"name": name, "doc": suite.doc} for name, suite in sound("suite")]
     statements = ((name, claim.arxiv, claim.statement.split()) for name, claim in sound("claim"))
