@@ -104,7 +104,9 @@ def load(path: Path, first: int, samples: int, inputs: int, classes: int) -> tup
     except (ValueError, OSError, EOFError) as error:
         raise BenchError(f"{path} is no table of numbers ({error}); reinstall scikit-learn") from error
     if table.shape != (samples, inputs + 1) or set(table[:, -1]) != set(range(classes)):
-        raise BenchError(f"{path} has not {samples} samples of {inputs} inputs and {classes} classes; reinstall scikit-learn")
+        raise BenchError(
+            f"{path} has not {samples} samples of {inputs} inputs and {classes} classes; reinstall scikit-learn"
+        )
     raw = torch.from_numpy(table[:, :-1].copy())
     deviation = raw.std(dim=0, correction=0)
     x = (raw - raw.mean(dim=0)) / torch.where(deviation > 0, deviation, 1.0)

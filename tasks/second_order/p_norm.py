@@ -46,7 +46,9 @@ class PowerOfResidual(Minimisation):
         if not params.p >= 2:
             raise BenchError(f"task.p={params.p}: it is at least 2, or the Hessian is infinite at a solution")
         if params.equations > params.unknowns:
-            raise BenchError(f"task.equations={params.equations}: more than {params.unknowns} unknowns have no solution")
+            raise BenchError(
+                f"task.equations={params.equations}: more than {params.unknowns} unknowns have no solution"
+            )
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         import torch
