@@ -96,4 +96,10 @@ def rows() -> Iterator[Row]:
             start = time.process_time()
             method()
             best[at] = min(best[at], time.process_time() - start)
-    yield "a step of GNS-Newton, over the equations in numpy", best[0] / best[1], "x", LIMIT, lambda got, limit: got <= limit
+    yield (
+        "a step of GNS-Newton, over the equations in numpy",
+        best[0] / best[1],
+        "x",
+        LIMIT,
+        lambda got, limit: got <= limit,
+    )

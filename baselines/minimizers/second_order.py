@@ -51,8 +51,8 @@ def gns_newton(*, start: Tensor, oracle: Any, visit: Callable[[Tensor], None], g
 def super_newton(*, start: Tensor, oracle: Any, visit: Callable[[Tensor], None], scale: float = 1.0) -> None:
     """Super-universal Newton (Doikov, Mishchenko, Nesterov 2022, arXiv 2208.05888), its power of the gradient's norm 1.
 
-    d = -(H + lambda I)^-1 g with lambda = scale |g|; accepted if <g(x + d), -d> >= |g(x + d)|^2 / 4 lambda. scale is multiplied by
-    4 at a rejection and divided by 4 after a step.
+    d = -(H + lambda I)^-1 g with lambda = scale |g|; accepted if <g(x + d), -d> >= |g(x + d)|^2 / 4 lambda. scale is
+    multiplied by 4 at a rejection and divided by 4 after a step.
     """
     _require_positive(scale=scale)
     x, (_, gradient) = start, oracle(start)

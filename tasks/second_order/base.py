@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import (
-    BenchError, Budget, Curves, Diverged, Exhausted, Exhibit, Log, Metric, Problem, Slot, Solution, Target, Task,
+    Budget,
+    Curves,
+    Diverged,
+    Exhausted,
+    Exhibit,
+    Log,
+    Metric,
+    Problem,
+    Slot,
+    Solution,
+    Target,
+    Task,
 )  # fmt: skip
 from bench.seeds import EntrySeeds
 

@@ -24,7 +24,9 @@ class Params:
 
 
 class Chain(Minimisation):
-    """f = |u|^p / p with u_1 = (1 - x_1)/2, u_i = x_i - (2 x_{i-1}^2 - 1), from a start uniform on [0, 1]. The minimum is 0 at 1."""
+    """f = |u|^p / p with u_1 = (1 - x_1)/2, u_i = x_i - (2 x_{i-1}^2 - 1), from a start uniform on [0, 1]. The minimum is
+    0 at x = 1.
+    """
 
     name = "second_order/chebyshev"
     Params = Params
