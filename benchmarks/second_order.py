@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def rows() -> Iterator[Row]:
     """The ratio of one step's cost."""
     torch.set_num_threads(1)
     spec = config.task_spec("second_order/logistic")
-    task = spec.cls(spec.cls.Params(**config.parameters(spec, "small", {})))
+    task: Any = spec.cls(spec.cls.Params(**config.parameters(spec, "small", {})))
     public = task.problem(task.prepare(cache_dir(), 0), Seeds(SEED, spec.name)).public
     function = task.function(public)
     inputs, labels = public["inputs"].numpy(), public["labels"].double().numpy()

@@ -302,6 +302,15 @@ def test_an_indefinite_hessian_halves_gamma():
     assert Rosenbrock(2.0).value_and_gradient(points[-1])[0] < 1e-10
 
 
+def test_cubic_newton_leaves_a_point_where_the_hessian_is_indefinite():
+    """Audit: the published cubic step is 0 where H + M r/2 is not positive definite at r = 1, and a step of 0 passes its test."""
+    start, function = torch.tensor([0.0, 1.0]).double(), Rosenbrock(2.0)
+    assert function.hessian(start).solve(0.5, start) is None, "M = 1, r = 1"
+    points, _ = path_of(cubic_newton, function, start, 50, lipschitz=1.0)
+    assert len({tuple(point.tolist()) for point in points}) == len(points), "no point is met twice"
+    assert function.value_and_gradient(points[-1])[0] < 1e-10
+
+
 def test_a_step_that_failed_the_test_is_never_taken():
     """Audit: after 40 rejections the published search takes the rejected step."""
 
@@ -314,7 +323,7 @@ def test_a_step_that_failed_the_test_is_never_taken():
 
 
 def test_the_published_stopping_tolerance_is_also_added_to_gamma():
-    """Audit: lambda = |g| / (gamma + eps) with eps the tolerance on f; with eps = 1 steps of gamma = 0.01 are 101 times as long."""
+    """Audit: lambda = |g| / (gamma + eps), eps the tolerance on f; with eps = 1 a step of gamma = 0.01 is 101 times as long."""
     gradient = normal(4)
     ours, published = (gradient / (gradient.norm() / (0.01 + eps)) for eps in (0.0, 1.0))
     assert float(published.norm() / ours.norm()) == pytest.approx(101)

@@ -117,7 +117,8 @@ class Minimisation(Task):
             oracle = Oracle(seen, parts["curvature"], log)
             first = start if transform is None else torch.linalg.solve(transform, start)
             log.count(parameters=len(start))
-        path, solves = [], []
+        path: list[Tensor] = []
+        solves: list[int] = []
 
         def visit(y: Tensor) -> None:
             x = y.detach() if transform is None else transform @ y.detach()
