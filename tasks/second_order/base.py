@@ -72,7 +72,7 @@ class Minimisation(Task):
         Metric("mean_digits", "1", "max", "-log10(f - f*), held to [0, 8], mean over the budget", diverged=0.0),
         Metric("digits", "1", "max", "-log10(f - f*) at the end", diverged=0.0, resolution=1e-6),
         Metric("steps_to_8", "steps", "min", "points until f - f* is at most 1e-8; undefined if it never is", "log"),
-        Metric("solves_to_8", "solves", "min", "linear systems solved until then; undefined for a method that solves them "
+        Metric("solves_to_8", "solves", "min", "linear systems solved until then; undefined for a method that solves none, or "
                "inside a library"),
         Metric("rise", "1", "min", "largest increase of f from one point to the next over f - f* at the start; negative or 0 "
                "for a method that descends"),
@@ -153,12 +153,11 @@ class Minimisation(Task):
         solves = [int(count) for count in solution.tensors["solves"]]
         reached = next((at for at, value in enumerate(digits) if value >= MOST), None)
         slope, linearity = line(digits[: len(digits) if reached is None else reached + 1])
-        hidden = bool(log.counts.get("hessians")) and not log.counts.get("solves")
         return {
             "digits": final,
             "mean_digits": mean_digits(spent, digits, self.budget.limit),
             "steps_to_8": reached,
-            "solves_to_8": None if reached is None or hidden else solves[reached],
+            "solves_to_8": solves[reached] if reached is not None and solves[reached] else None,
             "rise": max((after - before for before, after in zip(gaps, gaps[1:], strict=False)), default=0.0) / gaps[0],
             "digits_per_step": slope,
             "linearity": linearity,
