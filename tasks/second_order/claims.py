@@ -29,8 +29,8 @@ def pace(records: Records, *, of: str) -> float:
     """Gradient evaluations from 1e-6 to 1e-8 over those from 1e-4 to 1e-6.
 
     1 at a linear rate, 100 at f - f* ~ 1/k, 10 at 1/k^2, below 1 at a superlinear one. A run that did not reach 1e-8 counts as if
-    it did with its last evaluation, which is too low; a stretch that one step leaps counts as one evaluation. BenchError if it did
-    not reach 1e-6.
+    it did with its last evaluation, which is too low; a stretch that one step leaps counts as one evaluation. BenchError if it
+    did not reach 1e-6.
     """
     (record,) = records[of]
     if "gradients_to_6" in record.censored:
