@@ -349,9 +349,9 @@ def test_the_oracle_refuses_what_is_no_matrix():
         oracle.hessian(normal(4))
     with pytest.raises(BenchError, match="for 4 unknowns"):
         Oracle(classifier(2), lambda *, function, x: Diagonal(torch.ones(3)), Count()).hessian(normal(4))
-    value, gradient = oracle(torch.full((4,), 1e200).double())
+    value, gradient = oracle(torch.full((4,), 1e200, dtype=torch.float64))
     assert value == math.inf and gradient.isnan().all()
-    assert Oracle(Rosenbrock(5.0), exact, Count())(torch.full((2,), 1e100).double())[0] == math.inf
+    assert Oracle(Rosenbrock(5.0), exact, Count())(torch.full((2,), 1e100, dtype=torch.float64))[0] == math.inf
 
 
 # --- tasks
