@@ -1,0 +1,1 @@
+"""Approximate Hessians for the minimisation tasks."""

@@ -1,0 +1,1 @@
+"""Methods of the minimisation tasks beyond gradient descent."""
