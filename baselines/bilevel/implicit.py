@@ -1,4 +1,7 @@
-"""Methods that differentiate the lower solution, with second derivatives or by differences, and the floor."""
+"""Methods that differentiate the lower solution, with second derivatives or by differences, and the floor.
+
+Rates `lr` of x are in units of 1 / scale, the rough size of the second derivatives of psi, which the oracle tells.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def aid_cg(
             v, residual = v + size / bend * direction, residual - size / bend * image
             size, before = float(residual @ residual), size
             direction = residual + size / before * direction
-        x = oracle.project_x(x - lr * (f_x - oracle.curvature(x, y, v)[0]))
+        x = oracle.project_x(x - lr / oracle.scale * (f_x - oracle.curvature(x, y, v)[0]))
         yield x, None
 
 
@@ -68,7 +71,7 @@ def unrolled(
             back = back * free
             cross, bent = oracle.curvature(x, before, back, sample)
             slope, back = slope - rate * cross, back - rate * bent
-        x = oracle.project_x(x - lr * slope)
+        x = oracle.project_x(x - lr / oracle.scale * slope)
         yield x, None
 
 
@@ -91,7 +94,7 @@ def soba(
         f_x, f_y = oracle.upper(x, y, sample)
         cross, bent = oracle.curvature(x, y, v, sample)
         x, y, v = (
-            oracle.project_x(x - share * lr * (f_x - cross)),
+            oracle.project_x(x - share * lr / oracle.scale * (f_x - cross)),
             oracle.project_y(y - share * rate * g_y),
             v - share * rate * (bent - f_y),
         )
@@ -124,5 +127,5 @@ def finite_differences(
             ends = [oracle.project_x(x + side * width * axis) for side in (1, -1)]
             high, low = (oracle.upper_value(end, solved(end, y, samples), samples[-1]) for end in ends)
             slope = slope + (high - low) / (2 * width) * axis
-        x = oracle.project_x(x - lr * len(x) / count * slope)
+        x = oracle.project_x(x - lr / oracle.scale * len(x) / count * slope)
         yield x, None

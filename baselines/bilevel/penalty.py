@@ -1,4 +1,5 @@
-"""Penalty methods: gradients of psi_sigma from gradients of both levels alone. lambda = 1 / sigma.
+"""Penalty methods: gradients of psi_sigma from gradients of both levels alone. lambda = 1 / sigma. Rates `lr` of x
+are in units of 1 / scale, the rough size of the second derivatives of psi, which the oracle tells.
 
 The gradient of psi_sigma at x is f_x(x, y) + lambda (g_x(x, y) - g_x(x, z)), y near the minimum of f + lambda g, z near that of g.
 """
@@ -14,8 +15,8 @@ from bench.contract import BenchError
 
 
 def f2sa(
-    *, oracle: Any, x: Tensor, y: Tensor, generator: Generator, lr: float = 0.3, inner: float = 1.0, first: float = 1.0,
-    growth: float = 0.1, decay: float = 4 / 7, steps: int = 1,
+    *, oracle: Any, x: Tensor, y: Tensor, generator: Generator, lr: float = 0.1, inner: float = 1.0, first: float = 1.0,
+    growth: float = 0.1, decay: float = 4 / 7, steps: int = 10,
 ) -> Iterates:  # fmt: skip
     """F2SA (Kwon et al. 2023, arXiv 2301.10945): lambda grows by growth k^(-1/7), the rates of x and z fall as k^-decay.
 
@@ -35,28 +36,33 @@ def f2sa(
             z = oracle.project_y(z - rate_z * oracle.lower(x, z)[1])
             y = oracle.project_y(y - rate_y * (oracle.upper(x, y)[1] + penalty * oracle.lower(x, y)[1]))
         slope = oracle.upper(x, y)[0] + penalty * (oracle.lower(x, y)[0] - oracle.lower(x, z)[0])
-        x = oracle.project_x(x - lr * k**-decay * slope)
+        x = oracle.project_x(x - lr / oracle.scale * k**-decay * slope)
         yield x, 1 / penalty
         penalty += growth * k ** (-1 / 7)
 
 
 def annealed(
-    *, oracle: Any, x: Tensor, y: Tensor, generator: Generator, lr: float = 0.3, inner: float = 1.0, first: float = 1.0,
-    sigma: float = 0.01, steps: int = 10, outer: int = 200,
+    *, oracle: Any, x: Tensor, y: Tensor, generator: Generator, lr: float = 0.3, inner: float = 1.0, first: float = 3.0,
+    last: float = 0.1, cooling: float = 1.5, steps: int = 10, outer: int = 600,
 ) -> Iterates:  # fmt: skip
-    """Two loops as in the fixed-sigma method, while sigma falls at equal ratios from `first` to `sigma` over `outer` steps of x."""
-    positive("annealed", lr=lr, inner=inner, first=first, sigma=sigma, steps=steps, outer=outer)
+    """Two loops as at a fixed sigma, while sigma falls at equal ratios from `first` to `last` over `outer` steps of x.
+
+    The rate of x falls as sigma^cooling: near a jump of psi the gradient of psi_sigma grows as 1 / sigma.
+    """
+    positive("annealed", lr=lr, inner=inner, first=first, last=last, steps=steps, outer=outer)
+    if not cooling >= 0:
+        raise BenchError(f"method.cooling={cooling} of annealed: it may not be negative")
     of_f, of_g = oracle.smoothness
     z, k = y, 0
     while True:
-        now = first * (sigma / first) ** min(1.0, k / outer)
-        rate_y, rate_z = inner / (now * of_f + of_g), inner / of_g
+        sigma = first * (last / first) ** min(1.0, k / outer)
+        rate_y, rate_z = inner / (sigma * of_f + of_g), inner / of_g
         for _ in range(steps):
             z = oracle.project_y(z - rate_z * oracle.lower(x, z)[1])
-            y = oracle.project_y(y - rate_y * (now * oracle.upper(x, y)[1] + oracle.lower(x, y)[1]))
-        slope = oracle.upper(x, y)[0] + (oracle.lower(x, y)[0] - oracle.lower(x, z)[0]) / now
-        x = oracle.project_x(x - lr * slope)
-        yield x, now
+            y = oracle.project_y(y - rate_y * (sigma * oracle.upper(x, y)[1] + oracle.lower(x, y)[1]))
+        slope = oracle.upper(x, y)[0] + (oracle.lower(x, y)[0] - oracle.lower(x, z)[0]) / sigma
+        x = oracle.project_x(x - lr / oracle.scale * (sigma / first) ** cooling * slope)
+        yield x, sigma
         k += 1
 
 
@@ -73,7 +79,7 @@ def momentum(
     if not 0 < memory <= 1:
         raise BenchError(f"method.memory={memory} of momentum: it lies in (0, 1]")
     of_f, of_g = oracle.smoothness
-    rates = (inner / of_g, inner / (sigma * of_f + of_g), lr)
+    rates = (inner / of_g, inner / (sigma * of_f + of_g), lr / oracle.scale)
 
     def directions(at: tuple[Tensor, Tensor, Tensor], sample: Any) -> tuple[Tensor, Tensor, Tensor]:
         z, y, x = at
@@ -117,6 +123,6 @@ def bome(
         cross = float(f_x @ q_x + f_y @ q_y)
         penalty = max(eta * size - cross, 0.0) / size if size > 0 else 0.0
         rate_y = min(lr / of_f, 1 / (of_f + penalty * of_g))
-        x = oracle.project_x(x - lr * (f_x + penalty * q_x))
+        x = oracle.project_x(x - lr / oracle.scale * (f_x + penalty * q_x))
         y = oracle.project_y(y - rate_y * (f_y + penalty * q_y))
         yield x, None

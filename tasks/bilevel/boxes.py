@@ -17,6 +17,7 @@ class Boxes:
 
     def __init__(self, public: Mapping[str, Any]) -> None:
         self.s, self.b = public["s"], public["b"]
+        self.scale = 2.0
         self.smoothness = (2 * float(self.b.max()), 1.0)  # g is linear in y; 1 is the slope's Lipschitz constant in x
 
     def draw(self, generator: Generator) -> Any:

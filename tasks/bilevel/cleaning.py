@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contract import BenchError, Curves, Exhibit, Metric, Problem, Solution
 from bench.seeds import Seeds
 from tasks.bilevel import tables
-from tasks.bilevel.base import METRICS, WORST, Bilevel
+from tasks.bilevel.base import METRICS, Bilevel
 
 if TYPE_CHECKING:
     from tasks.bilevel.softmax import Softmax

@@ -15,10 +15,11 @@ class Model(Protocol):
     """Upper loss f(x, y) and lower loss g(x, y), x (dx,) in a convex set X, y (dy,) in a convex set Y.
 
     A draw is what makes one stochastic sample of both losses; at draw None they are exact. smoothness: bounds on the
-    Lipschitz constants of the gradients of f and g in y, over X.
+    Lipschitz constants of the gradients of f and g in y, over X. scale: the rough size of psi's second derivatives.
     """
 
     smoothness: tuple[float, float]
+    scale: float
 
     def draw(self, generator: Generator) -> Any: ...
     def upper_value(self, x: Tensor, y: Tensor, draw: Any = None) -> float: ...
@@ -39,13 +40,13 @@ class Oracle:
     """Counted access to a `Model`. A gradient or a value of either level at one point costs 1 of the budget, a product with
     the lower level's second derivatives 2: it takes about two gradients. Raises Exhausted when the budget is spent.
 
-    smoothness: see `Model`. Without a `draw` each call is a sample of its own; a draw that is given to several calls
+    smoothness, scale: see `Model`. Without a `draw` each call is a sample of its own; a draw that is given to several calls
     makes them the same sample, as the mean-squared smoothness of the paper's single-loop method wants.
     """
 
     def __init__(self, model: Model, log: Log, generator: Generator) -> None:
         self._model, self._log, self._generator = model, log, generator
-        self.smoothness = model.smoothness
+        self.smoothness, self.scale = model.smoothness, model.scale
         self.project_x, self.project_y = model.project_x, model.project_y
         self.spent = 0
 

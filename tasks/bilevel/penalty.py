@@ -30,9 +30,9 @@ def double_loop(
     *, oracle: Oracle, x: Tensor, y: Tensor, generator: Generator, sigma: float = 0.01, lr: float = 0.3, inner: float = 1.0,
     steps: int = 10,
 ) -> Iterates:  # fmt: skip
-    """`steps` of projected gradient descent on each of z and y_s, warm from the last x, then one on x at rate `lr`.
+    """`steps` of projected gradient descent on each of z and y_s, warm from the last x, then one on x.
 
-    inner: rate of the inner steps in units of 1 / L, L the smoothness in y of what they descend on. Yields (x, sigma)
+    lr: rate of x in units of 1 / the oracle's scale. inner: rate of the inner steps in units of 1 / L, L the smoothness in y of what they descend on. Yields (x, sigma)
     after every step of x.
     """
     positive("the penalty method", sigma=sigma, lr=lr, inner=inner, steps=steps)
@@ -45,5 +45,5 @@ def double_loop(
             slope = sigma * oracle.upper(x, y)[1] + oracle.lower(x, y)[1]
             y = oracle.project_y(y - rate_y * slope)
         slope = oracle.upper(x, y)[0] + (oracle.lower(x, y)[0] - oracle.lower(x, z)[0]) / sigma
-        x = oracle.project_x(x - lr * slope)
+        x = oracle.project_x(x - lr / oracle.scale * slope)
         yield x, sigma

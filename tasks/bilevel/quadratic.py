@@ -78,13 +78,17 @@ class Quadratic(Bilevel):
         return self.started(public, seeds)
 
     def started(self, public: Mapping[str, Any], seeds: Seeds) -> Problem:
-        """With the target t and normal starts; `least`, the minimum of psi, stays hidden."""
+        """With the target t and normal starts, P scaled so that the upper loss bends by at most 1 with x; `least`, the minimum of psi, stays hidden."""
+        import torch
+
         p = self.params
         normal: dict[str, Tensor] = {
             name: seeds.stream("data", name).normal(size, dtype=public["Q"].dtype)
             for name, size in (("t", p.lower), ("x", p.upper), ("y", p.lower))
         }
         whole = {**public, **normal, "noise": p.noise}
+        model = self.model(whole)
+        whole["P"] = whole["P"] / float(torch.linalg.matrix_norm(model.outer @ model.slope, 2))
         return self.opened(whole, {"least": self.model(whole).least()[1]})
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:

@@ -40,6 +40,7 @@ class Quadratics:
             raise BenchError("the lower level has no solution: it falls without end along directions without curvature")
         self.inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
         self.smoothness = (float(torch.linalg.matrix_norm(self.outer, 2)) ** 2, float(values[-1]))
+        self.scale = 1.0  # the tasks draw P so that the largest second derivative of psi is 1 + RHO
         # y*(x) = slope x + offset: the minimum-norm solution plus the null direction that the upper level likes best
         best = torch.linalg.pinv(self.outer @ self.null)
         choose = torch.eye(len(self.q), dtype=self.q.dtype) - self.null @ best @ self.outer

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 LOW, HIGH = -8.0, 2.0
+SCALE = 0.03  # of psi's second derivatives, where penalties matter and the features have variance 1
 
 
 class Regression:
@@ -23,6 +24,7 @@ class Regression:
         (self.h, self.r), (self.h_val, self.r_val) = ((u.T @ u / len(u), u.T @ b / len(u)) for u, b in sets)
         self.rest = float(public["b_val"].square().mean()) / 2
         of_f, of_g = (float(torch.linalg.eigvalsh(h)[-1]) for h in (self.h_val, self.h))
+        self.scale = SCALE
         self.smoothness = (of_f, of_g + math.exp(HIGH))
 
     def draw(self, generator: Generator) -> Any:

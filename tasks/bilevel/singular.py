@@ -1,4 +1,4 @@
-"""`bilevel/singular`: two quadratic levels; the lower one has a whole plane of solutions, of which the best for the upper counts."""
+"""`bilevel/singular`: two quadratic levels; the lower one has a plane of solutions, the best of which counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Singular(Quadratic):
         values = p.condition ** (-torch.linspace(0, 1, p.rank, dtype=dtype) / 2)
         a = (left * values) @ right.T
         coupling = seeds.stream("data", "coupling").normal(p.rank, p.upper, dtype=dtype) / p.upper**0.5
-        outer = seeds.stream("data", "outer").normal(p.lower, p.lower, dtype=dtype) / p.lower**0.5
+        outer = seeds.stream("data", "outer").normal(p.lower, p.lower, dtype=dtype)
         force = seeds.stream("data", "force").normal(p.rank, dtype=dtype)
-        public = {"Q": a.T @ a, "P": a.T @ coupling, "c": a.T @ force, "C": outer}
+        public = {"Q": a.T @ a, "P": a.T @ coupling, "c": a.T @ force, "C": outer / torch.linalg.matrix_norm(outer, 2)}
         return self.started(public, seeds)

@@ -30,6 +30,7 @@ class Softmax:
         self.u, self.u_val = public["u"], public["u_val"]
         self.one, self.one_val = (one_hot(public[name], classes).to(self.u.dtype) for name in ("labels", "labels_val"))
         of_f, of_g = (float(torch.linalg.matrix_norm(u, 2)) ** 2 / len(u) / 2 for u in (self.u_val, self.u))
+        self.scale = 4 / len(self.u)  # a sample moves the lower solution by its share
         self.smoothness = (of_f, of_g + DECAY)  # a softmax's Hessian is at most 1/2
 
     def draw(self, generator: Generator) -> Any:
