@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -54,8 +55,7 @@ def last(method: Any, problem: Any, model: Any, iterations: int, **arguments: An
         oracle=counted(model), x=problem.public["x"], y=problem.public["y"],
         generator=torch.Generator().manual_seed(0), **arguments,
     )  # fmt: skip
-    for _, (x, _) in zip(range(iterations), made, strict=False):
-        pass
+    *_, (x, _) = itertools.islice(made, iterations)
     return x
 
 
@@ -78,7 +78,9 @@ def test_gradients_are_those_of_the_values(name):
     assert torch.allclose((ahead[0] - behind[0]) / (2 * h), cross, atol=1e-8)
     assert torch.allclose((ahead[1] - behind[1]) / (2 * h), bent, atol=1e-8)
     moved = (model.lower(x + h * dx, y)[1] - model.lower(x - h * dx, y)[1]) / (2 * h)
-    assert float(moved @ dy) == pytest.approx(float(cross @ dx), rel=1e-6, abs=1e-9), "g_xy is one matrix, read both ways"
+    assert float(moved @ dy) == pytest.approx(float(cross @ dx), rel=1e-6, abs=1e-9), (
+        "g_xy is one matrix, read both ways"
+    )
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -163,21 +165,21 @@ def test_samples_are_unbiased_and_one_draw_is_one_function():
     _, problem, model = made("quadratic", noise=0.5)
     x, y = problem.public["x"], problem.public["y"]
     oracle = counted(model)
-    mean = torch.stack([oracle.lower(x, y)[1] for _ in range(4000)]).mean(0)
-    assert torch.allclose(mean, model.lower(x, y)[1], atol=0.05)
+    mean = torch.stack([oracle.lower(x, y)[1] for _ in range(1500)]).mean(0)
+    assert torch.allclose(mean, model.lower(x, y)[1], atol=0.08)
     draw = oracle.draw()
     difference = oracle.lower(x, y + 1, draw)[1] - oracle.lower(x, y, draw)[1]
     assert torch.allclose(difference, model.lower(x, y + 1)[1] - model.lower(x, y)[1])
     _, problem, model = made("cleaning")
     x, y = problem.public["x"], problem.public["y"]
     oracle = counted(model)
-    mean = torch.stack([oracle.lower(x, y)[0] for _ in range(2000)]).mean(0)
-    assert torch.allclose(mean, model.lower(x, y)[0], atol=0.15 * float(model.lower(x, y)[0].max()))
+    mean = torch.stack([oracle.lower(x, y)[0] for _ in range(600)]).mean(0)
+    assert torch.allclose(mean, model.lower(x, y)[0], atol=0.3 * float(model.lower(x, y)[0].max()))
 
 
 EXACT = [
     (implicit.aid_cg, {"lr": 1.0, "steps": 20}),
-    (implicit.soba, {"lr": 0.1}),
+    (implicit.soba, {"lr": 0.3}),
     (implicit.unrolled, {"lr": 1.0, "steps": 200}),
     (implicit.finite_differences, {"lr": 1.0, "steps": 200}),
 ]
@@ -186,7 +188,7 @@ EXACT = [
 @pytest.mark.parametrize(("method", "arguments"), EXACT, ids=lambda v: getattr(v, "__name__", ""))
 def test_methods_without_a_penalty_find_the_minimum(method, arguments):
     _, problem, model = made("quadratic")
-    x = last(method, problem, model, 1000 if method is implicit.soba else 300, **arguments)
+    x = last(method, problem, model, 2000 if method is implicit.soba else 300, **arguments)
     first = float(model.hyper(problem.public["x"])[1].norm())
     assert float(model.hyper(x)[1].norm()) < 1e-5 * first
 
@@ -299,7 +301,9 @@ def test_arguments_that_make_no_sense_are_told(method, wrong):
 def test_a_lower_level_without_solution_is_told():
     public = made("singular")[1].public
     with pytest.raises(BenchError, match="falls without end"):
-        Quadratics({**public, "c": public["c"] + torch.randn(4, generator=torch.Generator().manual_seed(3), dtype=DTYPE)})
+        Quadratics(
+            {**public, "c": public["c"] + torch.randn(4, generator=torch.Generator().manual_seed(3), dtype=DTYPE)}
+        )
     with pytest.raises(BenchError, match="no solution: its curvature"):
         Quadratics({**public, "Q": public["Q"] - 0.5 * torch.eye(4, dtype=DTYPE)})
 

@@ -1,7 +1,7 @@
-"""Penalty methods: gradients of psi_sigma from gradients of both levels alone. lambda = 1 / sigma. Rates `lr` of x
-are in units of 1 / scale, the rough size of the second derivatives of psi, which the oracle tells.
+"""Penalty methods: gradients of psi_sigma from gradients of both levels alone. lambda = 1 / sigma.
 
-The gradient of psi_sigma at x is f_x(x, y) + lambda (g_x(x, y) - g_x(x, z)), y near the minimum of f + lambda g, z near that of g.
+Its gradient at x is f_x(x, y) + lambda (g_x(x, y) - g_x(x, z)), y near the minimum of f + lambda g, z near that of g. Rates `lr`
+of x are in units of 1 / scale, the rough size of the second derivatives of psi, which the oracle tells.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def f2sa(
     *, oracle: Any, x: Tensor, y: Tensor, generator: Generator, lr: float = 0.1, inner: float = 1.0, first: float = 1.0,
     growth: float = 0.1, decay: float = 4 / 7, steps: int = 10,
 ) -> Iterates:  # fmt: skip
-    """F2SA (Kwon et al. 2023, arXiv 2301.10945): lambda grows by growth k^(-1/7), the rates of x and z fall as k^-decay.
+    """F2SA (Kwon et al. 2023, arXiv 2301.10945): lambda grows by growth k^(-1/7), rates fall.
 
     lr: rate of x at k = 1. inner: rate of z and y in units of 1 / L; y, whose loss is f + lambda g, moves at inner k^(-5/7) / L_g,
     at most inner / (L_f + lambda L_g), beyond which gradient descent leaves. steps: of y and z for each of x.

@@ -89,14 +89,14 @@ class Bilevel(Task):
         tensors: dict[str, Any] = {"x": x}
         log.evaluate(0, lambda: x)
         try:
-            for x, sigma in parts["method"](oracle=oracle, x=x, y=public["y"], generator=own):
-                if not float(x.abs().max()) < FAR:
+            for latest, sigma in parts["method"](oracle=oracle, x=x, y=public["y"], generator=own):
+                if not float(latest.abs().max()) < FAR:
                     raise Diverged(f"the upper variable is beyond {FAR:g} after {oracle.spent} gradient evaluations")
-                tensors = {"x": x} if sigma is None else {"x": x, "sigma": sigma}
+                tensors = {"x": latest} if sigma is None else {"x": latest, "sigma": sigma}
                 if oracle.spent >= places[0]:
                     while oracle.spent >= places[0]:
                         places.pop(0)
-                    log.evaluate(oracle.spent, lambda x=x: x)
+                    log.evaluate(oracle.spent, lambda x=latest: x)
         except Exhausted:
             pass
         return Solution(None, tensors)

@@ -41,7 +41,7 @@ def complexity(records: Records, *, of: str) -> float:
 def compared(
     records: Records, *, of: str, metric: str, at: Mapping[str, float], over: Mapping[str, float], worst: float = WORST
 ) -> float:
-    """`metric` of entry `of` with the method's arguments `at`, over that with the arguments `over`; diverged counts as `worst`."""
+    """`metric` of entry `of` with the method's arguments `at` over that with `over`; a diverged run has `worst`."""
     return number(_with(records[of], at), metric, worst) / number(_with(records[of], over), metric, worst)
 
 

@@ -1,4 +1,4 @@
-"""`bilevel/discontinuous`: a bilinear lower level on a box, whose hyper-objective jumps where the lower solution is not unique."""
+"""`bilevel/discontinuous`: a bilinear lower level on a box; the hyper-objective jumps where its solution is not unique."""
 
 from __future__ import annotations
 
@@ -93,5 +93,6 @@ class Discontinuous(Bilevel):
             "psi": model.psi(places[:, None])[:, 0],
             "psi_sigma": model.psi_sigma(places[:, None], sigma)[:, 0],
         }
-        doc = f"hyper-objective of coordinate 1, and with sigma = {sigma:g}; the answer is x = {float(solution.tensors['x'][0]):.3g}"
+        answer = float(solution.tensors["x"][0])
+        doc = f"hyper-objective of coordinate 1, and with sigma = {sigma:g}; the answer is x = {answer:.3g}"
         return {"coordinate": Exhibit("series", arrays, ("x",), "1", doc)}

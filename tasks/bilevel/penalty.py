@@ -32,8 +32,8 @@ def double_loop(
 ) -> Iterates:  # fmt: skip
     """`steps` of projected gradient descent on each of z and y_s, warm from the last x, then one on x.
 
-    lr: rate of x in units of 1 / the oracle's scale. inner: rate of the inner steps in units of 1 / L, L the smoothness in y of what they descend on. Yields (x, sigma)
-    after every step of x.
+    lr: rate of x in units of 1 / the oracle's scale. inner: rate of the inner steps in units of 1 / L, L the smoothness in y of
+    what they descend on. Yields (x, sigma) after every step of x.
     """
     positive("the penalty method", sigma=sigma, lr=lr, inner=inner, steps=steps)
     of_f, of_g = oracle.smoothness

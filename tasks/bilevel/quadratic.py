@@ -78,7 +78,10 @@ class Quadratic(Bilevel):
         return self.started(public, seeds)
 
     def started(self, public: Mapping[str, Any], seeds: Seeds) -> Problem:
-        """With the target t and normal starts, P scaled so that the upper loss bends by at most 1 with x; `least`, the minimum of psi, stays hidden."""
+        """With a target t, normal starts, and P scaled so that |C y*(x) - t|^2 / 2 has second derivatives of at most 1 in x.
+
+        The minimum of psi, `least`, stays hidden.
+        """
         import torch
 
         p = self.params
