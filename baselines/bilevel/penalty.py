@@ -20,8 +20,8 @@ def f2sa(
 ) -> Iterates:  # fmt: skip
     """F2SA (Kwon et al. 2023, arXiv 2301.10945): lambda grows by growth k^(-1/7), rates fall.
 
-    lr: rate of x at k = 1. inner: rate of z and y in units of 1 / L; y, whose loss is f + lambda g, moves at inner k^(-5/7) / L_g,
-    at most inner / (L_f + lambda L_g), beyond which gradient descent leaves. steps: of y and z for each of x.
+    lr: rate of x at k = 1. inner: rate of z and y in units of 1 / L. The loss of y is f + lambda g; it moves at inner k^(-5/7) / L_g,
+    at most inner / (L_f + lambda L_g), beyond which descent leaves. steps: of y and z for each of x.
     """
     positive("f2sa", lr=lr, inner=inner, first=first, steps=steps)
     if not growth >= 0 or not decay >= 0:

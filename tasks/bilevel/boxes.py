@@ -76,7 +76,7 @@ class Boxes:
         return float(((x - self.s).square() + self.b * forced.square()).min(dim=0).values.sum())
 
     def gaps(self, sigma: float) -> tuple[float, float]:
-        """Largest |psi_sigma - psi| / b of coordinate 1 over |x| in [sigma / 1000, 1], and over [2 sigma b, 1]; 0 if empty."""
+        """Largest |psi_sigma - psi| / b of coordinate 1 over |x| in [edge / 1000, 1] and over [edge, 1], edge = 2 sigma b; 0 if empty."""
         first = Boxes({"s": self.s[:1], "b": self.b[:1]})
         edge = 2 * sigma * float(first.b)
 
@@ -88,4 +88,4 @@ class Boxes:
             )
             return float((first.psi_sigma(x, sigma) - first.psi(x)).abs().max() / first.b[0])
 
-        return gap(sigma / 1000), gap(edge)
+        return gap(edge / 1000), gap(edge)

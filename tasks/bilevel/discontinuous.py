@@ -45,7 +45,7 @@ class Discontinuous(Bilevel):
                "coordinate, above the best of all x, over that at the start", diverged=WORST),
         Metric("coarse_gap", "1", "min", "the same for lower variables that miss it by at most 0.03", diverged=WORST),
         Metric("sup_gap", "1", "max", "largest |psi_sigma - psi| / b over x other than 0 of coordinate 1, of the method's last "
-               "sigma, from sigma / 1000 on"),
+               "sigma, from sigma b / 500 on"),
         Metric("far_gap", "1", "min", "the same over |x| of at least 2 sigma b"),
     )  # fmt: skip
     rank = "relaxed_gap"
