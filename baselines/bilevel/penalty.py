@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Generator, Tensor
 
 from baselines.bilevel.arguments import Iterates, positive
@@ -20,7 +21,7 @@ def f2sa(
 ) -> Iterates:  # fmt: skip
     """F2SA (Kwon et al. 2023, arXiv 2301.10945): lambda grows by growth k^(-1/7), rates fall.
 
-    lr: rate of x at k = 1. inner: rate of z and y in units of 1 / L. The loss of y is f + lambda g; it moves at inner k^(-5/7) / L_g,
+    lr: rate of x at k = 1. inner: rate of z and y in units of 1 / L. y, on f + lambda g, moves at inner k^(-5/7) / L_g,
     at most inner / (L_f + lambda L_g), beyond which descent leaves. steps: of y and z for each of x.
     """
     positive("f2sa", lr=lr, inner=inner, first=first, steps=steps)
@@ -81,23 +82,23 @@ def momentum(
     of_f, of_g = oracle.smoothness
     rates = (inner / of_g, inner / (sigma * of_f + of_g), lr / oracle.scale)
 
-    def directions(at: tuple[Tensor, Tensor, Tensor], sample: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def directions(at: list[Tensor], sample: Any) -> list[Tensor]:
         z, y, x = at
-        (f_x, f_y), (g_x, g_y), (h_x, h_y) = (
-            oracle.upper(x, y, sample), oracle.lower(x, y, sample), oracle.lower(x, z, sample)
-        )  # fmt: skip
-        return h_y, sigma * f_y + g_y, f_x + (g_x - h_x) / sigma
+        f_x, f_y = oracle.upper(x, y, sample)
+        (g_x, g_y), (h_x, h_y) = oracle.lower(x, y, sample), oracle.lower(x, z, sample)
+        return [h_y, sigma * f_y + g_y, f_x + (g_x - h_x) / sigma]
 
-    now, before, held = (y, y, x), None, None
+    now, before, held = [y, y, x], [y, y, x], [torch.zeros_like(y), torch.zeros_like(y), torch.zeros_like(x)]
+    kept = 0.0  # nothing is held before the first step
     while True:
         sample = oracle.draw()
         fresh = directions(now, sample)
-        if held is not None and memory < 1:
+        if kept:
             stale = directions(before, sample)
-            fresh = tuple(f + (1 - memory) * (h - s) for f, h, s in zip(fresh, held, stale, strict=True))
-        before, held = now, fresh
+            fresh = [f + kept * (h - s) for f, h, s in zip(fresh, held, stale, strict=True)]
+        before, held, kept = now, fresh, 1 - memory
         z, y, x = (at - rate * move for at, rate, move in zip(now, rates, fresh, strict=True))
-        now = (oracle.project_y(z), oracle.project_y(y), oracle.project_x(x))
+        now = [oracle.project_y(z), oracle.project_y(y), oracle.project_x(x)]
         yield now[2], sigma
 
 

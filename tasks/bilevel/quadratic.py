@@ -47,7 +47,7 @@ class Quadratic(Bilevel):
     metrics = (*METRICS, GAP)
     rank = "stationarity"
     objective = "upper_gap"
-    positive = ("upper", "lower", "condition", "gradients", "evaluations")
+    positive: ClassVar[tuple[str, ...]] = ("upper", "lower", "condition", "gradients", "evaluations")
     reference = "aid_cg"
     margin = 5.0
 

@@ -7,6 +7,7 @@ inputs), flat. The lower level is strongly convex; its solution is found by Newt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,6 +75,9 @@ class Softmax:
         in_x = weight * (1 - weight) * ((share - one) * moved).sum(dim=1) / len(u)
         return self._spread(in_x, x, draw), (bent.T @ u / len(u)).flatten() + DECAY * v
 
+    def _bent(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.curvature(x, y, v)[1]
+
     def _spread(self, values: Tensor, x: Tensor, draw: Any) -> Tensor:
         return values if draw is None else torch.zeros_like(x).index_add(0, draw[0], values)
 
@@ -90,7 +94,7 @@ class Softmax:
             slope = self.lower(x, y)[1]
             if float(slope.norm()) < SMALL:
                 return y
-            step = conjugate_gradients(lambda v, y=y: self.curvature(x, y, v)[1], slope, CG, 1e-6)
+            step = conjugate_gradients(partial(self._bent, x, y), slope, CG, 1e-6)
             share, now = 1.0, self.lower_value(x, y)
             while (
                 share > 1e-6
@@ -105,7 +109,7 @@ class Softmax:
     def hyper(self, x: Tensor) -> tuple[float, Tensor]:
         y = self.solution(x)
         in_x, in_y = self.upper(x, y)
-        v = conjugate_gradients(lambda w: self.curvature(x, y, w)[1], in_y, CG, 1e-9)
+        v = conjugate_gradients(partial(self._bent, x, y), in_y, CG, 1e-9)
         return self.upper_value(x, y), in_x - self.curvature(x, y, v)[0]
 
     def penalised(self, x: Tensor, sigma: float) -> None:
