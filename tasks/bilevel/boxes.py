@@ -76,7 +76,7 @@ class Boxes:
         return float(((x - self.s).square() + self.b * forced.square()).min(dim=0).values.sum())
 
     def gaps(self, sigma: float) -> tuple[float, float]:
-        """Largest |psi_sigma - psi| / b of coordinate 1 over |x| from edge / 1000 on, and from edge = 2 sigma b on; 0 if empty."""
+        """Largest |psi_sigma - psi| / b of coordinate 1 for |x| from edge / 1000 on and from edge = 2 sigma b on; 0 if empty."""
         first = Boxes({"s": self.s[:1], "b": self.b[:1]})
         edge = 2 * sigma * float(first.b)
 
