@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from tasks.zeroth_order.oracles import NetworkOracle, gradient
 
 LOSSES = 100  # values of the training loss over a run, beside its first
 FIRST = 4  # steps whose loss is always taken
+GONE = 100.0  # nats; a run whose training loss is above has diverged
 
 Step = Callable[[NetworkOracle, Tensor], tuple[Tensor, Tensor | None]]
 
@@ -86,8 +86,8 @@ def run(
             with torch.no_grad():
                 loss = float(network.loss(weights, oracle.x, oracle.y))
             log.track(at, loss=loss)
-            if not math.isfinite(loss):
-                raise Diverged(f"the training loss is {loss} at step {at}")
+            if not loss < GONE:
+                raise Diverged(f"the training loss is {loss:g} at step {at}")
         if at >= passes:
             raise BenchError("the entry makes steps and asks for no evaluation")
         before = weights.clone() if probing else weights
@@ -120,14 +120,16 @@ def measured(step: Step, oracle: NetworkOracle, network: Network, weights: Tenso
 
 
 def alignment(network: Network, x: Tensor, y: Tensor, taken: Tensor, weights: Tensor) -> dict[str, float]:
-    """Cosine between the direction `taken` (d,) and the gradient on the batch, of all weights and of the hidden layers'."""
+    """Cosine between the direction `taken` (d,) and the gradient on the batch, of all weights and of the hidden layers'.
+
+    Left out where either is 0, as the gradient is once all units have saturated.
+    """
     exact = gradient(lambda w: network.loss(w, x, y), weights)
     hidden = network.dimension - network.output_weights
 
-    def cosine(a: Tensor, b: Tensor) -> float:
-        return float(a @ b / (a.norm() * b.norm()))
-
-    return {"alignment": cosine(taken, exact), "hidden_alignment": cosine(taken[:hidden], exact[:hidden])}
+    pairs = {"alignment": (taken, exact), "hidden_alignment": (taken[:hidden], exact[:hidden])}
+    products = {name: (float(a @ b), float(a.norm() * b.norm())) for name, (a, b) in pairs.items()}
+    return {name: inner / norms for name, (inner, norms) in products.items() if norms > 0}
 
 
 def judge(predict: Callable[..., Any], x: Tensor, y: Tensor) -> tuple[float, float]:
