@@ -20,7 +20,7 @@ class ShapedStrategy:
     """
 
     def __init__(
-        self, *, dimension: int, evaluations: int, generator: Generator, lr: float = 0.03, sigma: float = 0.03,
+        self, *, dimension: int, evaluations: int, generator: Generator, lr: float = 1e-3, sigma: float = 0.03,
         population: int = 20,
     ) -> None:  # fmt: skip
         if population < 2 or population % 2 or population > evaluations:
