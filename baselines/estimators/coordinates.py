@@ -1,4 +1,4 @@
-"""Differences along coordinates: exact for quadratic functions, and the whole gradient only where the budget covers all of them."""
+"""Differences along coordinates: exact for quadratic functions; the whole gradient where the budget covers all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor: steps as long as those of two-point differences along normal directions, without the sign that tells where down is."""
+"""The floor: steps as long as those of two-point differences, without the sign that tells where down is."""
 
 from __future__ import annotations
 

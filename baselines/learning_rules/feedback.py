@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 
 class FeedbackAlignment:
-    """Fixed random matrices carry the error from layer to layer (Lillicrap et al. 2016), with the deviation of the weights' start.
+    """Fixed random matrices, drawn like the weights' start, carry the error from layer to layer (Lillicrap et al. 2016).
 
     direct: from the output to each layer at once (Nokland 2016).
     """

@@ -11,7 +11,7 @@ from bench.contract import BenchError
 
 
 class NodePerturbation:
-    """Error of sample b at a layer's sums: n_b (L_b(with s n) - L_b) / s, n standard normal, then the outer product with the inputs.
+    """Error of sample b at a layer's sums: n_b (L_b(s n) - L_b) / s, n standard normal; then outer products with the inputs.
 
     The losses L_b are those of each sample: with the batch's mean in their place, all samples would share one scalar. A step
     takes two forward passes and one outer product. Williams 1992; Werfel, Xie, Seung 2003.

@@ -14,7 +14,7 @@ LARGEST = 1000  # dimensions up to which a full covariance is kept
 
 
 class ShapedStrategy:
-    """x - lr / (n s) sum_i r_i u_i over n normal u_i in opposite pairs; r_i: ranks of f(x + s u_i), spread evenly over [-1/2, 1/2].
+    """x - lr / (n s) sum_i r_i u_i, n normal u_i in opposite pairs; r_i: ranks of f(x + s u_i), even over [-1/2, 1/2].
 
     Salimans et al. 2017 (arXiv 1703.03864).
     """
@@ -24,7 +24,9 @@ class ShapedStrategy:
         population: int = 20,
     ) -> None:  # fmt: skip
         if population < 2 or population % 2 or population > evaluations:
-            raise BenchError(f"searcher.population={population}: an even number from 2 to the run's {evaluations} evaluations")
+            raise BenchError(
+                f"searcher.population={population}: an even number from 2 to the run's {evaluations} evaluations"
+            )
         if not lr > 0 or not sigma > 0:
             raise BenchError(f"searcher: lr={lr} and sigma={sigma} have to be above 0")
         self.dimension, self.generator = dimension, generator
@@ -50,9 +52,13 @@ class CmaEs:
     ) -> None:  # fmt: skip
         d, n = dimension, population or 4 + int(3 * math.log(dimension))
         if not 4 <= n <= evaluations or not sigma > 0:
-            raise BenchError(f"searcher: a population of {n} is 4 to the run's {evaluations} evaluations, sigma={sigma} above 0")
+            raise BenchError(
+                f"searcher: a population of {n} is 4 to the run's {evaluations} evaluations, sigma={sigma} above 0"
+            )
         if d > LARGEST and not separable:
-            raise BenchError(f"a full covariance of {d} dimensions is too large (at most {LARGEST}); set searcher.separable=true")
+            raise BenchError(
+                f"a full covariance of {d} dimensions is too large (at most {LARGEST}); set searcher.separable=true"
+            )
         self.dimension, self.population, self.generator, self.separable = d, n, generator, separable
         raw = math.log((n + 1) / 2) - torch.arange(1, n // 2 + 1, dtype=torch.float64).log()
         self.weights = raw / raw.sum()
@@ -67,7 +73,10 @@ class CmaEs:
         self.sigma, self.generation, self.factored = sigma, 0, 0
         self.path, self.covariance_path = (torch.zeros(d, dtype=torch.float64) for _ in range(2))
         self.covariance = torch.ones(d, dtype=torch.float64) if separable else torch.eye(d, dtype=torch.float64)
-        self.axes, self.scales = torch.eye(0 if separable else d, dtype=torch.float64), torch.ones(d, dtype=torch.float64)
+        self.axes, self.scales = (
+            torch.eye(0 if separable else d, dtype=torch.float64),
+            torch.ones(d, dtype=torch.float64),
+        )
 
     def _factor(self) -> None:
         """The covariance's axes and scales, as often as the tutorial says: it changes little from one generation to the next."""

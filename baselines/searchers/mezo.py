@@ -1,4 +1,4 @@
-"""MeZO: two-point differences whose direction is drawn again from its seed instead of being kept (Malladi et al. 2023, arXiv 2305.17333)."""
+"""MeZO: two-point differences whose direction is drawn again from its seed (Malladi et al. 2023, arXiv 2305.17333)."""
 
 from __future__ import annotations
 

@@ -8,8 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import (
-    BenchError, Budget, Curves, Derived, Diverged, Exhausted, Exhibit, Log, Metric, Problem, Solution, Task,
-)  # fmt: skip
+    BenchError,
+    Budget,
+    Curves,
+    Derived,
+    Diverged,
+    Exhausted,
+    Exhibit,
+    Log,
+    Metric,
+    Problem,
+    Solution,
+    Task,
+)
 from bench.seeds import EntrySeeds, Seeds
 from tasks.zeroth_order.parts import ESTIMATOR, SEARCHER
 
@@ -53,7 +64,7 @@ class Params:
 
 
 class Descent(Task):
-    """x^T H x / 2 from N(0, I) down to `reduction` of its start. An estimator's step is rate / (condition x its second moment)."""
+    """x^T H x / 2 from N(0, I) to `reduction` of its start. An estimator's step is rate / (condition x its second moment)."""
 
     name = "zeroth_order/descent"
     Params = Params

@@ -19,7 +19,7 @@ DEAREST = 3  # evaluations that an exact gradient counts as
 
 
 class Estimates(Task):
-    """Estimates of the gradient at two points. Subclasses make the function. `queries`: evaluations that one estimate may take."""
+    """Estimates of the gradient at two points. Subclasses make the function. `queries`: evaluations an estimate may take."""
 
     positive: ClassVar[tuple[str, ...]] = ("queries", "repeats")
     metrics = (
@@ -97,4 +97,3 @@ class Estimates(Task):
 def cosine(estimates: Tensor, gradient: Tensor) -> Tensor:
     """Cosines (R,) between estimates (R, d) and a gradient (d,); NaN for an estimate that is 0."""
     return estimates @ gradient / (estimates.norm(dim=1) * gradient.norm())
-

@@ -31,7 +31,7 @@ def batches(x: Tensor, y: Tensor, size: int, generator: torch.Generator) -> Iter
 
 
 def stepper(network: Network, weights: Tensor, queries: int, passes: int, parts: Mapping[str, Any], seed: int) -> Step:
-    """One step of the entry: oracle, weights -> (weights after it, the direction that it took for the gradient, if it has one)."""
+    """A step of the entry: oracle, weights -> (weights after it, the direction that stood for the gradient, if it has one)."""
     generator = torch.Generator().manual_seed(seed)
     if parts.get("searcher") is not None:
         searcher = parts["searcher"](dimension=network.dimension, evaluations=passes, generator=generator)
@@ -43,7 +43,9 @@ def stepper(network: Network, weights: Tensor, queries: int, passes: int, parts:
     model = Weights(network, weights)
     optimizer = parts["optimizer"](model=model, steps=passes // queries)
     if getattr(optimizer, "wants_closure", False) or getattr(optimizer, "wants_graph", False):
-        raise BenchError("the optimizer asks for the loss or its graph; here it gets a direction, so take one that needs only that")
+        raise BenchError(
+            "the optimizer asks for the loss or its graph; here it gets a direction, so take one that needs only that"
+        )
 
     def step(oracle: NetworkOracle, now: Tensor) -> tuple[Tensor, Tensor]:
         direction = estimate(oracle, now)
