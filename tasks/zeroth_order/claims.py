@@ -60,7 +60,7 @@ def variance_law(records: Records, *, of: str, law: str) -> float:
 def step_exponent(records: Records, *, of: str) -> float:
     """Slope of log steps to the reduction against log dimension. BenchError where a run missed it: its steps are a bound only."""
     runs = sorted(records[of], key=lambda record: float(record.params["dimension"]))
-    if missed := [f"{record.params['dimension']:g}" for record in runs if number(record, "reached") < 1]:
+    if missed := [f"{record.params['dimension']:g}" for record in runs if number(record, "reached") == 0]:
         raise BenchError(f"{of} missed the reduction at dimension {', '.join(missed)}; raise task.patience")
     dimensions = [float(record.params["dimension"]) for record in runs]
     return descent.exponent(dimensions, [{"steps": number(record, "steps")} for record in runs])

@@ -78,13 +78,14 @@ def run(
         with torch.no_grad():
             return network.outputs(weights, x)
 
-    memory, due = None, 0.0
+    memory, due, heard = None, 0, 0
     log.evaluate(0, predict)
     for at, (oracle.x, oracle.y) in enumerate(
         batches(public["x"], public["y"], batch, torch.Generator().manual_seed(seeds("order")))
     ):
         probing = spent >= due * passes / probed
-        if at < FIRST or spent * LOSSES // passes > (spent - 1) * LOSSES // passes:
+        if at < FIRST or spent >= heard * passes / LOSSES:
+            heard += 1
             with torch.no_grad():
                 loss = float(network.loss(weights, oracle.x, oracle.y))
             log.track(at, loss=loss)
