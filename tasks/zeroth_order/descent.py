@@ -95,21 +95,18 @@ class Descent(Task):
             raise BenchError(
                 f"task.condition={params.condition} has to be 1 or more, task.reduction={params.reduction} between 0 and 1"
             )
-        if params.dimension != int(params.dimension):
-            raise BenchError(f"task.dimension={params.dimension}: a dimension is a whole number")
 
     @property
     def budget(self) -> Budget:
         p = self.params
-        return Budget("evals", int(p.patience * (p.dimension + 4)))
+        return Budget("evals", p.patience * (p.dimension + 4))
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         from tasks.zeroth_order.quadratic import DTYPE, hessian
 
         p = self.params
-        d = int(p.dimension)
-        matrix = hessian(d, p.condition, seeds.stream("data", "hessian"))
-        return Problem({"hessian": matrix, "start": seeds.stream("data", "start").normal(d, dtype=DTYPE)}, {})
+        matrix = hessian(p.dimension, p.condition, seeds.stream("data", "hessian"))
+        return Problem({"hessian": matrix, "start": seeds.stream("data", "start").normal(p.dimension, dtype=DTYPE)}, {})
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         import torch
