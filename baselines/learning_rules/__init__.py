@@ -1,0 +1,1 @@
+"""Rules that learn from what a network's units did, without its exact gradient."""

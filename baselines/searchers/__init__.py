@@ -1,0 +1,1 @@
+"""Methods that make their own steps from function values: evolution strategies and MeZO."""
