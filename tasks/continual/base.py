@@ -112,11 +112,11 @@ class Continual(Task):
 
     @property
     def budget(self) -> Budget:
-        """Samples passed through the model with a gradient: those of all updates, and one pass over each task but the last,
+        """Samples passed through the model with a gradient: those of all updates, and one pass over each finished task,
         for what a method measures there."""
         p = self.params
         updates = sum(self.steps(stage) for stage in range(p.tasks))
-        return Budget("passes", updates * p.batch + (p.tasks - 1) * p.train)
+        return Budget("passes", updates * p.batch + p.tasks * p.train)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.continual import training
