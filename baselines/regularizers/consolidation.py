@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from bench.contract import BenchError
+from bench.train import evaluation
 
 CHUNK = 64  # samples whose gradients are held at once
 
@@ -28,17 +29,14 @@ def per_sample_gradients(model: nn.Module, x: Tensor, labels: Tensor) -> Iterato
     parameters = trainable(model)
     for inputs, targets in zip(x.split(CHUNK), labels.split(CHUNK), strict=True):
         losses = nn.functional.cross_entropy(model(inputs), targets, reduction="none")
-        units = torch.eye(len(losses))
+        units = torch.eye(len(losses), dtype=losses.dtype)
         yield list(torch.autograd.grad(losses, parameters, units, is_grads_batched=True, materialize_grads=True))
 
 
 def sampled_labels(model: nn.Module, x: Tensor, generator: Generator) -> Tensor:
     """Labels (samples,) drawn from the model's own predictions."""
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluation(model):
         shares = model(x).softmax(-1)
-    model.train(was_training)
     return torch.multinomial(shares, 1, generator=generator)[:, 0]
 
 
