@@ -212,7 +212,9 @@ def test_gains_of_small_steps_add_up_to_the_fall_of_the_loss():
         loss(model, batch).backward()
         optimizer.step()
         penalty.after_step(model)
-    assert sum(float(gain.sum()) for gain in penalty.gain) == pytest.approx(before - float(loss(model, batch)), rel=0.01)
+    assert sum(float(gain.sum()) for gain in penalty.gain) == pytest.approx(
+        before - float(loss(model, batch)), rel=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,14 @@ def test_all_that_passes_with_a_gradient_is_charged():
 
 def test_what_parts_store_is_counted_once_and_without_the_model():
     model, shared = nn.Linear(3, 2), torch.zeros(7)
-    held = {"model": model, "weight": model.weight, "a": shared, "b": [shared, (torch.zeros(2, 2),)], "c": None, "d": 3.0}
+    held = {
+        "model": model,
+        "weight": model.weight,
+        "a": shared,
+        "b": [shared, (torch.zeros(2, 2),)],
+        "c": None,
+        "d": 3.0,
+    }
     assert training.stored(held) == 7 + 4
 
 

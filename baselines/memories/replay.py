@@ -23,7 +23,9 @@ class Replay:
         if capacity is not None and capacity < 1:
             raise BenchError(f"memory.capacity={capacity}: keep at least one sample a task, or null for all")
         if share is not None and not 0 <= share <= 1:
-            raise BenchError(f"memory.share={share}: it lies between 0 and 1; null stands for equal shares of the tasks")
+            raise BenchError(
+                f"memory.share={share}: it lies between 0 and 1; null stands for equal shares of the tasks"
+            )
         self.generator, self.capacity, self.share = generator, capacity, share
         self.kept: list[Batch] = []
 

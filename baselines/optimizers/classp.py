@@ -41,7 +41,9 @@ class Classp(Optimizer):
             ("eps", eps, eps >= 0),
         ):
             if not good or not math.isfinite(value):
-                raise BenchError(f"CLASSP: {name}={value} has to be finite and {'above' if name == 'power' else 'at least'} 0")
+                raise BenchError(
+                    f"CLASSP: {name}={value} has to be finite and {'above' if name == 'power' else 'at least'} 0"
+                )
         super().__init__(
             [p for p in model.parameters() if p.requires_grad],
             {"lr": lr, "threshold": threshold, "power": power, "eps": eps},

@@ -41,7 +41,12 @@ def sampled_labels(model: nn.Module, x: Tensor, generator: Generator) -> Tensor:
 
 
 def fisher(
-    model: nn.Module, x: Tensor, y: Tensor, generator: Generator, labels: Literal["model", "data"] = "model", group: int = 1
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    generator: Generator,
+    labels: Literal["model", "data"] = "model",
+    group: int = 1,
 ) -> list[Tensor]:
     """Diagonal of the Fisher information, a tensor a parameter: mean over samples of the squared gradient.
 
@@ -125,9 +130,7 @@ class SynapticIntelligence(L2Anchor):
     without the penalty.
     """
 
-    def __init__(
-        self, *, model: nn.Module, generator: Generator, strength: float = 1.0, damping: float = 1e-3
-    ) -> None:
+    def __init__(self, *, model: nn.Module, generator: Generator, strength: float = 1.0, damping: float = 1e-3) -> None:
         super().__init__(model=model, generator=generator, strength=strength)
         if not damping > 0 or not math.isfinite(damping):
             raise BenchError(f"penalty.damping={damping}: it has to be finite and above 0")
@@ -156,4 +159,3 @@ class SynapticIntelligence(L2Anchor):
         super().stage_end(model, data)
         self.start = self.anchor
         self.gain = [torch.zeros_like(gain) for gain in self.gain]
-

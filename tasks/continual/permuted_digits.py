@@ -45,9 +45,7 @@ class PermutedDigits(FromDigits):
         parts = self.divided(torch.arange(len(y)), "the file", seeds, "samples")
         pixels = x.shape[1]
         orders = [torch.arange(pixels)]
-        orders += [
-            seeds.stream("data", f"pixels {task}").permutation(pixels) for task in range(1, self.params.tasks)
-        ]
+        orders += [seeds.stream("data", f"pixels {task}").permutation(pixels) for task in range(1, self.params.tasks)]
         sets = {
             name: [(x[part][:, order], y[part]) for order in orders]
             for name, part in zip(("train", "val", "test"), parts, strict=True)
