@@ -43,11 +43,13 @@ def matched_gap(records: Records, *, of: str, over: str) -> float:
     """
     ours, theirs = ([_point(record) for record in records[entry]] for entry in (of, over))
     low, high = max(min(ours)[0], min(theirs)[0]), min(max(ours)[0], max(theirs)[0])
-    if not low < high:
+    if low > high:
         raise BenchError(f"{of} and {over} reach no common accuracy on the last task; give their rates a wider range")
     ours, theirs = frontier(ours), frontier(theirs)
     levels = sorted({low, high, *(x for x, _ in (*ours, *theirs) if low < x < high)})
     gaps = [height(ours, x) - height(theirs, x) for x in levels]
+    if low == high:
+        return gaps[0]
     pieces = zip(levels, levels[1:], gaps, gaps[1:], strict=False)
     return sum((b - a) * (left + right) / 2 for a, b, left, right in pieces) / (high - low)
 
