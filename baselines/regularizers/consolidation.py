@@ -56,6 +56,8 @@ def fisher(
     """
     targets = sampled_labels(model, x, generator) if labels == "model" else y
     total = [torch.zeros_like(p) for p in trainable(model)]
+    was_training = model.training
+    model.eval()
     if group == 1:
         for gradients in per_sample_gradients(model, x, targets):
             for part, gradient in zip(total, gradients, strict=True):
@@ -65,6 +67,7 @@ def fisher(
             loss = nn.functional.cross_entropy(model(inputs), wanted)
             for part, gradient in zip(total, torch.autograd.grad(loss, trainable(model)), strict=True):
                 part += gradient.square()
+    model.train(was_training)
     return [part / len(x) for part in total]
 
 

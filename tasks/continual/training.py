@@ -57,7 +57,7 @@ class Density:
 
     def means(self) -> tuple[float, float]:
         """(mean over all updates, mean over those after the first stage)."""
-        flat, after = sum(self.shares, []), sum(self.shares[1:], [])
+        flat, after = ([share for stage in part for share in stage] for part in (self.shares, self.shares[1:]))
         return sum(flat) / len(flat), sum(after) / max(1, len(after))
 
 
