@@ -67,7 +67,16 @@ class Continual(Task):
 
     Params: ClassVar[type] = Params
     classes: ClassVar[int]
-    positive = ("train", "val", "test", "batch", "first_epochs", "later_epochs", "width", "evaluations")
+    positive: ClassVar[tuple[str, ...]] = (
+        "train",
+        "val",
+        "test",
+        "batch",
+        "first_epochs",
+        "later_epochs",
+        "width",
+        "evaluations",
+    )
     metrics = (
         Metric("average_accuracy", "1", "max", "share of test samples classified right at the end, mean over tasks",
                diverged=0.0, sample="test"),

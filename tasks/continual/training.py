@@ -110,7 +110,7 @@ def run(
 
     def at_step(step: int) -> None:
         density.look()
-        if hasattr(penalty, "after_step"):
+        if penalty is not None and hasattr(penalty, "after_step"):
             penalty.after_step(model)
 
     def stages() -> Iterator[Stage]:
