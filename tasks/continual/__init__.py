@@ -1,0 +1,1 @@
+"""Several tasks in a row under one head: what a network keeps of the earlier ones."""
