@@ -1,4 +1,4 @@
-"""diffGrad (Dubey et al. 2020, arXiv 1909.11015), the file that the paper's experiments used, and Adam at half its rate.
+"""diffGrad (Dubey et al. 2019, arXiv 1909.11015), the file that the paper's experiments used, and Adam at half its rate.
 
 With g the gradient, m and v Adam's moments without their bias correction, and every operation elementwise,
 

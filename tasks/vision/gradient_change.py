@@ -11,7 +11,7 @@ from bench.contract import Log
 class GradientChange:
     """Called after each update, it follows sigmoid(|g_t - g_{t-1}|) over a model's parameters, from the second step on.
 
-    This is what diffGrad multiplies its step with (Dubey et al. 2020, arXiv 1909.11015), measured for
+    This is what diffGrad multiplies its step with (Dubey et al. 2019, arXiv 1909.11015), measured for
     whatever rule trains the model: a property of the path. It is 1/2 where the gradient does not change. `rows` holds the
     mean and the largest of each step; the mean is also the curve `multiplier_now`.
     """
