@@ -127,16 +127,16 @@ class Vision(Task):
         predict = solution.require_predict()
         logits = {name: answers(predict, problem.hidden[name][0]) for name in ("test", "val", "train")}
         accuracies = {name: accuracy(logits[name], problem.hidden[name][1]) for name in ("test", "val")}
-        losses, change = log.curve("loss")[1], solution.tensors.get("change")
-        known = change is not None and len(change) > 0
+        losses = log.curve("loss")[1]
+        change = solution.tensors.get("change", ())  # (steps, 3): step, mean, largest
         return {
             "test_accuracy": accuracies["test"],
             "val_accuracy": accuracies["val"],
             "train_loss": float(functional.cross_entropy(logits["train"], problem.hidden["train"][1])),
             "loss_area": sum(losses) / len(losses) if losses else None,
-            "multiplier": float(change[:, 1].mean()) if known else None,
-            "multiplier_last": float(change[-max(1, len(change) // 10) :, 1].mean()) if known else None,
-            "multiplier_largest": float(change[:, 2].mean()) if known else None,
+            "multiplier": float(change[:, 1].mean()) if len(change) else None,
+            "multiplier_last": float(change[-max(1, len(change) // 10) :, 1].mean()) if len(change) else None,
+            "multiplier_largest": float(change[:, 2].mean()) if len(change) else None,
         }
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
@@ -149,8 +149,8 @@ class Vision(Task):
         shares, classes = confusion(answers(solution.require_predict(), x), y, self.classes), torch.arange(self.classes)
         arrays = {"share": shares, "class": classes, "answer": classes}
         shown = {"confusion": Exhibit("matrix", arrays, ("class", "answer"), "1", "share of a class's test samples")}
-        change = solution.tensors.get("change")
-        if change is not None and len(change):
+        change = solution.tensors.get("change", ())
+        if len(change):
             kept = change[:: max(1, len(change) // 300)]
             arrays = {"mean": kept[:, 1], "largest": kept[:, 2], "step": kept[:, 0]}
             doc = "sigmoid of the size of the gradient's change, mean and largest over parameters"
