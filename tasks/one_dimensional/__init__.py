@@ -1,0 +1,1 @@
+"""Functions of one variable with more than one minimum."""

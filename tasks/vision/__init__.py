@@ -1,0 +1,1 @@
+"""Small classifiers of pictures on which optimizers are compared by their accuracy."""
