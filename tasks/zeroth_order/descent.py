@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 GRID = {
-    "smoke": (5.0, 10.0),
-    "small": (10.0, 30.0, 100.0, 300.0),
-    "paper": (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
+    "smoke": (5, 10),
+    "small": (10, 30, 100, 300),
+    "paper": (10, 30, 100, 300, 1000, 3000),
 }
 LOST = 1e6  # evaluations that a diverged cell counts as
 SHOWN = 200  # points of the exhibit
