@@ -7,32 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from tasks.second_order.matrices import Diagonal, Matrix
 
-
-def gauss_newton(*, function: Any, x: Tensor) -> Matrix:
+def gauss_newton(*, function: Any, x: Tensor) -> Any:
     """The Hessian without the part that the function's structure lets one drop; positive semidefinite."""
     return function.gauss_newton(x)
 
 
-def fisher(*, function: Any, x: Tensor) -> Matrix:
+def fisher(*, function: Any, x: Tensor) -> Any:
     """First derivatives only: the empirical Fisher matrix of a classifier, or a matrix of rank one for a system of equations."""
     return function.fisher(x)
 
 
-def diagonal(*, function: Any, x: Tensor) -> Matrix:
+def diagonal(*, function: Any, x: Tensor) -> Any:
     """The diagonal of the Hessian, negative entries replaced by 0."""
-    return Diagonal(function.hessian(x).dense().diagonal().clamp(min=0))
+    return function.diagonal(x)
 
 
-def zero(*, function: Any, x: Tensor) -> Matrix:
+def zero(*, function: Any, x: Tensor) -> Any:
     """No second derivatives: GNS-Newton becomes gradient descent with normalised steps."""
-    return Diagonal(torch.zeros_like(x))
+    return function.nothing(x)
 
 
-def bound(*, function: Any, x: Tensor) -> Matrix:
+def bound(*, function: Any, x: Tensor) -> Any:
     """A constant matrix above the Hessian everywhere, X'X / 4n in logistic regression. Valid, and no good approximation."""
     return function.bound()

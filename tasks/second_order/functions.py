@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.contract import BenchError
-from tasks.second_order.matrices import LowRank, Matrix, Whole
+from tasks.second_order.matrices import Diagonal, LowRank, Matrix, Whole
 
 JITTER = 1e-8  # added to A'A, which is singular where there are more unknowns than rows
 
@@ -30,6 +30,14 @@ class Function(ABC):
     @abstractmethod
     def hessian(self, x: Tensor) -> Matrix:
         """The second derivatives."""
+
+    def diagonal(self, x: Tensor) -> Matrix:
+        """The diagonal of the Hessian, negative entries replaced by 0."""
+        return Diagonal(self.hessian(x).dense().diagonal().clamp(min=0))
+
+    def nothing(self, x: Tensor) -> Matrix:
+        """The matrix 0."""
+        return Diagonal(torch.zeros_like(x))
 
     def gauss_newton(self, x: Tensor) -> Matrix:
         """Positive semidefinite: the Hessian without the part that its structure lets one drop."""
