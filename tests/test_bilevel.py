@@ -269,7 +269,7 @@ def test_the_start_scores_one_and_a_method_that_leaves_diverges():
     parts = config.resolve_parts(spec, config.entry("upper_start"), {})
     done = call(Job(spec.target, params, parts, 100, "."))
     assert done.metrics["stationarity"] == 1 and done.metrics["upper_gap"] == pytest.approx(1)
-    parts = {"method": {"_target_": "tasks.bilevel.penalty.double_loop", "lr": 1e6}}
+    parts = {"bilevel_method": {"_target_": "tasks.bilevel.penalty.double_loop", "lr": 1e6}}
     assert call(Job(spec.target, params, parts, 100, ".")).status == "diverged"
 
 
@@ -338,7 +338,7 @@ def test_a_solution_that_is_none_is_told():
 
 def run(sigma: float, status: str = "ok", lr: float = 0.3, **metrics: float) -> Any:
     one = record("a", status=status, **metrics)
-    one.config = {"method": {"sigma": sigma, "lr": lr}}
+    one.config = {"bilevel_method": {"sigma": sigma, "lr": lr}}
     return one
 
 

@@ -37,7 +37,7 @@ EXACT = 1e-9  # below it, a stationarity is that of the closed form's roundings
 TOLERANCES = {f"calls_{10 * power:02.0f}": 10**-power for power in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)}
 
 
-def method(*, oracle: Oracle, x: Tensor, y: Tensor, generator: Generator) -> Iterates:
+def bilevel_method(*, oracle: Oracle, x: Tensor, y: Tensor, generator: Generator) -> Iterates:
     """Upper variables (dx,) in order, each with the penalty sigma that it was found with, or None. The last one is scored.
 
     x (dx,), y (dy,): the start. oracle: all that the method sees of the problem. generator: of its own draws.
@@ -45,7 +45,7 @@ def method(*, oracle: Oracle, x: Tensor, y: Tensor, generator: Generator) -> Ite
     raise NotImplementedError
 
 
-SLOT = Slot("method", method, {"_target_": "tasks.bilevel.penalty.double_loop"})
+SLOT = Slot("bilevel_method", bilevel_method, {"_target_": "tasks.bilevel.penalty.double_loop"})
 METRICS = (
     Metric("stationarity", "1", "min", "norm of the exact gradient of the hyper-objective psi over that at the start; on a "
            "bounded set, of the projected gradient step", scale="log", diverged=WORST, resolution=EXACT),
@@ -89,7 +89,7 @@ class Bilevel(Task):
         tensors: dict[str, Any] = {"x": x}
         log.evaluate(0, lambda: x)
         try:
-            for latest, sigma in parts["method"](oracle=oracle, x=x, y=public["y"], generator=own):
+            for latest, sigma in parts["bilevel_method"](oracle=oracle, x=x, y=public["y"], generator=own):
                 if not float(latest.abs().max()) < FAR:
                     raise Diverged(f"the upper variable is beyond {FAR:g} after {oracle.spent} gradient evaluations")
                 tensors = {"x": latest} if sigma is None else {"x": latest, "sigma": sigma}

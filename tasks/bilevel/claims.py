@@ -17,9 +17,11 @@ Records = Mapping[str, Sequence[Record]]
 
 def sigma_slope(records: Records, *, of: str, metric: str) -> float:
     """Least-squares slope of log `metric` against log sigma over the runs of entry `of`, one a sigma, at least three."""
-    points = sorted((float(record.config["method"]["sigma"]), number(record, metric, WORST)) for record in records[of])
+    points = sorted(
+        (float(record.config["bilevel_method"]["sigma"]), number(record, metric, WORST)) for record in records[of]
+    )
     if len({sigma for sigma, _ in points}) < 3:
-        raise BenchError(f"{of}: a slope wants three values of method.sigma, the records have {len(points)}")
+        raise BenchError(f"{of}: a slope wants three values of bilevel_method.sigma, the records have {len(points)}")
     return slope([math.log(sigma) for sigma, _ in points], [math.log(value) for _, value in points])
 
 
@@ -71,7 +73,7 @@ def _with(records: Sequence[Record], arguments: Mapping[str, float]) -> Record:
     chosen = [
         record
         for record in records
-        if all(math.isclose(float(record.config["method"][name]), value) for name, value in arguments.items())
+        if all(math.isclose(float(record.config["bilevel_method"][name]), value) for name, value in arguments.items())
     ]
     if len(chosen) != 1:
         raise BenchError(f"{len(chosen)} records have {dict(arguments)}; the measure wants one")

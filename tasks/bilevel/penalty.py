@@ -23,7 +23,7 @@ def positive(part: str, **numbers: float) -> None:
     """BenchError, naming the argument, unless all of a part's `numbers` are above 0 and finite."""
     for name, value in numbers.items():
         if not 0 < value < float("inf"):
-            raise BenchError(f"method.{name}={value} of {part}: it has to be above 0 and finite")
+            raise BenchError(f"bilevel_method.{name}={value} of {part}: it has to be above 0 and finite")
 
 
 def double_loop(
