@@ -216,7 +216,7 @@ def test_momentum_of_full_memory_loss_is_plain_descent():
     assert torch.equal(plain, last(penalty.momentum, problem, model, 1, memory=0.1)), "the first step has no past"
 
 
-# Audits of published code (docs/audits_bilevel.md)
+# Audits of published code (docs/audits.md)
 
 
 def test_audit_the_upper_gradient_at_the_unpenalised_solution_is_another_method():

@@ -147,7 +147,7 @@ def test_half_of_rosenbrocks_function():
 
 
 def test_a_coefficient_of_the_published_code_is_no_hessian():
-    """Audit: the bending of the equations with the factor p |u|^-2 |u|^(p-2) (docs/audits_second_order.md)."""
+    """Audit: the bending of the equations with the factor p |u|^-2 |u|^(p-2) (docs/audits.md)."""
     p, x = 4.0, 0.5 * normal(5, seed=3)
     chain = Chebyshev(5, p)
     u = chain.residuals(x)
@@ -295,7 +295,7 @@ def test_a_singular_hessian_is_no_obstacle(method):
 
 def test_an_indefinite_hessian_halves_gamma():
     """Audit: the published search leaves its loop at a failed factorisation and uses the step before it; at the first step there
-    is none (docs/audits_second_order.md)."""
+    is none (docs/audits.md)."""
     start = torch.tensor([0.0, 1.0]).double()  # the Hessian is diag(1 - 200, 100) there
     assert Rosenbrock(2.0).hessian(start).solve(0.0, start) is None
     points, counts = path_of(gns_newton, Rosenbrock(2.0), start, 200, gamma=1e6)

@@ -458,7 +458,7 @@ def test_an_oracle_gives_nothing_beyond_the_budget():
             ask(torch.ones(3))
 
 
-# Published code (docs/audits_zeroth_order.md)
+# Published code (docs/audits.md)
 
 
 def test_a_rebound_parameter_takes_three_times_its_size():

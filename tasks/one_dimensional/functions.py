@@ -1,7 +1,7 @@
 """The three functions of Dubey et al. 2019 (arXiv 1909.11015), elementwise on tensors of any shape.
 
 Bodies of F1 and all derivatives are those of the authors' notebooks, but for the derivative of F2, where the notebook drops a
-factor 8 (docs/audits_vision.md); F3 follows from its derivative and continuity. At a kink the left branch counts, as there.
+factor 8 (docs/audits.md); F3 follows from its derivative and continuity. At a kink the left branch counts, as there.
 """
 
 from __future__ import annotations
