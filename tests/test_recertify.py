@@ -103,7 +103,7 @@ def test_a_refactor_that_keeps_every_bit_is_certified_by_a_sample(published, edi
     assert not {key for row in rows for key in row["keys"]} & {line["key"] for line in before}, (
         "its own records are shown"
     )
-    again = edited("y = 2 * x +", "y = x * 2 +")
+    again = edited("(x, 2 * x +", "(x, x * 2 +")
     assert "older code" in notes(again, *WORDS), "a certificate is for one code, not for any later one"
 
 
