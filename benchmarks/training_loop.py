@@ -68,7 +68,7 @@ def grokking() -> Training:
     batch = inputs, torch.randint(p.p, (p.train,))
     adam = torch.optim.Adam(model.parameters(), lr=5e-3, weight_decay=1e-3)
     return Training(
-        model, lambda one: arithmetic.centred_mse(model(one[0]), one[1]), adam, itertools.repeat(batch),
+        model, lambda pair: arithmetic.centred_mse(model(pair[0]), pair[1]), adam, itertools.repeat(batch),
         schedules.constant,
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def pictures() -> Training:
     data = torch.randn(p.train, 3 * 32 * 32), torch.randint(10, (p.train,))
     sgd = torch.optim.SGD(model.parameters(), lr=p.lr, momentum=0.9, weight_decay=1e-4)
     draws = networks.batches(*data, p.batch, torch.Generator().manual_seed(0))
-    return Training(model, lambda one: functional.cross_entropy(model(one[0]), one[1]), sgd, draws, schedules.drops)
+    return Training(model, lambda pair: functional.cross_entropy(model(pair[0]), pair[1]), sgd, draws, schedules.drops)
 
 
 def language() -> Training:
@@ -104,20 +104,20 @@ CASES: dict[str, tuple[Callable[[], Training], int]] = {  # with a number of rou
 }
 
 
-def by_hand(one: Training, steps: int) -> list[float]:
+def by_hand(training: Training, steps: int) -> list[float]:
     """The losses of `steps` updates, as a torch user writes it."""
-    rates = [group["lr"] for group in one.optimizer.param_groups]
+    rates = [group["lr"] for group in training.optimizer.param_groups]
     losses = []
-    one.model.train()
-    for step, batch in zip(range(steps), one.batches, strict=False):
-        for group, rate in zip(one.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * one.schedule(step, steps)
-        one.optimizer.zero_grad()
-        loss = one.loss(batch)
+    training.model.train()
+    for step, batch in zip(range(steps), training.batches, strict=False):
+        for group, rate in zip(training.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * training.schedule(step, steps)
+        training.optimizer.zero_grad()
+        loss = training.loss(batch)
         loss.backward()
-        if one.clip is not None:
-            nn.utils.clip_grad_norm_(one.model.parameters(), one.clip)
-        one.optimizer.step()
+        if training.clip is not None:
+            nn.utils.clip_grad_norm_(training.model.parameters(), training.clip)
+        training.optimizer.step()
         losses.append(loss.item())
     return losses
 
@@ -129,10 +129,12 @@ def run_log(steps: int) -> RunLog:
     return RunLog(task, channel, Seeds(0, "benchmark").of_entry(), probes=False)
 
 
-def shared(one: Training, steps: int) -> list[float]:
+def shared(training: Training, steps: int) -> list[float]:
     """The same by the project's loop."""
     log = run_log(steps)
-    Loop(one.model, one.loss, one.optimizer, steps, log, schedule=one.schedule, clip=one.clip).run(one.batches)
+    Loop(
+        training.model, training.loss, training.optimizer, steps, log, schedule=training.schedule, clip=training.clip
+    ).run(training.batches)
     return [value for _, value in log.curves["loss"]]
 
 
@@ -146,7 +148,7 @@ class Measured:
     by_hand: float
     shared: float
     ratio: float
-    same: bool
+    equal: bool
 
 
 def ticking(batches: Iterable[Any], ticks: list[float]) -> Iterator[Any]:
@@ -159,20 +161,20 @@ def ticking(batches: Iterable[Any], ticks: list[float]) -> Iterator[Any]:
 def measure(make: Callable[[], Training], rounds: int) -> Measured:
     """Time both loops in turns; the first round only warms up."""
     quickest: dict[str, list[float]] = {name: [] for name in LOOPS}
-    same = True
+    equal = True
     for turn in range(rounds + 1):
         losses = {}
         for name in list(LOOPS)[:: 1 if turn % 2 else -1]:
             torch.manual_seed(turn)
-            one = make()
+            training = make()
             ticks: list[float] = []
-            losses[name] = LOOPS[name](replace(one, batches=ticking(one.batches, ticks)), STEPS)
+            losses[name] = LOOPS[name](replace(training, batches=ticking(training.batches, ticks)), STEPS)
             if turn:
                 quickest[name].append(1e3 * min(after - before for before, after in itertools.pairwise(ticks)))
-        same = same and losses["by hand"] == losses["shared"]
+        equal = equal and losses["by hand"] == losses["shared"]
     hand, shared = quickest["by hand"], quickest["shared"]
     ratio = statistics.median(b / a for a, b in zip(hand, shared, strict=True))
-    return Measured(statistics.median(hand), statistics.median(shared), ratio, same)
+    return Measured(statistics.median(hand), statistics.median(shared), ratio, equal)
 
 
 def silent_probe() -> float:
@@ -192,18 +194,24 @@ def rows(share: float = 1.0) -> list[Row]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = {name: measure(make, max(2, round(share * rounds))) for name, (make, rounds) in CASES.items()}
-        silent = silent_probe() / (Addition().eval_every * found["grokking network"].shared)
+        measures = {name: measure(make, max(2, round(share * rounds))) for name, (make, rounds) in CASES.items()}
+        silent = silent_probe() / (Addition().eval_every * measures["grokking network"].shared)
     finally:
         torch.set_num_threads(threads)
     return [
         *(
-            (f"shared loop over one by hand, {name} ({one.by_hand:.1f} ms)", one.ratio, "x", RATIO, operator.le)
-            for name, one in found.items()
+            (
+                f"shared loop over one by hand, {name} ({measured.by_hand:.1f} ms)",
+                measured.ratio,
+                "x",
+                RATIO,
+                operator.le,
+            )
+            for name, measured in measures.items()
         ),
         (
             "models whose losses differ between the loops",
-            sum(not one.same for one in found.values()),
+            sum(not measured.equal for measured in measures.values()),
             "",
             0,
             operator.le,

@@ -104,11 +104,13 @@ def test_both_errors_of_the_penalty_are_proportional_to_sigma(name):
     x = problem.public["x"]
     value, gradient = model.hyper(x)
     sigmas = [10**-p for p in (2.0, 2.5, 3.0, 3.5, 4.0)]
-    found = [model.penalised(x, sigma) for sigma in sigmas]
-    assert all(one[0] <= value for one in found)
+    penalised = [model.penalised(x, sigma) for sigma in sigmas]
+    assert all(psi <= value for psi, _ in penalised)
     logs = [math.log(sigma) for sigma in sigmas]
-    assert slope(logs, [math.log(value - one[0]) for one in found]) == pytest.approx(1, abs=0.1)
-    assert slope(logs, [math.log(float((one[1] - gradient).norm())) for one in found]) == pytest.approx(1, abs=0.1)
+    assert slope(logs, [math.log(value - psi) for psi, _ in penalised]) == pytest.approx(1, abs=0.1)
+    assert slope(logs, [math.log(float((slope_of - gradient).norm())) for _, slope_of in penalised]) == pytest.approx(
+        1, abs=0.1
+    )
 
 
 def test_of_many_lower_solutions_the_best_for_the_upper_level_counts():
@@ -230,8 +232,8 @@ def test_audit_the_upper_gradient_at_the_unpenalised_solution_is_another_method(
     z = model.solution(x)
     f_x, f_y = model.upper(x, z)
     y = z - sigma * torch.linalg.solve(model.q, f_y)
-    found = f_x + (model.lower(x, y)[0] - model.lower(x, z)[0]) / sigma
-    assert torch.allclose(found, model.hyper(x)[1])
+    corrected = f_x + (model.lower(x, y)[0] - model.lower(x, z)[0]) / sigma
+    assert torch.allclose(corrected, model.hyper(x)[1])
     assert not torch.allclose(model.penalised(x, sigma)[1], model.hyper(x)[1], rtol=1e-2)
 
 
@@ -275,9 +277,9 @@ def test_the_start_scores_one_and_a_method_that_leaves_diverges():
 
 def test_checkpoints_end_at_the_budget_and_tolerances_are_read_off():
     assert checkpoints(1000, 3) == [10, 100, 1000, math.inf]
-    found = reached([0, 10, 20], [1.0, 0.2, 0.09])
-    assert found["calls_05"] == 10 and found["calls_10"] == 20 and found["calls_15"] is None
-    assert set(found) == set(TOLERANCES)
+    dates = reached([0, 10, 20], [1.0, 0.2, 0.09])
+    assert dates["calls_05"] == 10 and dates["calls_10"] == 20 and dates["calls_15"] is None
+    assert set(dates) == set(TOLERANCES)
 
 
 # Bad input
@@ -337,9 +339,9 @@ def test_a_solution_that_is_none_is_told():
 
 
 def run(sigma: float, status: str = "ok", lr: float = 0.3, **metrics: float) -> Any:
-    one = record("a", status=status, **metrics)
-    one.config = {"bilevel_method": {"sigma": sigma, "lr": lr}}
-    return one
+    run = record("a", status=status, **metrics)
+    run.config = {"bilevel_method": {"sigma": sigma, "lr": lr}}
+    return run
 
 
 def test_measures_of_claims():

@@ -93,9 +93,9 @@ def test_steps_follow_the_equation_weight_by_weight():
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_a_threshold_that_no_gradient_reaches_moves_nothing(plain):
-    model, same = linear(), linear()
+    model, twin = linear(), linear()
     train(model, Classp(model, 5, threshold=1e6, plain_first=plain))
-    assert torch.equal(model.weight, same.weight) and torch.equal(model.bias, same.bias)
+    assert torch.equal(model.weight, twin.weight) and torch.equal(model.bias, twin.bias)
 
 
 def test_a_weight_without_gradient_stays_with_eps_of_zero():
@@ -162,10 +162,10 @@ def test_the_fisher_information_of_a_linear_softmax_has_a_closed_form():
     """F of weight (k, j) is the mean of p_k (1 - p_k) x_j^2; labels drawn many times come near."""
     model, (x, _) = linear(), data(5)
     many = x.repeat(4000, 1)
-    found = fisher(model, many, torch.zeros(len(many)).long(), drawn())[0]
+    importance = fisher(model, many, torch.zeros(len(many)).long(), drawn())[0]
     p = model(x).detach().softmax(-1)
     exact = ((p * (1 - p))[:, :, None] * x.square()[:, None, :]).mean(0)
-    assert torch.allclose(found, exact, rtol=0.1)
+    assert torch.allclose(importance, exact, rtol=0.1)
 
 
 @pytest.mark.parametrize("count", [1, 5, 65])
@@ -259,11 +259,11 @@ def test_joint_training_draws_all_tasks_alike():
 
 def test_the_numbers_of_an_accuracy_matrix():
     table = [[0.1, 0.2, 0.1], [0.9, 0.2, 0.1], [0.7, 0.8, 0.1], [0.5, 0.6, 0.7]]
-    found = scoring.summary(table)
+    scores = scoring.summary(table)
     expected = {
         "average_accuracy": 0.6, "forgetting": (0.4 + 0.2) / 2, "first_accuracy": 0.5, "first_before": 0.9, "last_accuracy": 0.7,
     }  # fmt: skip
-    assert found == pytest.approx(expected)
+    assert scores == pytest.approx(expected)
 
 
 def test_all_that_passes_with_a_gradient_is_charged():
@@ -321,15 +321,15 @@ def test_sets_do_not_overlap_and_differ_between_seeds(cls):
 @digits
 def test_permuted_tasks_are_the_same_digits():
     task = PermutedDigits(PermutedDigits.Params())
-    found = task.problem(task.prepare(None, 0), Seeds(100, task.name)).public["x"]
-    assert torch.equal(found[0].sort(1).values, found[3].sort(1).values) and not torch.equal(found[0], found[3])
+    x = task.problem(task.prepare(None, 0), Seeds(100, task.name)).public["x"]
+    assert torch.equal(x[0].sort(1).values, x[3].sort(1).values) and not torch.equal(x[0], x[3])
 
 
 @digits
 def test_split_tasks_share_the_head():
     task = SplitDigits(SplitDigits.Params())
-    found = task.problem(task.prepare(None, 0), Seeds(100, task.name)).public["y"]
-    assert found.min(1).values.tolist() == [0, 0] and found.max(1).values.tolist() == [4, 4]
+    y = task.problem(task.prepare(None, 0), Seeds(100, task.name)).public["y"]
+    assert y.min(1).values.tolist() == [0, 0] and y.max(1).values.tolist() == [4, 4]
 
 
 @digits
@@ -338,22 +338,22 @@ def test_split_tasks_share_the_head():
     [("sgd_one_rate", 0), ("l2_anchor", 1), ("classp", 1), ("ewc", 2), ("synaptic_intelligence", 4)],
 )
 def test_what_a_method_stores(entry, stored):
-    found = outcome("split_digits", entry)
-    assert found.status == "ok", found.reason
-    assert found.metrics["stored"] == stored
+    result = outcome("split_digits", entry)
+    assert result.status == "ok", result.reason
+    assert result.metrics["stored"] == stored
     measured = 64 * 2 if "ewc" in entry else 0
-    assert found.costs.counts["passes"] == found.costs.counts["samples"] + measured
+    assert result.costs.counts["passes"] == result.costs.counts["samples"] + measured
 
 
 @digits
 @pytest.mark.parametrize("task", ["split_digits", "permuted_digits", "digits_then_gratings"])
 def test_a_run_keeps_the_network_of_every_stage(task):
-    found = outcome(task, "replay")
-    assert found.status == "ok" and set(found.exhibits) == {"accuracy_matrix", "first_confusion"}
-    matrix = found.arrays["exhibit/accuracy_matrix/accuracy"]
-    assert matrix.shape == (3, 2) and found.metrics["first_before"] == pytest.approx(float(matrix[1, 0]))
-    assert found.metrics["forgetting"] == pytest.approx(float(matrix[1, 0] - matrix[2, 0]), abs=1e-6)
-    assert found.metrics["first_before"] > float(matrix[0, 0]) + 0.1
+    result = outcome(task, "replay")
+    assert result.status == "ok" and set(result.exhibits) == {"accuracy_matrix", "first_confusion"}
+    matrix = result.arrays["exhibit/accuracy_matrix/accuracy"]
+    assert matrix.shape == (3, 2) and result.metrics["first_before"] == pytest.approx(float(matrix[1, 0]))
+    assert result.metrics["forgetting"] == pytest.approx(float(matrix[1, 0] - matrix[2, 0]), abs=1e-6)
+    assert result.metrics["first_before"] > float(matrix[0, 0]) + 0.1
 
 
 @digits
@@ -391,8 +391,8 @@ def test_more_digits_than_there_are():
 
 @digits
 def test_a_batch_of_one_is_trained_on():
-    found = outcome("split_digits", "ewc", batch=1, train=8, first_epochs=1, later_epochs=1)
-    assert found.status == "ok" and found.costs.counts["steps"] == 16
+    result = outcome("split_digits", "ewc", batch=1, train=8, first_epochs=1, later_epochs=1)
+    assert result.status == "ok" and result.costs.counts["steps"] == 16
 
 
 # Claims
@@ -412,7 +412,7 @@ def test_the_gap_at_a_matched_second_task(monkeypatch):
     rival = [(0.2, 0.9), (0.8, 0.3)]
     better = [(x, y + 0.1) for x, y in rival]
     assert claims.matched_gap({"a": better, "b": rival}, of="a", over="b") == pytest.approx(0.1)  # type: ignore[dict-item]
-    one = [(0.8, 0.95), (0.2, 0.9)]  # a single point beats all others
-    assert claims.matched_gap({"a": one, "b": rival}, of="a", over="b") == pytest.approx(0.35)  # type: ignore[dict-item]
+    single = [(0.8, 0.95), (0.2, 0.9)]  # a single point beats all others
+    assert claims.matched_gap({"a": single, "b": rival}, of="a", over="b") == pytest.approx(0.35)  # type: ignore[dict-item]
     with pytest.raises(BenchError, match="no common accuracy"):
         claims.matched_gap({"a": [(0.9, 0.1)], "b": rival}, of="a", over="b")  # type: ignore[dict-item]

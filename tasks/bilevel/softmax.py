@@ -29,7 +29,9 @@ class Softmax:
     def __init__(self, public: Mapping[str, Any], classes: int) -> None:
         self.classes, self.batch = classes, int(public["batch"])
         self.u, self.u_val = public["u"], public["u_val"]
-        self.one, self.one_val = (one_hot(public[name], classes).to(self.u.dtype) for name in ("labels", "labels_val"))
+        self.targets, self.targets_val = (
+            one_hot(public[name], classes).to(self.u.dtype) for name in ("labels", "labels_val")
+        )
         of_f, of_g = (float(torch.linalg.matrix_norm(u, 2)) ** 2 / len(u) / 2 for u in (self.u_val, self.u))
         self.scale = 4 / len(self.u)  # a sample moves the lower solution by its share
         self.smoothness = (of_f, of_g + DECAY)  # a softmax's Hessian is at most 1/2
@@ -43,36 +45,36 @@ class Softmax:
         return y.view(self.classes, -1)
 
     def _train(self, x: Tensor, draw: Any) -> tuple[Tensor, Tensor, Tensor]:
-        return (self.u, self.one, x) if draw is None else (self.u[draw[0]], self.one[draw[0]], x[draw[0]])
+        return (self.u, self.targets, x) if draw is None else (self.u[draw[0]], self.targets[draw[0]], x[draw[0]])
 
     def _val(self, draw: Any) -> tuple[Tensor, Tensor]:
-        return (self.u_val, self.one_val) if draw is None else (self.u_val[draw[1]], self.one_val[draw[1]])
+        return (self.u_val, self.targets_val) if draw is None else (self.u_val[draw[1]], self.targets_val[draw[1]])
 
     def upper_value(self, x: Tensor, y: Tensor, draw: Any = None) -> float:
-        u, one = self._val(draw)
-        return float(losses(u @ self.matrix(y).T, one).mean())
+        u, targets = self._val(draw)
+        return float(losses(u @ self.matrix(y).T, targets).mean())
 
     def upper(self, x: Tensor, y: Tensor, draw: Any = None) -> tuple[Tensor, Tensor]:
-        u, one = self._val(draw)
-        residual = (u @ self.matrix(y).T).softmax(dim=1) - one
+        u, targets = self._val(draw)
+        residual = (u @ self.matrix(y).T).softmax(dim=1) - targets
         return torch.zeros_like(x), (residual.T @ u / len(u)).flatten()
 
     def lower_value(self, x: Tensor, y: Tensor) -> float:
         """g(x, y), of all samples."""
-        return float((x.sigmoid() * losses(self.u @ self.matrix(y).T, self.one)).mean() + 0.5 * DECAY * y @ y)
+        return float((x.sigmoid() * losses(self.u @ self.matrix(y).T, self.targets)).mean() + 0.5 * DECAY * y @ y)
 
     def lower(self, x: Tensor, y: Tensor, draw: Any = None) -> tuple[Tensor, Tensor]:
-        u, one, chosen = self._train(x, draw)
+        u, targets, chosen = self._train(x, draw)
         logits, weight = u @ self.matrix(y).T, chosen.sigmoid()
-        residual = weight[:, None] * (logits.softmax(dim=1) - one)
-        in_x = weight * (1 - weight) * losses(logits, one) / len(u)
+        residual = weight[:, None] * (logits.softmax(dim=1) - targets)
+        in_x = weight * (1 - weight) * losses(logits, targets) / len(u)
         return self._spread(in_x, x, draw), (residual.T @ u / len(u)).flatten() + DECAY * y
 
     def curvature(self, x: Tensor, y: Tensor, v: Tensor, draw: Any = None) -> tuple[Tensor, Tensor]:
-        u, one, chosen = self._train(x, draw)
+        u, targets, chosen = self._train(x, draw)
         share, weight, moved = (u @ self.matrix(y).T).softmax(dim=1), chosen.sigmoid(), u @ self.matrix(v).T
         bent = weight[:, None] * share * (moved - (share * moved).sum(dim=1, keepdim=True))
-        in_x = weight * (1 - weight) * ((share - one) * moved).sum(dim=1) / len(u)
+        in_x = weight * (1 - weight) * ((share - targets) * moved).sum(dim=1) / len(u)
         return self._spread(in_x, x, draw), (bent.T @ u / len(u)).flatten() + DECAY * v
 
     def _bent(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
@@ -116,9 +118,9 @@ class Softmax:
         return None
 
 
-def losses(logits: Tensor, one: Tensor) -> Tensor:
+def losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of each sample, (samples,)."""
-    return -(logits.log_softmax(dim=1) * one).sum(dim=1)
+    return -(logits.log_softmax(dim=1) * targets).sum(dim=1)
 
 
 def conjugate_gradients(product: Callable[[Tensor], Tensor], right: Tensor, most: int, tolerance: float) -> Tensor:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.contract import BenchError, Problem, Unavailable
+from bench.contract import Problem
 from bench.seeds import Seeds
-from tasks.large_batch import digits
+from tasks import digit_sets
 from tasks.vision.base import Vision, shared_slots
 
 
@@ -25,25 +25,14 @@ class DigitsPerceptron(Vision):
     margin = 0.6
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
-        return {digits.FILE.name: digits.location() or cache / digits.FILE.name}
+        return digit_sets.files(cache)
 
     def prepare(self, cache: Path, pool: int) -> str:
-        where = digits.location()
-        if where is None:
-            raise Unavailable("the digits come with scikit-learn, which is not here: pip install scikit-learn")
-        return str(where)
+        return digit_sets.path()
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        from bench.data.download import md5
-
         p = self.params
-        if (asked := p.train + p.val + p.test) > digits.DIGITS:
-            raise BenchError(f"{self.name}: train, val and test add up to {asked}; there are {digits.DIGITS} digits")
-        x, y = digits.load(Path(data))
-        order = seeds.stream("split", "samples").permutation(digits.DIGITS)
-        picked = order[:asked].split([p.train, p.val, p.test])
-        sets = {name: (x[part], y[part]) for name, part in zip(("train", "val", "test"), picked, strict=True)}
-        return self.made(sets, "official" if md5(Path(data)) == digits.MD5 else "unverified")
+        return self.made(*digit_sets.drawn(self.name, data, seeds, p.train, p.val, p.test))
 
 
 class DigitsConvolutional(DigitsPerceptron):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Solution, Task, Unavailable
+from bench.contract import BenchError, Budget, Curves, Exhibit, Log, Metric, Problem, Solution, Task
 from bench.seeds import EntrySeeds, Seeds
+from tasks import digit_sets
 from tasks.large_batch import digits
 from tasks.zeroth_order.parts import TRAINING
 
@@ -77,26 +78,16 @@ class Train(Task):
         return Network((digits.PIXELS, *[self.params.width] * self.params.depth, CLASSES))
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:
-        return {digits.FILE.name: digits.location() or cache / digits.FILE.name}
+        return digit_sets.files(cache)
 
     def prepare(self, cache: Path, pool: int) -> str:
-        where = digits.location()
-        if where is None:
-            raise Unavailable("the digits come with scikit-learn, which is not here: pip install scikit-learn")
-        return str(where)
+        return digit_sets.path()
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
-        from bench.data.download import md5
-
         p = self.params
-        if (asked := p.train + p.val + p.test) > digits.DIGITS:
-            raise BenchError(f"{self.name}: train, val and test add up to {asked}; there are {digits.DIGITS} digits")
         if p.batch > p.train:
             raise BenchError(f"task.batch={p.batch}: there are {p.train} training digits")
-        x, y = digits.load(Path(data))
-        picked = seeds.stream("split", "samples").permutation(digits.DIGITS)[:asked].split([p.train, p.val, p.test])
-        hidden = {name: (x[part], y[part]) for name, part in zip(("train", "val", "test"), picked, strict=True)}
-        origin = "official" if md5(Path(data)) == digits.MD5 else "unverified"
+        hidden, origin = digit_sets.drawn(self.name, data, seeds, p.train, p.val, p.test)
         return Problem(dict(zip(("x", "y"), hidden["train"], strict=True)), hidden, origin)
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
