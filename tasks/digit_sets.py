@@ -17,7 +17,7 @@ Set = tuple["Tensor", "Tensor"]  # x (samples, 64) float32, labels (samples,) in
 
 
 def files(cache: Path) -> Mapping[str, Path]:
-    """The file inside the installed package; a path that does not exist without it, so that cells are told apart."""
+    """The file inside the installed package; without the package a path in the cache, where nothing lies."""
     return {digits.FILE.name: digits.location() or cache / digits.FILE.name}
 
 
