@@ -171,7 +171,10 @@ def by_hand(values, better, alpha=0.05):
 def test_up_to_three_entries_use_plain_t_tests(seed, k, n, better):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(k, n)) + 2.0 * rng.normal(size=(k, 1))
-    assert statistics.rank_ranges(values, better) == by_hand(values, better)
+    ranges = zip(statistics.rank_ranges(values, better), by_hand(values, better), strict=True)
+    assert all(lo <= plain_lo and plain_hi <= hi for (lo, hi), (plain_lo, plain_hi) in ranges)
+    if k == 2:  # a table of two rows has no skewness beside their difference's
+        assert statistics.rank_ranges(values, better) == by_hand(values, better)
 
 
 @settings(deadline=None)

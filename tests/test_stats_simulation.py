@@ -1,7 +1,7 @@
 """The board's promises, by simulation: the same functions print the tables of `docs/statistics.md`.
 
-Gated are normal noise of any spread, failing seeds and censored times, and skill at the floor; skewed noise, and failing
-seeds in the interval of a mean skill, are printed only. Repetitions are enough for the Monte Carlo error to be below the
+Gated are normal noise of any spread, failing seeds and censored times, skewed noise of unequal spread in larger tables, and
+skill at the floor; intervals of skewed noise, and failing seeds in that of a mean skill, are printed only. Repetitions are enough for the Monte Carlo error to be below the
 margin: three standard errors of a coverage of .95 are .010 at 4000 repetitions, of a family-wise error of .05 .017 at 1500.
 """
 
@@ -64,13 +64,18 @@ def test_failing_seeds_seldom_err_where_some_entries_differ(entries, seeds, case
     assert simulated.family_wise_error(entries, seeds, draw, pairs=True, repeats=1000, failing=failing) <= 0.07
 
 
+@pytest.mark.parametrize(("entries", "seeds"), [(8, 5), (8, 10), (20, 5)])
+def test_skewed_noise_of_unequal_spread_seldom_separates_equals(entries, seeds):
+    assert simulated.family_wise_error(entries, seeds, simulated.skewed_unequal, repeats=1000) <= 0.07
+
+
 @pytest.mark.parametrize(("entries", "seeds"), [(8, 3), (8, 5), (20, 10)])
 def test_a_noisy_row_among_copies_is_seldom_separated(entries, seeds):
     assert simulated.family_wise_error(entries, seeds, simulated.one_skewed, repeats=1500) <= 0.07
 
 
 def test_two_of_eight_entries_are_told_apart():
-    assert simulated.power(8, 5, 3, repeats=1000) > 0.65 and simulated.power(8, 10, 2, repeats=1000) > 0.65
+    assert simulated.power(8, 5, 3, repeats=1000) > 0.6 and simulated.power(8, 10, 2, repeats=1000) > 0.6
     assert simulated.power(8, 10, 3, simulated.Failing(0.1), repeats=1000) > 0.5
 
 
