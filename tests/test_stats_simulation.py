@@ -1,8 +1,9 @@
 """The board's promises, by simulation: the same functions print the tables of `docs/statistics.md`.
 
 Gated are normal noise of any spread, failing seeds and censored times, skewed noise of unequal spread in larger tables, and
-skill at the floor; intervals of skewed noise, and failing seeds in that of a mean skill, are printed only. Repetitions are enough for the Monte Carlo error to be below the
-margin: three standard errors of a coverage of .95 are .010 at 4000 repetitions, of a family-wise error of .05 .017 at 1500.
+skill at the floor; intervals of skewed noise, and failing seeds in that of a mean skill, are printed only. Repetitions are
+enough for the Monte Carlo error to be below the margin: three standard errors of a coverage
+of .95 are .010 at 4000 repetitions, of a family-wise error of .05 .017 at 1500.
 """
 
 from __future__ import annotations
