@@ -21,6 +21,7 @@ LOG_EDGE = 1e-16  # an error below the resolution of doubles is rounding: it cou
 LOGIT_EDGE = 1e-6  # a perfect score on a finite test set is no infinite logit
 ROUNDING = 1e-12  # differences that vary by less than this, relative to the values, do not vary
 MIN_SEEDS = 3  # fewer give no interval
+TAIL_SEEDS = 5  # fewer do not show whether a table is skewed
 
 
 def transform(x: ArrayLike, scale: Scale, resolution: float = 0.0) -> Array:
@@ -205,12 +206,13 @@ def paired_test(values: Array, first: Places, second: Places, failed: ArrayLike 
 def _table_skewness(values: Array) -> float:
     """Mean skewness of the rows of `values` [entries, seeds] in standard errors of what normal noise would give.
 
-    Only rows that vary count; 0 without any. Each row is standardised by itself, so the rows' spreads do not matter.
+    Only rows that vary count; 0 without any, and with fewer than five seeds, whose skewness tells nothing. Each row is
+    standardised by itself, so the rows' spreads do not matter.
     """
     residuals = values - values.mean(axis=1, keepdims=True)
     spread = np.sqrt((residuals**2).mean(axis=1))
     varies, n = spread > ROUNDING * np.abs(values).max(axis=1), values.shape[1]
-    if n < MIN_SEEDS or not varies.any():
+    if n < TAIL_SEEDS or not varies.any():
         return 0.0
     skewness = (residuals[varies] ** 3).mean(axis=1) / spread[varies] ** 3
     of_one_row = np.sqrt(6 * (n - 2) / ((n + 1) * (n + 3)))  # standard deviation for normal noise
