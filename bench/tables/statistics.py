@@ -204,10 +204,9 @@ def paired_test(values: Array, first: Places, second: Places, failed: ArrayLike 
 
 
 def _table_skewness(values: Array) -> float:
-    """Mean skewness of the rows of `values` [entries, seeds] in standard errors of what normal noise would give.
+    """Mean skewness of the standardised rows of `values` [entries, seeds], in standard errors for normal noise.
 
-    Only rows that vary count; 0 without any, and with fewer than five seeds, whose skewness tells nothing. Each row is
-    standardised by itself, so the rows' spreads do not matter.
+    Only rows that vary count; 0 without any, and with fewer than five seeds, whose skewness tells nothing.
     """
     residuals = values - values.mean(axis=1, keepdims=True)
     spread = np.sqrt((residuals**2).mean(axis=1))
@@ -230,8 +229,8 @@ def _allow_for_tails(
     hold a penalty, are left out; what a seed has in common for all rows is taken off. Source: simulation,
     `python -m benchmarks.statistics`.
     """
-    kept = np.ma.masked_array(values, failed)
-    kept = kept - np.ma.median(kept, axis=0)
+    well = np.ma.masked_array(values, failed)
+    kept = well - np.ma.median(well, axis=0)
     skewness = _table_skewness(kept.data[~failed.any(axis=1)])
     spread = kept.std(axis=1).filled(0.0)
     leads = means < 0 if skewness > 0 else means > 0  # the first row lies on the side away from the tail
