@@ -168,13 +168,13 @@ def by_hand(values, better, alpha=0.05):
 
 @settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 3), st.integers(3, 8), st.sampled_from(["min", "max"]))
-def test_up_to_three_entries_use_plain_t_tests(seed, k, n, better):
+def test_ranges_of_up_to_three_entries_are_those_of_plain_t_tests_or_wider(seed, k, n, better):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(k, n)) + 2.0 * rng.normal(size=(k, 1))
-    ranges = zip(statistics.rank_ranges(values, better), by_hand(values, better), strict=True)
-    assert all(lo <= plain_lo and plain_hi <= hi for (lo, hi), (plain_lo, plain_hi) in ranges)
-    if k == 2:  # a table of two rows has no skewness beside their difference's
-        assert statistics.rank_ranges(values, better) == by_hand(values, better)
+    ranges, plain = statistics.rank_ranges(values, better), by_hand(values, better)
+    if k == 2 or n < 5:  # the rule for tails needs three rows and five seeds
+        assert ranges == plain
+    assert all(lo <= plain_lo and plain_hi <= hi for (lo, hi), (plain_lo, plain_hi) in zip(ranges, plain, strict=True))
 
 
 @settings(deadline=None)
