@@ -65,10 +65,11 @@ def test_failing_seeds_seldom_err_where_some_entries_differ(entries, seeds, case
     assert simulated.family_wise_error(entries, seeds, draw, pairs=True, repeats=1000, failing=failing) <= 0.07
 
 
-# Sizes chosen after measuring: four entries miss .07 (docs/statistics.md).
-@pytest.mark.parametrize(("entries", "seeds"), [(8, 5), (8, 10), (20, 5)])
+# Sizes chosen after measuring: four entries, and eight with five seeds, do not keep .07 for certain (docs/statistics.md).
+@pytest.mark.parametrize(("entries", "seeds"), [(8, 10), (20, 5), (20, 10)])
 def test_skewed_noise_of_unequal_spread_seldom_separates_equals(entries, seeds):
-    assert simulated.family_wise_error(entries, seeds, simulated.skewed_unequal, repeats=1000) <= 0.07
+    noise = simulated.skewed_unequal
+    assert simulated.family_wise_error(entries, seeds, noise, repeats=1000, draws=9) <= 0.07
 
 
 @pytest.mark.parametrize(("entries", "seeds"), [(8, 3), (8, 5), (20, 10)])

@@ -255,9 +255,9 @@ def separated(
 
     values: [entries, seeds], finite, paired by seed and already on the metric's scale, a failed seed at its penalty. Pairs
     are compared by paired t tests at .05, with moderated variances from four distinct rows on (five below five seeds), and
-    Holm's correction over all pairs, stricter in skewed tables (`_allow_for_tails`). Rows that differ by a constant are separated without a test, identical rows are not.
-    failed: [entries, seeds], as for `paired_test`: a failure decides no pair by itself. ties: [entries, entries], pairs that
-    no test separates, as from `tied`.
+    Holm's correction over all pairs; in skewed tables a wide row needs more (`_allow_for_tails`). Rows that differ by a
+    constant are separated without a test, identical rows are not. failed: [entries, seeds], as for `paired_test`: a failure
+    decides no pair by itself. ties: [entries, entries], pairs that no test separates, as from `tied`.
     ValueError if the values are not finite or not of that shape.
     """
     x = np.asarray(values, dtype=float)
