@@ -72,9 +72,9 @@ def test_an_argument_the_optimizer_lacks_is_named_in_the_record(bench, tmp_path)
 
 def test_sweeps_cross(bench):
     words = ["task=glob(toy/*)", "entry=line_sgd,zero", "seed=range(3)", "task.noise=0.1,0.2", "--format", "json"]
-    told = json.loads(bench("plan", *words).stdout)
-    assert len(told["cells"]) == 2 * 3 * 2
-    assert len({cell["key"] for cell in told["cells"]}) == 12
+    planned = json.loads(bench("plan", *words).stdout)
+    assert len(planned["cells"]) == 2 * 3 * 2
+    assert len({cell["key"] for cell in planned["cells"]}) == 12
 
 
 def test_an_installed_package_adds_tasks_and_entries(bench):
@@ -109,11 +109,11 @@ def test_planning_imports_neither_torch_nor_pandas(environment, tmp_path):
 def test_one_number_however_it_is_spelled_is_one_cell(bench):
     words = ["plan", "task=toy/line", "entry=line_sgd", "preset=smoke", "--format", "json"]
     spellings = [("4", "1", "1"), ("4.0", "1.0", "1.0"), ("4e0", "1e0", "100e-2")]
-    told = [
+    plans = [
         json.loads(bench(*words, f"task.steps={steps}", f"task.noise={noise}", f"entry.optimizer.lr={lr}").stdout)
         for steps, noise, lr in spellings
     ]
-    assert len({one["cells"][0]["key"] for one in told}) == 1
+    assert len({plan["cells"][0]["key"] for plan in plans}) == 1
 
 
 def test_a_number_in_a_file_that_is_not_finite_is_named(bench, tmp_path):
@@ -153,9 +153,9 @@ class Sizes:
     ],
 )  # fmt: skip
 def test_a_parameter_has_its_own_type(name, given, kept):
-    found = typed.of_type(given, typed.types(Sizes)[name], f"task.{name}", "a task")
-    assert found == kept and type(found) is type(kept)
-    assert [type(item) for item in found] == [type(item) for item in kept] if name == "grid" else True
+    value = typed.of_type(given, typed.types(Sizes)[name], f"task.{name}", "a task")
+    assert value == kept and type(value) is type(kept)
+    assert [type(item) for item in value] == [type(item) for item in kept] if name == "grid" else True
 
 
 @pytest.mark.parametrize(
@@ -179,10 +179,17 @@ def test_whole_numbers_run_alike_however_they_are_spelled():
     from bench.slots import optimizer
 
     slot = Slot("optimizer", optimizer)
-    for one in (1, 1.0):
-        target = {"_target_": f"{__name__}.part", "lr": one, "decay": one, "power": one, "width": one, "on": True}
-        found = build_one(slot, target, [slot])(model=None, steps=1)
-        assert [type(value) for value in found] == [float, float, float, int, type(None), bool]
+    for number in (1, 1.0):
+        target = {
+            "_target_": f"{__name__}.part",
+            "lr": number,
+            "decay": number,
+            "power": number,
+            "width": number,
+            "on": True,
+        }
+        arguments = build_one(slot, target, [slot])(model=None, steps=1)
+        assert [type(value) for value in arguments] == [float, float, float, int, type(None), bool]
     assert build_one(slot, {"_target_": f"{__name__}.part", "lr": 1, "plain": 1}, [slot])(model=None, steps=1)[4] == 1
 
 

@@ -81,17 +81,19 @@ def test_squared_cosines_have_the_law_of_a_beta_variable(d, k):
 def test_variance_and_mean_of_differences(law):
     oracle, point, g, _ = quadratic(20)
     method = Differences(dimension=20, evaluations=8, generator=drawn(), law=law)
-    found = repeated(method, oracle, point, 4000)
-    spread = float((found - g).square().sum(dim=1).mean() / g.square().sum())
+    estimates = repeated(method, oracle, point, 4000)
+    spread = float((estimates - g).square().sum(dim=1).mean() / g.square().sum())
     assert spread == pytest.approx(theory.relative_variance(4, 20, law), rel=0.08)
     assert method.second_moment == pytest.approx(1 + theory.relative_variance(4, 20, law))
-    assert torch.allclose(found.mean(dim=0), g, atol=4 * float(g.norm()) * (spread / 20 / 4000) ** 0.5)
+    assert torch.allclose(estimates.mean(dim=0), g, atol=4 * float(g.norm()) * (spread / 20 / 4000) ** 0.5)
 
 
 def test_one_direction_of_signs_has_the_mean_cosine_of_a_normal_one():
     oracle, point, g, _ = quadratic(12)
-    found = repeated(Differences(dimension=12, evaluations=2, generator=drawn(), law="rademacher"), oracle, point, 6000)
-    assert float(cosine(found, g).square().mean()) == pytest.approx(1 / 12, rel=0.06)
+    estimates = repeated(
+        Differences(dimension=12, evaluations=2, generator=drawn(), law="rademacher"), oracle, point, 6000
+    )
+    assert float(cosine(estimates, g).square().mean()) == pytest.approx(1 / 12, rel=0.06)
 
 
 def test_coordinates_are_exact_and_hold_their_share():
@@ -120,8 +122,8 @@ def test_of_a_linear_function_every_step_gives_the_slope(smoothing):
     oracle, point = Oracle(lambda points: points @ slope, counter), torch.zeros(5, dtype=DTYPE)
     for one_sided in (False, True):
         method = Differences(dimension=5, evaluations=5, generator=drawn(), smoothing=smoothing, one_sided=one_sided)
-        found, u = method.slopes(oracle, point)
-        assert torch.allclose(found, u @ slope)
+        estimates, u = method.slopes(oracle, point)
+        assert torch.allclose(estimates, u @ slope)
 
 
 def test_one_sided_and_central_differences_have_one_mean_for_symmetric_directions():
@@ -130,9 +132,9 @@ def test_one_sided_and_central_differences_have_one_mean_for_symmetric_direction
     means, spreads = [], []
     for one_sided in (False, True):
         method = Differences(dimension=4, evaluations=2, generator=drawn(), smoothing=1.0, one_sided=one_sided)
-        found = repeated(method, oracle, point, 8000)
-        means.append(found.mean(dim=0))
-        spreads.append(float(found.var(dim=0).sum()))
+        estimates = repeated(method, oracle, point, 8000)
+        means.append(estimates.mean(dim=0))
+        spreads.append(float(estimates.var(dim=0).sum()))
     error = 4 * (max(spreads) / 8000) ** 0.5
     assert float((means[0] - g).norm()) < error and float((means[1] - g).norm()) < error
     assert spreads[1] > 1.2 * spreads[0]
@@ -154,9 +156,9 @@ def test_small_steps_in_single_precision_lose_the_difference():
 
 def test_without_feedback_the_mean_is_zero():
     oracle, point, g, _ = quadratic(10)
-    found = repeated(NoFeedback(dimension=10, evaluations=2, generator=drawn()), oracle, point, 4000)
-    assert float(found.mean(dim=0).norm() / g.norm()) < 0.12
-    assert float(cosine(found, g).square().mean()) == pytest.approx(0.1, rel=0.1)
+    estimates = repeated(NoFeedback(dimension=10, evaluations=2, generator=drawn()), oracle, point, 4000)
+    assert float(estimates.mean(dim=0).norm() / g.norm()) < 0.12
+    assert float(cosine(estimates, g).square().mean()) == pytest.approx(0.1, rel=0.1)
 
 
 def test_many_directions_are_one_product():
@@ -194,9 +196,9 @@ def test_node_perturbation_has_the_gradient_as_its_mean_and_needs_each_samples_l
     oracle, weights, counter = network_oracle()
     exact = gradient(lambda w: oracle.network.loss(w, oracle.x, oracle.y), weights)
     rule = NodePerturbation(network=oracle.network, generator=drawn(), smoothing=1e-4)
-    found = repeated(rule, oracle, weights, 1500)
-    spread = float((found - exact).square().sum(dim=1).mean() / exact.square().sum())
-    assert float((found.mean(dim=0) - exact).norm() / exact.norm()) < 3 * (spread / 1500) ** 0.5
+    estimates = repeated(rule, oracle, weights, 1500)
+    spread = float((estimates - exact).square().sum(dim=1).mean() / exact.square().sum())
+    assert float((estimates.mean(dim=0) - exact).norm() / exact.norm()) < 3 * (spread / 1500) ** 0.5
     assert counter.evals == 3 * 1500
     plain = oracle.forward
 
@@ -221,12 +223,12 @@ def test_feedback_rules_differ_and_leave_the_output_layer_exact():
     ]
     for rule in rules[:2]:
         rule.feedback = [matrix.double() for matrix in rule.feedback]
-    found = [rule(oracle, weights) for rule in rules]
-    for direction in found:
+    directions = [rule(oracle, weights) for rule in rules]
+    for direction in directions:
         assert torch.allclose(direction[-network.output_weights :], exact[-network.output_weights :])
         assert not torch.allclose(direction, exact)
-    assert not torch.allclose(found[0], found[1])
-    assert float(cosine(found[2][None], exact)) > 0.5, "signs keep most of the direction"
+    assert not torch.allclose(directions[0], directions[1])
+    assert float(cosine(directions[2][None], exact)) > 0.5, "signs keep most of the direction"
 
 
 def test_optimizers_move_the_flat_weights():
@@ -342,27 +344,27 @@ SEARCHERS = ["mezo", "shaped_strategy", "separable_cma_es"]
 
 @pytest.mark.parametrize("entry", ESTIMATORS)
 def test_every_estimator_points_along_the_gradient_and_keeps_its_budget(entry):
-    found = outcome("estimator", entry)
-    assert found.status == "ok", found.reason
-    assert found.metrics["cosine"] > 0.4 and found.metrics["evaluations"] <= 20
-    assert found.exhibits["cosines"].kind == "series"
+    result = outcome("estimator", entry)
+    assert result.status == "ok", result.reason
+    assert result.metrics["cosine"] > 0.4 and result.metrics["evaluations"] <= 20
+    assert result.exhibits["cosines"].kind == "series"
 
 
 @pytest.mark.parametrize("entry", [*ESTIMATORS, *RULES])
 def test_every_rule_points_along_a_networks_gradient(entry):
-    found = outcome("credit", entry)
-    assert found.status == "ok" and found.metrics["cosine"] > 0.01, found.reason
+    result = outcome("credit", entry)
+    assert result.status == "ok" and result.metrics["cosine"] > 0.01, result.reason
 
 
 @pytest.mark.parametrize("entry", ["two_point", "cma_es", "backpropagation"])
 def test_descents_reach_the_reduction(entry):
-    found = outcome("descent", entry, {"dimension": 10.0})
-    assert found.metrics["reached"] == 1 and found.metrics["evaluations"] == found.costs.counts["evals"]
+    result = outcome("descent", entry, {"dimension": 10.0})
+    assert result.metrics["reached"] == 1 and result.metrics["evaluations"] == result.costs.counts["evals"]
 
 
 def test_a_missed_reduction_counts_as_the_budget():
-    found = outcome("descent", "no_feedback", {"dimension": 5.0})
-    assert found.metrics["reached"] == 0 and found.metrics["evaluations"] == 200 * 9
+    result = outcome("descent", "no_feedback", {"dimension": 5.0})
+    assert result.metrics["reached"] == 0 and result.metrics["evaluations"] == 200 * 9
 
 
 def test_the_exponent_of_a_power_is_its_power():
@@ -375,10 +377,10 @@ def test_the_exponent_of_a_power_is_its_power():
 @digits
 @pytest.mark.parametrize("entry", ["two_point", "backpropagation", *RULES, *SEARCHERS, "adam+spsa"])
 def test_every_method_trains_within_its_passes(entry):
-    found = outcome("train", entry)
-    assert found.status == "ok", found.reason
-    assert found.costs.counts["evals"] <= 120 and found.costs.counts["steps"] >= 2
-    assert found.metrics["memory"] >= 1 and found.exhibits["confusion"].kind == "matrix"
+    result = outcome("train", entry)
+    assert result.status == "ok", result.reason
+    assert result.costs.counts["evals"] <= 120 and result.costs.counts["steps"] >= 2
+    assert result.metrics["memory"] >= 1 and result.exhibits["confusion"].kind == "matrix"
 
 
 @digits
@@ -398,8 +400,8 @@ def test_backpropagation_learns_and_steps_without_feedback_do_not():
 
 @digits
 def test_a_rate_too_large_has_diverged():
-    found = outcome("train", "two_point", {"evaluations": 600}, {"optimizer.lr": 100.0})
-    assert found.status == "diverged" and "training loss" in found.reason
+    result = outcome("train", "two_point", {"evaluations": 600}, {"optimizer.lr": 100.0})
+    assert result.status == "diverged" and "training loss" in result.reason
 
 
 # Bad input
@@ -433,11 +435,11 @@ def test_what_cannot_be_is_told(task, entry, changes, parts, reason):
     if task == "train" and location() is None:
         pytest.skip("the digits are not here")
     try:
-        found = outcome(task, entry, changes, parts)
+        result = outcome(task, entry, changes, parts)
     except BenchError as told:
         assert reason in str(told)
     else:
-        assert found.status == "failed" and reason in found.reason
+        assert result.status == "failed" and reason in result.reason
 
 
 def test_a_rule_for_networks_does_not_fit_a_plain_function():
