@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from omegaconf import OmegaConf
 
 from bench.contract import BenchError
 from bench.planning.plan import TUNING_FROM
-from bench.tuning.search import drawn, given, grid
+from bench.records.record import Costs
+from bench.tuning.search import _trial, drawn, given, grid
+from tasks.instability.lm_proxy import LanguageModel
 
 RATES = "optimizer: {lr: 0.1}\nsearch: {optimizer.lr: {values: [1.0e-5, 0.2, 1.0e+9]}}\n"
 BOUNDS = "optimizer: {lr: 0.1}\nsearch: {optimizer.lr: [1.0e-3, 0.5]}\n"
@@ -154,6 +158,22 @@ def test_an_interrupted_call_goes_on(bench, environment, tmp_path, entries):
     done = json.loads(bench(*words, "--format", "json").stdout)
     assert (done["ran"], done["fresh"]) == (8 - len(there), len(there)) and done["files"]
     assert len(attempts(tmp_path)) == 8 and set(there) < set(attempts(tmp_path))
+
+
+def test_a_rate_that_diverges_does_not_make_a_trial_that_learns_nothing_look_steady():
+    """The diverged cell has no `bar`; filled in as infinite, it would switch the bar off for the whole trial."""
+    rates = LanguageModel.derived[1].grid["small"]
+    cells = [SimpleNamespace(key=str(lr), params={"lr": lr}) for lr in rates]
+    row = SimpleNamespace(planned={TUNING_FROM: cells}, cells=lambda: cells)
+
+    def value(*losses: float) -> float:
+        first = {"initial_val_loss": 3.8}
+        metrics = [first | {"val_loss": x, "bar": 1.7} if math.isfinite(x) else first for x in losses]
+        records = {c.key: SimpleNamespace(metrics=m, costs=Costs()) for c, m in zip(cells, metrics, strict=True)}
+        return _trial({}, row, records, LanguageModel)["objective"]
+
+    assert value(3.3, 3.3, 3.3, math.nan) == pytest.approx((3 * 3.3 + 3.8) / 4 - 1.7)
+    assert value(1.5, 1.6, 1.8, math.nan) == pytest.approx((1.5 + 1.6 + 1.8 + 3.8) / 4 - 1.5)
 
 
 def test_nothing_is_chosen_from_trials_without_a_result(bench, tmp_path, entries):

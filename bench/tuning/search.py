@@ -124,17 +124,22 @@ def _penalty(metric: Metric, metrics: Mapping[str, float]) -> float:
 
 
 def _trial(setting: Setting, row: plan.Row, records: Mapping[str, Record], task: Any) -> dict[str, Any]:
-    """The row of a tuned file's table, not rounded: the setting, the objective as mean and by seed, CPU seconds of all cells."""
+    """The row of a tuned file's table, not rounded: the setting, the objective as mean and by seed, CPU seconds of all cells.
+
+    Of what a failed cell lacks, only the penalties that metrics declare are filled in: another metric may describe the problem,
+    such as the loss that counts as learned, and made infinite it would let a derived objective reward the failure.
+    """
     metric = objective(task)
     derived = next((derived for derived in task.derived if derived.metric.name == metric.name), None)
     seeds = []
     for cells in row.planned.values():
         known = [records[cell.key].metrics for cell in cells]
-        metrics = [{m.name: _penalty(m, given) for m in task.metrics} | given for given in known]
         if derived is not None:
+            penalised = [m for m in task.metrics if m.diverged is not None]
+            metrics = [{m.name: _penalty(m, given) for m in penalised} | given for given in known]
             seeds.append(float(derived.reduce([cell.params[derived.axis] for cell in cells], metrics)))
         else:
-            seeds.append(metrics[0][metric.name])
+            seeds.append(known[0].get(metric.name, _penalty(metric, known[0])))
     with np.errstate(over="ignore"):
         mean = float(statistics.inverse(statistics.transform(seeds, metric.scale).mean(), metric.scale))
     value = mean if all(map(math.isfinite, seeds)) else _penalty(metric, {})
