@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bench.contract import BenchError, Slot
-from bench.planning import typed
+from bench.planning import config, plan, typed
 from bench.records.store import Store
 
 
@@ -63,6 +63,11 @@ def test_an_optional_part_is_left_out_where_the_task_lacks_its_slot(bench, tmp_p
     shown = {record.task: record.config for record in Store(tmp_path / "results").records()}
     assert "schedule" not in shown["toy/line"]
     assert shown["grokking/modular_addition"]["schedule"] == {"_target_": "bench.schedules.constant"}
+
+
+def test_an_optional_part_does_not_set_an_entry_apart_in_means_over_tasks(tmp_path):
+    words = ["task=grokking/modular_addition,pde/burgers_1d", "entry=schedule_free,adam", "preset=smoke"]
+    assert {row.slots for row in plan.make(config.parse(words), Store(tmp_path)).rows} == {("optimizer",)}
 
 
 def test_an_argument_the_optimizer_lacks_is_named_in_the_record(bench, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from bench.board import comparing
 from bench.figures import drawing
 from bench.planning.files import FigureFile
-from bench.tables import printers, standings, statistics
+from bench.tables import overview, printers, standings, statistics
 from bench.tables.table import SCOPE, Table, build
 from tests.rows import (
     ERROR,
@@ -132,6 +132,22 @@ def test_summary_is_the_aggregate_over_tasks():
     assert [s.reason for s in summary.standings[3:]] == ["untuned", "on 1 of 2 tasks"]
     many = next(s for s in standings.summarise([first] * 8)[0].standings if s.entry == "mine")
     assert many.middle == pytest.approx(named(first)["mine"].skill)
+
+
+def test_the_means_over_tasks_are_readable_beside_the_tables():
+    easy = [*anchors(), plan("mine", [0.1, 0.12, 0.09]), plan("part", [0.1] * 3)]
+    tables = [build(task(ERROR), rows, suite="core") for rows in (easy, [*anchors(), plan("mine", [0.5, 0.6, 0.4])])]
+    text, marked = overview.text(tables), overview.markdown(tables)
+    assert text.split("\n")[1] == "suite core · mean skill over 2 tasks · closed division · optimizer"
+    for page in (text, marked):
+        order = [page.index(entry) for entry in ("reference", "mine", "floor")]
+        assert order == sorted(order) and "part (on 1 of 2 tasks)" in page and "1 toy/task, 2 toy/task" in page
+    (mine,) = (line for line in text.splitlines() if "mine" in line)
+    easy_skill, hard_skill = (printers.number(named(table)["mine"].skill, 2) for table in tables)
+    assert mine.startswith("2*") and mine.split()[-5:] == [hard_skill, "to", easy_skill, easy_skill, hard_skill]
+    assert not overview.text(tables[:1]), "one task has no means over tasks"
+    rows = [line for line in marked.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1 and len(rows) == 2 + 3
 
 
 def test_suites_and_groups_are_summarised_apart():

@@ -9,21 +9,25 @@ from pathlib import Path
 from bench.planning import config, plan
 from bench.records.spelling import SHOWN
 from bench.records.store import Store
-from bench.tables import join, printers
+from bench.tables import join, overview, printers
 from bench.tables.table import OLDER
 
 START, END = "<!-- table -->", "<!-- /table -->"
 
 
-def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> str:
-    """Markdown of every table of the suites, after a line with the records' number, cost, machines and commits."""
+def section(
+    ledger: Store, suites: tuple[str, ...] = ("core", "core-data"), means: tuple[str, ...] = ("optimizers",)
+) -> str:
+    """Markdown of a line with the records' number, cost, machines and commits, the means over the tasks of the suites `means`,
+    and every table of `suites`."""
     with tempfile.TemporaryDirectory() as empty:
         published = Store(
             Path(empty), ledger.ledger
         )  # without local records, which would take the place of published ones
         (published.root / "verified").symlink_to((ledger.root / "verified").resolve())
-        plans = [plan.make(config.parse([f"suite={suite}"]), published) for suite in suites]
-        tables = [table for one in plans for table in join.build_all(one, published)]
+        plans = {suite: plan.make(config.parse([f"suite={suite}"]), published) for suite in (*means, *suites)}
+        built = {suite: join.build_all(one, published) for suite, one in plans.items()}
+    tables = [table for suite in suites for table in built[suite]]
     # the first line names the records' commits; notes on older code would change this section with every edit of the code
     tables = [replace(t, notes=tuple(note for note in t.notes if OLDER not in note)) for t in tables]
     records = list(ledger.published())
@@ -31,7 +35,8 @@ def section(ledger: Store, suites: tuple[str, ...] = ("core", "core-data")) -> s
     cpu = sum(r.costs.cpu_total for r in records)
     machines = sorted({r.provenance.cpu for r in records})
     origin = f"{len(records)} records, {cpu:.0f} CPU s on {', '.join(machines)}, made at {', '.join(commits)}."
-    return "\n\n".join([origin, *(printers.markdown(table, core=True).strip() for table in tables)])
+    overviews = [overview.markdown(built[suite]).strip() for suite in means]
+    return "\n\n".join([origin, *overviews, *(printers.markdown(table, core=True).strip() for table in tables)])
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ class Planner:
         if derived is not None and derived.axis not in task_set:
             sets = [{**task_set, derived.axis: step} for step in derived.grid[preset]]
         common = {name: value for name, value in (given | contents).items() if derived is None or name != derived.axis}
-        slots = tuple(sorted(config.fitted(spec, chosen).parts))
+        slots = tuple(sorted(config.required(chosen)))  # the same on every task, so that means over tasks compare alike
         trials, edges = (None, ()) if entry_set else (trials, edges)
         row = Row(task, preset, common, chosen.name, slots, chosen.division, trials, paths, edges)
         absent = absent_of(chosen.needs)

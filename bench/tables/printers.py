@@ -83,12 +83,12 @@ def value(row: Row) -> str:
     return number(row.value) + _spread(row)
 
 
-def rank(row: Row) -> str:
+def rank_text(rank: tuple[int, int] | None, provisional: bool) -> str:
     """The range of ranks, starred where it is provisional."""
-    if row.rank is None:
+    if rank is None:
         return ABSENT
-    lo, hi = row.rank
-    return (f"{lo}" if lo == hi else f"{lo}–{hi}") + ("*" if row.provisional else "")
+    lo, hi = rank
+    return (f"{lo}" if lo == hi else f"{lo}–{hi}") + ("*" if provisional else "")
 
 
 def remark(row: Row) -> str:
@@ -130,7 +130,7 @@ def columns(table: Table) -> list[Column]:
         return lambda row: number(getattr(row, field).get(name))
 
     return [
-        Column("rank", rank, left=True),
+        Column("rank", lambda row: rank_text(row.rank, row.provisional), left=True),
         Column("entry", lambda row: row.entry, left=True),
         Column(f"{metric.name} {arrow}{unit}", value),
         Column("median", median, core=metric.target is not None),

@@ -64,12 +64,14 @@ def do_list(options: argparse.Namespace) -> int:
 
 
 def do_table(options: argparse.Namespace) -> None:
-    """A plan joined with the store: one table a task."""
-    from bench.tables import join, printers
+    """A plan joined with the store: one table a task, then the means over a suite's tasks."""
+    from bench.tables import join, overview, printers
 
     _, store, plan = planned(options.words)
     tables = join.build_all(plan, store)
     text = printers.RENDERERS[options.format](tables)
+    if options.format in overview.RENDERERS:
+        text = "\n".join(filter(None, [text, overview.RENDERERS[options.format](tables)]))
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
     answer(options, None, [text] if not options.out else [], store)
