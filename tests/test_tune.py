@@ -59,6 +59,16 @@ def test_two_paths_each_see_every_value():
     assert len({s["a.x"] for s in found}) == 5
 
 
+def test_a_list_shorter_than_the_trials_is_walked_whole_beside_bounds():
+    settings = grid({"a.x": [1e-3, 1e1], "b.y": {"values": [True, False]}, "c.z": {"values": [3, 5, 10]}}, 8)
+    assert len({s["a.x"] for s in settings}) == 8 and sum(s["b.y"] for s in settings) == 4
+    assert sorted(s["c.z"] for s in settings) == [3, 3, 3, 5, 5, 5, 10, 10]
+    low = [s["b.y"] for s in settings if s["a.x"] < 0.1]
+    assert {*low} == {True, False}, "not one value at low rates and the other at high ones"
+    with pytest.raises(BenchError, match="search of c.z: 3 values for 8 trials"):
+        grid({"b.y": {"values": [True, False]}, "c.z": {"values": [3, 5, 10]}}, 8)
+
+
 @pytest.mark.parametrize("space", [[0, 1], [2, 1], {"values": [1]}])
 def test_a_space_that_cannot_be_searched_is_an_error(space):
     with pytest.raises(BenchError, match="search of a.x"):

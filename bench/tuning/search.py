@@ -48,15 +48,19 @@ def _log_point(path: str, bounds: Any, share: float) -> float:
 
 
 def grid(search: Mapping[str, Any], trials: int) -> list[Setting]:
-    """`trials` settings. One path: a log grid between its bounds, or its given values. Several: all are walked together on
-    shifted grids, so that each sees `trials` different values (a rank-1 lattice). BenchError for fewer given values."""
+    """`trials` different settings. One path: a log grid between its bounds, or its given values. Several: all are walked together
+    on shifted grids, so that each sees `trials` different values (a rank-1 lattice), or all of a shorter list equally often.
+    BenchError if every path is a list of fewer values."""
+    lists = {path: len(space["values"]) for path, space in search.items() if isinstance(space, Mapping)}
+    if lists and len(lists) == len(search) and max(lists.values()) < trials:
+        path, count = max(lists.items(), key=lambda item: item[1])
+        raise BenchError(f"search of {path}: {count} values for {trials} trials; give as many, or bounds")
     settings: list[Setting] = [{} for _ in range(trials)]
     for number, (path, space) in enumerate(sorted(search.items())):
         if isinstance(space, Mapping):
             values = space["values"]
-            if len(values) < trials:
-                raise BenchError(f"search of {path}: {len(values)} values for {trials} trials; give as many, or bounds")
-            picks = [values[round(i * (len(values) - 1) / max(1, trials - 1))] for i in range(trials)]
+            step = (len(values) - 1) / max(1, trials - 1) if len(values) >= trials else 0.0
+            picks = [values[round(i * step) if step else i * len(values) // trials] for i in range(trials)]
         else:
             picks = [_log_point(path, space, i / max(1, trials - 1)) for i in range(trials)]
         stride = 1 if number == 0 else next(s for s in range(2 * number, 99) if math.gcd(s, trials) == 1)
