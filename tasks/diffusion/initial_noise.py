@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 SHARES = (0.8, 0.15, 0.05)  # weights of the modes; the last one, which is rare, is wanted
 HALF = 0.5  # reward that dates a search
-MONITORED = 24  # evaluations over a run
 SHOWN = 200  # samples of the exhibit
 
 
 @dataclass
 class Params:
     """deviation: of the modes, which lie on a circle of radius 2. width: of the reward. steps: of the sampler. evaluations: of the
-    denoiser that the search may spend. backward: those that a backward pass counts as. val, test: samples that judge.
+    denoiser that the search may spend. backward: those that a backward pass counts as. eval_every: those between two looks at the
+    reward. val, test: samples that judge.
     """
 
     deviation: float = 0.3
@@ -36,6 +36,7 @@ class Params:
     steps: int = 30
     evaluations: int = 49600
     backward: int = 2
+    eval_every: int = 2000
     val: int = 200
     test: int = 2000
 
@@ -45,18 +46,18 @@ class InitialNoise(Task):
 
     name = "diffusion/initial_noise"
     Params = Params
-    positive = ("deviation", "width", "steps", "evaluations", "val", "test")
+    positive = ("deviation", "width", "steps", "evaluations", "eval_every", "val", "test")
     presets = {
-        "smoke": {"steps": 10, "evaluations": 1760, "val": 50, "test": 200},
+        "smoke": {"steps": 10, "evaluations": 1760, "eval_every": 400, "val": 50, "test": 200},
         "small": {},
-        "paper": {"steps": 50, "evaluations": 1000000, "test": 10000},
+        "paper": {"steps": 50, "evaluations": 1000000, "eval_every": 20000, "test": 10000},
     }
     metrics = (
         Metric("reward", "1", "max", "mean reward of fresh samples after the search", diverged=0.0),
         Metric("val_reward", "1", "max", "the same on the samples that watch the run", diverged=0.0),
         Metric("mean_reward", "1", "max", "val_reward, mean over the run", diverged=0.0),
         Metric("half_evaluations", "1", "min", "evaluations of the denoiser until val_reward is 0.5; the budget if never",
-               "log"),
+               "log", step="eval_every"),
         Metric("half_reached", "1", "max", "whether val_reward was 0.5 at an evaluation", diverged=0.0, sample=1),
         Metric("diversity", "1", "max", "mean distance of two fresh samples"),
     )  # fmt: skip
@@ -64,7 +65,7 @@ class InitialNoise(Task):
     objective = "val_reward"
     slots = (POLICY,)
     floors = ("plain_sampling",)
-    reference = "sampler_gradient"
+    reference = "find_policy"
     margin = 0.3
 
     @property
@@ -136,7 +137,7 @@ class InitialNoise(Task):
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.diffusion.search import run
 
-        return run(self.mixture(public), self.reward(public), self.params, parts, log, seeds, MONITORED)
+        return run(self.mixture(public), self.reward(public), self.params, parts, log, seeds)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from tasks.diffusion.rewards import mean_distance

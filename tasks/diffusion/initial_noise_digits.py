@@ -30,6 +30,7 @@ class Params:
     steps: int = 20
     evaluations: int = 100800
     backward: int = 2
+    eval_every: int = 4000
     val: int = 200
     test: int = 500
 
@@ -41,9 +42,9 @@ class InitialNoiseDigits(InitialNoise):
     Params = Params
     positive = (*InitialNoise.positive, "train")
     presets = {
-        "smoke": {"train": 60, "steps": 8, "evaluations": 1440, "val": 40, "test": 80},
+        "smoke": {"train": 60, "steps": 8, "evaluations": 1440, "eval_every": 400, "val": 40, "test": 80},
         "small": {},
-        "paper": {"train": 1797, "steps": 50, "evaluations": 2000000},
+        "paper": {"train": 1797, "steps": 50, "evaluations": 2000000, "eval_every": 40000},
     }
 
     def data_files(self, cache: Path) -> Mapping[str, Path]:

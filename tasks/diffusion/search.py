@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    mixture: Mixture, reward: Reward, params: Any, parts: Mapping[str, Any], log: Log, seeds: EntrySeeds, monitored: int
+    mixture: Mixture, reward: Reward, params: Any, parts: Mapping[str, Any], log: Log, seeds: EntrySeeds
 ) -> Solution:
-    """Update until an update is not covered any more. params: `steps`, `evaluations` and `backward` of the task."""
+    """Update until an update is not covered any more. params: `steps`, `evaluations`, `backward` and `eval_every` of the task."""
     spent = 0
 
     def count(**amounts: int) -> None:
@@ -41,7 +41,7 @@ def run(
 
     log.evaluate(0, predict)
     log.incumbent = Solution(predict)
-    due = 1
+    due = params.eval_every
     while True:
         before = spent
         try:
@@ -51,8 +51,8 @@ def run(
         if spent == before:
             raise BenchError("an update of the policy asked for no sample, so that the run would never end")
         log.count(steps=1)
-        if spent >= due * params.evaluations / monitored:
-            due = int(spent * monitored / params.evaluations) + 1
+        if spent >= due:
+            due += params.eval_every * (1 + (spent - due) // params.eval_every)
             log.evaluate(spent, predict)
     if before == 0:
         raise BenchError(f"one update takes more than the {params.evaluations} evaluations; raise task.evaluations")
