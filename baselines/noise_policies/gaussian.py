@@ -56,8 +56,8 @@ class Policy:
 class NoisePolicy(Policy):
     """reuse steps on each batch along min(rho A, clip(rho, 1 - c, 1 + c) A), rho the ratio of densities, A = r - baseline.
 
-    calibration: the baseline, that is "network", a value network of (mu, s) as in the paper; "mean", of the batch; or "none". clip: c;
-    0 for none. kl: weight of the penalty on leaving N(0, I).
+    calibration: the baseline, that is "network", a value network of (mu, s) as in the paper; "mean", of the batch; or "none".
+    clip: c; 0 for none. kl: weight of the penalty on leaving N(0, I).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class NoisePolicy(Policy):
             self.descend(self.loss(z, old, advantages))
 
     def loss(self, z: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-        """Equation of the clipped objective, its sign turned, with the penalty."""
+        """The clipped objective with its sign turned, and the penalty."""
         ratio = (self.log_density(z) - old).exp()
         gained = ratio * advantages
         if self.clip:
@@ -109,9 +109,9 @@ class NoisePolicy(Policy):
 class Published(Policy):
     """The update of the authors' file, from its arithmetic; not a rule of the paper.
 
-    Rewards come from the oldest entry of a buffer that holds each rollout 50 times and 1000 in all: the first rollout's for 20 rollouts,
-    then those of 20 rollouts ago, against the present noise. The old policy stays N(0, I); log-densities are means over the numbers; the
-    ratio is clamped without the minimum, so that outside 1 - c to 1 + c nothing is learned.
+    Rewards come from the oldest entry of a buffer that holds each rollout 50 times and 1000 in all: the first rollout's for 20
+    rollouts, then those of 19 rollouts ago, against the present noise. The old policy stays N(0, I); log-densities are means over
+    the numbers; the ratio is clamped without the minimum, so that outside 1 - c to 1 + c nothing is learned.
     """
 
     COPIES, HELD = 50, 1000

@@ -14,9 +14,7 @@ from bench.contract import BenchError
 class BestOfN:
     """The best initial noises of all that the budget buys; new samples start at one of the `kept` noises, each as likely."""
 
-    def __init__(
-        self, *, dimension: int, steps: int, generator: Generator, kept: int = 32, batch: int = 16
-    ) -> None:
+    def __init__(self, *, dimension: int, steps: int, generator: Generator, kept: int = 32, batch: int = 16) -> None:
         if kept < 1 or batch < 1:
             raise BenchError(f"policy: kept={kept} and batch={batch} have to be above 0")
         self.generator, self.dimension, self.kept, self.batch = generator, dimension, kept, batch
@@ -66,9 +64,12 @@ class FineTuning:
         if not lr > 0 or batch < 2 or kl < 0:
             raise BenchError(f"policy: lr={lr} has to be above 0, batch={batch} at least 2, kl={kl} 0 or more")
         self.generator, self.dimension, self.steps, self.batch, self.kl = generator, dimension, steps, batch, kl
-        self.net = seeded(nn.Sequential(nn.Linear(dimension + 1, width), nn.Tanh(), nn.Linear(width, dimension)), generator)
+        last = nn.Linear(width, dimension)
+        self.net = seeded(
+            nn.Sequential(nn.Linear(dimension + 1, width), nn.Tanh(), nn.Linear(width, dimension)), generator
+        )
         with torch.no_grad():
-            for values in self.net[-1].parameters():  # type: ignore[union-attr]
+            for values in last.parameters():
                 values.zero_()  # so that it starts at the pretrained model
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=lr)
 
@@ -77,13 +78,15 @@ class FineTuning:
         return e
 
     def correct(self, x: Tensor, step: int) -> Tensor:
-        """Addition (n, d) to the denoiser's noise at x (n, d), at `step` of the sampler."""
+        """Addition (n, d) to the denoiser's noise at x (n, d)."""
         when = torch.full((*x.shape[:-1], 1), step / self.steps)
         return self.net(torch.cat([x, when], dim=-1))
 
     def update(self, sampler: Any) -> None:
         """A batch of trajectories and one step along them."""
-        x, draws = (torch.randn(*shape, self.batch, self.dimension, generator=self.generator) for shape in ((), (self.steps,)))
+        x, draws = (
+            torch.randn(*shape, self.batch, self.dimension, generator=self.generator) for shape in ((), (self.steps,))
+        )
         path = sampler.trajectories(x, self.correct, draws)
         spread = path.rewards.std()
         if not spread > 0:

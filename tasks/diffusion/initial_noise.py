@@ -1,13 +1,14 @@
 """`diffusion/initial_noise`: lift the reward of a diffusion model's samples from a budget of sampler steps.
 
-Source: Chen et al. 2024, FIND: Fine-tuning Initial Noise Distribution with Policy Optimization for Diffusion Models (arXiv 2407.19453).
+Source: Chen et al. 2024, FIND: Fine-tuning Initial Noise Distribution with Policy Optimization for Diffusion Models
+(arXiv 2407.19453).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import BenchError, Budget, Curves, Diverged, Exhibit, Log, Metric, Problem, Solution, Task
 from bench.seeds import EntrySeeds, Seeds
@@ -26,8 +27,8 @@ SHOWN = 200  # samples of the exhibit
 
 @dataclass
 class Params:
-    """deviation: of the modes, which lie on a circle of radius 2. width: of the reward. steps: of the sampler. evaluations: of the
-    denoiser that the search may spend. backward: those that a backward pass counts as. eval_every: those between two looks at the
+    """deviation: of the modes, which lie on a circle of radius 2. width: of the reward. steps: of the sampler.
+    evaluations: of the denoiser that the search may spend. backward: those that a backward pass counts as. eval_every: those between two looks at the
     reward. val, test: samples that judge.
     """
 
@@ -45,8 +46,8 @@ class InitialNoise(Task):
     """Three modes in the plane, turned by seed; the exact denoiser; the reward is nearness to the mode of share 0.05."""
 
     name = "diffusion/initial_noise"
-    Params = Params
-    positive = ("deviation", "width", "steps", "evaluations", "eval_every", "val", "test")
+    Params: ClassVar[type] = Params
+    positive: ClassVar[tuple[str, ...]] = ("deviation", "width", "steps", "evaluations", "eval_every", "val", "test")
     presets = {
         "smoke": {"steps": 10, "evaluations": 1760, "eval_every": 400, "val": 50, "test": 200},
         "small": {},
@@ -99,7 +100,7 @@ class InitialNoise(Task):
         if p.backward < 0:
             raise BenchError(f"task.backward={p.backward}: a backward pass counts as 0 evaluations or more")
         public = self.modes(data, seeds)
-        d, hidden = public["centres"].shape[1], {"public": public}
+        d, hidden = public["centres"].shape[1], dict[str, Any](public=public)
         for name, count in (("val", p.val), ("test", p.test)):
             hidden[name] = seeds.stream("data", f"{name} noise").normal(count, d)
             hidden[f"{name} steps"] = seeds.stream("data", f"{name} steps").normal(p.steps, count, d)
@@ -108,8 +109,8 @@ class InitialNoise(Task):
     def samples(self, problem: Problem, predict: Callable[..., Any], name: str) -> Tensor:
         """Samples (n, d) of the entry's policy from the hidden noise `name`. BenchError for shapes, Diverged for numbers.
 
-        predict(e, -1) is the initial noise, and predict(x, k) a correction at step k. A policy that corrects says so: predict(e, -2)
-        is a vector of one number, 1.
+        predict(e, -1) is the initial noise, and predict(x, k) a correction at step k. A policy that corrects says so:
+        predict(e, -2) is a vector of one number, 1.
         """
         import torch
 
@@ -132,7 +133,9 @@ class InitialNoise(Task):
             return walk(self.mixture(problem.hidden["public"]), asked(e, -1), steps, correction, draws)[0]
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
-        return {"val_reward": float(self.reward(problem.hidden["public"])(self.samples(problem, predict, "val")).mean())}
+        return {
+            "val_reward": float(self.reward(problem.hidden["public"])(self.samples(problem, predict, "val")).mean())
+        }
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.diffusion.search import run
@@ -165,5 +168,3 @@ class InitialNoise(Task):
             name: Exhibit("points", {name: values}, ("sample", "coordinate"), "1", docs[name])
             for name, values in shown.items()
         }
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import BenchError, Problem
 from bench.seeds import Seeds
@@ -20,8 +20,8 @@ CLASSES = 10
 
 @dataclass
 class Params:
-    """train: digits of which the model samples neighbours. deviation: of pixels around a digit, where pixels have deviation 1. width:
-    of the classifier's normal densities. The others are those of `diffusion/initial_noise`.
+    """train: digits of which the model samples neighbours. deviation: of pixels around a digit, where pixels have deviation 1.
+    width: of the classifier's normal densities. The others are those of `diffusion/initial_noise`.
     """
 
     train: int = 500
@@ -36,11 +36,11 @@ class Params:
 
 
 class InitialNoiseDigits(InitialNoise):
-    """One normal component around each of `train` digits, drawn by seed; the reward is the probability of a class, drawn by seed."""
+    """One normal component around each of `train` digits; the reward is the probability of a class; both are drawn by seed."""
 
     name = "diffusion/initial_noise_digits"
-    Params = Params
-    positive = (*InitialNoise.positive, "train")
+    Params: ClassVar[type] = Params
+    positive: ClassVar[tuple[str, ...]] = (*InitialNoise.positive, "train")
     presets = {
         "smoke": {"train": 60, "steps": 8, "evaluations": 1440, "eval_every": 400, "val": 40, "test": 80},
         "small": {},

@@ -1,7 +1,7 @@
 """Sampling a mixture of normal distributions by its exact score, with every denoiser's evaluation counted.
 
-The forward process is Ornstein-Uhlenbeck, x_t = a x_0 + s e with a = exp(-t) and s^2 = 1 - exp(-2t). A step is DDIM's (Song, Meng and
-Ermon 2021, arXiv 2010.02502, equation 12).
+The forward process is Ornstein-Uhlenbeck, x_t = a x_0 + s e with a = exp(-t) and s^2 = 1 - exp(-2t). A step is DDIM's (Song, Meng
+and Ermon 2021, arXiv 2010.02502, equation 12).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Mixture:
         a, s = coefficients(t)
         variance = (a * self.deviation) ** 2 + s**2
         centres = a * self.centres
-        near = (x @ centres.T - centres.square().sum(dim=1) / 2) / variance  # |x|^2 is the same for all, and leaves the shares
+        # |x|^2 is the same for all components, and leaves their shares.
+        near = (x @ centres.T - centres.square().sum(dim=1) / 2) / variance
         return s * (x - torch.softmax(self.weights.log() + near, dim=1) @ centres) / variance
 
     def log_density(self, x: Tensor, t: float) -> Tensor:
@@ -72,7 +73,8 @@ def walk(
 ) -> tuple[Tensor, list[Tensor], list[float]]:
     """(samples (n, d), states before each step, gains) from x (n, d) at time FIRST.
 
-    draws (steps, n, d): noise of each step, with the deviation of the reverse process (eta = 1); None is the deterministic sampler.
+    draws (steps, n, d): noise of each step, with the deviation of the reverse process (eta = 1). None is the deterministic
+    sampler.
     """
     states, gains, grid = [], [], times(steps)
     for k in range(steps):
@@ -134,8 +136,9 @@ class Sampler:
         return rewards.detach(), slopes
 
     def trajectories(self, x: Tensor, correction: Correction, draws: Tensor) -> Path:
-        """Corrected trajectories of the stochastic sampler, for fine-tuning: counted with a backward pass at every step, as if the
-        correction were a change of the denoiser's own parameters.
+        """Corrected trajectories of the stochastic sampler, for fine-tuning.
+
+        Counted with a backward pass at every step, as if the correction were a change of the denoiser's own parameters.
         """
         self._spend(x, FORWARD + self.backward)
         with torch.no_grad():
