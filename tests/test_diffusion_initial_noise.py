@@ -317,6 +317,6 @@ def test_entries_run_on_digits(entry):
 
 def test_a_budget_below_one_update_and_a_reward_without_slope():
     short = outcome("initial_noise", "find_policy", {"evaluations": 20})
-    assert short.status == "failed" and "raise task.evaluations" in short.error
+    assert short.status == "failed" and "raise task.evaluations" in short.reason
     flat = outcome("initial_noise", "denoiser_tuning", {"width": 1e9})
     assert flat.status == "ok" and flat.metrics["reward"] == pytest.approx(1)

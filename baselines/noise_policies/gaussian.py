@@ -77,7 +77,9 @@ class NoisePolicy(Policy):
     def baseline(self, rewards: Tensor) -> Tensor:
         """What is subtracted from rewards (n,): a number, from before the network has seen them."""
         if self.calibration != "network":
-            return rewards.mean() if self.calibration == "mean" else rewards.new_zeros(())
+            # The mean of equal rewards is another number by rounding, which Adam would make a whole step of.
+            mean = rewards.mean() if rewards.max() > rewards.min() else rewards[0]
+            return mean if self.calibration == "mean" else rewards.new_zeros(())
         told = torch.cat([self.mean, self.deviation]).detach()
         before = self.value(told)[0].detach()
         for _ in range(5):

@@ -52,22 +52,22 @@ class SamplerGradient(Policy):
 
 
 class FineTuning:
-    """A policy gradient over all steps of the sampler, on a correction of the denoiser (DDPO, Black et al. 2024, arXiv 2305.13301).
+    """A policy gradient over all steps of the sampler, on a correction of the denoiser.
+
+    Source: DDPO, Black et al. 2024 (arXiv 2305.13301).
 
     kl: weight of |correction|^2, which is what holds the model to the pretrained one (DPOK, Fan et al. 2023, arXiv 2305.16381).
     """
 
     def __init__(
-        self, *, dimension: int, steps: int, generator: Generator, lr: float = 3e-3, batch: int = 16, width: int = 64,
+        self, *, dimension: int, steps: int, generator: Generator, lr: float = 0.03, batch: int = 16, width: int = 64,
         kl: float = 0.0,
     ) -> None:  # fmt: skip
         if not lr > 0 or batch < 2 or kl < 0:
             raise BenchError(f"policy: lr={lr} has to be above 0, batch={batch} at least 2, kl={kl} 0 or more")
         self.generator, self.dimension, self.steps, self.batch, self.kl = generator, dimension, steps, batch, kl
         last = nn.Linear(width, dimension)
-        self.net = seeded(
-            nn.Sequential(nn.Linear(dimension + 1, width), nn.Tanh(), nn.Linear(width, dimension)), generator
-        )
+        self.net = seeded(nn.Sequential(nn.Linear(dimension + 1, width), nn.Tanh(), last), generator)
         with torch.no_grad():
             for values in last.parameters():
                 values.zero_()  # so that it starts at the pretrained model
@@ -88,10 +88,9 @@ class FineTuning:
             torch.randn(*shape, self.batch, self.dimension, generator=self.generator) for shape in ((), (self.steps,))
         )
         path = sampler.trajectories(x, self.correct, draws)
-        spread = path.rewards.std()
-        if not spread > 0:
-            return  # all rewards are equal, and no trajectory is better than another
-        advantages = (path.rewards - path.rewards.mean()) / spread
+        if path.rewards.max() == path.rewards.min():
+            return  # no trajectory is better than another, and a step would follow roundings
+        advantages = (path.rewards - path.rewards.mean()) / path.rewards.std()
         told = torch.stack([self.correct(states, k) for k, states in enumerate(path.states)])
         # The score of a normal step: its drawn noise times the shift of its mean over its deviation.
         scores = (path.noises * told).sum(dim=2) * path.gains[:, None]

@@ -28,8 +28,8 @@ SHOWN = 200  # samples of the exhibit
 @dataclass
 class Params:
     """deviation: of the modes, which lie on a circle of radius 2. width: of the reward. steps: of the sampler.
-    evaluations: of the denoiser that the search may spend. backward: those that a backward pass counts as. eval_every: those between two looks at the
-    reward. val, test: samples that judge.
+    evaluations: of the denoiser that the search may spend. backward: those that a backward pass counts as. eval_every: those
+    between two looks at the reward. val, test: samples that judge.
     """
 
     deviation: float = 0.3
