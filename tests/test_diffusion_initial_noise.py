@@ -284,6 +284,8 @@ def test_exhibits_and_scores_of_plain_sampling():
 
 def test_distances_of_a_normal_distribution():
     x = 0.3 * torch.randn(1500, 2, generator=drawn())
+    one = Mixture(torch.zeros(1, 2), torch.ones(1), 0.3)
+    assert rewards.nearest_distance(x, one) == pytest.approx(math.sqrt(math.pi) / 2, rel=0.05)
     assert rewards.mean_distance(x) == pytest.approx(rewards.normal_distance(0.3), rel=0.03)
 
 

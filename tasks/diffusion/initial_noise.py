@@ -61,6 +61,8 @@ class InitialNoise(Task):
                "log", step="eval_every"),
         Metric("half_reached", "1", "max", "whether val_reward was 0.5 at an evaluation", diverged=0.0, sample=1),
         Metric("diversity", "1", "max", "mean distance of two fresh samples"),
+        Metric("distance_to_data", "1", "min",
+               "mean distance of fresh samples to the nearest component, over its deviation and the root of the dimension", "log"),
     )  # fmt: skip
     rank = "reward"
     objective = "val_reward"
@@ -143,7 +145,7 @@ class InitialNoise(Task):
         return run(self.mixture(public), self.reward(public), self.params, parts, log, seeds)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        from tasks.diffusion.rewards import mean_distance
+        from tasks.diffusion.rewards import mean_distance, nearest_distance
 
         predict, reward = solution.require_predict(), self.reward(problem.hidden["public"])
         samples = self.samples(problem, predict, "test")
@@ -156,6 +158,7 @@ class InitialNoise(Task):
             "half_evaluations": float(max(1, reached[0])) if reached else float(self.params.evaluations),
             "half_reached": float(bool(reached)),
             "diversity": mean_distance(samples[:SHOWN]),
+            "distance_to_data": nearest_distance(samples, self.mixture(problem.hidden["public"])),
         }
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tasks.diffusion.sampling import Mixture
+
 Reward = Callable[[Tensor], Tensor]
 
 
@@ -36,6 +38,12 @@ def mean_region(centres: Tensor, weights: Tensor, deviation: float, target: Tens
 def mean_distance(x: Tensor) -> float:
     """Mean distance of two different samples of x (n, d)."""
     return float(torch.cdist(x, x).sum() / (len(x) * (len(x) - 1)))
+
+
+def nearest_distance(x: Tensor, mixture: Mixture) -> float:
+    """Mean distance of samples x (n, d) to the nearest centre, over deviation and the root of d: about 1 on the data."""
+    nearest = torch.cdist(x, mixture.centres).amin(dim=1)
+    return float(nearest.mean()) / (mixture.deviation * math.sqrt(x.shape[1]))
 
 
 def normal_distance(deviation: float) -> float:
