@@ -62,7 +62,7 @@ class InitialNoise(Task):
         Metric("half_reached", "1", "max", "whether val_reward was 0.5 at an evaluation", diverged=0.0, sample=1),
         Metric("diversity", "1", "max", "mean distance of two fresh samples"),
         Metric("distance_to_data", "1", "min",
-               "mean distance of fresh samples to the nearest component, over its deviation and the root of the dimension", "log"),
+               "mean distance of fresh samples to the nearest component, over its deviation and root of dimension", "log"),
     )  # fmt: skip
     rank = "reward"
     objective = "val_reward"
