@@ -315,6 +315,7 @@ def test_every_entry_runs_within_its_budget(entry):
 def test_entries_run_on_digits(entry):
     result = outcome("initial_noise_digits", entry)
     assert result.status == "ok" and 0 < result.metrics["reward"] <= 1
+    assert result.arrays["exhibit/samples/pixel"].shape == (24, 8, 8)
 
 
 def test_a_budget_below_one_update_and_a_reward_without_slope():

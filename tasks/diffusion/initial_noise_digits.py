@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.contract import BenchError, Problem
+from bench.contract import BenchError, Exhibit, Problem, Solution
 from bench.seeds import Seeds
 from tasks import digit_sets
 from tasks.diffusion.initial_noise import InitialNoise
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tasks.diffusion.rewards import Reward
 
 CLASSES = 10
+PICTURES = 24  # samples of the exhibit
 
 
 @dataclass
@@ -76,3 +77,9 @@ class InitialNoiseDigits(InitialNoise):
         made = super().problem(data, seeds)
         official = md5(Path(data)) == digits.MD5
         return Problem(made.public, made.hidden, "official" if official else "unverified")
+
+    def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
+        """Samples after the search, as pictures."""
+        samples = self.samples(problem, solution.require_predict(), "test")[:PICTURES].reshape(-1, 8, 8)
+        doc = "samples after the search"
+        return {"samples": Exhibit("images", {"pixel": samples}, ("sample", "row", "column"), "1", doc)}
