@@ -293,7 +293,7 @@ def test_distances_of_a_normal_distribution():
 
 ENTRIES = (
     "plain_sampling", "find_policy", "find_unclipped", "find_single", "find_uncalibrated", "find_batch_mean",
-    "find_published", "best_noises", "sampler_gradient", "denoiser_tuning",
+    "find_published", "best_noises", "sampler_gradient", "denoiser_tuning", "denoiser_tuning_held",
 )  # fmt: skip
 
 
