@@ -152,8 +152,8 @@ def test_the_entrys_side_cannot_derive_the_data_seed(task):
 
 
 def test_every_entry_of_a_published_suite_was_tuned_here_at_equal_trials():
-    """A suite that has no record in the ledger yet is still to be tuned."""
-    trials: dict[str, set[int]] = {}
+    """Equal in each table of a suite. A suite that has no record in the ledger yet is still to be tuned."""
+    trials: dict[tuple[str, str], set[int]] = {}
     for suite in config.names("suite"):
         published = [pair for pair in config.suite(suite).pairs if (ROOT / "results" / "ledger" / pair.task).is_dir()]
         for pair in published:
@@ -164,7 +164,7 @@ def test_every_entry_of_a_published_suite_was_tuned_here_at_equal_trials():
                     assert found.preset == config.suite(suite).preset
                     assert found.objective == config.task_spec(pair.task).cls.objective
                     assert min(found.seeds) >= 1000
-                    trials.setdefault(pair.task, set()).add(found.trials)
+                    trials.setdefault((suite, pair.task), set()).add(found.trials)
     assert trials and all(len(counts) == 1 for counts in trials.values()), trials
 
 
