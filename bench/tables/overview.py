@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from bench.tables import grid
@@ -9,10 +10,17 @@ from bench.tables.printers import MARKDOWN, TITLES, interval_text, number, rank_
 from bench.tables.standings import Standing, summarise
 from bench.tables.table import Table
 
+RIGHT = range(2, 99)  # all columns but ranks and names are numbers
+WIDTH = 100  # characters of a line of the legend
+
 
 def text(tables: Sequence[Table]) -> str:
     """For a terminal; nothing where no two entries share two tasks."""
-    return "\n".join(f"\n{title}\n\n{grid.text(rows, RIGHT)}\n\n{legend}\n" for title, rows, legend in _pages(tables))
+    pages = []
+    for title, rows, legend in _pages(tables):
+        lines = [textwrap.fill(line, WIDTH) for line in legend.splitlines()]
+        pages.append("\n".join(["", title, "", grid.text(rows, RIGHT), "", *lines, ""]))
+    return "\n".join(pages)
 
 
 def markdown(tables: Sequence[Table]) -> str:
@@ -24,9 +32,6 @@ def markdown(tables: Sequence[Table]) -> str:
             f"### {title.translate(MARKDOWN)}\n\n{grid.markdown(cells, RIGHT)}\n\n{legend.translate(MARKDOWN)}\n"
         )
     return "\n".join(pages)
-
-
-RIGHT = range(2, 99)  # all columns but ranks and names are numbers
 
 
 def _pages(tables: Sequence[Table]) -> Iterator[tuple[str, grid.Rows, str]]:
