@@ -13,7 +13,7 @@ from tasks.diffusion import process
 from tasks.diffusion.process import Mixture
 
 MIXTURE = Mixture(
-    torch.tensor([0.5, 0.3, 0.2]).double(),
+    torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64),
     torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]]).double(),
     torch.tensor([[0.16, 0.16], [0.1, 0.3], [0.16, 0.05]]).double(),
 )

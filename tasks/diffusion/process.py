@@ -129,8 +129,8 @@ def reverse(
 class Mixture:
     """A mixture of K Gaussians with diagonal covariances: weights (K,), means (K, dimension), variances (K, dimension).
 
-    Variances may be 0: points of mass, whose noisy law still has a score (`empirical`). ValueError for shapes that do not fit, for
-    a negative variance and for weights that are not positive with sum 1.
+    Variances may be 0: points of mass, whose noisy law still has a score (`empirical`). ValueError for shapes that do not fit,
+    for a negative variance and for weights that are not positive with sum 1.
     """
 
     weights: Tensor
