@@ -31,7 +31,7 @@ def standard(**_: Any) -> Candidates:
 
 
 def gaussian(*, samples: Tensor, **_: Any) -> Candidates:
-    """The score of the Gaussian with the samples' mean and covariance: E[x_0|x_t] is linear, m + a C (a^2 C + s^2)^-1 (x - a m)."""
+    """The score of the Gaussian with the samples' mean and covariance: E[x_0|x_t] = m + a C (a^2 C + s^2)^-1 (x - a m)."""
     data = samples.double()
     mean, covariance = data.mean(0), data.T.cov().reshape(data.shape[1], -1)
     values, vectors = torch.linalg.eigh(covariance)

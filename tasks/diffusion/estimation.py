@@ -1,4 +1,4 @@
-"""The scorer's side of `diffusion/score`: data, the error of a score, the distance of its samples, and what is worth a picture."""
+"""The scorer's side of `diffusion/score`: data, the error of a score, the distance of its samples, and pictures."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def generate(p: Any, predict: Predict, prior: Tensor) -> Tensor:
 
 
 def sliced_wasserstein(one: Tensor, other: Tensor, directions: Tensor) -> float:
-    """Root of the mean, over unit directions, of the squared Wasserstein-2 distance of two sets of equal size (count, dimension)."""
+    """Root of the mean squared Wasserstein-2 distance, over directions, of two sets of equal size (count, dimension)."""
     units = directions / directions.norm(dim=1, keepdim=True)
     apart = (one @ units.T).sort(dim=0).values - (other @ units.T).sort(dim=0).values
     return float(apart.square().mean().sqrt())
@@ -155,8 +155,11 @@ def exhibit(p: Any, problem: Problem, solution: Solution) -> Mapping[str, Exhibi
     samples = {"generated": drawn, "law": problem.hidden["real"][:500]}
     fields = {"learned": learned, "exact": exact}
     fields = {name: field.T.reshape(2, ARROWS, ARROWS) for name, field in fields.items()}
+    docs = {
+        "samples": "generated samples and draws of the law, both at the earliest time",
+        "score": f"the score at t = {SHOWN_TIME}, learned and exact, by component",
+    }
     return {
-        "samples": Exhibit("points", samples, ("sample", "coordinate"), "1", "generated samples and draws of the law at t = 0.05"),
-        "score": Exhibit("field", {"x": places, "y": places, **fields}, ("component", "x", "y"), "1",
-                         f"the score at t = {SHOWN_TIME}, learned and exact, by component"),
-    }  # fmt: skip
+        "samples": Exhibit("points", samples, ("sample", "coordinate"), "1", docs["samples"]),
+        "score": Exhibit("field", {"x": places, "y": places, **fields}, ("component", "x", "y"), "1", docs["score"]),
+    }

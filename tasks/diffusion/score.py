@@ -48,8 +48,8 @@ def network(*, dimension: int) -> nn.Module:
 def noising(
     *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, batch: int, start: float, end: float, generator: Generator
 ) -> Iterator[Batch]:
-    """Endless batches (x_t, t, x_0) of training. x (N, dimension), t (N,), y (N, dimension): the fixed noisy points and their labels,
-    N = n M, from samples (n, dimension). generator: of all that is drawn."""
+    """Endless batches (x_t, t, x_0) of training. x (N, dimension), t (N,), y (N, dimension): the fixed noisy points and their
+    labels, N = n M, from samples (n, dimension). generator: of all that is drawn."""
     raise NotImplementedError
 
 
@@ -92,10 +92,11 @@ class Score(Task):
         Metric("overtraining", "1", "min", "last_error over best_error", "log"),
         Metric("regret", "1", "min", "score_error of the chosen candidate over best_error: what the stopping rule cost", "log"),
         Metric("stopped_at", "1", "min", "step or number of the chosen candidate"),
-        Metric("kernel_distance", "1", "min", "distance of the last candidate to kernel regression at the time of its flow that is "
-               "nearest, root mean square over new noisy points, over that of the regression; undefined beyond 1024 points", "log"),
-        Metric("sliced_wasserstein", "1", "min", "sliced Wasserstein-2 distance of generated samples to new draws of the law at the "
-               "earliest time", "log", diverged=WORST),
+        Metric("kernel_distance", "1", "min", "distance of the last candidate to kernel regression at the nearest time of its "
+               "flow, root mean square over new noisy points, over that of the regression; undefined beyond 1024 points",
+               "log"),
+        Metric("sliced_wasserstein", "1", "min", "sliced Wasserstein-2 distance of generated samples to new draws of the law at "
+               "the earliest time", "log", diverged=WORST),
         Metric("mmd", "1", "min", "maximum mean discrepancy of the two, Gaussian kernel of deviation 0.5", "log", diverged=1.0),
     )  # fmt: skip
     rank = "score_error"
@@ -118,8 +119,8 @@ class Score(Task):
             raise BenchError(f"task.start={p.start}, task.end={p.end}: the window of times has to start before it ends")
         if p.samples <= p.dimension:
             raise BenchError(
-                f"task.samples={p.samples} in task.dimension={p.dimension}: give more samples than dimensions, since fewer have no "
-                "covariance that could be inverted"
+                f"task.samples={p.samples} in task.dimension={p.dimension}: give more samples than dimensions, since "
+                "fewer have no covariance that could be inverted"
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Two-layer ReLU networks and the kernel regression that they become as they grow wide (2401.15604; Jacot et al. 2018, 1806.07572).
+"""Two-layer ReLU networks and the kernel regression that they become as they grow wide (2401.15604; Jacot et al. 2018).
 
 The network is f(u) = sqrt(2/m) sum_r a_r relu(w_r . u) on inputs u = (x, t, 1), with all a and w standard normal and both layers
 trained. For m to infinity its tangent kernel stays at
@@ -68,8 +68,8 @@ class Regression:
         """The first time T at which the local complexity of the kernel's ball exceeds 1/(2 e deviation T).
 
         Raskutti, Wainwright and Yu 2014 (arXiv 1306.3574): the complexity at radius 1/sqrt(T) is
-        sqrt(sum_i min(l_i, 1/T) / count), with l_i the eigenvalues of K/N; `deviation` is that of the labels' noise and `count` the
-        number of independent labels. Found by bisection; BenchError for a deviation or count not above 0.
+        sqrt(sum_i min(l_i, 1/T) / count), with l_i the eigenvalues of K/N; `deviation` is that of the labels' noise and `count`
+        the number of independent labels. Found by bisection; BenchError for a deviation or count not above 0.
         """
         if not (deviation > 0 and count > 0):
             raise BenchError(f"noise of deviation {deviation} on {count} labels: both have to be above 0")
@@ -102,17 +102,17 @@ def flow(
     *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, generator: torch.Generator, rule: bool = False,
     least: float = 1e-1, largest: float = 1e5, candidates: int = 31,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
-    """Candidates (number, denoiser): kernel regression at `candidates` times of the flow at equal ratios from `least` to `largest`.
+    """Candidates (number, denoiser): kernel regression at times of the flow at equal ratios from `least` to `largest`.
 
-    rule: one candidate more comes last, at the stopping time of `Regression.stopping_time`. All noise draws of one sample share
-    their label, so that the samples are the independent ones.
+    rule: number 0 comes first, at the time of `Regression.stopping_time`. All noise draws of one sample share their label, so
+    that the samples are the independent ones.
     """
     x, y, samples = x.double(), y.double(), samples.double()
     found = Regression(x, t, y)
-    for i in range(candidates):
-        yield i, found.denoiser(least * (largest / least) ** (i / max(1, candidates - 1)))
     if rule:
-        yield candidates, found.denoiser(found.stopping_time(linear_noise(x, t, samples, y), len(samples)))
+        yield 0, found.denoiser(found.stopping_time(linear_noise(x, t, samples, y), len(samples)))
+    for i in range(candidates):
+        yield i + 1, found.denoiser(least * (largest / least) ** (i / max(1, candidates - 1)))
 
 
 class Wide(nn.Module):

@@ -36,7 +36,7 @@ def fixed(
     *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, batch: int, start: float, end: float,
     generator: torch.Generator, whole: bool = False,
 ) -> Iterator[Batch]:  # fmt: skip
-    """Shuffled batches of the fixed noisy points, so that the noise in the labels can be learned by heart; a last partial batch is
+    """Shuffled batches of the fixed noisy points, so that the noise in the labels can be learned by heart; a last partial one is
     dropped. whole: all points in every batch, without shuffling."""
     if whole or batch >= len(x):
         while True:
@@ -68,6 +68,11 @@ def last(errors: list[float]) -> bool:
 def least(errors: list[float]) -> bool:
     """Stopping by validation: the candidate of the least loss so far is the answer."""
     return errors[-1] <= min(errors)
+
+
+def first(errors: list[float]) -> bool:
+    """The first candidate, for an estimator that puts its own choice there; the others are looked at only."""
+    return len(errors) == 1
 
 
 def patient(errors: list[float], patience: int = 3) -> bool:
