@@ -109,7 +109,7 @@ def kernel_distance(found: Tensor, data: tuple[Tensor, Tensor, Tensor], x: Tenso
     """How far denoised points `found` (test, dimension) are from kernel regression on `data` at the nearest time of its flow."""
     regression = tangent.Regression(*data)
     across = tangent.kernel(tangent.inputs(x.double(), t), regression.u)
-    flow = torch.stack([across @ regression.weights(10 ** (-2 + 8 * i / (TIMES - 1))) for i in range(TIMES)])
+    flow = torch.stack([across @ regression.flow(10 ** (-2 + 8 * i / (TIMES - 1))) for i in range(TIMES)])
     away = (flow - found).square().sum(-1).mean(1) / flow.square().sum(-1).mean(1)
     return math.sqrt(float(away.min()))
 

@@ -110,7 +110,7 @@ class Score(Task):
     )
     floors = ("standard_score", "gaussian_score")
     reference = "score_validated"
-    margin = 1.0
+    margin = 0.5
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)

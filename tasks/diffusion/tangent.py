@@ -53,32 +53,38 @@ class Regression:
         self.kept = self.values > LEAST * self.values.max()
         self.targets = self.vectors.T @ y.double()
 
-    def weights(self, time: float) -> Tensor:
-        """alpha (N, dimension) with f(v) = K(v, X) alpha, at `time` of the flow; infinity interpolates."""
-        decay = -torch.expm1(-time * self.values / len(self.u)) if math.isfinite(time) else torch.ones_like(self.values)
-        shares = torch.where(self.kept, decay / self.values.clamp(min=LEAST), 0)
+    def flow(self, time: float) -> Tensor:
+        """alpha (N, dimension) with f(v) = K(v, X) alpha, at `time` of gradient flow."""
+        return self._weights(-torch.expm1(-time * self.values / len(self.u)))
+
+    def ridge(self, penalty: float) -> Tensor:
+        """alpha = (K + penalty N I)^-1 Y, which minimises mean square plus penalty times the square of the function's norm."""
+        return self._weights(self.values / (self.values + penalty * len(self.u)))
+
+    def _weights(self, learned: Tensor) -> Tensor:
+        """alpha from the share of each eigenvector's targets that has been learned, (N,)."""
+        shares = torch.where(self.kept, learned / self.values.clamp(min=LEAST), 0)
         return self.vectors @ (shares[:, None] * self.targets)
 
-    def denoiser(self, time: float) -> Callable[[Tensor, Tensor], Tensor]:
-        """The regression function at `time`: (x, t) -> (batch, dimension)."""
-        weights = self.weights(time)
-        return lambda x, t: (kernel(inputs(x.double(), t), self.u) @ weights).to(x.dtype)
+    def denoiser(self, weights: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """The regression function with these alpha: (x, t) -> (batch, dimension), float64."""
+        return lambda x, t: kernel(inputs(x.double(), t), self.u) @ weights
 
-    def stopping_time(self, deviation: float, count: int) -> float:
-        """The first time T at which the local complexity of the kernel's ball exceeds 1/(2 e deviation T).
+    def stopping_time(self, deviation: float, constant: float) -> float:
+        """The first time T at which the local complexity of the kernel's ball exceeds 1/(constant x deviation x T).
 
         Raskutti, Wainwright and Yu 2014 (arXiv 1306.3574): the complexity at radius 1/sqrt(T) is
-        sqrt(sum_i min(l_i, 1/T) / count), with l_i the eigenvalues of K/N; `deviation` is that of the labels' noise and `count`
-        the number of independent labels. Found by bisection; BenchError for a deviation or count not above 0.
+        sqrt(sum_i min(l_i, 1/T) / N), with l_i the eigenvalues of K/N; `deviation` is that of the labels' noise, and the paper's
+        constant is 2e. Found by bisection; BenchError for a deviation or constant not above 0.
         """
-        if not (deviation > 0 and count > 0):
-            raise BenchError(f"noise of deviation {deviation} on {count} labels: both have to be above 0")
+        if not (deviation > 0 and constant > 0):
+            raise BenchError(f"noise of deviation {deviation}, constant {constant}: both have to be above 0")
         spectrum = self.values / len(self.u)
 
         def excess(log_time: float) -> float:
             time = math.exp(log_time)
-            complexity = math.sqrt(float(spectrum.clamp(max=1 / time).sum()) / count)
-            return complexity - 1 / (2 * math.e * deviation * time)
+            complexity = math.sqrt(float(spectrum.clamp(max=1 / time).sum()) / len(self.u))
+            return complexity - 1 / (constant * deviation * time)
 
         low, high = math.log(1e-8), math.log(1e8)
         for _ in range(80):
@@ -99,20 +105,29 @@ def linear_noise(x: Tensor, t: Tensor, samples: Tensor, y: Tensor) -> float:
 
 
 def flow(
-    *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, generator: torch.Generator, rule: bool = False,
+    *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, generator: torch.Generator, constant: float = 0.0,
     least: float = 1e-1, largest: float = 1e5, candidates: int = 31,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Candidates (number, denoiser): kernel regression at times of the flow at equal ratios from `least` to `largest`.
 
-    rule: number 0 comes first, at the time of `Regression.stopping_time`. All noise draws of one sample share their label, so
-    that the samples are the independent ones.
+    constant: if above 0, number 0 comes first, at the time of `Regression.stopping_time` with this constant.
     """
     x, y, samples = x.double(), y.double(), samples.double()
     found = Regression(x, t, y)
-    if rule:
-        yield 0, found.denoiser(found.stopping_time(linear_noise(x, t, samples, y), len(samples)))
+    if constant:
+        yield 0, found.denoiser(found.flow(found.stopping_time(linear_noise(x, t, samples, y), constant)))
     for i in range(candidates):
-        yield i + 1, found.denoiser(least * (largest / least) ** (i / max(1, candidates - 1)))
+        yield i + 1, found.denoiser(found.flow(least * (largest / least) ** (i / max(1, candidates - 1))))
+
+
+def ridge(
+    *, samples: Tensor, x: Tensor, t: Tensor, y: Tensor, generator: torch.Generator,
+    least: float = 1e-5, largest: float = 10.0, candidates: int = 31,
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    """Candidates (number, denoiser): kernel ridge regression at penalties of equal ratios, the strongest first."""
+    found = Regression(x, t, y)
+    for i in range(candidates):
+        yield i, found.denoiser(found.ridge(largest * (least / largest) ** (i / max(1, candidates - 1))))
 
 
 class Wide(nn.Module):
