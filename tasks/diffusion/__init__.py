@@ -1,1 +1,1 @@
-"""Diffusion models whose score is known in closed form: what is learned from them, and how they are steered."""
+"""Diffusion models whose scores are known: how a score is learned from few samples, and how samples are steered."""

@@ -1,0 +1,1 @@
+"""Denoisers in closed form, for slots that estimate a score from samples."""
