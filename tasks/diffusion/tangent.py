@@ -137,6 +137,9 @@ class Wide(nn.Module):
     what keeps them near their start, and a rate that does not depend on the width follows one flow.
     """
 
+    first_hidden: Tensor
+    first_readout: Tensor
+
     def __init__(self, dimension: int, width: int) -> None:
         super().__init__()
         self.hidden = nn.Parameter(torch.randn(width, dimension + 2))
