@@ -1,8 +1,8 @@
 """The error of the Gaussian fit's score on Gaussian data, in closed form to first order in 1/n. Derived here, tested by draws.
 
 The fit has the mean m and covariance C of the samples (divisor n - 1). With V_i = a^2 v_i + s^2 the variances at time t, the
-score moves by d score_i = a dm_i / V_i + a^2 sum_j dC_ij z_j / V_i, where z_j = (x_j - a m_j) / V_j has variance 1/V_j. For normal
-samples Var m_i = v_i / n, Var C_ii = 2 v_i^2 / n and Var C_ij = v_i v_j / n, all uncorrelated, so that
+score moves by d score_i = a dm_i / V_i + a^2 sum_j dC_ij z_j / V_i, where z_j = (x_j - a m_j) / V_j has variance 1/V_j. For
+normal samples Var m_i = v_i / n, Var C_ii = 2 v_i^2 / n and Var C_ij = v_i v_j / n, all uncorrelated, so that
 
 E s^2 |d score|^2 = (s^2 / n) [sum_i a^2 v_i / V_i^2 + sum_i sum_j (1 + [i = j]) a^4 v_i v_j / (V_i^2 V_j)].
 """
