@@ -11,7 +11,9 @@ from torch import Tensor
 from bench.contract import Solution
 
 
-def tree_boosting(*, public: Any, log: Any, seeds: Any, lr: float = 0.1, depth: int = 3, subsample: float = 0.5) -> Solution:
+def tree_boosting(
+    *, public: Any, log: Any, seeds: Any, lr: float = 0.1, depth: int = 3, subsample: float = 0.5
+) -> Solution:
     """Gradient boosting of trees, as many stages as the budget has units."""
     from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
@@ -27,9 +29,7 @@ def random_forest(*, public: Any, log: Any, seeds: Any, features: float = 0.3, l
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestClassifier if public["classes"] else RandomForestRegressor
-    model = kind(
-        n_estimators=public["budget"], max_features=features, min_samples_leaf=leaf, random_state=state(seeds)
-    )
+    model = kind(n_estimators=public["budget"], max_features=features, min_samples_leaf=leaf, random_state=state(seeds))
     return fitted(model, public)
 
 

@@ -60,7 +60,7 @@ def drawn(sizes: Sequence[int], generator: Generator) -> list[Array]:
 
 
 def objective(parts: Sequence[Array], x: Array, loss: Loss, decay: float) -> tuple[float, list[Array]]:
-    """(mean loss + decay |weights|^2 / 2n, its gradients) of `parts`: weights and bias of each layer, all but the last logistic."""
+    """(mean loss + decay |weights|^2 / 2n, its gradients) of `parts`: weights and bias a layer, all but the last logistic."""
     n, states = len(x), [x]
     for w, b in zip(parts[:-2:2], parts[1:-2:2], strict=True):
         states.append(expit(states[-1] @ w.T + b))

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
 from bench.contract import (
-    BenchError, Budget, Curves, Diverged, Exhibit, Log, Metric, Problem, Slot, Solution, Task,
+    BenchError,
+    Budget,
+    Curves,
+    Diverged,
+    Exhibit,
+    Log,
+    Metric,
+    Problem,
+    Slot,
+    Solution,
+    Task,
 )  # fmt: skip
 from bench.seeds import EntrySeeds, Seeds
 from tasks.tabular.parts import FITTER
@@ -167,7 +177,7 @@ class Tabular(Task):
             )
         x, y = problem.hidden["train"]
         found["train_loss"] = self.loss(self.judged(self.told(solution, x), y, classes), y)
-        losses = log.curve("train_loss")[1]
+        losses = [] if units is None else [self.loss(self.told(solution, x, kept), y) for kept in range(units + 1)]
         rises = [after > before for before, after in zip(losses, losses[1:], strict=False)]
         found["rising"] = sum(rises) / len(rises) if rises else None
         return found
@@ -196,8 +206,10 @@ def shared_metrics(rank: str, better: Any, doc: str, scale: Any, diverged: float
     return (
         Metric(rank, "1", better, f"{doc} on test rows", scale, diverged=diverged),
         Metric(f"val_{rank}", "1", better, f"{doc} on validation rows", scale, diverged=diverged),
-        Metric(f"half_{rank}", "1", better, f"{doc} on test rows with the second half of the units switched off", scale),
+        Metric(
+            f"half_{rank}", "1", better, f"{doc} on test rows with the second half of the units switched off", scale
+        ),
         Metric(f"quarter_{rank}", "1", better, f"{doc} on test rows with the last three quarters switched off", scale),
         Metric("train_loss", "1", "min", "loss on the training rows", "log"),
-        Metric("rising", "1", "min", "share of the reported networks whose training loss is above the one before"),
+        Metric("rising", "1", "min", "share of the units that raise the training loss when they are added in order"),
     )

@@ -42,6 +42,6 @@ def half_error_ratio(records: Records, *, of: str) -> float:
 
 
 def rising(records: Records, *, of: str) -> float:
-    """Share of the stages after which the loss on all training rows is above the one before."""
+    """Share of the stages, of one unit each, after which the loss on all training rows is above the one before."""
     (record,) = records[of]
     return number(record, "rising")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def fitter(
     *, x: Tensor, y: Tensor, classes: int, units: int, generator: Generator, report: Callable[[Mapping[str, Any]], None]
 ) -> Mapping[str, Tensor]:
-    """A network of at most `units` hidden units, fitted to rows x (n, inputs) and y (n,), float64; it draws from `generator` only.
+    """A network of at most `units` hidden units, fitted to x (n, inputs) and y (n,), float64; it draws from `generator` only.
 
     classes: 0 is regression with y of mean 0 and deviation 1; else y holds labels, int64. Two classes have one output, the logit
     of class 1; more have one a class. The result is a mapping as `tasks.tabular.network.checked` says. `report(network)` shows

@@ -25,7 +25,9 @@ class Regression(Tabular):
 
     name = "tabular/regression"
     Params: ClassVar[type] = Params
-    metrics = shared_metrics("error", "min", "root mean square error over the deviation of training targets", "log", 10.0)
+    metrics = shared_metrics(
+        "error", "min", "root mean square error over the deviation of training targets", "log", 10.0
+    )
     rank = "error"
     objective = "val_error"
     reference = "boosted_network"

@@ -19,7 +19,7 @@ FRIEDMAN_INPUTS, FRIEDMAN_NOISE = 10, 1.0
 
 @dataclass(frozen=True)
 class Shipped:
-    """A table inside scikit-learn: its files, rows and columns with the target, classes (0: regression), and how it is written."""
+    """A table inside scikit-learn: its files, rows, columns with the target, classes (0: regression), and how it is written."""
 
     files: tuple[str, ...]
     rows: int
@@ -87,13 +87,11 @@ def read(data: str, paths: Mapping[str, str]) -> Tensor:
     for path in paths.values():
         try:
             header = found.header if found else int(_named(Path(path)))
-            blocks.append(
-                np.loadtxt(path, delimiter=found.delimiter if found else ",", skiprows=header, ndmin=2)
-            )
+            blocks.append(np.loadtxt(path, delimiter=found.delimiter if found else ",", skiprows=header, ndmin=2))
         except (ValueError, OSError, EOFError) as error:
             raise BenchError(f"{path} is no table of numbers: {error}") from error
     if len({len(block) for block in blocks}) == 1:
-        table = np.hstack([block.T if block.shape[0] == 1 else block for block in blocks])
+        table = np.hstack(blocks)
         shape = table.shape
         expected = (found.rows, found.columns) if found else shape
         if shape == expected and shape[0] > 1 and shape[1] > 1 and np.isfinite(table).all():
