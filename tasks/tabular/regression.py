@@ -31,6 +31,7 @@ class Regression(Tabular):
     rank = "error"
     objective = "val_error"
     reference = "boosted_network"
+    margin = 0.05
 
     def targets(self, y: Tensor) -> tuple[Tensor, int]:
         if len(y.unique()) < 3:
