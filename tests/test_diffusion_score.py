@@ -288,7 +288,7 @@ def test_measures_of_claims():
         score_claims.exponent({"a": falling[:1]}, of="a")
 
 
-# Audits (docs/audits_diffusion_score.md)
+# Audits (docs/audits.md)
 
 
 def test_audit_the_score_of_the_samples_is_no_bad_score_and_interpolated_noise_is():
