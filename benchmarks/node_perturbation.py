@@ -8,13 +8,13 @@ same direction, or the ratio would compare nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from baselines.learning_rules.node_perturbation import NodePerturbation
+from benchmarks.timing import ratio
 from tasks.zeroth_order.network import Network
 from tasks.zeroth_order.oracles import NetworkOracle
 
@@ -65,15 +65,9 @@ def rows() -> Iterator[Row]:
 
     if not torch.allclose(ours(), theirs(), rtol=1e-6, atol=1e-9):
         raise RuntimeError("the two do not give the same direction; one of them is not node perturbation")
-    best = [float("inf"), float("inf")]
-    for _ in range(ROUNDS):
-        for at, method in enumerate((ours, theirs)):
-            start = time.process_time()
-            method()
-            best[at] = min(best[at], time.process_time() - start)
     yield (
         "a step of node perturbation, over a loop over samples",
-        best[0] / best[1],
+        ratio(ours, theirs, ROUNDS),
         "x",
         LIMIT,
         lambda got, limit: got <= limit,

@@ -8,7 +8,6 @@ nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from baselines.minimizers.second_order import gns_newton
 from bench.data import cache_dir
 from bench.planning import config
 from bench.seeds import Seeds
+from benchmarks.timing import ratio
 from tasks.second_order.matrices import exact
 from tasks.second_order.oracle import Oracle
 
@@ -91,15 +91,9 @@ def rows() -> Iterator[Row]:
 
     if not np.allclose(ours(), theirs(), rtol=1e-6, atol=1e-8):
         raise RuntimeError("the two do not take the same steps; one of them is not Algorithm 1")
-    best = [float("inf"), float("inf")]
-    for _ in range(ROUNDS):
-        for at, method in enumerate((ours, theirs)):
-            start = time.process_time()
-            method()
-            best[at] = min(best[at], time.process_time() - start)
     yield (
         "a step of GNS-Newton, over the equations in numpy",
-        best[0] / best[1],
+        ratio(ours, theirs, ROUNDS),
         "x",
         LIMIT,
         lambda got, limit: got <= limit,

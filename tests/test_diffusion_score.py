@@ -13,7 +13,7 @@ from bench.execute import Job, call
 from bench.planning import config
 from bench.records.record import Record
 from bench.seeds import Seeds, Stream
-from tasks.diffusion import estimation, laws, process, score_claims, tangent, theory, training
+from tasks.diffusion import claims, estimation, laws, process, score_claims, tangent, theory, training
 from tasks.diffusion.score import Params, Score, checkpoints
 
 ENTRIES = (
@@ -214,8 +214,8 @@ def test_the_entry_gets_samples_and_no_score():
     assert set(problem.public) == {"samples", "x", "t", "y"}
     _, other = made(101)
     assert not torch.equal(problem.public["samples"], other.public["samples"])
-    told = Score(Params()).monitor(problem, only(closed.standard()))
-    assert set(told) == {"val_loss"}
+    watched = Score(Params()).monitor(problem, only(closed.standard()))
+    assert set(watched) == {"val_loss"}
     assert not torch.equal(problem.hidden["val"][0][:16], problem.hidden["test"][0][:16])
 
 
@@ -275,7 +275,7 @@ def test_measures_of_claims():
     falling = [record(n, score_error=3 / n, overtraining=64 / n) for n in (64, 16, 256)]
     assert score_claims.exponent({"a": falling}, of="a") == pytest.approx(-1)
     assert score_claims.least_over_most_samples({"a": falling}, of="a", metric="overtraining") == pytest.approx(16)
-    assert score_claims.ratio({"a": falling[:1], "b": falling[1:2]}, of="a", over="b", metric="score_error") == 0.25
+    assert claims.ratio({"a": falling[:1], "b": falling[1:2]}, of="a", over="b", metric="score_error") == 0.25
     exact = theory.gaussian_error(theory.gaussian_variances(2), 64, 0.05, 2.0)
     assert score_claims.over_formula({"a": [record(64, score_error=exact)]}, of="a") == pytest.approx(1)
     cells = {name: [record(9, score_error=e, mmd=m)] for name, e, m in (("a", 1, 2), ("b", 2, 3), ("c", 3, 9))}

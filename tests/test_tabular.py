@@ -110,9 +110,9 @@ def test_likelihoods_are_those_of_torch(classes):
 def test_switching_off_the_last_units_gives_the_network_of_the_stage_before(classes):
     whole, seen = fitted(boosted.boosted, classes, each=2)
     x = rows(classes)["x"]
-    assert [network.size(one) for one in seen] == [2, 4, 6]
-    for one in seen:
-        assert torch.allclose(network.outputs(whole, x, network.size(one)), network.outputs(one, x), atol=1e-12)
+    assert [network.size(stage) for stage in seen] == [2, 4, 6]
+    for stage in seen:
+        assert torch.allclose(network.outputs(whole, x, network.size(stage)), network.outputs(stage, x), atol=1e-12)
     start = constant.constant(**rows(classes), report=None)["base"] if classes < 3 else torch.zeros(3)
     assert torch.allclose(network.outputs(whole, x, 0), start.double().expand(len(x), -1), atol=1e-12)
 
@@ -138,7 +138,7 @@ def test_the_training_loss_falls_at_every_stage_on_all_rows(classes):
 
 def test_the_standardised_features_of_a_deep_network_are_folded_in():
     whole, seen = fitted(boosted.boosted_deep, 2, trunk=0.5, epochs=2)
-    assert network.size(whole) == 6 and [network.size(one) for one in seen] == [4, 5, 6]
+    assert network.size(whole) == 6 and [network.size(stage) for stage in seen] == [4, 5, 6]
     network.checked(whole, 3, 1)
     assert torch.allclose(network.outputs(whole, rows(2)["x"]), network.outputs(seen[-1], rows(2)["x"]))
 

@@ -49,8 +49,8 @@ def attempts(folder) -> list[str]:
 
 
 def test_a_log_grid_spans_its_bounds():
-    found = [setting["optimizer.lr"] for setting in grid({"optimizer.lr": [1e-3, 1e1]}, 5)]
-    assert found == pytest.approx([1e-3, 1e-2, 1e-1, 1.0, 10.0])
+    rates = [setting["optimizer.lr"] for setting in grid({"optimizer.lr": [1e-3, 1e1]}, 5)]
+    assert rates == pytest.approx([1e-3, 1e-2, 1e-1, 1.0, 10.0])
 
 
 def test_two_paths_each_see_every_value():

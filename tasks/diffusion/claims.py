@@ -1,4 +1,5 @@
-"""Measures of claims about searches over initial noise. Pure functions of one seed's records: entry -> its records.
+"""Measures of claims about searches over initial noise; `ratio` serves those about scores as well. Pure functions of one seed's
+records: entry -> its records.
 
 Source: Chen et al. 2024, FIND (arXiv 2407.19453).
 """

@@ -21,12 +21,6 @@ def value(records: Records, *, of: str, metric: str) -> float:
     return number(record, metric)
 
 
-def ratio(records: Records, *, of: str, over: str, metric: str) -> float:
-    """A metric of entry `of` over that of entry `over`, one cell each."""
-    (record,), (other,) = records[of], records[over]
-    return number(record, metric) / number(other, metric)
-
-
 def least_over_most_samples(records: Records, *, of: str, metric: str) -> float:
     """A metric of entry `of` at the fewest samples over that at the most."""
     runs = _by_samples(records[of])
