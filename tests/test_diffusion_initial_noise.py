@@ -15,12 +15,13 @@ from bench.planning import config
 from bench.seeds import Seeds
 from tasks.diffusion import rewards
 from tasks.diffusion.initial_noise import InitialNoise, Params
-from tasks.diffusion.sampling import Mixture, Sampler, coefficients, times, walk
+from tasks.diffusion.process import Mixture, deviation, signal
+from tasks.diffusion.sampling import FIRST, LAST, Sampler, sample
 from tasks.large_batch.digits import location
 
 digits = pytest.mark.skipif(location() is None, reason="scikit-learn, which ships the digits, is not here")
 CENTRES = torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
-MIXTURE = Mixture(CENTRES, torch.tensor([0.8, 0.15, 0.05]), 0.3)
+MIXTURE = Mixture(torch.tensor([0.8, 0.15, 0.05]), CENTRES, torch.full((3, 2), 0.09))
 STEPS = 6
 
 
@@ -42,7 +43,7 @@ class Counter:
 
 def sampler(reward=None, backward: int = 2) -> tuple[Sampler, Counter]:
     counter = Counter()
-    return Sampler(MIXTURE, STEPS, reward or rewards.region(CENTRES[0], 0.5), backward, counter), counter
+    return Sampler(MIXTURE.noise, 2, STEPS, reward or rewards.region(CENTRES[0], 0.5), backward, counter), counter
 
 
 def made(cls, **arguments):
@@ -52,29 +53,34 @@ def made(cls, **arguments):
 # Closed forms
 
 
+def at(t: float) -> tuple[float, float]:
+    """What is left of the data at time t, and the deviation of the noise."""
+    times = torch.tensor(t, dtype=torch.float64)
+    return float(signal(times)), float(deviation(times))
+
+
 @pytest.mark.parametrize("t", [0.01, 0.5, 3.0])
 def test_the_denoiser_is_the_gradient_of_the_log_density(t):
-    mixture = Mixture(CENTRES.double(), MIXTURE.weights.double(), 0.3)
+    mixture = Mixture(MIXTURE.weights.double(), CENTRES.double(), MIXTURE.variances.double())
     x = torch.randn(50, 2, generator=drawn(), dtype=torch.float64).requires_grad_()
     (score,) = torch.autograd.grad(mixture.log_density(x, t).sum(), x)
-    assert torch.allclose(mixture.noise(x.detach(), t), -coefficients(t)[1] * score, atol=1e-10)
+    assert torch.allclose(mixture.noise(x.detach(), t), -at(t)[1] * score, atol=1e-10)
 
 
 def test_the_sampler_of_one_normal_component_converges_to_the_exact_map():
     """The flow keeps (x - a m) / deviation of x_t, so that samples are known; the error falls with the steps."""
-    centre, deviation = torch.tensor([[1.0, -0.5]]).double(), 0.3
-    one = Mixture(centre, torch.ones(1).double(), deviation)
+    centre, width = torch.tensor([[1.0, -0.5]]).double(), 0.3
+    component = Mixture(torch.ones(1).double(), centre, torch.full((1, 2), width**2).double())
     x = torch.randn(20, 2, generator=drawn(), dtype=torch.float64)
 
     def spread(t: float) -> float:
-        a, s = coefficients(t)
-        return math.sqrt((a * deviation) ** 2 + s**2)
+        a, s = at(t)
+        return math.sqrt((a * width) ** 2 + s**2)
 
-    first, last = times(1)
-    a = coefficients(last)[0]
-    end = a * centre + (x - coefficients(first)[0] * centre) * spread(last) / spread(first)
-    exact = (end - coefficients(last)[1] * one.noise(end, last)) / a
-    errors = [float((walk(one, x, steps)[0] - exact).abs().max()) for steps in (50, 100, 200)]
+    a, s = at(LAST)
+    end = a * centre + (x - at(FIRST)[0] * centre) * spread(LAST) / spread(FIRST)
+    exact = (end - s * component.noise(end, LAST)) / a
+    errors = [float((sample(component.noise, x, steps).ends - exact).abs().max()) for steps in (50, 100, 200)]
     assert errors[1] / errors[0] == pytest.approx(0.5, abs=0.1) and errors[2] / errors[1] == pytest.approx(0.5, abs=0.1)
 
 
@@ -82,7 +88,7 @@ def test_the_sampler_of_one_normal_component_converges_to_the_exact_map():
 def test_samples_have_the_mean_reward_of_the_mixture(stochastic):
     x = torch.randn(4000, 2, generator=drawn())
     draws = torch.randn(60, 4000, 2, generator=drawn(1)) if stochastic else None
-    samples = walk(MIXTURE, x, 60, None, draws)[0]
+    samples = sample(MIXTURE.noise, x, 60, None, draws).ends
     for centre in CENTRES:
         exact = rewards.mean_region(CENTRES, MIXTURE.weights, 0.3, centre, 0.5)
         assert float(rewards.region(centre, 0.5)(samples).mean()) == pytest.approx(exact, abs=0.03)
@@ -146,18 +152,17 @@ def test_clipping_stops_at_the_ratio_and_keeps_the_way_back():
 def test_fine_tuning_follows_the_score_of_its_steps():
     """The gain times the drawn noise is the derivative of the log-density of a step in the correction."""
     x, draws = torch.randn(4, 2, generator=drawn()), torch.randn(1, 4, 2, generator=drawn(1))
-    _, _, gains = walk(MIXTURE, x, 1, None, draws)
-    grid = times(1)
-    (a, s), (b, r) = coefficients(grid[0]), coefficients(grid[1])
-    deviation = r / s * math.sqrt(1 - (a / b) ** 2)
+    gains = sample(MIXTURE.noise, x, 1, None, draws).gains
+    (a, s), (b, r) = at(FIRST), at(LAST)
+    width = r / s * math.sqrt(1 - (a / b) ** 2)
     correction = torch.zeros(4, 2, requires_grad=True)
-    e = MIXTURE.noise(x, grid[0])
+    e = MIXTURE.noise(x, FIRST)
 
     def mean(c):
-        return b / a * (x - s * (e + c)) + math.sqrt(r**2 - deviation**2) * (e + c)
+        return b / a * (x - s * (e + c)) + math.sqrt(r**2 - width**2) * (e + c)
 
-    taken = (mean(correction) + deviation * draws[0]).detach()
-    density = -((taken - mean(correction)) / deviation).square().sum() / 2
+    taken = (mean(correction) + width * draws[0]).detach()
+    density = -((taken - mean(correction)) / width).square().sum() / 2
     (slope,) = torch.autograd.grad(density, correction)
     assert torch.allclose(slope, gains[0] * draws[0], rtol=1e-3, atol=1e-3)
 
@@ -284,8 +289,7 @@ def test_exhibits_and_scores_of_plain_sampling():
 
 def test_distances_of_a_normal_distribution():
     x = 0.3 * torch.randn(1500, 2, generator=drawn())
-    one = Mixture(torch.zeros(1, 2), torch.ones(1), 0.3)
-    assert rewards.nearest_distance(x, one) == pytest.approx(math.sqrt(math.pi) / 2, rel=0.05)
+    assert rewards.nearest_distance(x, torch.zeros(1, 2), 0.3) == pytest.approx(math.sqrt(math.pi) / 2, rel=0.05)
     assert rewards.mean_distance(x) == pytest.approx(rewards.normal_distance(0.3), rel=0.03)
 
 
@@ -297,10 +301,10 @@ ENTRIES = (
 )  # fmt: skip
 
 
-def outcome(task: str, entry: str, changes=None):
+def outcome(task: str, entry: str, changes=None, cache: str = "/nowhere"):
     spec = config.task_spec(f"diffusion/{task}")
     resolved = config.resolve_parts(spec, config.entry(entry), {})
-    return call(Job(spec.target, config.parameters(spec, "smoke", changes or {}), resolved, 100, "/nowhere"))
+    return call(Job(spec.target, config.parameters(spec, "smoke", changes or {}), resolved, 100, cache))
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -312,10 +316,20 @@ def test_every_entry_runs_within_its_budget(entry):
 
 @digits
 @pytest.mark.parametrize("entry", ["find_policy", "denoiser_tuning"])
-def test_entries_run_on_digits(entry):
-    result = outcome("initial_noise_digits", entry)
+def test_entries_run_on_digits(entry, tmp_path):
+    result = outcome("initial_noise_digits", entry, cache=str(tmp_path))
     assert result.status == "ok" and 0 < result.metrics["reward"] <= 1
     assert result.arrays["exhibit/samples/pixel"].shape == (24, 8, 8)
+
+
+@digits
+def test_the_exact_denoiser_of_digits_and_compressibility():
+    result = outcome("initial_noise_digits", "find_policy", {"pretraining": 0, "reward": "compressibility"})
+    assert result.status == "ok" and 0.1 < result.metrics["reward"] < 1
+    wrong = outcome("initial_noise_digits", "find_policy", {"reward": "beauty"})
+    assert wrong.status == "failed" and "there are class and compressibility" in wrong.reason
+    wrong = outcome("initial_noise_digits", "find_policy", {"pretraining": -1})
+    assert wrong.status == "failed" and "0 for the exact denoiser" in wrong.reason
 
 
 def test_a_budget_below_one_update_and_a_reward_without_slope():

@@ -86,7 +86,12 @@ def score_error(predict: Predict, x: Tensor, t: Tensor, exact: Tensor, *which: i
 def generate(p: Any, predict: Predict, prior: Tensor) -> Tensor:
     """Samples of the learned score at the earliest time, by the deterministic sampler from N(0, I) at the latest; float64."""
     times = process.schedule(p.start, p.end, p.sampler_steps)
-    return process.reverse(lambda x, t: scores(predict, x.float(), t.float()), prior.double(), times)
+
+    def noise(x: Tensor, k: int) -> Tensor:
+        t = torch.full((len(x),), float(times[-1 - k]))
+        return process.noise_of(scores(predict, x.float(), t), t.double())
+
+    return process.walk(noise, prior.double(), times).ends
 
 
 def sliced_wasserstein(one: Tensor, other: Tensor, directions: Tensor) -> float:

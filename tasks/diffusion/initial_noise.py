@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tasks.diffusion.rewards import Reward
-    from tasks.diffusion.sampling import Mixture
+    from tasks.diffusion.sampling import Denoiser
 
 SHARES = (0.8, 0.15, 0.05)  # weights of the modes; the last one, which is rare, is wanted
 HALF = 0.5  # reward that dates a search
@@ -91,11 +91,14 @@ class InitialNoise(Task):
 
         return region(public["wanted"], self.params.width)
 
-    def mixture(self, public: Mapping[str, Any]) -> Mixture:
-        """The distribution that the diffusion model samples."""
-        from tasks.diffusion.sampling import Mixture
+    def denoiser(self, public: Mapping[str, Any]) -> Denoiser:
+        """The diffusion model: here the exact denoiser of the modes."""
+        import torch
 
-        return Mixture(public["centres"], public["weights"], self.params.deviation)
+        from tasks.diffusion.process import Mixture
+
+        centres = public["centres"]
+        return Mixture(public["weights"], centres, torch.full_like(centres, self.params.deviation**2)).noise
 
     def problem(self, data: Any, seeds: Seeds) -> Problem:
         p = self.params
@@ -116,7 +119,7 @@ class InitialNoise(Task):
         """
         import torch
 
-        from tasks.diffusion.sampling import walk
+        from tasks.diffusion.sampling import sample
 
         e, steps = problem.hidden[name], self.params.steps
 
@@ -132,7 +135,7 @@ class InitialNoise(Task):
         if float(predict(e[:1], -2)):
             draws, correction = problem.hidden[f"{name} steps"], asked
         with torch.no_grad():
-            return walk(self.mixture(problem.hidden["public"]), asked(e, -1), steps, correction, draws)[0]
+            return sample(self.denoiser(problem.hidden["public"]), asked(e, -1), steps, correction, draws).ends
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         return {
@@ -142,7 +145,8 @@ class InitialNoise(Task):
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         from tasks.diffusion.search import run
 
-        return run(self.mixture(public), self.reward(public), self.params, parts, log, seeds)
+        dimension = public["centres"].shape[1]
+        return run(self.denoiser(public), dimension, self.reward(public), self.params, parts, log, seeds)
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         from tasks.diffusion.rewards import mean_distance, nearest_distance
@@ -158,7 +162,7 @@ class InitialNoise(Task):
             "half_evaluations": float(max(1, reached[0])) if reached else float(self.params.evaluations),
             "half_reached": float(bool(reached)),
             "diversity": mean_distance(samples[:SHOWN]),
-            "distance_to_data": nearest_distance(samples, self.mixture(problem.hidden["public"])),
+            "distance_to_data": nearest_distance(samples, problem.hidden["public"]["centres"], self.params.deviation),
         }
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:

@@ -20,7 +20,6 @@ from torch import Tensor
 from bench.contract import BenchError
 from bench.seeds import Stream
 
-Score = Callable[[Tensor, Tensor], Tensor]  # (x (batch, dimension), t (batch,)) -> (batch, dimension)
 SPACINGS = ("uniform", "logarithmic", "quadratic")
 
 
@@ -96,33 +95,44 @@ def schedule(start: float, end: float, steps: int, spacing: str = "logarithmic")
     return times
 
 
-def reverse(
-    score: Score, x: Tensor, times: Tensor, eta: float = 0.0, generator: torch.Generator | None = None
-) -> Tensor:
-    """Points (batch, dimension) at times[0], from `x` at times[-1]: one call of `score` for each of the steps between.
+@dataclass(frozen=True)
+class Walk:
+    """Points (n, d) at the earliest time; states (n, d) before each step, latest time first; for each step the shift of its mean
+    by one unit of predicted noise over the deviation of the noise drawn in it, 0 for a deterministic step."""
+
+    ends: Tensor
+    states: list[Tensor]
+    gains: list[float]
+
+
+def walk(predict: Callable[[Tensor, int], Tensor], x: Tensor, times: Tensor, draws: Tensor | None = None) -> Walk:
+    """From points x (n, d) at times[-1] back to times[0]; predict(x, k) is E[z|x_t] at the k-th step's time, times[-1 - k].
 
     A step from t to u < t predicts x_0 and noise and mixes them anew (Song, Meng, Ermon 2021, arXiv 2010.02502, equation 12):
-    x_u = a_u E[x_0] + sqrt(s_u^2 - c^2) E[z] + c w, with c = eta (s_u / s_t) sqrt(1 - a_t^2 / a_u^2) and w standard normal.
-    eta = 0 is deterministic (DDIM), a step of the probability flow; eta = 1 is ancestral sampling (DDPM), which draws from
-    `generator` at every step. Gradients pass through. BenchError for times that do not increase, for an eta outside [0, 1] and
-    for randomness without a generator.
+    x_u = a_u E[x_0] + sqrt(s_u^2 - c^2) E[z] + c w. Without `draws` c = 0 (DDIM), a step of the probability flow; with them
+    (steps, n, d), standard normal, c = (s_u / s_t) sqrt(1 - a_t^2 / a_u^2), which is ancestral sampling (DDPM). Gradients pass
+    through. BenchError for times that do not increase and for draws of another shape.
     """
     if times.ndim != 1 or len(times) < 2 or not bool((times[1:] > times[:-1]).all()) or not float(times[0]) > 0:
         raise BenchError("the sampler's times have to be one row of at least two that increase from above 0")
-    if not 0 <= eta <= 1:
-        raise BenchError(f"eta={eta}: it lies between 0, deterministic, and 1, ancestral")
-    if eta and generator is None:
-        raise BenchError(f"eta={eta} draws noise; give a generator")
-    a, s = (f(times.double()).tolist() for f in (signal, deviation))
-    for i in range(len(times) - 1, 0, -1):
-        t = torch.full((len(x),), float(times[i]), dtype=x.dtype)
-        noise = -s[i] * score(x, t)
-        fresh = eta * s[i - 1] / s[i] * math.sqrt(1 - (a[i] / a[i - 1]) ** 2)
-        kept = math.sqrt(max(0.0, s[i - 1] ** 2 - fresh**2))
-        x = a[i - 1] / a[i] * (x - s[i] * noise) + kept * noise
-        if fresh:
-            x = x + fresh * torch.randn(x.shape, generator=generator, dtype=x.dtype)
-    return x
+    if draws is not None and draws.shape != (len(times) - 1, *x.shape):
+        wanted = (len(times) - 1, *x.shape)
+        raise BenchError(
+            f"draws of shape {tuple(draws.shape)}; the sampler wants {wanted}, one for each step and point"
+        )
+    states: list[Tensor] = []
+    gains: list[float] = []
+    a, s = (f(times.double()).tolist()[::-1] for f in (signal, deviation))
+    for k in range(len(times) - 1):
+        states.append(x)
+        noise = predict(x, k)
+        fresh = 0.0 if draws is None else s[k + 1] / s[k] * math.sqrt(1 - (a[k] / a[k + 1]) ** 2)
+        kept = math.sqrt(max(0.0, s[k + 1] ** 2 - fresh**2))
+        x = a[k + 1] / a[k] * (x - s[k] * noise) + kept * noise
+        if draws is not None:
+            x = x + fresh * draws[k]
+        gains.append((kept - a[k + 1] * s[k] / a[k]) / fresh if fresh else 0.0)
+    return Walk(x, states, gains)
 
 
 @dataclass(frozen=True)
@@ -160,21 +170,42 @@ class Mixture:
         return self.means[chosen] + self.variances[chosen].sqrt() * noise
 
     def _parts(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
-        """Log joint density of component and point (batch, K), standardised distances and variances (batch, K, d) at time t."""
-        times = column(t, x)[..., None]
+        """Log joint density of component and point (n, K) at time t; the components' precisions, and these times their means.
+
+        Both are (1 or n, K, d): 1 where all points have one time, so that the sums over coordinates are matrix products.
+        """
+        times = torch.as_tensor(t, dtype=x.dtype)
+        times = (column(t, x) if times.numel() > 1 else column(times.reshape(-1), x[:1]))[..., None]
         variances = signal(times) ** 2 * self.variances + deviation(times) ** 2
-        away = (signal(times) * self.means - x[:, None]) / variances
-        square = (away**2 * variances + torch.log(2 * math.pi * variances)).sum(-1)
-        return torch.log(self.weights) - square / 2, away, variances
+        precisions, centres = 1 / variances, signal(times) * self.means
+        linear = precisions * centres
+        square = _over_coordinates(x.square(), precisions) - 2 * _over_coordinates(x, linear)
+        constant = (centres * linear + torch.log(2 * math.pi * variances)).sum(-1)
+        return torch.log(self.weights) - (square + constant) / 2, precisions, linear
 
     def log_density(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """log p_t(x), (batch,)."""
+        """log p_t(x), (n,)."""
         return torch.logsumexp(self._parts(x, t)[0], -1)
 
     def score(self, x: Tensor, t: Tensor | float) -> Tensor:
         """The gradient of log p_t at x: the components' scores, weighted by how probable each is given x."""
-        joint, away, _ = self._parts(x, t)
-        return (torch.softmax(joint, -1)[..., None] * away).sum(-2)
+        joint, precisions, linear = self._parts(x, t)
+        shares = torch.softmax(joint, -1)
+        return _over_components(shares, linear) - x * _over_components(shares, precisions)
+
+    def noise(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """E[z|x_t] (n, d) at x: what an exact denoiser says."""
+        return noise_of(self.score(x, t), t)
+
+
+def _over_coordinates(x: Tensor, values: Tensor) -> Tensor:
+    """Sums over d of x (n, d) times values (1 or n, K, d): (n, K)."""
+    return x @ values[0].T if len(values) == 1 else torch.einsum("nd,nkd->nk", x, values)
+
+
+def _over_components(shares: Tensor, values: Tensor) -> Tensor:
+    """Sums over K of shares (n, K) times values (1 or n, K, d): (n, d)."""
+    return shares @ values[0] if len(values) == 1 else torch.einsum("nk,nkd->nd", shares, values)
 
 
 def empirical(points: Tensor) -> Mixture:

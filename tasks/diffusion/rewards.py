@@ -8,9 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tasks.diffusion.sampling import Mixture
-
 Reward = Callable[[Tensor], Tensor]
+QUANTUM = 0.2  # step of the quantiser, where pixels have deviation 1
 
 
 def region(centre: Tensor, width: float) -> Reward:
@@ -28,6 +27,22 @@ def class_probability(centres: Tensor, labels: Tensor, target: int, width: float
     return reward
 
 
+def compressibility(side: int) -> Reward:
+    """How well a picture (n, side * side) compresses, in (0, 1]: mean of exp(-c^2 / 2 q^2) over its cosine coefficients c.
+
+    That is the share of them which a quantiser of step q rounds to 0, made smooth so that it has a gradient.
+    """
+    k = torch.arange(float(side))
+    cosines = torch.cos(math.pi * (2 * k + 1) * k[:, None] / (2 * side)) * math.sqrt(2 / side)
+    cosines[0] /= math.sqrt(2)
+
+    def reward(x: Tensor) -> Tensor:
+        coefficients = cosines @ x.reshape(-1, side, side) @ cosines.T
+        return torch.exp(-coefficients.square() / (2 * QUANTUM**2)).mean(dim=(1, 2))
+
+    return reward
+
+
 def mean_region(centres: Tensor, weights: Tensor, deviation: float, target: Tensor, width: float) -> float:
     """Mean of `region` under a mixture of normal components: what an exact sampler without a search gets."""
     total, d = width**2 + deviation**2, centres.shape[1]
@@ -40,10 +55,10 @@ def mean_distance(x: Tensor) -> float:
     return float(torch.cdist(x, x).sum() / (len(x) * (len(x) - 1)))
 
 
-def nearest_distance(x: Tensor, mixture: Mixture) -> float:
-    """Mean distance of samples x (n, d) to the nearest centre, over deviation and the root of d: about 1 on the data."""
-    nearest = torch.cdist(x, mixture.centres).amin(dim=1)
-    return float(nearest.mean()) / (mixture.deviation * math.sqrt(x.shape[1]))
+def nearest_distance(x: Tensor, centres: Tensor, deviation: float) -> float:
+    """Mean distance of x (n, d) to the nearest of centres (m, d), over deviation and the root of d: about 1 on the data."""
+    nearest = torch.cdist(x, centres).amin(dim=1)
+    return float(nearest.mean()) / (deviation * math.sqrt(x.shape[1]))
 
 
 def normal_distance(deviation: float) -> float:

@@ -1,12 +1,7 @@
-"""Sampling a mixture of normal distributions by its exact score, with every denoiser's evaluation counted.
-
-The forward process is Ornstein-Uhlenbeck, x_t = a x_0 + s e with a = exp(-t) and s^2 = 1 - exp(-2t). A step is DDIM's (Song, Meng
-and Ermon 2021, arXiv 2010.02502, equation 12).
-"""
+"""What a search over initial noise may ask of a diffusion model, with every evaluation of the denoiser counted."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,47 +9,32 @@ import torch
 from torch import Tensor
 
 from bench.contract import BenchError, Diverged
+from tasks.diffusion import process
 
 LAST, FIRST = 0.01, 3.0  # times at which sampling ends and starts
 FORWARD = 1  # evaluations that a step without a backward pass counts as
 
-Correction = Callable[[Tensor, int], Tensor]  # states (n, d), step -> addition (n, d) to the denoiser's noise
+Denoiser = Callable[[Tensor, float], Tensor]  # points (n, d), their time -> E[z|x_t] (n, d), the mean of their noise
+Correction = Callable[[Tensor, int], Tensor]  # points (n, d), step -> addition (n, d) to the denoiser's noise
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Normal components with centres (m, d), weights (m,) that add up to 1, and one deviation."""
+def sample(
+    denoiser: Denoiser, x: Tensor, steps: int, correction: Correction | None = None, draws: Tensor | None = None
+) -> process.Walk:
+    """`steps` steps from x (n, d) at time FIRST, by times in a geometric row, and the denoiser's mean at time LAST as their ends.
 
-    centres: Tensor
-    weights: Tensor
-    deviation: float
+    draws (steps, n, d): noise of each step, as `process.walk` takes it.
+    """
+    times = process.schedule(LAST, FIRST, steps)
+    grid = times.tolist()[::-1]
 
-    def noise(self, x: Tensor, t: float) -> Tensor:
-        """What an exact denoiser says at x (n, d): the mean of e given x_t = x, that is -s times the score."""
-        a, s = coefficients(t)
-        variance = (a * self.deviation) ** 2 + s**2
-        centres = a * self.centres
-        # |x|^2 is the same for all components, and leaves their shares.
-        near = (x @ centres.T - centres.square().sum(dim=1) / 2) / variance
-        return s * (x - torch.softmax(self.weights.log() + near, dim=1) @ centres) / variance
+    def predict(x: Tensor, k: int) -> Tensor:
+        noise = denoiser(x, grid[k])
+        return noise if correction is None else noise + correction(x, k)
 
-    def log_density(self, x: Tensor, t: float) -> Tensor:
-        """log p_t (n,) at x (n, d)."""
-        a, s = coefficients(t)
-        variance = (a * self.deviation) ** 2 + s**2
-        far = (x[:, None] - a * self.centres).square().sum(dim=2)
-        constant = x.shape[1] / 2 * math.log(2 * math.pi * variance)
-        return torch.logsumexp(self.weights.log() - far / (2 * variance), dim=1) - constant
-
-
-def coefficients(t: float) -> tuple[float, float]:
-    """(a, s) at time t."""
-    return math.exp(-t), math.sqrt(-math.expm1(-2 * t))
-
-
-def times(steps: int) -> list[float]:
-    """steps + 1 times from FIRST to LAST, in a geometric row."""
-    return [FIRST * (LAST / FIRST) ** (k / steps) for k in range(steps + 1)]
+    walk = process.walk(predict, x, times, draws)
+    score = process.score_of_noise(denoiser(walk.ends, LAST), LAST)
+    return process.Walk(process.denoised_of(score, walk.ends, LAST), walk.states, walk.gains)
 
 
 @dataclass(frozen=True)
@@ -68,43 +48,18 @@ class Path:
     rewards: Tensor
 
 
-def walk(
-    mixture: Mixture, x: Tensor, steps: int, correction: Correction | None = None, draws: Tensor | None = None
-) -> tuple[Tensor, list[Tensor], list[float]]:
-    """(samples (n, d), states before each step, gains) from x (n, d) at time FIRST.
-
-    draws (steps, n, d): noise of each step, with the deviation of the reverse process (eta = 1). None is the deterministic
-    sampler.
-    """
-    states, gains, grid = [], [], times(steps)
-    for k in range(steps):
-        states.append(x)
-        (a, s), (b, r) = coefficients(grid[k]), coefficients(grid[k + 1])
-        e = mixture.noise(x, grid[k])
-        if correction is not None:
-            e = e + correction(x, k)
-        spread = 0.0 if draws is None else r / s * math.sqrt(1 - (a / b) ** 2)
-        along = math.sqrt(max(0.0, r**2 - spread**2))
-        x = b / a * (x - s * e) + along * e
-        if draws is not None:
-            x = x + spread * draws[k]
-        gains.append((along - b * s / a) / spread if spread else 0.0)
-    a, s = coefficients(grid[-1])
-    return (x - s * mixture.noise(x, grid[-1])) / a, states, gains
-
-
 class Sampler:
     """What a search may ask. Each answer is counted in evaluations of the denoiser, `steps` + 1 a sample.
 
-    backward: evaluations that a backward pass counts as, beside the forward one. reward: samples (n, d) -> (n,).
+    reward: samples (n, d) -> (n,). backward: evaluations that a backward pass counts as, beside the forward one.
     """
 
     def __init__(
-        self, mixture: Mixture, steps: int, reward: Callable[[Tensor], Tensor], backward: int,
+        self, denoiser: Denoiser, dimension: int, steps: int, reward: Callable[[Tensor], Tensor], backward: int,
         count: Callable[..., None],
     ) -> None:  # fmt: skip
-        self._mixture, self._reward, self._count = mixture, reward, count
-        self.steps, self.backward, self.dimension = steps, backward, mixture.centres.shape[1]
+        self._denoiser, self._reward, self._count = denoiser, reward, count
+        self.steps, self.backward, self.dimension = steps, backward, dimension
 
     def _spend(self, x: Tensor, each: int) -> None:
         if x.ndim != 2 or x.shape[1] != self.dimension:
@@ -123,7 +78,7 @@ class Sampler:
         """(samples (n, d), rewards (n,)) from initial noise x (n, d), by the deterministic sampler."""
         self._spend(x, FORWARD)
         with torch.no_grad():
-            samples = walk(self._mixture, x, self.steps)[0]
+            samples = sample(self._denoiser, x, self.steps).ends
             return samples, self._rewarded(samples)
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +86,7 @@ class Sampler:
         self._spend(x, FORWARD + self.backward)
         with torch.enable_grad():
             here = x.detach().requires_grad_()
-            rewards = self._rewarded(walk(self._mixture, here, self.steps)[0])
+            rewards = self._rewarded(sample(self._denoiser, here, self.steps).ends)
             (slopes,) = torch.autograd.grad(rewards.sum(), here)
         return rewards.detach(), slopes
 
@@ -142,5 +97,5 @@ class Sampler:
         """
         self._spend(x, FORWARD + self.backward)
         with torch.no_grad():
-            samples, states, gains = walk(self._mixture, x, self.steps, correction, draws)
-            return Path(torch.stack(states), draws, torch.tensor(gains), self._rewarded(samples))
+            walk = sample(self._denoiser, x, self.steps, correction, draws)
+            return Path(torch.stack(walk.states), draws, torch.tensor(walk.gains), self._rewarded(walk.ends))

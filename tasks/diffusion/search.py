@@ -10,14 +10,20 @@ from torch import Tensor
 
 from bench.contract import BenchError, Exhausted, Log, Solution
 from bench.seeds import EntrySeeds
-from tasks.diffusion.sampling import Mixture, Sampler
+from tasks.diffusion.sampling import Denoiser, Sampler
 
 if TYPE_CHECKING:
     from tasks.diffusion.rewards import Reward
 
 
 def run(
-    mixture: Mixture, reward: Reward, params: Any, parts: Mapping[str, Any], log: Log, seeds: EntrySeeds
+    denoiser: Denoiser,
+    dimension: int,
+    reward: Reward,
+    params: Any,
+    parts: Mapping[str, Any],
+    log: Log,
+    seeds: EntrySeeds,
 ) -> Solution:
     """Update until an update is not covered any more. params: `steps`, `evaluations`, `backward` and `eval_every` of the task."""
     spent = 0
@@ -28,9 +34,9 @@ def run(
         spent += amounts["evals"]
 
     with log.phase("setup"):
-        sampler = Sampler(mixture, params.steps, reward, params.backward, count)
+        sampler = Sampler(denoiser, dimension, params.steps, reward, params.backward, count)
         generator = torch.Generator().manual_seed(seeds("noise"))
-        policy = parts["policy"](dimension=sampler.dimension, steps=params.steps, generator=generator)
+        policy = parts["policy"](dimension=dimension, steps=params.steps, generator=generator)
     correct = getattr(policy, "correct", None)
 
     def predict(x: Tensor, k: int) -> Tensor:
