@@ -1,6 +1,6 @@
 """What it costs to sample a mixture in the plane: 10,000 points by 50 steps of the deterministic sampler.
 
-    python -m benchmarks sampling
+python -m benchmarks sampling
 """
 
 from __future__ import annotations
