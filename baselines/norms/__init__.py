@@ -1,0 +1,1 @@
+"""What stands between weights and activations."""
