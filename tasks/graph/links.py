@@ -135,7 +135,7 @@ def unlinked(edges: Tensor, nodes: int, count: int, stream: Stream) -> Tensor:
 def area(scores: Tensor, labels: Tensor) -> float:
     """Area under the ROC curve (Mann and Whitney's statistic): the share of pairs of a 1 and a 0 in which the 1 scores higher.
 
-    Ties count a half, and a score that is no number loses.
+    Ties count a half.
     """
     ones, zeros = scores[labels == 1].double(), scores[labels == 0].double()
     higher = (ones[:, None] > zeros[None]).double() + (ones[:, None] == zeros[None]).double() / 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
-from bench.contract import BenchError, Budget, Curves, Log, Metric, Problem, Slot, Solution, Task
+from bench.contract import BenchError, Budget, Curves, Diverged, Log, Metric, Problem, Slot, Solution, Task
 from bench.seeds import EntrySeeds
 from tasks.graph.parts import INIT, NORM
 
@@ -116,11 +116,13 @@ def metrics(name: str, doc: str, worst: float, sample: bool) -> tuple[Metric, ..
 
 
 def finite(answer: Any, rows: int, columns: int | None = None) -> Tensor:
-    """A prediction (rows,) or (rows, columns); BenchError, with what was wanted, for anything else."""
+    """A prediction (rows,) or (rows, columns). BenchError for anything else; Diverged for NaN and infinity."""
     import torch
 
     wanted = (rows,) if columns is None else (rows, columns)
     if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
         got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         raise BenchError(f"predict returned {got}; wanted a tensor of shape {wanted}")
+    if not bool(answer.isfinite().all()):
+        raise Diverged("the network returns numbers that are not finite")
     return answer
