@@ -35,6 +35,8 @@ class PowerOfResidual(Minimisation):
     name = "second_order/p_norm"
     Params = Params
     positive = (*Minimisation.positive, "equations", "unknowns")
+    reference = ""
+    unanchored = "in the norm of A'A it is a power of a distance, on which gradient descent does as well as Newton's method"
     presets = {
         "smoke": {"equations": 10, "unknowns": 20, "gradients": 40},
         "small": {},
