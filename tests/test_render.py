@@ -134,6 +134,15 @@ def test_summary_is_the_aggregate_over_tasks():
     assert many.middle == pytest.approx(named(first)["mine"].skill)
 
 
+def test_a_task_without_a_reference_is_no_part_of_a_mean():
+    without = task(ERROR)
+    without.reference, without.unanchored = "", "nothing solves it"
+    rows = [*anchors(), plan("mine", [0.1, 0.12, 0.09])]
+    tables = [build(made, rows, suite="core") for made in (task(ERROR), without, task(ERROR))]
+    (summary,) = standings.summarise(tables)
+    assert len(summary.tables) == 2 and all(not standing.reason for standing in summary.standings)
+
+
 def test_the_means_over_tasks_are_readable_beside_the_tables():
     easy = [*anchors(), plan("mine", [0.1, 0.12, 0.09]), plan("part", [0.1] * 3)]
     tables = [build(task(ERROR), rows, suite="core") for rows in (easy, [*anchors(), plan("mine", [0.5, 0.6, 0.4])])]

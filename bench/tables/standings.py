@@ -88,13 +88,13 @@ def summarise(tables: Sequence[Table]) -> list[Summary]:
     """Mean skill over the tasks of one suite, by group and slots.
 
     An entry has a mean if it is ranked on every task of its kind (group and slots). A kind that only one of the suite's
-    several tasks has is left out: that task's own table shows it.
+    several tasks has is left out: that task's own table shows it. So is a task that anchors no skill.
     """
     summaries = []
     kinds = dict.fromkeys((row.group, row.slots) for table in tables for row in table.rows)
     for group, slots in sorted(kinds, key=lambda kind: GROUPS.index(kind[0])):
         rows = [(table, {row.entry: row for row in table.group(group) if row.slots == slots}) for table in tables]
-        rows = [(table, by_entry) for table, by_entry in rows if by_entry]
+        rows = [(table, by_entry) for table, by_entry in rows if by_entry and table.anchored]
         if len(rows) < min(2, len(tables)):
             continue
         names = dict.fromkeys(name for _, by_entry in rows for name in by_entry)

@@ -104,7 +104,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A task's rows by group: ranked rows first, those with missing cells last. budget: of a time to target only."""
+    """A task's rows by group: ranked rows first, those with missing cells last. budget: of a time to target only. anchored:
+    whether the task has a reference, and so a skill."""
 
     task: str
     version: int
@@ -116,6 +117,7 @@ class Table:
     suite: str = ""
     scope: str = SCOPE
     notes: tuple[str, ...] = ()
+    anchored: bool = True
 
     def group(self, name: Group) -> tuple[Row, ...]:
         """The rows of one group, in order."""
@@ -293,4 +295,5 @@ def build(task: Task, joined: Sequence[Joined], suite: str = "") -> Table:
     budget = task.budget.limit if metric.target is not None else None
     ties = [note for group in GROUPS for note in _ties([row for row in ordered if row.group == group], metric)]
     notes = (*_notes(task, joined, anchors, metric), *ties)
-    return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes)
+    anchored = not task.unanchored
+    return Table(task.name, version, preset, params, metric, ordered, budget, suite, notes=notes, anchored=anchored)

@@ -36,7 +36,9 @@ class PowerOfResidual(Minimisation):
     Params = Params
     positive = (*Minimisation.positive, "equations", "unknowns")
     reference = ""
-    unanchored = "in the norm of A'A it is a power of a distance, on which gradient descent does as well as Newton's method"
+    unanchored = (
+        "in the norm of A'A it is a power of a distance, on which gradient descent does as well as Newton's method"
+    )
     presets = {
         "smoke": {"equations": 10, "unknowns": 20, "gradients": 40},
         "small": {},
