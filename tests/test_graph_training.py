@@ -61,7 +61,9 @@ def test_classes_of_nodes_are_blocks_and_test_classes_stay_hidden():
     assert not torch.equal(one.public["x"], other.public["x"])
     asked = torch.cat([one.public["nodes"], one.hidden["val"][0], one.hidden["test"][0]])
     assert torch.equal(asked.sort().values, torch.arange(100))
-    assert torch.equal(one.hidden["test"][1], one.hidden["test"][0] % 5) and len(one.public["labels"]) == 20
+    assert len(one.public["labels"]) == 20 and not torch.equal(one.hidden["test"][1], other.hidden["test"][1])
+    numbers = torch.stack([one.hidden["test"][0] % 5, one.hidden["test"][1]])
+    assert float((numbers[0] == numbers[1]).double().mean()) < 0.5, "a node's number tells its class"
 
 
 def test_links_held_back_are_not_in_the_public_graph_and_half_of_the_pairs_are_none():
@@ -70,7 +72,8 @@ def test_links_held_back_are_not_in_the_public_graph_and_half_of_the_pairs_are_n
     known = set(map(tuple, problem.public["edges"].T.tolist()))
     for name in ("val", "test"):
         pairs, labels = problem.hidden[name]
-        assert float(labels.mean()) == 0.5 and len(set(map(tuple, pairs.T.tolist()))) == len(labels)
+        assert float(labels.mean()) == 0.5 and not torch.equal(labels, labels.sort(descending=True).values)
+        assert len(set(map(tuple, pairs.T.tolist()))) == len(labels)
         assert not known & set(map(tuple, pairs.T.tolist()))
 
 

@@ -171,7 +171,7 @@ def by_hand(values, better, alpha=0.05):
 def test_ranges_of_up_to_three_entries_are_those_of_plain_t_tests_or_wider(seed, k, n, better):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(k, n)) + 2.0 * rng.normal(size=(k, 1))
-    ranges, plain = statistics.rank_ranges(values, better), by_hand(values, better)
+    ranges, plain = statistics.rank_ranges(values, better), by_hand(values, better, 0.05 / 8)  # a small table
     if k == 2 or n < 5:  # the rule for tails needs three rows and five seeds
         assert ranges == plain
     assert all(lo <= plain_lo and plain_hi <= hi for (lo, hi), (plain_lo, plain_hi) in zip(ranges, plain, strict=True))
@@ -266,8 +266,8 @@ def test_moderation_gains_power():
     shift = np.array([0.0, 4, 4, 4, 4, 4])[:, None]
     tables = [rng.normal(size=(6, 5)) + shift for _ in range(200)]
     alone = np.mean([statistics.rank_ranges(table, "min")[0] == (1, 1) for table in tables])
-    plain = np.mean([by_hand(table, "min")[0] == (1, 1) for table in tables])
-    assert alone > 0.8 and plain < 0.5
+    plain = np.mean([by_hand(table, "min", 0.05 / 4)[0] == (1, 1) for table in tables])  # both as in a small table
+    assert alone > 0.6 and plain < 0.1
 
 
 # --- skill and aggregates

@@ -1,6 +1,6 @@
 """The board's promises, by simulation: the same functions print the tables of `docs/statistics.md`.
 
-Gated are normal noise of any spread, failing seeds and censored times, skewed noise of unequal spread in larger tables, and
+Gated are normal noise of any spread, failing seeds and censored times, skewed noise of unequal spread, and
 skill at the floor; intervals of skewed noise, and failing seeds in that of a mean skill, are printed only. Repetitions are
 enough for the Monte Carlo error to be below the margin: three standard errors of a coverage
 of .95 are .010 at 4000 repetitions, of a family-wise error of .05 .017 at 1500.
@@ -65,14 +65,14 @@ def test_failing_seeds_seldom_err_where_some_entries_differ(entries, seeds, case
     assert simulated.family_wise_error(entries, seeds, draw, pairs=True, repeats=1000, failing=failing) <= 0.07
 
 
-# Sizes chosen after measuring: four entries, and eight with five seeds, do not keep .07 for certain (docs/statistics.md).
-@pytest.mark.parametrize(("entries", "seeds"), [(8, 10), (20, 5), (20, 10)])
+# On draws that chose no rule. Eight entries with five seeds are left out: about .065, too near for a thousand tables.
+@pytest.mark.parametrize(("entries", "seeds"), [(4, 3), (4, 5), (4, 10), (8, 3), (8, 10), (20, 3), (20, 5), (20, 10)])
 def test_skewed_noise_of_unequal_spread_seldom_separates_equals(entries, seeds):
     noise = simulated.skewed_unequal
     assert simulated.family_wise_error(entries, seeds, noise, repeats=1000, draws=9) <= 0.07
 
 
-@pytest.mark.parametrize(("entries", "seeds"), [(8, 3), (8, 5), (20, 10)])
+@pytest.mark.parametrize(("entries", "seeds"), [(4, 3), (4, 5), (4, 10), (8, 3), (8, 5), (20, 10)])
 def test_a_noisy_row_among_copies_is_seldom_separated(entries, seeds):
     assert simulated.family_wise_error(entries, seeds, simulated.one_skewed, repeats=1500) <= 0.07
 
@@ -100,7 +100,7 @@ def test_an_error_is_counted(monkeypatch):
     )
     monkeypatch.undo()
     monkeypatch.setattr(statistics, "_holm", lambda p, alpha: p <= alpha)
-    assert simulated.family_wise_error(6, 5, repeats=300) > 0.15
+    assert simulated.family_wise_error(8, 5, repeats=300) > 0.15
     monkeypatch.undo()
     whole_skill = statistics.skill
     monkeypatch.setattr(statistics, "skill", lambda *args: whole_skill(*args).clip(min=0))

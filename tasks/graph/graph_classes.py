@@ -100,12 +100,12 @@ def averaged(outputs: Tensor, graphs: int) -> Tensor:
 
 
 def batch(p: Any, count: int, stream: Stream) -> dict[str, Tensor]:
-    """`count` graphs as one without links between them: `x` (count * nodes, DEGREES), `edges` and `labels` (count,), in turn."""
+    """`count` graphs as one, without links between them: `x` (count * nodes, DEGREES), `edges` and `labels` (count,)."""
     import torch
 
     from tasks.graph.graphs import attachment, block_model, clean, degrees
 
-    labels, parts = torch.arange(count) % CLASSES, []
+    labels, parts = (torch.arange(count) % CLASSES)[stream.permutation(count)], []
     for place, label in enumerate(labels.tolist()):
         if label == 2:
             edges = attachment(p.nodes, max(1, round(p.degree / 2)), stream)

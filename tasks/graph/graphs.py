@@ -59,12 +59,12 @@ def operator(edges: Tensor, nodes: int, aggregation: str) -> Tensor:
 
 
 def block_model(nodes: int, blocks: int, degree: float, ratio: float, stream: Stream) -> tuple[Tensor, Tensor]:
-    """(edges (2, edges), block of each node (nodes,)) of a stochastic block model with equal blocks.
+    """(edges (2, edges), block of each node (nodes,)) of a stochastic block model with equal blocks, in random order.
 
     degree: expected neighbours of a node without itself. ratio: chance of an edge within a block over that between blocks.
     BenchError if a chance would be above 1.
     """
-    labels = torch.arange(nodes) % blocks
+    labels = (torch.arange(nodes) % blocks)[stream.permutation(nodes)]
     within = nodes / blocks
     between = degree / (ratio * within + nodes - within)
     if ratio * between > 1:

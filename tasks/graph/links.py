@@ -81,7 +81,8 @@ class Links(Trained):
         hidden = {}
         for name, part, pairs in (("val", val, absent[:, : p.val]), ("test", test, absent[:, p.val :])):
             labels = torch.cat([torch.ones(len(part)), torch.zeros(pairs.shape[1])])
-            hidden[name] = (torch.cat([edges[:, part], pairs], dim=1), labels)
+            places = seeds.stream("split", f"{name} pairs").permutation(len(labels))
+            hidden[name] = (torch.cat([edges[:, part], pairs], dim=1)[:, places], labels[places])
         public = {"x": made["x"], "edges": edges[:, train.sort().values], "budget": self.budget.limit}
         return Problem(public, hidden)
 
