@@ -168,9 +168,8 @@ def moderate(variances: ArrayLike, df: ArrayLike, cap: float) -> tuple[Array, Ar
 def _prior_cap(entries: int, seeds: int) -> float:
     """Most degrees of freedom that the prior of the pairs' variances may have, of distinct entries; 0 means no prior.
 
-    From five seeds on it is the number of independent variances less one for their mean. With fewer seeds that lets the
-    family-wise error rise to .08 where some entries have a tenth of the others' noise; half as many degrees of freedom keep
-    it, and four entries are then too few for any prior. Source: simulation, `python -m benchmarks.statistics`.
+    From five seeds on it is the number of independent variances less one for their mean; with fewer seeds half as many, and
+    four entries are then too few for any prior. Source: simulation, `python -m benchmarks.statistics`.
     """
     if seeds >= 5:
         return entries - 1 if entries > 3 else 0
@@ -206,7 +205,7 @@ def paired_test(values: Array, first: Places, second: Places, failed: ArrayLike 
 def _table_skewness(values: Array) -> float:
     """Mean skewness of the standardised rows of `values` [entries, seeds], in standard errors for normal noise.
 
-    Only rows that vary count; 0 without any, and with fewer than five seeds, whose skewness tells nothing.
+    Only rows that vary count; 0 without any, and with fewer than five seeds.
     """
     residuals = values - values.mean(axis=1, keepdims=True)
     spread = np.sqrt((residuals**2).mean(axis=1))
@@ -223,11 +222,10 @@ def _allow_for_tails(
 ) -> Array:
     """`p` of paired tests made larger where a tail that no seed happened to reach may have decided a pair.
 
-    Few seeds of skewed noise often all lie on the tail's far side of their mean, so a row of wide spread then looks ahead in
-    that direction. If the rows of the table are skewed together by more than one standard error, a pair whose leader in that
-    direction varies at least half as much as the other row has its p multiplied, by up to a thousand. Failed seeds, which
-    hold a penalty, are left out; what a seed has in common for all rows is taken off. Source: simulation,
-    `python -m benchmarks.statistics`.
+    Few seeds of skewed noise often all lie on the tail's far side of their mean, so a row of wide spread then looks ahead there.
+    If the rows are skewed together by more than one standard error, a pair whose leader on that side varies at least half as
+    much as the other row has its p multiplied, by up to a thousand. A small table does not show its skewness: every p grows
+    by 4 or 8. Failed seeds, and what a seed has in common for all rows, are left out. Source: `python -m benchmarks.statistics`.
     """
     well = np.ma.masked_array(values, failed)
     kept = well - np.ma.median(well, axis=0)
@@ -235,8 +233,10 @@ def _allow_for_tails(
     spread = kept.std(axis=1).filled(0.0)
     leads = means < 0 if skewness > 0 else means > 0  # the first row lies on the side away from the tail
     wide, other = (np.where(leads, spread[a], spread[b]) for a, b in ((first, second), (second, first)))
-    factor = min(1e3, float(np.exp(3 * max(0.0, abs(skewness) - 1))))
-    return np.minimum(1.0, np.where(wide >= other / 2, p * factor, p))
+    k, n = values.shape
+    least = 8.0 if n < TAIL_SEEDS or (k <= 5 and n < 10) else 4.0 if k <= 7 else 1.0
+    most = max(least, min(1e3, float(np.exp(3 * max(0.0, abs(skewness) - 1)))))
+    return np.minimum(1.0, p * np.where(wide >= other / 2, most, least))
 
 
 def _holm(p: Array, alpha: float) -> NDArray[np.bool_]:
