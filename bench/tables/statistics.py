@@ -234,7 +234,7 @@ def _allow_for_tails(
     leads = means < 0 if skewness > 0 else means > 0  # the first row lies on the side away from the tail
     wide, other = (np.where(leads, spread[a], spread[b]) for a, b in ((first, second), (second, first)))
     k, n = values.shape
-    least = 8.0 if n < TAIL_SEEDS or (k <= 5 and n < 10) else 4.0 if k <= 7 else 1.0
+    least = 8.0 if n < TAIL_SEEDS or (k <= 5 and n <= 10) else 4.0 if k <= 7 else 1.0
     most = max(least, min(1e3, float(np.exp(3 * max(0.0, abs(skewness) - 1)))))
     return np.minimum(1.0, p * np.where(wide >= other / 2, most, least))
 
