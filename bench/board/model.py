@@ -40,7 +40,7 @@ COSTS = ("cpu_entry", "wall", "rss_mb", "steps", "samples", "evals", "parameters
 STATES = {"ok": "o", "failed": "x", "missing": "-", "undefined": "u"}
 METHOD = (
     "Intervals are 95 % t intervals over seeds, on each metric’s scale; with a failed seed there is none. A rank is the range "
-    "that paired t tests (moderated variances, Holm, from five seeds on wider where noise is skewed) leave open, starred with "
+    "that paired t tests (moderated variances, Holm, wider in small tables and where noise is skewed) leave open, starred with "
     "3 or 4 seeds. A failed seed has skill 0, is listed at the metric’s penalty, and decides no rank by itself. Untuned or "
     "incomplete rows are unranked."
 )
