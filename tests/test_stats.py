@@ -267,6 +267,7 @@ def test_moderation_gains_power():
     tables = [rng.normal(size=(6, 5)) + shift for _ in range(200)]
     alone = np.mean([statistics.rank_ranges(table, "min")[0] == (1, 1) for table in tables])
     plain = np.mean([by_hand(table, "min", 0.05 / 4)[0] == (1, 1) for table in tables])  # both as in a small table
+    # .8 until p grew in small tables; .6 was set after measuring what that costs (.655 of these tables).
     assert alone > 0.6 and plain < 0.1
 
 

@@ -65,11 +65,12 @@ def test_failing_seeds_seldom_err_where_some_entries_differ(entries, seeds, case
     assert simulated.family_wise_error(entries, seeds, draw, pairs=True, repeats=1000, failing=failing) <= 0.07
 
 
-# On draws that chose no rule. Eight entries with five seeds are left out: about .065, too near for a thousand tables.
+# On draws by which no rule was chosen. Eight entries with five seeds are left out, since about .065 is too near to .07 for a
+# thousand tables.
 @pytest.mark.parametrize(("entries", "seeds"), [(4, 3), (4, 5), (4, 10), (8, 3), (8, 10), (20, 3), (20, 5), (20, 10)])
 def test_skewed_noise_of_unequal_spread_seldom_separates_equals(entries, seeds):
     noise = simulated.skewed_unequal
-    assert simulated.family_wise_error(entries, seeds, noise, repeats=1000, draws=9) <= 0.07
+    assert simulated.family_wise_error(entries, seeds, noise, repeats=1000, draws=41) <= 0.07
 
 
 @pytest.mark.parametrize(("entries", "seeds"), [(4, 3), (4, 5), (4, 10), (8, 3), (8, 5), (20, 10)])
