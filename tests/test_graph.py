@@ -90,16 +90,16 @@ def test_laws_of_graphs_have_their_degrees_and_blocks():
 
 def test_squares_are_norms_of_repeated_aggregation():
     p = graphs.operator(STAR, 7, "mean")
-    start, dense = Stream(2).normal(7), p.to_dense().double()
+    start, dense = Stream(2).normal(7, 3), p.to_dense().double()
     expected = [float((torch.linalg.matrix_power(dense, k) @ start.double()).square().sum()) for k in (1, 2, 3)]
     assert initial.squares([p], start, 3) == pytest.approx(expected, rel=1e-5)
 
 
 def test_squares_of_two_blocks_add_over_all_ways_through_them():
     blocks = network.operators(STAR, 7, "sage")
-    start = Stream(2).normal(7).double()
-    one, other = (p.to_dense().double() for p in blocks)
-    ways = [a @ b @ start for a in (one, other) for b in (one, other)]
+    start = Stream(2).normal(7, 3).double()
+    matrices = [p.to_dense().double() for p in blocks]
+    ways = [a @ b @ start for a in matrices for b in matrices]
     assert initial.squares(blocks, start, 2)[1] == pytest.approx(
         float(sum(way.square().sum() for way in ways)), rel=1e-5
     )
@@ -148,8 +148,50 @@ def test_gradients_of_a_linear_network_keep_their_mean_square_with_the_transpose
             g = torch.sparse.mm(operators[0].t(), g) @ weight[0].T
             totals[place] += g.square().mean() / 400
     assert torch.allclose(totals[:3], totals[3].expand(3), rtol=0.15)
-    as_published = initial.squares(operators, torch.ones(7), 4)
-    assert as_published == pytest.approx([7.0] * 4) and initial.squares([operators[0].t()], torch.ones(7), 4)[1] > 8
+    ones = torch.ones(7, 1)
+    as_published = initial.squares(operators, ones, 4)
+    assert as_published == pytest.approx([7.0] * 4) and initial.squares([operators[0].t()], ones, 4)[1] > 8
+
+
+@pytest.mark.parametrize("all_features", [False, True])
+def test_all_features_that_are_equal_are_their_mean(all_features):
+    shapes, x = network.shapes("gcn", 6, 8, 3, 4), Stream(2).normal(40, 1).expand(40, 6)
+    operators = [graphs.operator(EDGES, 40, "symmetric")]
+    weights = initial.virgo(shapes=shapes, operators=operators, x=x, generator=drawn(), all_features=all_features)
+    plain_weights = initial.virgo(shapes=shapes, operators=operators, x=x[:, :1], generator=drawn())
+    assert all(torch.allclose(a, b, rtol=1e-5) for a, b in zip(weights, plain_weights, strict=True))
+
+
+def test_the_published_operator_is_the_symmetric_one_whatever_the_layer():
+    expected = graphs.operator(EDGES, 40, "symmetric").to_dense()
+    for layer in network.LAYERS:
+        assert torch.allclose(initial.symmetric(network.operators(EDGES, 40, layer)[-1]).to_dense(), expected)
+    shapes, x = network.shapes("gin", 6, 8, 3, 4), Stream(2).normal(40, 6)
+    made = [
+        initial.virgo(
+            shapes=shapes,
+            operators=network.operators(EDGES, 40, layer),
+            x=x,
+            generator=drawn(),
+            published_operator=True,
+        )
+        for layer in ("gin", "gcn")
+    ]
+    assert all(torch.allclose(a, b) for a, b in zip(*made, strict=True))
+
+
+@pytest.mark.parametrize("layer", ["gcn", "sage", "gin"])
+def test_weights_of_unit_variance_give_every_layer_unit_variance(layer):
+    shapes, x = network.shapes(layer, 6, 8, 3, 5), Stream(2).normal(40, 6)
+    operators = network.operators(EDGES, 40, layer)
+    weights = initial.unit_variance(shapes=shapes, operators=operators, x=x, generator=drawn())
+    h = x
+    for weight in weights:
+        sums = sum(torch.sparse.mm(p, h @ w) for p, w in zip(operators, weight, strict=True))
+        assert float(sums.std()) == pytest.approx(1, rel=1e-4)
+        h = torch.relu(sums)
+    with pytest.raises(BenchError, match="layer 0 returns one number"):
+        initial.unit_variance(shapes=shapes, operators=operators, x=torch.zeros(40, 6), generator=drawn())
 
 
 def test_the_harmonic_mean_lies_below_the_arithmetic_and_between_both():
@@ -190,10 +232,10 @@ def test_audit_the_mean_of_centred_features_is_nearly_nothing():
     operators = [graphs.operator(EDGES, 40, "symmetric")]
     ratios = []
     for key in range(20):
-        c = initial.squares(operators, Stream(key).normal(40, 32).mean(1), 2)
+        c = initial.squares(operators, Stream(key).normal(40, 32).mean(1, keepdim=True), 2)
         ratios.append(c[0] / c[1])
     assert min(ratios) > 1.2  # noise falls under aggregation, where a constant feature would keep a ratio of about 1
-    constant = initial.squares(operators, torch.ones(40), 2)
+    constant = initial.squares(operators, torch.ones(40, 1), 2)
     assert constant[0] / constant[1] < 1.1
 
 
@@ -222,6 +264,31 @@ def test_variances_of_summed_neighbours_explode_without_a_graph_in_mind():
     wide = {"layer": "gin", "depth": 8, "hidden": 32}
     assert outcome("kaiming_graph", **wide).metrics["forward"] > 4
     assert abs(outcome("virgo", **wide).metrics["forward"]) < 1
+
+
+def test_gradients_in_states_are_those_of_the_chain_rule():
+    """Of a network whose ReLUs are all open: the loss's slope in h_(l-1) is P^T slope_l W_l^T."""
+    task = Variance(Params(depth=4, nodes=60, hidden=16, inputs=8, draws=1))
+    problem = task.problem(None, Seeds(100, task.name))
+    given = problem.hidden["test"]
+    given["x"] = given["x"].abs()
+    weights = [Stream(place).normal(*shape).abs() / shape[1] for place, shape in enumerate(task.shapes())]
+    growth = task.growth(problem, Solution(None, {f"test 0 {k}": w for k, w in enumerate(weights)}), "test")
+    p = graphs.operator(given["edges"], 60, "symmetric").to_dense()
+    h = given["x"]
+    for weight in weights:
+        h = p @ h @ weight[0]
+    slope = (torch.softmax(h, 1) - torch.nn.functional.one_hot(given["labels"], 5)) / 60
+    for place in (3, 2, 1, 0):
+        assert float(growth.gradients[0, place]) == pytest.approx(float(slope.var(dim=1).mean()), rel=1e-3)
+        slope = p.T @ slope @ weights[place][0].T
+
+
+def test_gradients_of_summed_neighbours_drift_in_states_and_hardly_in_weights():
+    """The product of a state and its gradient keeps its size from layer to layer, and a weight's gradient is such a product."""
+    metrics = outcome("kaiming_graph", layer="gin", depth=8, hidden=32).metrics
+    assert abs(metrics["backward"]) > 4 and abs(metrics["weight_gradients"]) < 2
+    assert abs(outcome("virgo", layer="gin", depth=8, hidden=32).metrics["backward"]) < 1
 
 
 def test_decades_of_variances_that_vanish_are_bounded():
@@ -255,7 +322,7 @@ def test_weights_and_edges_of_another_shape_are_named():
     with pytest.raises(BenchError, match="an edge names node 5"):
         graphs.clean(torch.tensor([[0], [5]]), 3)
     with pytest.raises(BenchError, match="0 at every node"):
-        initial.squares([graphs.operator(EDGES, 40, "mean")], torch.zeros(40), 2)
+        initial.squares([graphs.operator(EDGES, 40, "mean")], torch.zeros(40, 1), 2)
     task = Variance(Params(depth=4, nodes=60, draws=1))
     problem = task.problem(None, Seeds(100, task.name))
     with pytest.raises(BenchError, match="'val 0 0' lacks"):

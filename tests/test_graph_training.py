@@ -207,6 +207,7 @@ def test_measures_choose_by_validation_and_pair_equal_parameters():
     assert claims.mean_gain(depths, of="a", over="b", metric="test_accuracy", diverged=0.0) == pytest.approx(0.1)
     assert claims.gain_of_depth(depths, of="a", metric="test_accuracy", deep=8, shallow=2) == pytest.approx(0.2)
     assert claims.furthest(depths, of="a", metric="forward") == 0.7
+    assert claims.mean_size_gain(depths, of="a", over="b", metric="forward") == pytest.approx(0.1)
     with pytest.raises(BenchError, match="were not run with the same parameters"):
         claims.mean_gain({"a": rates["a"], "b": depths["b"]}, of="a", over="b", metric="test_accuracy", diverged=0.0)
 

@@ -25,6 +25,12 @@ def mean_gain(records: Records, *, of: str, over: str, metric: str, diverged: fl
     return sum(gains) / len(gains)
 
 
+def mean_size_gain(records: Records, *, of: str, over: str, metric: str) -> float:
+    """Size of `metric` of entry `of` less that of `over`, mean over pairs of equal parameters."""
+    gains = [abs(number(a, metric)) - abs(number(b, metric)) for a, b in paired(records, of, over)]
+    return sum(gains) / len(gains)
+
+
 def best_rate_gain(records: Records, *, of: str, over: str, metric: str, chosen_by: str, diverged: float) -> float:
     """`metric` of entry `of` less that of `over`, each at the rate with its best `chosen_by`, a measure on validation data."""
     best = [max(records[name], key=lambda record: number(record, chosen_by, diverged=diverged)) for name in (of, over)]

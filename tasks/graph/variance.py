@@ -45,6 +45,7 @@ class Variance(Task):
     """Initial weights of a graph network, many times; variances of its states and of the loss's gradients by layer."""
 
     name = "graph/variance"
+    version = 2
     Params: ClassVar[type] = Params
     positive: ClassVar[tuple[str, ...]] = ("hidden", "nodes", "degree", "inputs", "draws")
     presets = {
@@ -57,8 +58,9 @@ class Variance(Task):
         Metric("val_instability", "decades", "min", "the same on the validation graph", diverged=WORST),
         Metric("forward", "decades", "min", "log10 of the variance over units of the last hidden layer over that of the first, "
                "mean over nodes and draws"),
-        Metric("backward", "decades", "min", "log10 of the variance of the loss's gradient in the weights of the last hidden "
-               "layer over that in the second, mean over draws"),
+        Metric("backward", "decades", "min", "the same of the loss's gradient in the states of these layers"),
+        Metric("weight_gradients", "decades", "min", "log10 of the variance of the loss's gradient in the weights of the last "
+               "hidden layer over that in the second, mean over draws"),
     )  # fmt: skip
     rank = "instability"
     objective = "val_instability"
@@ -113,8 +115,8 @@ class Variance(Task):
                     tensors[f"{name} {draw} {place}"] = weight
         return Solution(None, tensors)
 
-    def growth(self, problem: Problem, solution: Solution, name: str) -> tuple[Tensor, Tensor]:
-        """Variances (draws, depth) of states and of gradients by layer, on the graph `name`; BenchError for weights that lack."""
+    def growth(self, problem: Problem, solution: Solution, name: str) -> Growth:
+        """Of the weights that `solution` has for the graph `name`; BenchError for weights that lack."""
         import torch
         from torch.nn import functional
 
@@ -123,43 +125,58 @@ class Variance(Task):
 
         p, wanted, given = self.params, self.shapes(), problem.hidden[name]
         made = operators(given["edges"], p.nodes, p.layer)
-        states, gradients = torch.zeros(2, p.draws, p.depth, dtype=torch.float64)
+        growth = Growth(*torch.zeros(3, p.draws, p.depth, dtype=torch.float64))
         for draw in range(p.draws):
             names = [f"{name} {draw} {place}" for place in range(p.depth)]
             if lacking := [key for key in names if key not in solution.tensors]:
                 raise BenchError(f"{self.name} scores tensors named 'test DRAW LAYER'; {lacking[0]!r} lacks")
             network = Network(p.layer, checked([solution.tensors[key] for key in names], wanted), no_norm)
             by_layer = network.states(given["x"], made)
-            functional.cross_entropy(by_layer[-1], given["labels"]).backward()
-            states[draw] = torch.stack([h.detach().double().var(dim=1).mean() for h in by_layer])
-            slopes = [weight.grad for weight in network.weights]
-            gradients[draw] = torch.stack(
-                [slope.double().var() if slope is not None else states.new_zeros(()) for slope in slopes]
-            )
-        return states, gradients
+            loss = functional.cross_entropy(by_layer[-1], given["labels"])
+            slopes = torch.autograd.grad(loss, [*by_layer, *network.weights])
+            growth.states[draw] = torch.stack([over_units(h.detach()) for h in by_layer])
+            growth.gradients[draw] = torch.stack([over_units(slope) for slope in slopes[: p.depth]])
+            growth.weight_gradients[draw] = torch.stack([slope.double().var() for slope in slopes[p.depth :]])
+        return growth
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
-        found: dict[str, float | None] = {}
+        metrics: dict[str, float | None] = {}
         for name in SETS:
-            states, gradients = self.growth(problem, solution, name)
-            forward, backward = decades(states[:, -2], states[:, 0]), decades(gradients[:, -2], gradients[:, 1])
-            found[f"{'val_' if name == 'val' else ''}instability"] = (abs(forward) + abs(backward)) / 2
+            growth = self.growth(problem, solution, name)
+            forward = decades(growth.states[:, -2], growth.states[:, 0])
+            backward = decades(growth.gradients[:, -2], growth.gradients[:, 0])
+            metrics[f"{'val_' if name == 'val' else ''}instability"] = (abs(forward) + abs(backward)) / 2
             if name == "test":
-                found |= {"forward": forward, "backward": backward}
-        return found
+                weights = growth.weight_gradients
+                metrics |= {"forward": forward, "backward": backward}
+                metrics["weight_gradients"] = decades(weights[:, -2], weights[:, 1])
+        return metrics
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
         """Variances by layer, mean over draws."""
         import torch
 
-        states, gradients = self.growth(problem, solution, "test")
-        arrays = {
-            "states": states.mean(0),
-            "gradients": gradients.mean(0),
-            "layer": torch.arange(1, self.params.depth + 1),
-        }
-        doc = "variance over units of each layer's states, and of the loss's gradient in its weights, before training"
+        growth = self.growth(problem, solution, "test")
+        arrays = {name: values.mean(0) for name, values in vars(growth).items()}
+        arrays["layer"] = torch.arange(1, self.params.depth + 1)
+        doc = "variance before training of each layer's states, and of the loss's gradients in them and in its weights"
         return {"variances": Exhibit("series", arrays, ("layer",), "1", doc)}
+
+
+@dataclass
+class Growth:
+    """Variances by layer, each (draws, depth): of states and of the loss's gradients in them over units, mean over nodes; of its
+    gradients in weights over all of a layer's. The last layer's states are the outputs.
+    """
+
+    states: Tensor
+    gradients: Tensor
+    weight_gradients: Tensor
+
+
+def over_units(states: Tensor) -> Tensor:
+    """Mean over nodes of the variance over units, of states (nodes, units)."""
+    return states.double().var(dim=1).mean()
 
 
 def decades(later: Tensor, earlier: Tensor) -> float:
