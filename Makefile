@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup bench test lint types board perf check-small tune publish readme figures clean
+.PHONY: setup bench test lint types board perf check-small tune publish readme papers figures clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ publish: setup          ## fold the core suite's records into the ledger
 
 readme: setup           ## write the README's table from the ledger
 	$(BIN)/python -m bench.board.readme
+
+papers: setup           ## write docs/papers.md from the ledger
+	$(BIN)/python -m bench.board.papers
 
 figures: setup          ## draw every figure that has its records, for the READMEs
 	$(BIN)/bench figures --out docs/figures

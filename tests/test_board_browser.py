@@ -66,6 +66,11 @@ def content() -> site.Content:
         "scale": "linear", "exact": False, "threshold": "before", "tried": {"settings": 1, "seeds": 3}, "cpu_seconds": 3.0,
         "settings": [setting], "kind": "reading", "qualifier": "narrowly", "confirmation": "not yet run", "confirmatory": again,
     }  # fmt: skip
+    paper = {
+        "arxiv": "2001.00001", "title": "A fake paper", "authors": "Nobody 2020", "families": ["fake"], "claims": 1,
+        "measured": 1, "exploratory": {"reproduced": 1}, "confirmatory": {"not yet run": 1},
+        "finding": "It <b>grows</b> here too.", "rests_on": claim,
+    }  # fmt: skip
     fastest = {"entry": "reference", "steps": 50.0, "cpu": None, "date": "2026-01-02", "keys": ["abc"], "how": "published",
                "p": None, "against": ""}  # fmt: skip
     speedrun = {"task": "fake/lone", "version": 1, "preset": "small", "metric": "steps", "unit": "steps", "budget": 100,
@@ -78,7 +83,7 @@ def content() -> site.Content:
     first = replace(tables[0], table=badged)
     return site.Content(
         [(name, doc, [first, *tables[1:], lone])], found.curves, entries, found.baselines, {"fake": [drawing]},
-        claims=[claim], submit="<h1>How to submit</h1>", speedruns=[speedrun],
+        claims=[claim], papers=[paper], submit="<h1>How to submit</h1>", speedruns=[speedrun],
     )  # fmt: skip
 
 
@@ -115,7 +120,7 @@ class Reader:
         else:
             route.abort()
 
-    def open(self, address: str = "", wait: str = "main h1") -> Any:
+    def open(self, address: str = "suite/fake", wait: str = "main h1") -> Any:
         self.page.goto(f"{self.board.resolve().as_uri()}#/{address}")
         self.page.wait_for_selector(wait)
         return self.page
@@ -353,7 +358,9 @@ def test_a_columns_tooltip_can_be_read(browser, board, scheme):
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("suite/fake/closed-optimizer", "Suite fake"), ("suite/fake/fake/lone-closed", "lone"), ("entry/entry_001", "disputed"),
+        ("", "1 of 1 papers measured"), ("papers", "It <b>grows</b> here too."), ("papers/2001.00001", "It rests on fake/claim."),
+        ("papers/2001.00002", "no paper 2001.00002"), ("suite/fake/closed-optimizer", "Suite fake"),
+        ("suite/fake/fake/lone-closed", "lone"), ("entry/entry_001", "disputed"),
         ("claims", "fake/claim"), ("claims/fake/claim", "It <b>grows</b>."), ("submit", "How to submit"),
         ("speedruns", "2026-01-02"), ("figures/fake", "A figure"), ("task/fake/none", "no table of a task fake/none"),
         ("constructor", "no page constructor"), ("record/zzz", "no data/records"),
@@ -397,7 +404,17 @@ def test_dark_follows_the_system_and_the_button(browser, board):
 
 
 @pytest.mark.parametrize(
-    "address", ["", "task/fake/task_00", "entry/entry_001", "claims", "claims/fake/claim", "speedruns"]
+    "address",
+    [
+        "",
+        "papers/2001.00001",
+        "suite/fake",
+        "task/fake/task_00",
+        "entry/entry_001",
+        "claims",
+        "claims/fake/claim",
+        "speedruns",
+    ],
 )
 def test_a_phone_scrolls_down_only(browser, board, address):
     phone = Reader(
@@ -406,6 +423,6 @@ def test_a_phone_scrolls_down_only(browser, board, address):
     page = phone.open(address)
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
-    phone.shot("phone-" + (address.replace("/", "-") or "suite"))
+    phone.shot("phone-" + (address.replace("/", "-") or "papers"))
     phone.check()
     phone.context.close()

@@ -12,7 +12,7 @@ import yaml
 from bench.board.model import Built
 from bench.board.site import Content
 from bench.checking import speedrun
-from bench.claims import claim, report, verdicts
+from bench.claims import claim, papers, report, verdicts
 from bench.figures import gallery
 from bench.outcome import plain
 from bench.planning import config, plan
@@ -58,8 +58,8 @@ def built(plans: Sequence[Plan], store: Store) -> list[tuple[str, str, list[Buil
 
 
 def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
-    """The content that `site.write` shows of the plans. whole: suites without records are left out and all claims and figures
-    are in; else every plan is in, with the claims and figures of the plans' families."""
+    """The content that `site.write` shows of the plans. whole: suites without records are left out and all claims, papers and
+    figures are in; else every plan is in, with the claims and figures of the plans' families."""
     suites = [suite for suite in built(plans, store) if not whole or any(page.records for page in suite[2])]
     tables = [*{id(page): page for _, _, own in suites for page in own}.values()]
     everything = [name for group in ("task", "claim", "figure") for name in config.names(group)]
@@ -72,6 +72,7 @@ def content(plans: Sequence[Plan], store: Store, whole: bool) -> Content:
         entries={name: _entry(name, tables, verified) for name in names},
         baselines=frozenset(n for n in names if all(p.is_relative_to(config.PROJECT) for p in _files(n).values())),
         claims=[report.as_dict(finding) for finding in findings],
+        papers=papers.tally(findings) if whole else (),
         behind=[record for finding in findings for record in finding.records],
         drawings=_drawings(families, store), speedruns=speedruns(families, store), submit=document(),
     )  # fmt: skip

@@ -3,7 +3,7 @@
     index.html  static/*.js *.css  vendor/…      the page
     data/index.js                                lists of suites, tables, entries, claims and figures
     data/suite-N.js  table-N.js  entry-N.js      one chunk a page, loaded when it is opened
-    data/curves-N.js  figures-FAMILY.js  claims.js  records/PREFIX.js
+    data/curves-N.js  figures-FAMILY.js  claims.js  papers.js  records/PREFIX.js
 
 A page from `file://` may not fetch, so data are scripts that pass a value to `Board.put`. Everything is inserted as text,
 never as HTML, except the project's own drawings and documents.
@@ -30,7 +30,7 @@ from bench.records.record import Record
 from bench.tables.table import CPU_ENTRY
 
 HERE = Path(__file__).parent
-SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "board")
+SCRIPTS = ("core", "glyph", "table", "chart", "suite", "task", "entry", "more", "papers", "board")
 BUCKET = 64  # records in a chunk, about
 LEFT_OUT = ("components", "curves")  # digests, which `bench why` compares, and points, which are in the task's chunk
 POLICY = (  # the page loads scripts of this folder only and sends nothing anywhere
@@ -44,7 +44,7 @@ class Content:
     """The content of the board. suites: (name, doc, tables); a table that two suites share is one object.
 
     curves: of a record, name -> (steps, values), none empty. entries: name -> about (its files), tuning (by task), verified.
-    drawings: family -> figures as values. claims, speedruns: as values. behind: records of the claims, which may be in no
+    drawings: family -> figures as values. claims, papers, speedruns: as values. behind: records of the claims, which may be in no
     table. submit: the document on submitting, as HTML.
     """
 
@@ -54,6 +54,7 @@ class Content:
     baselines: frozenset[str] = frozenset()
     drawings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     claims: Sequence[Mapping[str, Any]] = ()
+    papers: Sequence[Mapping[str, Any]] = ()
     behind: Sequence[Record] = ()
     speedruns: Sequence[Mapping[str, Any]] = ()
     submit: str = ""
@@ -92,7 +93,7 @@ def _chunks(content: Content) -> Iterator[tuple[str, Any]]:
     index: dict[str, Any] = {
         "version": bench.__version__, "suites": [], "tables": [], "entries": [], "figures": list(content.drawings),
         "claims": [[claim["id"], claim["verdict"]] for claim in content.claims],
-        "speedruns": len(content.speedruns), "digits": digits,
+        "papers": len(content.papers), "speedruns": len(content.speedruns), "digits": digits,
         "columns": model.COLUMNS, "alike": model.ALIKE, "costs": model.COSTS, "cpu": CPU_ENTRY,
     }  # fmt: skip
     for place, (name, doc, built) in enumerate(content.suites):
@@ -111,7 +112,7 @@ def _chunks(content: Content) -> Iterator[tuple[str, Any]]:
         index["entries"].append([name, entry["about"].get("doc", "").split("\n")[0], places])
     for family, drawings in content.drawings.items():
         yield f"figures-{family}", drawings
-    for name in ("claims", "speedruns", "submit"):
+    for name in ("claims", "papers", "speedruns", "submit"):
         yield name, getattr(content, name)
     for prefix, keys in groupby(sorted(records), key=lambda key: key[:digits]):
         yield f"records/{prefix}", _record_chunk([records[key] for key in keys])

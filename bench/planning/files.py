@@ -261,6 +261,16 @@ class FigureFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("`series: plan`; then `plan` is a mapping of labels to words, which name the lines")
 
 
+class PaperFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`configs/paper/<arXiv number>.yaml`. claim: the one that `finding` rests on, a claim that names the paper."""
+
+    title: Text
+    authors: Annotated[Text, _is("authors and year", "Saxe, McClelland and Ganguli 2013")]
+    families: Annotated[Words, _is("the families of tasks that hold its problems", ["deep_linear"])]
+    finding: Annotated[Text, _is("the sentence that best says what was measured here", "Depth costs a finite delay.")]
+    claim: Annotated[Text, _is("the name of a claim", "deep_linear/saxe_finite_delay")]
+
+
 class TunedFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`configs/tuned/<family>/<task>/<entry>.yaml`, written by `bench tune` alone. table: a row a trial."""
 
@@ -316,6 +326,6 @@ class ManifestFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 MODELS: dict[str, type[Struct]] = {
-    "entry": EntryFile, "task": TaskFile, "suite": SuiteFile, "claim": ClaimFile, "figure": FigureFile,
+    "entry": EntryFile, "task": TaskFile, "suite": SuiteFile, "claim": ClaimFile, "figure": FigureFile, "paper": PaperFile,
     "tuned": TunedFile, "manifest": ManifestFile,
 }  # fmt: skip

@@ -12,7 +12,7 @@ function parts() {
 Board.route = async () => {
   const turn = (Board.turn = (Board.turn || 0) + 1), main = document.getElementById("main");
   let [kind, ...rest] = parts();
-  if (!kind) { kind = Board.index.suites.length ? "suite" : "claims"; rest = Board.index.suites.length ? [Board.index.suites[0].name] : []; }
+  if (!kind) [kind, ...rest] = Board.index.papers ? ["papers"] : Board.index.suites.length ? ["suite", Board.index.suites[0].name] : ["claims"];
   if (!Object.hasOwn(Board.pages, kind)) rest = [kind];
   for (const chart of Board.charts.splice(0)) chart.destroy();
   for (const state of Board.tables.splice(0)) state.table.destroy();
@@ -42,6 +42,7 @@ Board.start = (index) => {
   Board.index = index;
   const to = (text, kind, name) => { const node = link(text, ...(name ? [kind, name] : [kind])); node.dataset.kind = kind; if (name) node.dataset.name = name; return node; };
   document.getElementById("nav").append(
+    ...(index.papers ? [to("papers", "papers"), h("span", { class: "sep", "aria-hidden": "true" }, "|")] : []),
     ...index.suites.map((suite) => to(suite.name, "suite", suite.name)), h("span", { class: "sep", "aria-hidden": "true" }, "|"),
     ...[index.claims.length ? to("claims", "claims") : null, index.speedruns ? to("speed-runs", "speedruns") : null, index.figures.length ? to("figures", "figures") : null, to("submit", "submit")].filter(Boolean));
   document.getElementById("keys").append(h("h2", {}, "Keys"), h("dl", { class: "facts" }, KEYS.map(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])), h("form", { method: "dialog" }, h("button", {}, "close")));
