@@ -476,22 +476,22 @@ def test_the_history_of_a_predicate(tmp_path):
     folder.mkdir(parents=True)
     path = folder / "mine.yaml"
     path.write_text("above: 1\n")
-    assert preregistration.check(path, ["above"], []) == "unchecked: not in a git checkout"
+    assert preregistration.History().check(path, ["above"], []) == "unchecked: not in a git checkout"
     git("init", "-q")
-    assert preregistration.check(path, ["above"], []) == "unchecked: not committed"
+    assert preregistration.History().check(path, ["above"], []) == "unchecked: not committed"
     loose = commit("above: 0.5\n")
     fixed = commit("above: 1\nnote: a\n")
     later = commit("# says more\nnote: b\nabove: 1.0\n")
-    assert preregistration.last_change(path, ["above"]).id == fixed
-    assert preregistration.check(path, ["above"], [(fixed, ""), (later, "")]) == "before"
-    assert preregistration.check(path, ["above"], [(later, ""), (loose, "")]) == "after"
-    assert preregistration.check(path, ["above"], [("0" * 40, "2001-01-01T00:00:00+00:00")]) == "after"
-    assert preregistration.check(path, ["above"], [("0" * 40, "2999-01-01T00:00:00+00:00")]) == "before"
+    assert preregistration.History().last_change(path, ["above"]).id == fixed
+    assert preregistration.History().check(path, ["above"], [(fixed, ""), (later, "")]) == "before"
+    assert preregistration.History().check(path, ["above"], [(later, ""), (loose, "")]) == "after"
+    assert preregistration.History().check(path, ["above"], [("0" * 40, "2001-01-01T00:00:00+00:00")]) == "after"
+    assert preregistration.History().check(path, ["above"], [("0" * 40, "2999-01-01T00:00:00+00:00")]) == "before"
     path.write_text("above: 2\n")
-    assert preregistration.check(path, ["above"], [(later, "")]) == "unchecked: not committed"
+    assert preregistration.History().check(path, ["above"], [(later, "")]) == "unchecked: not committed"
     copy = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{folder}", str(copy)], check=True)
-    assert preregistration.check(copy / "mine.yaml", ["above"], []) == "unchecked: the checkout is shallow"
+    assert preregistration.History().check(copy / "mine.yaml", ["above"], []) == "unchecked: the checkout is shallow"
 
 
 @pytest.mark.parametrize(
@@ -502,9 +502,10 @@ def test_a_declared_before_is_checked_and_an_after_is_believed(monkeypatch, told
     made = record()
     made.provenance = Provenance(commit="c", started=LATE)
     outcome = replace(judged(0.1), records=(made,))
-    monkeypatch.setattr(preregistration, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
-    assert verdicts.threshold(claim(threshold="before"), [outcome]) == shown_as
-    assert verdicts.threshold(claim(threshold="after"), [outcome]) == "after"
+    history = preregistration.History()
+    monkeypatch.setattr(history, "check", lambda path, fields, data: told if data == {("c", LATE)} else "wrong")
+    assert verdicts.threshold(claim(threshold="before"), [outcome], history) == shown_as
+    assert verdicts.threshold(claim(threshold="after"), [outcome], history) == "after"
 
 
 # --- the command, on a stranger's task

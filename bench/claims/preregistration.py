@@ -39,42 +39,46 @@ def precedes(fixed: Commit, runs: Iterable[Run], descends: Callable[[str], bool 
     return all(later(*run) for run in runs)
 
 
-def check(path: Path, fields: Sequence[str], runs: Iterable[Run]) -> str:
-    """Whether the `fields` of the YAML file `path` were fixed before the runs: "before", "after", or "unchecked: reason".
+class History:
+    """What git says of the files of a checkout, each question asked once: a survey asks the same of many claims."""
 
-    Fields are compared by value, so comments and layout do not count as changes. A file that has moved counts as new.
-    """
-    if git("rev-parse", "--is-inside-work-tree", at=path.parent) != "true":
-        return "unchecked: not in a git checkout"
-    if git("rev-parse", "--is-shallow-repository", at=path.parent) == "true":
-        return "unchecked: the checkout is shallow"
-    fixed = last_change(path, fields)
-    if fixed is None:
-        return "unchecked: not committed"
+    def __init__(self) -> None:
+        self._git = functools.cache(lambda at, *arguments: git(*arguments, at=at))
 
-    @functools.cache
-    def descends(commit: str) -> bool | None:
-        outside = git("rev-list", "--count", "--max-count=1", fixed.id, f"^{commit}", at=path.parent)
-        return None if outside is None else outside == "0"
+    def check(self, path: Path, fields: Sequence[str], runs: Iterable[Run]) -> str:
+        """Whether the `fields` of the YAML file `path` were fixed before the runs: "before", "after", or "unchecked: reason".
 
-    return "before" if precedes(fixed, runs, descends) else "after"
+        Fields are compared by value, so comments and layout do not count as changes. A file that has moved counts as new.
+        """
+        if self._git(path.parent, "rev-parse", "--is-inside-work-tree") != "true":
+            return "unchecked: not in a git checkout"
+        if self._git(path.parent, "rev-parse", "--is-shallow-repository") == "true":
+            return "unchecked: the checkout is shallow"
+        fixed = self.last_change(path, fields)
+        if fixed is None:
+            return "unchecked: not committed"
 
+        def descends(commit: str) -> bool | None:
+            outside = self._git(path.parent, "rev-list", "--count", "--max-count=1", fixed.id, f"^{commit}")
+            return None if outside is None else outside == "0"
 
-def last_change(path: Path, fields: Sequence[str]) -> Commit | None:
-    """The commit that gave the `fields` their present values; None while those are not committed."""
-    now = _values(path.read_text(encoding="utf-8"), fields)
-    last = None
-    for line in (git("log", "--format=%H %cI", "--", path.name, at=path.parent) or "").splitlines():
-        commit = Commit(*line.split(" ", 1))
-        if _values(git("show", f"{commit.id}:./{path.name}", at=path.parent) or "", fields) != now:
-            break
-        last = commit
-    return last
+        return "before" if precedes(fixed, runs, descends) else "after"
+
+    def last_change(self, path: Path, fields: Sequence[str]) -> Commit | None:
+        """The commit that gave the `fields` their present values; None while those are not committed."""
+        now = _values(path.read_text(encoding="utf-8"), fields)
+        last = None
+        for line in (self._git(path.parent, "log", "--format=%H %cI", "--", path.name) or "").splitlines():
+            commit = Commit(*line.split(" ", 1))
+            if _values(self._git(path.parent, "show", f"{commit.id}:./{path.name}") or "", fields) != now:
+                break
+            last = commit
+        return last
 
 
 def _values(text: str, fields: Sequence[str]) -> Any:
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml is ten times faster
     except yaml.YAMLError:
         return None
     return {name: content.get(name) for name in fields} if isinstance(content, dict) else None

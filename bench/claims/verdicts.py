@@ -130,6 +130,7 @@ class Survey(PlanSet):
     def __init__(self, claims: Sequence[Claim], words: Iterable[str] = ()) -> None:
         super().__init__("claim", words)
         self.claims = claims
+        self.history = preregistration.History()
         for claim in claims:
             seeds = self._seeds(claim)
             if claim.second and (seen := sorted(seeds & self._seeds(claim.second))):
@@ -160,14 +161,14 @@ class Survey(PlanSet):
                     seeds.setdefault(seed, {}).setdefault(row.entry, []).extend(records)
             outcomes.append(replace(judge(claim, setting, seeds), older=sum(row.older for row in rows)))
         second = self._finding(claim.second, joined) if claim.second else None
-        return Finding(claim, tuple(outcomes), threshold(claim, outcomes), second)
+        return Finding(claim, tuple(outcomes), threshold(claim, outcomes, self.history), second)
 
 
-def threshold(claim: Claim, outcomes: Iterable[SettingOutcome]) -> str:
+def threshold(claim: Claim, outcomes: Iterable[SettingOutcome], history: preregistration.History) -> str:
     """The declared threshold, "before" or "after"; "before" is checked against the history of the claim's file."""
     if claim.file.threshold == "after":
         return "after"
     records = [record for outcome in outcomes for record in outcome.records]
     runs = {(record.provenance.commit, record.provenance.started) for record in records}
-    order = preregistration.check(claim.source, claim.fixing, runs)
+    order = history.check(claim.source, claim.fixing, runs)
     return {"before": "before", "after": "after (declared before)"}.get(order, f"before ({order})")
