@@ -17,6 +17,7 @@ from tasks.pinn.equation import TURN, Equation
 
 MODES = 256  # of the Fourier series
 STEP = 2.5e-3  # of reaction with diffusion; halving it changes the solution by less than 1e-10 at nu = 3, rho = 5
+ROUNDING = 1e-20  # a matrix of a smaller squared norm is 0
 SPREADS, PER_SPREAD = 8, 5  # half width of the Cole-Hopf integral in spreads of the heat kernel beyond t, and its nodes in one
 
 
@@ -134,4 +135,4 @@ def modes(snapshots: Tensor, tolerance: float = 1e-3) -> int:
     """Kolmogorov's n-width as a count: the least rank of a matrix within `tolerance` of `snapshots` (m, n), relative in Frobenius."""
     squares = torch.linalg.svdvals(snapshots).square()
     tails = squares.flip(0).cumsum(0).flip(0)  # tails[r]: what rank r leaves out
-    return int((tails > tolerance**2 * squares.sum()).sum())
+    return int((tails > max(tolerance**2 * float(squares.sum()), ROUNDING)).sum())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 DTYPE = torch.float64
 
@@ -43,6 +44,7 @@ class TanhSeries(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (g,), (z, y, slope) = gradients, ctx.saved_tensors
         bend = -2 * y * slope  # tanh''; tanh''' is slope (6 y^2 - 2)
@@ -73,18 +75,20 @@ class Network(nn.Module):
 
     def series(self, inputs: Tensor, seconds: int) -> Tensor:
         """The outputs' series (parts, n, outputs) of the inputs' series (parts, n, inputs)."""
+        *hidden, (weight, bias) = zip(self.weights, self.biases, strict=True)
         h = inputs
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = TanhSeries.apply(_linear(h, weight), bias, seconds)
-        h = _linear(h, self.weights[-1])
-        return torch.cat([h[:1] + self.biases[-1], h[1:]])
+        for inner, shift in hidden:
+            h = TanhSeries.apply(_linear(h, inner), shift, seconds)
+        h = _linear(h, weight)
+        return torch.cat([h[:1] + bias, h[1:]])
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
+        *hidden, (weight, bias) = zip(self.weights, self.biases, strict=True)
         h = inputs
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = torch.tanh(torch.addmm(bias, h, weight))
-        return torch.addmm(self.biases[-1], h, self.weights[-1])
+        for inner, shift in hidden:
+            h = torch.tanh(torch.addmm(shift, h, inner))
+        return torch.addmm(bias, h, weight)
 
 
 def _linear(series: Tensor, weight: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def descend(objective: Objective, optimizer: Any, schedule: Callable[..., float]
     searches = getattr(optimizer, "wants_closure", False)
     if hasattr(optimizer, "train"):
         optimizer.train()
-    rates = [group["lr"] for group in optimizer.param_groups]
+    rates = [] if searches else [group["lr"] for group in optimizer.param_groups]
     step = 0
     try:
         while True:
