@@ -36,8 +36,8 @@ def by_hand(field: Field, equation: Equation, points: Points) -> Callable[[], tu
             return functional_call(field, weights, (x[None], t[None]))[0]  # type: ignore[no-any-return]
 
         def residual(x: Tensor, t: Tensor) -> Tensor:
-            value, dt = jvp(u, (x, t), (zero, one))
-            dx, dxx = jvp(lambda x: jvp(lambda x: u(x, t), (x,), (one,))[1], (x,), (one,))
+            value, dt, *_ = jvp(u, (x, t), (zero, one))
+            dx, dxx, *_ = jvp(lambda x: jvp(lambda x: u(x, t), (x,), (one,))[1], (x,), (one,))
             return dt + equation.speed(value) * dx - equation.nu * dxx - equation.source(value)
 
         return vmap(residual)(points.x, points.t).square().mean()

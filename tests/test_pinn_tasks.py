@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baselines.formulations.eulerian import Causal, Curriculum, Eulerian
-from baselines.formulations.lagrangian import Lagrangian, Series
-from baselines.formulations.windows import Windows
 from baselines.optimizers.self_scaled import SelfScaled, updated
+from baselines.pinn.eulerian import Causal, Curriculum, Eulerian
+from baselines.pinn.lagrangian import Lagrangian, Series
+from baselines.pinn.windows import Windows
 from bench.contract import BenchError, Diverged, Exhausted
 from bench.execute import Job, call
 from bench.planning import config
@@ -77,7 +77,9 @@ def test_solutions_start_at_the_initial_state_and_satisfy_their_equation(name):
     x = torch.linspace(0, TURN, 24, dtype=DTYPE)
     times = torch.tensor([0.0, t - h, t, t + h], dtype=DTYPE)
     start, before, u, after = exact.solution(equation, times, x)
-    rounding = 1e-6 if name == "reaction_diffusion" else 1e-12  # its wide bump has a small kink, which Fourier modes smooth
+    rounding = (
+        1e-6 if name == "reaction_diffusion" else 1e-12
+    )  # its wide bump has a small kink, which Fourier modes smooth
     assert torch.allclose(start, equation.initial(x), atol=rounding)
     left, right = (exact.solution(equation, times[2:3], x + side * h)[0] for side in (-1, 1))
     jet = Jet(u, (right - left) / (2 * h), (after - before) / (2 * h), (right - 2 * u + left) / h**2)
@@ -116,6 +118,23 @@ def test_reaction_with_diffusion_is_converged_and_has_both_limits(monkeypatch):
     once = exact.solution(full, times, x)
     monkeypatch.setattr(exact, "STEP", exact.STEP / 2)
     assert float((exact.solution(full, times, x) - once).abs().max()) < 1e-10
+
+
+def test_audit_the_published_reference_of_reaction_with_diffusion_is_at_other_times():
+    """Splitting into reaction and diffusion by steps of 1/100, each state stored at j/99: its error is mostly one of time."""
+    equation, n = Equation(rho=5.0, nu=3.0, bump=math.pi / 4), 256
+    x, k = torch.arange(n, dtype=DTYPE) * (TURN / n), torch.fft.rfftfreq(n, 1 / n, dtype=DTYPE)
+    u, rows = equation.initial(x), []
+    for _ in range(100):
+        rows.append(u)
+        u = u * math.exp(0.05) / (u * math.exp(0.05) + 1 - u)
+        u = torch.fft.irfft(torch.fft.rfft(u) * torch.exp(-3.0 * k.square() / 100), n=n)
+    split = torch.stack(rows)
+    errors = []
+    for last in (0.99, 1.0):
+        wanted = exact.solution(equation, torch.linspace(0, last, 100, dtype=DTYPE), x)
+        errors.append(float((split - wanted).norm() / wanted.norm()))
+    assert errors[1] > 1.5 * errors[0] > 0, errors
 
 
 def test_the_mean_is_conserved_and_what_no_task_has_is_told():
@@ -288,7 +307,9 @@ def test_a_curriculum_ends_at_the_tasks_own_equation():
 
 def test_causal_weights_fall_with_the_losses_before_them():
     torch.manual_seed(0)
-    made = Causal(equation=EQUATIONS["convection"], field=network, points=collocation(), epsilon=0.01, slices=5, rounds=2)
+    made = Causal(
+        equation=EQUATIONS["convection"], field=network, points=collocation(), epsilon=0.01, slices=5, rounds=2
+    )
     plain = Eulerian(equation=EQUATIONS["convection"], field=network, points=collocation())
     plain.load_state_dict(made.state_dict())
     sizes = made.sizes.clone()
@@ -348,9 +369,8 @@ def minimised(model: Any, optimizer: Any, limit: int) -> Objective:
     def count(evals: int) -> None:
         spent[0] += evals
 
-    objective = Objective(
-        model, SimpleNamespace(count=count, track=lambda *a, **k: None), limit, 1, lambda spent: None
-    )  # type: ignore[arg-type]
+    log: Any = SimpleNamespace(count=count, track=lambda *a, **k: None)
+    objective = Objective(model, log, limit, 1, lambda spent: None)
     descend(objective, optimizer, lambda step, steps: 1.0, limit)
     assert spent[0] == objective.spent == limit
     return objective

@@ -1,4 +1,4 @@
-"""Self-scaled BFGS: the inverse of the second derivatives is rescaled before each update (Oren and Luenberger 1974, Al-Baali 1998).
+"""Self-scaled BFGS: the inverse Hessian is rescaled before each update (Oren and Luenberger 1974, Al-Baali 1998).
 
     H  <-  (H - (H y s' + s y'H) / y's + (y'H y) s s' / (y's)^2) / tau  +  s s' / y's
     tau = min(1, y's / s'B s),      s = x_new - x,   y = g_new - g,   B = H^-1
@@ -35,7 +35,9 @@ class SelfScaled(torch.optim.Optimizer):
         self.scaled = scaled
         self.weights: list[Tensor] = [weight for group in self.param_groups for weight in group["params"]]
         if (count := sum(weight.numel() for weight in self.weights)) > MOST:
-            raise BenchError(f"optimizer SelfScaled keeps a square matrix over {count} parameters; it goes to {MOST}; use LBFGS")
+            raise BenchError(
+                f"optimizer SelfScaled keeps a square matrix over {count} parameters; it goes to {MOST}; use LBFGS"
+            )
         self.inverse: Tensor | None = None
         self.value, self.gradient = 0.0, torch.empty(0)
 
@@ -57,7 +59,9 @@ class SelfScaled(torch.optim.Optimizer):
             self._move(start[0] + length * way)
             return float(closure()), self._gradient()
 
-        value, gradient, length, _ = _strong_wolfe(along, [x], first, direction, self.value, g, slope, tolerance_change=1e-16)
+        value, gradient, length, _ = _strong_wolfe(
+            along, [x], first, direction, self.value, g, slope, tolerance_change=1e-16
+        )
         length = float(length)
         self._move(x + length * direction)
         if not value < self.value:

@@ -13,7 +13,6 @@ from bench.contract import (
     BenchError,
     Budget,
     Curves,
-    Exhausted,
     Exhibit,
     Log,
     Metric,
@@ -84,10 +83,18 @@ METRICS = (
     Metric("loss", "1", "min", "least loss of the last stage; losses of different formulations do not compare", scale="log"),
 )  # fmt: skip
 WIDTHS = (
-    Metric("modes_eulerian", "modes", "min", "rank that holds the exact field without its shift on the test grid to 0.001; equal "
-           "for all entries"),
-    Metric("modes_lagrangian", "modes", "min", "the same of the exact state on labels, plus that of the displacement, in which the "
-           "mean's drift counts 1"),
+    Metric(
+        "modes_eulerian",
+        "modes",
+        "min",
+        "rank that holds the exact field without its shift on the test grid to 0.001; equal for all entries",
+    ),
+    Metric(
+        "modes_lagrangian",
+        "modes",
+        "min",
+        "the same of the exact state on labels, plus that of the displacement, in which the mean's drift counts 1",
+    ),
 )
 
 
@@ -103,7 +110,7 @@ class Pinn(Task):
         "evals", "points", "starts", "edges", "width", "layers", "grid_t", "grid_x", "evaluations",
     )  # fmt: skip
     slots = (
-        Slot("formulation", formulation, {"_target_": "baselines.formulations.eulerian.Eulerian", "periodic": False}),
+        Slot("formulation", formulation, {"_target_": "baselines.pinn.eulerian.Eulerian", "periodic": False}),
         Slot("optimizer", slots.optimizer, {
             "_target_": "bench.optim.named", "name": "LBFGS", "lr": 1.0, "max_iter": 100000, "history_size": 50,
             "tolerance_grad": 0.0, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe",
@@ -195,7 +202,10 @@ class Pinn(Task):
         places, times = x.repeat(len(t)), t.repeat_interleave(len(x))
         u = predict(places, times)
         if u.shape != places.shape:
-            raise BenchError(f"{self.name}: the field has the shape {tuple(u.shape)} at {len(places)} points; it wants one value a point")
+            shape = tuple(u.shape)
+            raise BenchError(
+                f"{self.name}: the field has shape {shape} at {len(places)} points; it wants one value a point"
+            )
         return u.double().view(len(t), len(x))
 
     def relative(self, u: Tensor, exact: Tensor) -> float:

@@ -20,7 +20,7 @@ class Params(Common):
 
 
 class BurgersShift(Pinn):
-    """u_t + u u_x = nu u_xx from c + sin(x + phase): u = c + v(x - c t, t), v the solution at c = 0. Errors are those of u - c."""
+    """u_t + u u_x = nu u_xx from c + sin(x + phase): u = c + v(x - c t, t), v that at c = 0. Errors are those of u - c."""
 
     name = "pinn/burgers_shift"
     Params = Params

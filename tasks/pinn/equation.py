@@ -48,7 +48,9 @@ class Equation:
                 raise BenchError(f"task.{name}={value}: it has to be a finite number")
         for name in ("nu", "rho", "bump"):
             if getattr(self, name) < 0:
-                raise BenchError(f"task.{name}={getattr(self, name)}: it may not be negative; the equation has no such solution")
+                raise BenchError(
+                    f"task.{name}={getattr(self, name)}: it may not be negative; the equation has no such solution"
+                )
         if not self.final > 0:
             raise BenchError(f"task.final={self.final}: the time has to go forward; give a final time above 0")
 

@@ -1,8 +1,8 @@
 """Solutions of the equation, exact or refined, on a grid of times and places. Only scorers call them.
 
-Convection with diffusion: Fourier series. Burgers: Hopf 1950 and Cole 1951, in the frame that moves with `beta + shift`, by the
-trapezoidal rule on log-weights, since the potential spans exp(1/nu). Reaction: in closed form. Reaction with diffusion: Fourier in
-space and a fourth-order Runge-Kutta method with an integrating factor in time.
+Convection with diffusion: Fourier series. Burgers: Hopf 1950 and Cole 1951, in the frame that moves at `beta + shift`, by the
+trapezoidal rule on log-weights, since the potential spans exp(1/nu). Reaction: in closed form. Reaction with diffusion: Fourier
+in space and a fourth-order Runge-Kutta method with an integrating factor in time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from tasks.pinn.equation import TURN, Equation
 MODES = 256  # of the Fourier series
 STEP = 2.5e-3  # of reaction with diffusion; halving it changes the solution by less than 1e-10 at nu = 3, rho = 5
 ROUNDING = 1e-20  # a matrix of a smaller squared norm is 0
-SPREADS, PER_SPREAD = 8, 5  # half width of the Cole-Hopf integral in spreads of the heat kernel beyond t, and its nodes in one
+SPREADS, PER_SPREAD = (
+    8,
+    5,
+)  # half width of the Cole-Hopf integral in spreads of the heat kernel beyond t, and its nodes in one
 
 
 def solution(equation: Equation, times: Tensor, x: Tensor) -> Tensor:
-    """u (m, n) at times (m,), in rising order, and places (n,), float64. BenchError for an equation that is none of the tasks'."""
+    """u (m, n) at times (m,), in rising order, and places (n,), float64. BenchError for an equation that no task has."""
     if equation.advected:
         if equation.bump or equation.rho or not equation.nu:
             raise BenchError("Burgers' equation is solved here from shift + sin x, with diffusion and without reaction")
@@ -111,7 +114,9 @@ def characteristics(equation: Equation, times: Tensor, labels: Tensor) -> tuple[
     """
     if not equation.advected:
         d = equation.beta * times[:, None].expand(-1, len(labels))
-        frame = Equation(nu=equation.nu, rho=equation.rho, shift=equation.shift, bump=equation.bump, phase=equation.phase)
+        frame = Equation(
+            nu=equation.nu, rho=equation.rho, shift=equation.shift, bump=equation.bump, phase=equation.phase
+        )
         return d, solution(frame, times, labels)
     y = labels + equation.phase
     d, rows = torch.zeros_like(labels), [torch.zeros_like(labels)]
@@ -132,7 +137,7 @@ def characteristics(equation: Equation, times: Tensor, labels: Tensor) -> tuple[
 
 
 def modes(snapshots: Tensor, tolerance: float = 1e-3) -> int:
-    """Kolmogorov's n-width as a count: the least rank of a matrix within `tolerance` of `snapshots` (m, n), relative in Frobenius."""
+    """The least rank of a matrix within `tolerance`, relative in Frobenius, of `snapshots` (m, n): an n-width as a count."""
     squares = torch.linalg.svdvals(snapshots).square()
     tails = squares.flip(0).cumsum(0).flip(0)  # tails[r]: what rank r leaves out
     return int((tails > max(tolerance**2 * float(squares.sum()), ROUNDING)).sum())

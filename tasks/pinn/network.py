@@ -28,7 +28,7 @@ class Jet(NamedTuple):
 
 
 class TanhSeries(torch.autograd.Function):
-    """tanh(z + bias) of series z with `seconds` second derivatives. By hand, as what autograd keeps of it costs twice the time."""
+    """tanh(z + bias) of series z with `seconds` second derivatives. By hand: what autograd keeps of it costs twice the time."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, bias: Tensor, seconds: int) -> Tensor:
@@ -99,7 +99,7 @@ def _linear(series: Tensor, weight: Tensor) -> Tensor:
 class Field(nn.Module):
     """A scalar field of x in [0, 2 pi] and t in [0, final], `layers` hidden layers of `width`.
 
-    periodic: x enters as (cos x, sin x), so that the field has that period (Dong and Ni 2021); else from -1 to 1, as t always does.
+    periodic: x enters as (cos x, sin x), so that the field has that period (Dong and Ni 2021); else from -1 to 1, as t does.
     curved: whether `jet` has second derivatives in x.
     """
 

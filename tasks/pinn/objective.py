@@ -25,7 +25,7 @@ class Objective:
     """
 
     def __init__(
-        self, module: Any, log: Log, limit: int, evaluations: int, observe: Callable[[int], None]
+        self, module: Any, log: Log, limit: int, evaluations: int, observe: Callable[[int], Any]
     ) -> None:  # fmt: skip
         self.module, self.log, self.observe = module, log, observe
         self.weights: list[nn.Parameter] = list(module.parameters())
@@ -92,7 +92,9 @@ def descend(objective: Objective, optimizer: Any, schedule: Callable[..., float]
     """
     if getattr(optimizer, "wants_graph", False):
         name = type(optimizer).__name__
-        raise BenchError(f"optimizer {name} wants the gradient's own derivatives, which these fields do not have; use another")
+        raise BenchError(
+            f"optimizer {name} wants the gradient's own derivatives, which these fields do not have; use another"
+        )
     searches = getattr(optimizer, "wants_closure", False)
     if hasattr(optimizer, "train"):
         optimizer.train()

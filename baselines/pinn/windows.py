@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.formulations.arguments import checked
+from baselines.pinn.arguments import checked
 
 
 class Windows(nn.Module):
@@ -33,7 +33,7 @@ class Windows(nn.Module):
         place, end = self.points.start, torch.full_like(self.points.start, self.equation.final)
         for number, net in enumerate(self.nets):
             if number:
-                before = self.nets[number - 1]
+                before: Any = self.nets[number - 1]
                 with torch.no_grad():
                     self.start = self.equation.mean + before(place, end)
                 net.load_state_dict(before.state_dict())
@@ -44,7 +44,8 @@ class Windows(nn.Module):
 
     def loss(self) -> Tensor:
         """Of the window that is trained."""
-        net, points = self.nets[self.latest], self.points
+        net: Any = self.nets[self.latest]
+        points = self.points
         n = net.jet(points.x, points.t)
         u = n._replace(value=self.equation.mean + n.value, dt=self.windows * n.dt)
         misfit = self.equation.mean + net(points.start, torch.zeros_like(points.start)) - self.start

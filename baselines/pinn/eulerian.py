@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from baselines.formulations.arguments import checked
+from baselines.pinn.arguments import checked
 
 TURN = 2 * math.pi
 
@@ -102,7 +102,7 @@ class Eulerian(nn.Module):
 
 
 class Curriculum(Eulerian):
-    """The equation is made harder in `steps` stages of equal shares of the budget up to `easing` of it; then it is the task's own.
+    """The equation is made harder in `steps` stages, of equal shares of the budget up to `easing` of it; then it is the task's.
 
     Speed, reaction and shift grow together from 1 / steps of their values; the network is kept from stage to stage.
     """
@@ -127,7 +127,9 @@ class Causal(Eulerian):
     solved. The weights are held for a round, one of `rounds` of equal shares: a line search needs one function.
     """
 
-    def __init__(self, *, points: Any, epsilon: float = 0.1, slices: int = 20, rounds: int = 20, **options: Any) -> None:
+    def __init__(
+        self, *, points: Any, epsilon: float = 0.1, slices: int = 20, rounds: int = 20, **options: Any
+    ) -> None:
         checked("Causal", epsilon=epsilon)
         checked("Causal", least=1, slices=slices, rounds=rounds)
         super().__init__(points=points, **options)

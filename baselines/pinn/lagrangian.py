@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.formulations.arguments import checked
+from baselines.pinn.arguments import checked
 
 TURN = 2 * math.pi
 LABELS, NEWTON = 512, 4  # labels from which a place is looked up, and the steps by which its label is made exact
