@@ -41,6 +41,7 @@ class ReactionDiffusion(Reaction):
 
     name = "pinn/reaction_diffusion"
     Params = DiffusionParams
+    reference = "pinn_curriculum"  # without stages networks end at a steady state that is unstable in time
 
     def numbers(self) -> dict[str, Any]:
         return {**super().numbers(), "nu": self.params.nu}
