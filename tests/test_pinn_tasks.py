@@ -19,8 +19,8 @@ from bench.execute import Job, call
 from bench.planning import config
 from bench.seeds import Seeds
 from tasks.pinn import exact
-from tasks.pinn.equation import TURN, Equation, Points
-from tasks.pinn.network import Field, Jet
+from tasks.pinn.equation import TURN, Equation, Jet, Points
+from tasks.pinn.network import Field
 from tasks.pinn.objective import Objective, descend
 
 DTYPE = torch.float64
@@ -455,7 +455,7 @@ def test_a_problem_of_another_seed_is_another_and_hides_its_solution():
     one, other = (task.problem(None, Seeds(seed, task.name)) for seed in (100, 101))
     assert one.public["phase"] != other.public["phase"] and not torch.equal(one.public["x"], other.public["x"])
     assert not torch.equal(one.hidden["val"]["u"], other.hidden["val"]["u"])
-    assert not {"u", "val", "test"} & one.public.keys()
+    assert not {"u", "val", "test"} & one.public.keys() and one.hidden["test"].shape == (8, 32)
 
 
 # Bad input

@@ -156,14 +156,23 @@ class Pinn(Task):
             "edge": torch.linspace(0, p.final, p.edges, dtype=f64),
         }
         held, equation = seeds.stream("data", "validation"), self.equation(phase)
-        grids = {
-            "test": (torch.linspace(0, p.final, p.grid_t, dtype=f64), torch.arange(p.grid_x, dtype=f64) * (TURN / p.grid_x)),
-            "val": tuple(
-                (high * held.uniform(n, dtype=f64)).sort().values for n, high in zip(VALIDATION, (p.final, TURN), strict=True)
-            ),
-        }  # fmt: skip
-        hidden = {name: {"t": t, "x": x, "u": solution(equation, t, x)} for name, (t, x) in grids.items()}
+        t, x = (
+            (n * held.uniform(k, dtype=f64)).sort().values for k, n in zip(VALIDATION, (p.final, TURN), strict=True)
+        )
+        hidden = {
+            "test": solution(equation, *self.grid()),
+            "val": {"t": t, "x": x, "u": solution(equation, t, x)},
+        }
         return Problem(public, hidden)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Times (grid_t,) and places (grid_x,) of the test grid, which is the same for all seeds."""
+        import torch
+
+        p, f64 = self.params, torch.float64
+        return torch.linspace(0, p.final, p.grid_t, dtype=f64), torch.arange(p.grid_x, dtype=f64) * (
+            math.tau / p.grid_x
+        )
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
         """Trains the formulation stage by stage; the answer has the weights of the last stage's least loss."""
@@ -219,12 +228,14 @@ class Pinn(Task):
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         import torch
 
-        from tasks.pinn.equation import TURN
-
-        held, equation = problem.hidden["test"], self.equation(problem.public["phase"])
-        predict, exact, t = solution.require_predict(), held["u"], held["t"]
-        u = self.field(predict, t, held["x"])
-        ends = self.field(predict, t, torch.tensor([0.0, TURN], dtype=t.dtype))
+        predict, exact, equation = (
+            solution.require_predict(),
+            problem.hidden["test"],
+            self.equation(problem.public["phase"]),
+        )
+        t, x = self.grid()
+        u = self.field(predict, t, x)
+        ends = self.field(predict, t, torch.tensor([0.0, math.tau], dtype=t.dtype))
         mean = u.mean(dim=1)
         loss = solution.tensors.get("loss")
         return {
@@ -242,28 +253,28 @@ class Pinn(Task):
         """Ranks of the exact field, on places and on labels, of what differs from the shift and from the mean's drift."""
         from tasks.pinn.exact import characteristics, modes
 
-        held, equation = problem.hidden["test"], self.equation(problem.public["phase"])
-        d, u = characteristics(equation, held["t"], held["x"])
-        moved = d - equation.drift * held["t"][:, None]
+        (t, x), equation = self.grid(), self.equation(problem.public["phase"])
+        d, u = characteristics(equation, t, x)
+        moved = d - equation.drift * t[:, None]
         return {
-            "modes_eulerian": modes(held["u"] - equation.shift),
+            "modes_eulerian": modes(problem.hidden["test"] - equation.shift),
             "modes_lagrangian": modes(u - equation.shift) + modes(moved) + bool(equation.drift),
         }
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
         """The solution and the answer as fields, and both at the final time."""
-        predict, held = solution.require_predict(), problem.hidden["test"]
-        rows, columns = (max(1, math.ceil(n / most)) for n, most in zip(held["u"].shape, SHOWN, strict=True))
-        t, x, exact = held["t"][::rows], held["x"][::columns], held["u"][::rows, ::columns]
-        u = self.field(predict, t, x)
-        last = self.field(predict, held["t"][-1:], held["x"])[0]
+        predict, exact, (t, x) = solution.require_predict(), problem.hidden["test"], self.grid()
+        rows, columns = (max(1, math.ceil(n / most)) for n, most in zip(exact.shape, SHOWN, strict=True))
+        times, places = t[::rows], x[::columns]
+        u, thinned = self.field(predict, times, places), exact[::rows, ::columns]
+        last = self.field(predict, t[-1:], x)[0]
         return {
             "field": Exhibit(
-                "field", {"exact": exact.float(), "answer": u.float(), "t": t, "x": x}, ("t", "x"), "1",
+                "field", {"exact": thinned.float(), "answer": u.float(), "t": times, "x": places}, ("t", "x"), "1",
                 "the solution and the answer, rows of times",
             ),
             "final": Exhibit(
-                "series", {"exact": held["u"][-1], "answer": last, "x": held["x"]}, ("x",), "1",
+                "series", {"exact": exact[-1], "answer": last, "x": x}, ("x",), "1",
                 "solution and answer at the final time",
             ),
         }  # fmt: skip

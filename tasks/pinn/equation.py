@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.contract import BenchError
-from tasks.pinn.network import Jet
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TURN = 2 * math.pi
+
+
+class Jet(NamedTuple):
+    """A field (n,) and its derivatives; dxx is 0 where it was not asked for."""
+
+    value: Tensor
+    dx: Tensor
+    dt: Tensor
+    dxx: Tensor
 
 
 class Points(NamedTuple):
@@ -56,7 +64,7 @@ class Equation:
 
     def speed(self, u: Tensor) -> Tensor:
         """By which the state u is carried along."""
-        return self.beta + u if self.advected else torch.full_like(u, self.beta)
+        return self.beta + u if self.advected else u.new_full(u.shape, self.beta)
 
     def source(self, u: Tensor) -> Tensor:
         """What reaction adds per unit of time."""
@@ -72,11 +80,11 @@ class Equation:
 
     def initial_jet(self, x: Tensor) -> Jet:
         """The initial state as a field that does not change in time."""
-        y, zero = x + self.phase, torch.zeros_like(x)
+        y, zero = x + self.phase, x.new_zeros(x.shape)
         if not self.bump:
-            return Jet(self.shift + torch.sin(y), torch.cos(y), zero, -torch.sin(y))
-        away = torch.remainder(y, TURN) - math.pi
-        value, scale = torch.exp(-0.5 * (away / self.bump).square()), self.bump**2
+            return Jet(self.shift + y.sin(), y.cos(), zero, -y.sin())
+        away = y.remainder(TURN) - math.pi
+        value, scale = (-0.5 * (away / self.bump).square()).exp(), self.bump**2
         return Jet(self.shift + value, -away / scale * value, zero, (away.square() / scale - 1) / scale * value)
 
     @property

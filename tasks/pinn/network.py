@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from tasks.pinn.equation import Jet
+
 DTYPE = torch.float64
-
-
-class Jet(NamedTuple):
-    """A field (n,) and its derivatives; dxx is 0 where it was not asked for."""
-
-    value: Tensor
-    dx: Tensor
-    dt: Tensor
-    dxx: Tensor
 
 
 class TanhSeries(torch.autograd.Function):
