@@ -1,0 +1,1 @@
+"""Physics-informed networks: unsteady equations solved by training, without data."""
