@@ -41,7 +41,7 @@ $(VENV)/.rivals: benchmarks/requirements.txt $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/rivals -r benchmarks/requirements.txt
 	@touch $@
 
-check-small: setup      ## at `small`, every reference beats its floor by the task's margin
+check-small: setup      ## at `small`, every reference beats its floor by the task's margin; the contract suite's other pairs
 	$(BIN)/python -m pytest -n 2 -m small tests
 
 tune: setup             ## choose every core entry's rate again, on validation, with equal trials

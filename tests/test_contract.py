@@ -1,4 +1,4 @@
-"""The contract suite: every task with every compatible entry, at `smoke`, in its own process.
+"""The contract suite: every task with every entry of the suites, at `smoke`, in its own process.
 
 What it holds tasks and entries to: the same seed twice gives the same record; pipe and call agree; another seed differs;
 metrics are finite or the status says why; public data stay as they were; probes on or off, scores agree bit for bit.
@@ -7,6 +7,8 @@ metrics are finite or the status says why; public data stay as they were; probes
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -47,6 +49,17 @@ def core_pairs() -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
+def sampled(pairs: list[tuple[str, str]]) -> Iterator[Any]:
+    """Pairs as parameters. Every entry on its first task of each family, and a task's own floors and reference, are run by
+    `make test`; the others, of which a family has many alike, by `make check-small`."""
+    families: set[tuple[str, str]] = set()
+    for task, entry in pairs:
+        cls, family = config.task_spec(task).cls, (task.split("/")[0], entry)
+        alike = family in families and entry not in (cls.reference, *cls.floors)
+        families.add(family)
+        yield pytest.param(task, entry, marks=[pytest.mark.small] * alike)
+
+
 PAIRS = core_pairs()
 
 
@@ -79,7 +92,7 @@ def second() -> Iterator[Pool]:
         yield running
 
 
-@pytest.mark.parametrize(("task", "entry"), PAIRS, ids=lambda x: x)
+@pytest.mark.parametrize(("task", "entry"), sampled(PAIRS), ids=lambda x: x)
 def test_a_cell_keeps_the_contract(pool, second, task, entry):
     if reason := data_there(task):
         pytest.skip(reason.splitlines()[0])
@@ -192,13 +205,13 @@ def test_the_golden_check_can_fail():
     assert differences({"a": {"norm": 1.0}}, {"a": {"norm": 1.00001}}) == []
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_task_modules_import_without_torch(task, environment):
-    import subprocess
-    import sys
-
-    target = config.task_spec(task).target.rpartition(".")[0]
-    code = f"import sys, {target}; bad = {{'torch', 'numpy', 'pandas'}} & set(sys.modules); assert not bad, bad"
+def test_task_modules_import_without_torch(environment):
+    """In one process, which names the first task that brings one in."""
+    modules = {task: config.task_spec(task).target.rpartition(".")[0] for task in TASKS}
+    code = (
+        f"import importlib, sys\nfor task, module in {modules!r}.items():\n    importlib.import_module(module)\n"
+        "    heavy = {'torch', 'numpy', 'pandas'} & set(sys.modules)\n    assert not heavy, f'{task} imports {heavy}'"
+    )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
