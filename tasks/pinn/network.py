@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tasks.pinn.equation import Jet
+from tasks.pinn.flow import Jets
 
 DTYPE = torch.float64
 
@@ -124,3 +125,51 @@ class Field(nn.Module):
         """The field (n,) at x, t (n,)."""
         out: Tensor = self.network(torch.stack(self._inputs(x, t), dim=-1))
         return out[:, 0]
+
+
+class Plane(nn.Module):
+    """`outputs` fields of x and y on a rectangle from `corner` to `far`, each coordinate entering from -1 to 1."""
+
+    def __init__(
+        self, width: int, layers: int, corner: tuple[float, float], far: tuple[float, float], outputs: int = 3
+    ) -> None:
+        super().__init__()
+        self.corner = torch.tensor(corner, dtype=DTYPE)
+        self.scale = 2 / (torch.tensor(far, dtype=DTYPE) - self.corner)
+        self.network = Network([2, *[width] * layers, outputs])
+
+    def _inputs(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n, 2)."""
+        return (torch.stack([x, y], dim=-1) - self.corner) * self.scale - 1
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """The fields (n, outputs) at x, y (n,)."""
+        return self.network(self._inputs(x, y))  # type: ignore[no-any-return]
+
+    def jets(self, x: Tensor, y: Tensor) -> Jets:
+        """The fields and their derivatives at x, y (n,), each (n, outputs)."""
+        inputs = self._inputs(x, y)
+        along = torch.diag(self.scale)[:, None].expand(-1, len(x), -1)
+        series = torch.cat([inputs[None], along, torch.zeros_like(along)])
+        return Jets(*self.network.series(series, seconds=2))
+
+    def taylor(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
+        """Value and three derivatives along each of `directions` (d, 2), at x, y (n,): (4, d, n, outputs).
+
+        The value is repeated. By the chain rule of third order, and without work by hand: it is for stream functions, whose
+        momentum equation has third derivatives.
+        """
+        *hidden, (weight, bias) = zip(self.network.weights, self.network.biases, strict=True)
+        first = (directions * self.scale)[:, None].expand(-1, len(x), -1)
+        zero = torch.zeros_like(first)
+        z = torch.stack([self._inputs(x, y).expand_as(first), first, zero, zero])
+        for inner, shift in hidden:
+            w = z @ inner
+            value = torch.tanh(w[0] + shift)
+            one = 1 - value * value
+            two, three = -2 * value * one, one * (6 * value * value - 2)
+            second = one * w[2] + two * w[1] * w[1]
+            third = one * w[3] + 3 * two * w[1] * w[2] + three * w[1] ** 3
+            z = torch.stack([value, one * w[1], second, third])
+        out = z @ weight
+        return torch.cat([out[:1] + bias, out[1:]])
