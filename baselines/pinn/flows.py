@@ -152,35 +152,36 @@ class Stream(Soft):
             parts.append(torch.stack([torch.stack(row) for row in rows], dim=1))
         return parts[0], parts[1]
 
-    def series(self, n: Tensor, held: tuple[Tensor, Tensor] | None) -> Tensor:
-        """psi's derivatives (orders, d, n) from those of the network; by Leibniz' rule where the sides are exact."""
+    def series(self, value: Tensor, n: Tensor, held: tuple[Tensor, Tensor] | None) -> list[Tensor]:
+        """psi's derivatives, each (d, n), from the network's value (n,) and derivatives (3, d, n); by Leibniz' rule where the
+        sides are exact, as many as the lifts have."""
         if held is None:
-            return n
+            return [*n]
         base, w = held
-        terms = [w[0] * n[0], w[1] * n[0] + w[0] * n[1]]
+        terms = [w[1] * value + w[0] * n[0]]
         if len(w) > 2:
-            terms.append(w[2] * n[0] + 2 * w[1] * n[1] + w[0] * n[2])
-            terms.append(w[3] * n[0] + 3 * (w[2] * n[1] + w[1] * n[2]) + w[0] * n[3])
-        return base + torch.stack(terms)
+            terms.append(w[2] * value + 2 * w[1] * n[0] + w[0] * n[1])
+            terms.append(w[3] * value + 3 * (w[2] * n[0] + w[1] * n[1]) + w[0] * n[2])
+        return [part + term for part, term in zip(base[1:], terms, strict=True)]
 
     def fields(self) -> Fields:
-        out = self.plane.taylor(self.points.x, self.points.y, self.directions)
-        first, second, third = self.series(out[..., 0], self.held)[1:]
-        p_x, p_y = out[1, :2, :, 1]
+        value, slopes = self.plane.taylor(self.points.x, self.points.y, self.directions)
+        first, second, third = self.series(value[:, 0], slopes[..., 0], self.held)
+        p_x, p_y = slopes[0, :2, :, 1]
         xy = (second[2] - second[3]) / 4
         xxy = (third[2] - third[3] - 2 * third[1]) / 6
         xyy = (third[2] + third[3] - 2 * third[0]) / 6
         rows = (
-            (first[1], -first[0], out[0, 0, :, 1]), (xy, -second[0], p_x), (second[1], -xy, p_y),
+            (first[1], -first[0], value[:, 1]), (xy, -second[0], p_x), (second[1], -xy, p_y),
             (xxy, -third[0], torch.zeros_like(p_x)), (third[1], -xyy, torch.zeros_like(p_x)),
         )  # fmt: skip
         return Fields(*(torch.stack(row, dim=-1) for row in rows))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         axes = self.directions[:2]
-        out = self.plane.taylor(x, y, axes)
-        slopes = self.series(out[:2, :, :, 0], self.lifts(x, y, axes, 1) if self.exact else None)[1]
-        return torch.stack([slopes[1], -slopes[0], out[0, 0, :, 1]], dim=-1)
+        value, slopes = self.plane.taylor(x, y, axes)
+        psi = self.series(value[:, 0], slopes[..., 0], self.lifts(x, y, axes, 1) if self.exact else None)[0]
+        return torch.stack([psi[1], -psi[0], value[:, 1]], dim=-1)
 
     def misfit(self) -> Tensor:
         return self.points.x.new_zeros(()) if self.exact else super().misfit()

@@ -51,6 +51,33 @@ class TanhSeries(torch.autograd.Function):
         return back, back[0].sum(dim=0), None
 
 
+class TanhTaylor(torch.autograd.Function):
+    """tanh(z + bias) of (1 + 3 d, n, channels): the value, then first, second and third derivatives along d directions."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, bias: Tensor) -> Tensor:
+        first, second, third = z[1:].chunk(3)
+        y = torch.tanh(z[0] + bias)
+        one = 1 - y * y
+        two, three = -2 * y * one, one * (6 * y * y - 2)  # with `one`, the derivatives of tanh
+        square = first * first
+        ctx.save_for_backward(z, y, one, square)
+        rows = one * first, one * second + two * square, one * third + first * (3 * two * second + three * square)
+        return torch.cat([y[None], *rows])
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (g,), (z, y, one, square) = gradients, ctx.saved_tensors
+        (first, second, third), (g_1, g_2, g_3) = z[1:].chunk(3), g[1:].chunk(3)
+        two, three, four = -2 * y * one, one * (6 * y * y - 2), y * one * (16 - 24 * y * y)
+        back = one * g[0] + two * (g_1 * first + g_2 * second + g_3 * third).sum(dim=0)
+        back += three * (g_2 * square + 3 * g_3 * first * second).sum(dim=0) + four * (g_3 * square * first).sum(dim=0)
+        of_first = one * g_1 + 2 * two * first * g_2 + 3 * (two * second + three * square) * g_3
+        rows = of_first, one * g_2 + 3 * two * first * g_3, one * g_3
+        return torch.cat([back[None], *rows]), back.sum(dim=0)
+
+
 def pairs(length: int, seconds: int) -> list[tuple[int, int]]:
     """Places of (first, second) derivative along the directions that have both, in a series of `length` parts."""
     return [(1 + i, length - seconds + i) for i in range(seconds)]
@@ -153,23 +180,16 @@ class Plane(nn.Module):
         series = torch.cat([inputs[None], along, torch.zeros_like(along)])
         return Jets(*self.network.series(series, seconds=2))
 
-    def taylor(self, x: Tensor, y: Tensor, directions: Tensor) -> Tensor:
-        """Value and three derivatives along each of `directions` (d, 2), at x, y (n,): (4, d, n, outputs).
+    def taylor(self, x: Tensor, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Value (n, outputs) and three derivatives along each of `directions` (d, 2), (3, d, n, outputs), at x, y (n,).
 
-        The value is repeated. By the chain rule of third order, and without work by hand: it is for stream functions, whose
-        momentum equation has third derivatives.
+        It is for stream functions, whose momentum equation has third derivatives.
         """
         *hidden, (weight, bias) = zip(self.network.weights, self.network.biases, strict=True)
+        count = len(directions)
         first = (directions * self.scale)[:, None].expand(-1, len(x), -1)
-        zero = torch.zeros_like(first)
-        z = torch.stack([self._inputs(x, y).expand_as(first), first, zero, zero])
+        z = torch.cat([self._inputs(x, y)[None], first, torch.zeros_like(first), torch.zeros_like(first)])
         for inner, shift in hidden:
-            w = z @ inner
-            value = torch.tanh(w[0] + shift)
-            one = 1 - value * value
-            two, three = -2 * value * one, one * (6 * value * value - 2)
-            second = one * w[2] + two * w[1] * w[1]
-            third = one * w[3] + 3 * two * w[1] * w[2] + three * w[1] ** 3
-            z = torch.stack([value, one * w[1], second, third])
-        out = z @ weight
-        return torch.cat([out[:1] + bias, out[1:]])
+            z = TanhTaylor.apply(_linear(z, inner), shift)
+        out = _linear(z, weight)
+        return out[0] + bias, out[1:].unflatten(0, (3, count))

@@ -28,7 +28,7 @@ class Common:
     evals: int = 1000
     points: int = 1000
     edges: int = 40
-    width: int = 32
+    width: int = 24
     layers: int = 4
     tests: int = 2500
     evaluations: int = 20
