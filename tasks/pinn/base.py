@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tasks.pinn.equation import Equation, Points
 
 WORST = 10.0  # relative error of a run that diverged; a field of 0 has 1
-SHARES = 1e-9  # stages whose shares of the budget add up to 1 within it use all of it
 VALIDATION = (16, 64)  # times and places of the validation grid, drawn
 SHOWN = (24, 64)  # times and places of an exhibit
 
@@ -169,19 +168,16 @@ class Pinn(Task):
         """Times (grid_t,) and places (grid_x,) of the test grid, which is the same for all seeds."""
         import torch
 
-        p, f64 = self.params, torch.float64
-        return torch.linspace(0, p.final, p.grid_t, dtype=f64), torch.arange(p.grid_x, dtype=f64) * (
-            math.tau / p.grid_x
-        )
+        p = self.params
+        times = torch.linspace(0, p.final, p.grid_t, dtype=torch.float64)
+        return times, torch.arange(p.grid_x, dtype=torch.float64) * (math.tau / p.grid_x)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:
-        """Trains the formulation stage by stage; the answer has the weights of the last stage's least loss."""
         import torch
 
-        from bench.train import parameter_count, served
         from tasks.pinn.equation import Points
         from tasks.pinn.network import Field
-        from tasks.pinn.objective import Objective, descend
+        from tasks.pinn.objective import train
 
         p = self.params
         with log.phase("setup"):
@@ -190,21 +186,7 @@ class Pinn(Task):
             torch.manual_seed(seeds("init"))
             field = partial(Field, width=p.width, layers=p.layers, final=p.final, curved=bool(equation.nu))
             module = parts["formulation"](equation=equation, field=field, points=points)
-            log.count(parameters=parameter_count(module))
-        predict = served(module, None, module)
-        log.evaluate(0, predict)
-        if not list(module.parameters()):
-            return Solution(predict)
-        objective = Objective(module, log, p.evals, p.evaluations, lambda spent: log.evaluate(spent, predict))
-        share = 0.0
-        for stage in module.stages() if hasattr(module, "stages") else (1.0,):
-            share += stage
-            end = p.evals if share > 1 - SHARES else round(share * p.evals)
-            if (steps := end - objective.spent) > 0:
-                objective.begin(end)
-                optimizer = parts["optimizer"](model=module, steps=steps)
-                descend(objective, optimizer, parts["schedule"], steps)
-        return Solution(predict, {"loss": torch.tensor(objective.least, dtype=torch.float64)})
+        return train(module, parts, log, p)
 
     def field(self, predict: Callable[..., Any], t: Tensor, x: Tensor) -> Tensor:
         """What `predict` gives on a grid, (m, n) float64. BenchError if it is of another shape."""

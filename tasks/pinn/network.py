@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tasks.pinn.equation import Jet
+from tasks.pinn.flow import Jets
 
 DTYPE = torch.float64
 
@@ -48,6 +49,33 @@ class TanhSeries(torch.autograd.Function):
             back[first] += 2 * bend * along
             back[0] += slope * (6 * y * y - 2) * along * z[first]
         return back, back[0].sum(dim=0), None
+
+
+class TanhTaylor(torch.autograd.Function):
+    """tanh(z + bias) of (1 + 3 d, n, channels): the value, then first, second and third derivatives along d directions."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, bias: Tensor) -> Tensor:
+        first, second, third = z[1:].chunk(3)
+        y = torch.tanh(z[0] + bias)
+        one = 1 - y * y
+        two, three = -2 * y * one, one * (6 * y * y - 2)  # with `one`, the derivatives of tanh
+        square = first * first
+        ctx.save_for_backward(z, y, one, square)
+        rows = one * first, one * second + two * square, one * third + first * (3 * two * second + three * square)
+        return torch.cat([y[None], *rows])
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (g,), (z, y, one, square) = gradients, ctx.saved_tensors
+        (first, second, third), (g_1, g_2, g_3) = z[1:].chunk(3), g[1:].chunk(3)
+        two, three, four = -2 * y * one, one * (6 * y * y - 2), y * one * (16 - 24 * y * y)
+        back = one * g[0] + two * (g_1 * first + g_2 * second + g_3 * third).sum(dim=0)
+        back += three * (g_2 * square + 3 * g_3 * first * second).sum(dim=0) + four * (g_3 * square * first).sum(dim=0)
+        of_first = one * g_1 + 2 * two * first * g_2 + 3 * (two * second + three * square) * g_3
+        rows = of_first, one * g_2 + 3 * two * first * g_3, one * g_3
+        return torch.cat([back[None], *rows]), back.sum(dim=0)
 
 
 def pairs(length: int, seconds: int) -> list[tuple[int, int]]:
@@ -124,3 +152,44 @@ class Field(nn.Module):
         """The field (n,) at x, t (n,)."""
         out: Tensor = self.network(torch.stack(self._inputs(x, t), dim=-1))
         return out[:, 0]
+
+
+class Plane(nn.Module):
+    """`outputs` fields of x and y on a rectangle from `corner` to `far`, each coordinate entering from -1 to 1."""
+
+    def __init__(
+        self, width: int, layers: int, corner: tuple[float, float], far: tuple[float, float], outputs: int = 3
+    ) -> None:
+        super().__init__()
+        self.corner = torch.tensor(corner, dtype=DTYPE)
+        self.scale = 2 / (torch.tensor(far, dtype=DTYPE) - self.corner)
+        self.network = Network([2, *[width] * layers, outputs])
+
+    def _inputs(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n, 2)."""
+        return (torch.stack([x, y], dim=-1) - self.corner) * self.scale - 1
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """The fields (n, outputs) at x, y (n,)."""
+        return self.network(self._inputs(x, y))  # type: ignore[no-any-return]
+
+    def jets(self, x: Tensor, y: Tensor) -> Jets:
+        """The fields and their derivatives at x, y (n,), each (n, outputs)."""
+        inputs = self._inputs(x, y)
+        along = torch.diag(self.scale)[:, None].expand(-1, len(x), -1)
+        series = torch.cat([inputs[None], along, torch.zeros_like(along)])
+        return Jets(*self.network.series(series, seconds=2))
+
+    def taylor(self, x: Tensor, y: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Value (n, outputs) and three derivatives along each of `directions` (d, 2), (3, d, n, outputs), at x, y (n,).
+
+        It is for stream functions, whose momentum equation has third derivatives.
+        """
+        *hidden, (weight, bias) = zip(self.network.weights, self.network.biases, strict=True)
+        count = len(directions)
+        first = (directions * self.scale)[:, None].expand(-1, len(x), -1)
+        z = torch.cat([self._inputs(x, y)[None], first, torch.zeros_like(first), torch.zeros_like(first)])
+        for inner, shift in hidden:
+            z = TanhTaylor.apply(_linear(z, inner), shift)
+        out = _linear(z, weight)
+        return out[0] + bias, out[1:].unflatten(0, (3, count))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.contract import BenchError, Diverged, Exhausted, Log
+from bench.contract import BenchError, Diverged, Exhausted, Log, Solution
+from bench.train import parameter_count, served
+
+SHARES = 1e-9  # stages whose shares of the budget add up to 1 within it use all of it
 
 
 class Spent(Exception):
@@ -115,3 +118,24 @@ def descend(objective: Objective, optimizer: Any, schedule: Callable[..., float]
             step += 1
     except (Spent, Exhausted):
         objective.restore()
+
+
+def train(module: Any, parts: Mapping[str, Any], log: Log, params: Any) -> Solution:
+    """Train a formulation stage by stage; the answer has the weights of the last stage's least loss, which `tensors` holds.
+
+    params: a task's `evals` and `evaluations`. A module without parameters is the answer as it is.
+    """
+    log.count(parameters=parameter_count(module))
+    predict = served(module, None, module)
+    log.evaluate(0, predict)
+    if not list(module.parameters()):
+        return Solution(predict)
+    objective = Objective(module, log, params.evals, params.evaluations, lambda spent: log.evaluate(spent, predict))
+    share = 0.0
+    for stage in module.stages() if hasattr(module, "stages") else (1.0,):
+        share += stage
+        end = params.evals if share > 1 - SHARES else round(share * params.evals)
+        if (steps := end - objective.spent) > 0:
+            objective.begin(end)
+            descend(objective, parts["optimizer"](model=module, steps=steps), parts["schedule"], steps)
+    return Solution(predict, {"loss": torch.tensor(objective.least, dtype=torch.float64)})
