@@ -22,7 +22,9 @@ def sparse_lu(*, system: Any, generator: Generator) -> Iterator[Prepare]:
         if of.singular:
             first = int(of.domain.reshape(-1).nonzero()[0])
             matrix[first, first] += 1.0
-        factors = linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        factors = linalg.splu(
+            matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
         return refined(of, lambda r: torch.from_numpy(factors.solve(r.reshape(-1).numpy())).reshape(r.shape))
 
     yield prepare

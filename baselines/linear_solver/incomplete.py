@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from baselines.linear_solver.krylov import Prepare, preconditioned
 from bench.contract import BenchError
@@ -54,7 +54,9 @@ def factor(matrix: Any, modified: float = 0.0) -> Any:
         scale = values[starts[k + 1] - 1]
         if not (scale > 0 and diagonal[k] >= -SMALL * scale):
             reason = "the matrix is not positive definite, or far from an M-matrix"
-            raise BenchError(f"row {k} has the pivot {diagonal[k]:g}, so there is no incomplete Cholesky factor; {reason}")
+            raise BenchError(
+                f"row {k} has the pivot {diagonal[k]:g}, so there is no incomplete Cholesky factor; {reason}"
+            )
         pivot = math.sqrt(max(diagonal[k], SMALL * scale))
         pivots.append(pivot)
         for i in rest:

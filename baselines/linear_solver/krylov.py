@@ -24,7 +24,9 @@ def curved(direction: Tensor, image: Tensor) -> float:
     """direction . A direction. BenchError unless it is above 0, as it is for a positive definite A."""
     value = dot(direction, image)
     if not value > 0:
-        raise BenchError(f"a direction has curvature {value:g}: the matrix is not positive definite, or a number is NaN")
+        raise BenchError(
+            f"a direction has curvature {value:g}: the matrix is not positive definite, or a number is NaN"
+        )
     return value
 
 
@@ -38,7 +40,9 @@ def preconditioned(system: Any, precondition: Callable[[Tensor], Tensor]) -> Sol
             shaped = system.project(precondition(residual))
             share = dot(residual, shaped)
             if not share > 0:
-                raise BenchError(f"the preconditioner maps a residual to one of product {share:g}: it is not positive definite")
+                raise BenchError(
+                    f"the preconditioner maps a residual to one of product {share:g}: it is not positive definite"
+                )
             direction = shaped + (share / before if before else 0.0) * direction
             image = system.multiply(direction)
             step = share / curved(direction, image)
@@ -71,7 +75,7 @@ def block_constants(system: Any, blocks: int) -> Tensor:
 
 
 def deflated_by(system: Any, vectors: Tensor) -> Solve:
-    """Conjugate gradients deflated by the span of `vectors` (vectors, *shape), linearly independent; of mean 0 if A is singular."""
+    """Conjugate gradients deflated by the span of `vectors` (vectors, *shape), which are independent and not constant."""
     space = system.project(vectors)
     images = system.multiply(space)
     w, aw = space.flatten(1), images.flatten(1)

@@ -31,12 +31,14 @@ def learned(
 
 
 class Multilevel(nn.Module):
-    """M r = e^s r + sum over levels l of P_l^T K_l^T K_l P_l r, with learned stencils K_l of 3^dims points and `channels` outputs.
+    """M r = e^s r + sum over levels l of P_l^T K_l^T K_l P_l r, with learned stencils K_l of 3^dims points, `channels` outputs.
 
     P_l halves the grid l times with the weights (1, 2, 1) / 4 along each axis, P_l^T interpolates linearly. So M is a sum of
     squares and symmetric: an additive multilevel preconditioner (Bramble, Pasciak and Xu 1990) whose scales and smoothers are
     learned. dims: 2 or 3. side: of the training domain.
     """
+
+    tent: Tensor
 
     def __init__(self, dims: int, channels: int, side: int) -> None:
         super().__init__()
@@ -57,14 +59,11 @@ class Multilevel(nn.Module):
         total, path = torch.exp(self.log_shift) * r, [r]
         for _ in self.stencils[1:]:
             path.append(self.conv(path[-1], self.tent, stride=2, padding=1))
-        up: Tensor | None = None
-        for level in reversed(range(len(path))):
-            stencil, x = self.stencils[level], path[level]
-            own = self.transposed(self.conv(x, stencil, padding=1), stencil, padding=1)
-            if up is not None:
-                own = own + self._finer(up, x)
-            up = own
-        return total + up  # type: ignore[no-any-return]
+        coarser: Tensor | None = None
+        for x, stencil in zip(reversed(path), reversed(list(self.stencils)), strict=True):
+            smoothed: Tensor = self.transposed(self.conv(x, stencil, padding=1), stencil, padding=1)
+            coarser = smoothed if coarser is None else smoothed + self._finer(coarser, x)
+        return total if coarser is None else total + coarser
 
     def _finer(self, x: Tensor, like: Tensor) -> Tensor:
         """The transpose of the step to the coarser grid."""

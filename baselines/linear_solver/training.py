@@ -23,7 +23,8 @@ def ritz_vectors(system: Any, count: int, generator: Generator) -> Tensor:
     start = torch.randn(system.shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         vector = system.multiply(system.project(start)).reshape(-1)
-        basis, images = [vector / vector.norm()], []
+        basis: list[Tensor] = [vector / vector.norm()]
+        images: list[Tensor] = []
         while len(images) < len(basis):
             image = system.multiply(basis[-1].reshape(system.shape)).reshape(-1)
             images.append(image)
@@ -38,7 +39,7 @@ def ritz_vectors(system: Any, count: int, generator: Generator) -> Tensor:
 
 
 def residuals(vectors: Tensor, batch: int, generator: Generator) -> Tensor:
-    """Training residuals (batch, 1, *shape) of norm 1, float32: normal combinations of Ritz vectors, the low ones 9 times as strong."""
+    """Residuals (batch, 1, *shape) of norm 1, float32: normal combinations of Ritz vectors, the low ones 9 times as strong."""
     coefficients = torch.randn(batch, len(vectors), generator=generator, dtype=torch.float64)
     coefficients[:, : int(LOW * len(vectors))] *= WEIGHT
     fields = coefficients @ vectors.flatten(1)

@@ -71,7 +71,7 @@ class Params:
     val: int = 4
     test: int = 8
     products: int = 400
-    training: int = 20000
+    training: int = 30000
     evaluations: int = 4
 
 
@@ -147,7 +147,9 @@ class LinearSolver(Task):
         except Exhausted:
             pass
         if prepare is None:
-            raise BenchError(f"the part yielded no solver within task.training={p.training} products; yield one, or raise it")
+            raise BenchError(
+                f"the part yielded no solver within task.training={p.training} products; yield one, or raise it"
+            )
         return Solution(Server(prepare, self.boundary, log, p.products, p.training, charged=True).solve)
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
@@ -200,5 +202,7 @@ class LinearSolver(Task):
             sizes = answer["history"][:, 1]
             arrays[kind] = torch.cat([sizes, sizes[-1].repeat(longest - len(sizes))])
         doc = "relative residual by the solver's own account, against iterates, for a right-hand side of each kind"
-        shown = Exhibit("field", {"x": field}, ("row", "column"), "1", "the first test solution at 1e-4; of a cube, its middle")
+        shown = Exhibit(
+            "field", {"x": field}, ("row", "column"), "1", "the first test solution at 1e-4; of a cube, its middle"
+        )
         return {"solution": shown, "residuals": Exhibit("series", arrays, ("iterate",), "1", doc)}

@@ -46,5 +46,7 @@ def curvature(direction: Tensor, image: Tensor) -> float:
     """direction . A direction. BenchError unless it is above 0, as it is for a positive definite A."""
     value = float(torch.vdot(direction.reshape(-1), image.reshape(-1)))
     if not value > 0:
-        raise BenchError(f"a direction has curvature {value:g}: the matrix is not positive definite, or a number is NaN")
+        raise BenchError(
+            f"a direction has curvature {value:g}: the matrix is not positive definite, or a number is NaN"
+        )
     return value

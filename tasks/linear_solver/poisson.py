@@ -33,7 +33,7 @@ class Poisson3D(LinearSolver):
     name: ClassVar[str] = "linear_solver/poisson_3d"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {**SMOKE, "side": 6},
-        "small": {"side": 12},
+        "small": {"side": 12, "training": 10000},
         "paper": {"side": 64, "products": 1000, "training": 2_000_000},
     }
     dims = 3

@@ -21,7 +21,7 @@ ROUNDING = 1 + 1e-9  # by which a residual may differ between two processes
 
 @dataclass(frozen=True)
 class Counts:
-    """Products until each tolerance of each right-hand side (right-hand sides, tolerances); the budget where `solved` is False."""
+    """Products until each tolerance of each right-hand side (sides, tolerances); the budget where `solved` is False."""
 
     products: Tensor
     solved: Tensor
@@ -40,7 +40,9 @@ def answered(
         x, products = (answer.get(name) for name in ("x", "products")) if isinstance(answer, dict) else (None, None)
         wanted = (len(TOLERANCES), *b.shape)
         if not isinstance(x, Tensor) or x.shape != wanted or not isinstance(products, Tensor):
-            raise BenchError(f"an answer is {{x: {wanted}, products: ({len(TOLERANCES)},), history}}, as the task serves it")
+            raise BenchError(
+                f"an answer is {{x: {wanted}, products: ({len(TOLERANCES)},), history}}, as the task serves it"
+            )
         system = System(domain, boundary)
         left = torch.stack([(b - system.apply(one)).norm() for one in x.double()]) / b.norm()
         solved = (left <= ROUNDING * torch.tensor(TOLERANCES)) & (products >= 1) & (products <= limit)
@@ -65,6 +67,6 @@ def geometric(values: Tensor | Sequence[float]) -> float:
 
 
 def break_even(own: Tensor, rival: Tensor, spent: int) -> float | None:
-    """Solves after which `spent` products are repaid by what `own` takes less than `rival` on average; None if it takes no less."""
+    """Solves after which `spent` products are repaid by what `own` takes less than `rival`; None if it takes no less."""
     saved = float((rival - own).double().mean())
     return max(1.0, spent / saved) if saved > 0 else None

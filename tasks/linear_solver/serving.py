@@ -46,7 +46,9 @@ class Server:
             try:
                 for iterate, size in solve(b):
                     if not math.isfinite(size):
-                        raise BenchError(f"the solver's residual is {size} after {meter.spent} products; it is no solution")
+                        raise BenchError(
+                            f"the solver's residual is {size} after {meter.spent} products; it is no solution"
+                        )
                     history.append((float(meter.spent), size / scale))
                     while level < len(TOLERANCES) and size <= TOLERANCES[level] * scale:
                         if not float((b - system.apply(iterate)).norm()) <= TOLERANCES[level] * scale:

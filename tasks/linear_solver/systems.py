@@ -1,7 +1,8 @@
 """Discrete Poisson equations on a square or a cube with obstacles, and the count of products with their matrices.
 
 The matrix is the stencil of 2 dims + 1 points without its factor 1 / h^2. Around a Dirichlet domain, and in an obstacle, the
-solution is 0; through a Neumann border, and into an obstacle of such a domain, nothing flows. Rows of obstacles are the identity's.
+solution is 0; through a Neumann border, and into an obstacle of such a domain, nothing flows. Rows of obstacles are those of
+the identity.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ class System:
         if not 0 < size < float("inf"):
             raise BenchError(f"a right-hand side of norm {size}: it has to be above 0 and finite")
         if float((b - self.project(b)).norm()) > MEAN * size:
-            reason = "its mean is not 0, so the singular system has no solution" if self.singular else "it is not 0 there"
+            reason = (
+                "its mean is not 0, so the singular system has no solution" if self.singular else "it is not 0 there"
+            )
             raise BenchError(f"the right-hand side does not fit the domain ({reason}); give system.project(b)")
         return b
 
