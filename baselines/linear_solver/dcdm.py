@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from baselines.linear_solver.krylov import Iterates, Prepare, Solve, curved, dot
 from baselines.linear_solver.training import train
 from bench.contract import BenchError
+
+Padding = Literal["zeros", "replicate"]
 
 
 def dcdm(
@@ -29,7 +31,10 @@ def dcdm(
     """
     checked(directions)
     torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-    net = UNet(system.dims, channels, min(system.shape))
+    padding: Padding = (
+        "replicate" if system.boundary == "neumann" else "zeros"
+    )  # what the solution does beyond the border
+    net = UNet(system.dims, channels, min(system.shape), padding)
     for _ in train(net, system, generator, rate=rate, batch=batch, vectors=vectors):
         yield lambda of: conjugate_directions(of, guess_of(net), directions)
 
@@ -70,18 +75,19 @@ class UNet(nn.Module):
     """Residual blocks at halved resolutions, without biases, so that net(c r) = c net(r) for c > 0.
 
     dims: 2 or 3. side: of the training domain; the deepest level has 4 to 7 cells a side there. Other sizes may be given later.
+    padding: of the convolutions, "zeros" or "replicate".
     """
 
-    def __init__(self, dims: int, channels: int, side: int) -> None:
+    def __init__(self, dims: int, channels: int, side: int, padding: Padding = "zeros") -> None:
         super().__init__()
         conv = {2: nn.Conv2d, 3: nn.Conv3d}[dims]
         self.pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[dims]
         self.mode = {2: "bilinear", 3: "trilinear"}[dims]
 
-        def layer() -> nn.Module:
-            return conv(channels, channels, 3, padding=1, bias=False)
+        def layer(inputs: int = channels) -> nn.Module:
+            return conv(inputs, channels, 3, padding=1, padding_mode=padding, bias=False)
 
-        self.first = conv(1, channels, 3, padding=1, bias=False)
+        self.first = layer(1)
         self.last = conv(channels, 1, 1, bias=False)
         levels = max(1, int(math.log2(side)) - 2)
         pairs = [nn.ModuleList([layer(), layer()]) for _ in range(2 * levels + 1)]

@@ -79,7 +79,9 @@ def deflated_by(system: Any, vectors: Tensor) -> Solve:
     space = system.project(vectors)
     images = system.multiply(space)
     w, aw = space.flatten(1), images.flatten(1)
-    factor = torch.linalg.cholesky(w @ aw.T)
+    factor, flaw = torch.linalg.cholesky_ex(w @ aw.T)
+    if flaw:
+        raise BenchError("the deflated vectors are dependent, or the matrix is not positive definite on them")
 
     def along(rows: Tensor, field: Tensor) -> Tensor:
         """Coefficients of (W^T A W)^-1 rows field."""

@@ -31,6 +31,7 @@ def ritz_vectors(system: Any, count: int, generator: Generator) -> Tensor:
             known = torch.stack(basis)
             for _ in range(2):  # once leaves roundings that grow
                 image = image - known.T @ (known @ image)
+            image = system.project(image.reshape(system.shape)).reshape(-1)  # roundings bring the constant back
             if len(basis) < count and float(image.norm()) > 1e-10:
                 basis.append(image / image.norm())
         known = torch.stack(basis)

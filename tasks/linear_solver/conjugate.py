@@ -33,10 +33,9 @@ def prepared(system: System) -> Solve:
         while size2 > 0:
             image = system.multiply(direction)
             step = size2 / curvature(direction, image)
-            x = x + step * direction
-            residual = residual - step * image
+            x, residual = torch.add(x, direction, alpha=step), torch.sub(residual, image, alpha=step)
             size2, before = float(torch.vdot(residual.reshape(-1), residual.reshape(-1))), size2
-            direction = residual + size2 / before * direction
+            direction = torch.add(residual, direction, alpha=size2 / before)
             yield x, size2**0.5
 
     return solve

@@ -61,6 +61,7 @@ class System:
             neighbours[high] += self._fluid[low]
         self.diagonal = torch.where(domain, neighbours if self.singular else 2.0 * self.dims, 1.0)
         self._whole = bool(domain.all())
+        self._matrix = self._assembled()
 
     def multiply(self, x: Tensor) -> Tensor:
         """A x for fields x (..., *shape): one product a field, two where its derivative is recorded, whose use is another one."""
@@ -70,7 +71,9 @@ class System:
         return self.apply(x)
 
     def apply(self, x: Tensor) -> Tensor:
-        """`multiply` without a charge, for the scorer."""
+        """`multiply` without a charge, for the scorer. A single field of float64 goes the fastest way, as a sparse product."""
+        if x.shape == self.shape and x.dtype == torch.float64 and not x.requires_grad:
+            return torch.from_numpy(self._matrix @ x.reshape(-1).numpy()).reshape(self.shape)
         if self._whole:
             return self._stencil(x)
         fluid = self._fluid.to(x.dtype)
@@ -104,6 +107,9 @@ class System:
 
     def matrix(self) -> csr_matrix:
         """A (cells, cells) in float64, for the set-up of a solver. What is later multiplied by it in place of A is a product."""
+        return self._matrix.copy()
+
+    def _assembled(self) -> csr_matrix:
         from scipy import sparse
 
         index = torch.arange(self.domain.numel()).reshape(self.shape)
