@@ -486,7 +486,7 @@ def test_a_solver_that_returns_nan_or_nothing_fails_with_the_reason():
     outcome = run("poisson_2d", "tests.test_linear_solver.nan_solver")
     assert outcome.status == "failed" and "the solver's residual is nan after 0 products" in outcome.reason
     outcome = run("poisson_2d", "tests.test_linear_solver.silent_solver")
-    assert outcome.status == "failed" and "yielded no solver within task.training=600" in outcome.reason
+    assert outcome.status == "failed" and "yielded no solver within task.training=400" in outcome.reason
 
 
 @pytest.mark.parametrize(

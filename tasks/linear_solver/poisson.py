@@ -13,7 +13,7 @@ from tasks.linear_solver.base import LinearSolver, Params
 if TYPE_CHECKING:
     from torch import Tensor
 
-SMOKE = {"side": 8, "val": 2, "test": 4, "products": 100, "training": 600, "evaluations": 1}
+SMOKE = {"side": 8, "val": 2, "test": 4, "products": 40, "training": 400, "evaluations": 1}
 
 
 class Poisson2D(LinearSolver):
