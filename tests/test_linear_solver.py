@@ -214,6 +214,11 @@ def test_deflating_the_lowest_modes_leaves_the_rest_of_the_spectrum():
     assert abs(deflated - free) <= 1 and deflated < iterations(solver(conjugate.gradients, system), b, 1e-8)
 
 
+def test_blocks_of_deflation_have_two_cells_a_side_at_least():
+    assert len(krylov.block_constants(empty(8), 16)) == len(krylov.block_constants(empty(8), 4)) == 16
+    assert krylov.block_constants(empty(9), 2).flatten(1).sum(1).tolist() == [25, 20, 20, 16]
+
+
 # The deep conjugate direction method
 
 

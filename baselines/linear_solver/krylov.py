@@ -63,11 +63,11 @@ def deflated(*, system: Any, generator: Generator, blocks: int = 4) -> Iterator[
 
 
 def block_constants(system: Any, blocks: int) -> Tensor:
-    """Indicators (vectors, *shape) of the blocks' parts outside of obstacles. Of a singular system the last one is left out,
-    since their sum is the constant, which A maps to 0."""
+    """Indicators (vectors, *shape) of the blocks' parts outside of obstacles; a block has two cells a side at least, or it would
+    be a direct solver. Of a singular system the last one is left out, since their sum is the constant, which A maps to 0."""
     index = torch.zeros(system.shape, dtype=torch.int64)
     for axis, side in enumerate(system.shape):
-        places = torch.arange(side) * min(blocks, side) // side
+        places = torch.arange(side) * min(blocks, side // 2) // side
         index = index * blocks + places.reshape([-1 if other == axis else 1 for other in range(system.dims)])
     vectors = [(index == number) & system.domain for number in index.unique()]
     kept = [vector.double() for vector in vectors if vector.any()]
