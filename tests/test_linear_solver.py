@@ -383,6 +383,13 @@ def test_right_hand_sides_have_norm_1_and_fit_their_domains(name):
     assert (name == "obstacles_2d") == (not problem.hidden["domains_test"].all())
 
 
+def test_a_solver_may_be_trained_on_another_side():
+    task = task_of("poisson_2d", trained_on=6)
+    problem = task.problem(None, Seeds(100, task.name))
+    assert problem.public == {"side": 6} and problem.hidden["test"].shape == (4, 8, 8)
+    assert run("poisson_2d", "learned_preconditioner", trained_on=6).metrics["solved"] == 1
+
+
 def test_training_is_charged_apart_and_repaid_by_the_products_that_are_saved():
     outcome = run("poisson_2d", "learned_preconditioner", side=16, training=3000)
     metrics, counts = outcome.metrics, outcome.costs.counts
@@ -400,6 +407,8 @@ def test_exhibits_show_a_solution_and_residuals():
     problem = task.problem(None, Seeds(100, task.name))
     shown = task.exhibit(problem, Solution(Server(conjugate.prepared, "dirichlet", LOG, 100, 100, charged=False).solve))
     assert shown["solution"].arrays["x"].shape == (6, 6)
+    early = task.exhibit(problem, Solution(Server(conjugate.prepared, "dirichlet", LOG, 2, 100, charged=False).solve))
+    assert {*early} == {"residuals"}, "an unsolved right-hand side has no picture"
     assert {*sources.KINDS} < {*shown["residuals"].arrays} and shown["residuals"].arrays["white"][-1] <= 1e-8
 
 
