@@ -188,7 +188,7 @@ class LinearSolver(Task):
         }
 
     def exhibit(self, problem: Problem, solution: Solution) -> Mapping[str, Exhibit]:
-        """A solution, and the residual of a right-hand side of each kind against products."""
+        """A solution, and the residual of a right-hand side of each kind against iterates."""
         import torch
 
         answers = [

@@ -44,7 +44,7 @@ def answered(
                 f"an answer is {{x: {wanted}, products: ({len(TOLERANCES)},), history}}, as the task serves it"
             )
         system = System(domain, boundary)
-        left = torch.stack([(b - system.apply(one)).norm() for one in x.double()]) / b.norm()
+        left = torch.stack([(b - system.apply(iterate)).norm() for iterate in x.double()]) / b.norm()
         solved = (left <= ROUNDING * torch.tensor(TOLERANCES)) & (products >= 1) & (products <= limit)
         yield torch.where(solved, products, limit), solved
 

@@ -116,10 +116,10 @@ class System:
         rows, columns, values = [index.reshape(-1)], [index.reshape(-1)], [self.diagonal.reshape(-1)]
         for low, high in self._pairs(self.dims):
             joined = (self.domain[low] & self.domain[high]).reshape(-1)
-            one, other = index[low].reshape(-1)[joined], index[high].reshape(-1)[joined]
-            rows += [one, other]
-            columns += [other, one]
-            values += [torch.full((2 * len(one),), -1.0, dtype=torch.float64)]
+            first, second = index[low].reshape(-1)[joined], index[high].reshape(-1)[joined]
+            rows += [first, second]
+            columns += [second, first]
+            values += [torch.full((2 * len(first),), -1.0, dtype=torch.float64)]
         entries = (torch.cat(values).numpy(), (torch.cat(rows).numpy(), torch.cat(columns).numpy()))
         return sparse.csr_matrix(entries, shape=2 * (self.domain.numel(),))
 
