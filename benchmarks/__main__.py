@@ -11,7 +11,7 @@ from importlib import import_module
 
 MODULES = (
     "harness", "training_loop", "fno_step", "pde_data", "solvers", "board", "store", "statistics", "verifying", "numerics",
-    "cost", "second_order", "node_perturbation", "sampling", "pinn_loss",
+    "cost", "second_order", "node_perturbation", "sampling", "pinn_loss", "linear_solver",
 )  # fmt: skip
 
 

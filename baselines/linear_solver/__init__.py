@@ -1,0 +1,1 @@
+"""Solvers of symmetric positive definite systems: classical, learned, and bounds."""
