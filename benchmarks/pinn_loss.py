@@ -1,14 +1,20 @@
-"""What the loss of a physics-informed network with its gradient costs over the same by torch.func, on the sizes of `small`.
+"""What the loss of a physics-informed network with its gradient costs over the same by torch.func, on the sizes of `small`, and
+what a step of Adam costs over one of DeepXDE's.
 
-A ratio of CPU seconds in one run; the two take turns and of each the least is taken. Losses and gradients agree, or the ratio
-would compare nothing.
+Ratios of CPU seconds in one run; the two take turns and of each the least is taken. Losses and gradients agree with those of
+torch.func, or the ratio would compare nothing. DeepXDE has the same equation, points and sizes in float64, and places as they
+are instead of on a circle. `make perf` brings it; without it that ratio is left out.
 
     python -m benchmarks pinn_loss
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -49,8 +55,27 @@ def by_hand(field: Field, equation: Equation, points: Points) -> Callable[[], tu
     return both
 
 
+def deepxde_step(equation: Equation, points: Points, width: int, layers: int) -> Callable[[], object]:
+    """A function that takes one step of Adam on the mean square of the residual, as DeepXDE does it."""
+    os.environ["DDE_BACKEND"] = "pytorch"
+    dde = import_module("deepxde")
+    dde.config.set_default_float("float64")
+
+    def residual(inputs: Tensor, u: Tensor) -> Tensor:
+        dx, dt = (dde.grad.jacobian(u, inputs, i=0, j=j) for j in (0, 1))
+        dxx = dde.grad.hessian(u, inputs, i=0, j=0)
+        return dt + equation.speed(u) * dx - equation.nu * dxx - equation.source(u)  # type: ignore[no-any-return]
+
+    anchors = torch.stack([points.x, points.t], dim=1).numpy()
+    plane = dde.geometry.Rectangle([0, 0], [math.tau, 1])
+    data = dde.data.PDE(plane, residual, [], num_domain=0, anchors=anchors)
+    model = dde.Model(data, dde.nn.FNN([2, *[width] * layers, 1], "tanh", "Glorot normal"))
+    model.compile("adam", lr=1e-3, verbose=0)
+    return lambda: model.train_step(data.train_x, data.train_y, data.train_aux_vars)
+
+
 def rows() -> Iterator[Row]:
-    """The ratio for a network on a circle with second derivatives."""
+    """The ratios for a network on a circle with second derivatives."""
     torch.set_num_threads(1)
     spec = config.task_spec("pinn/burgers_shift")
     task: Any = spec.cls(spec.cls.Params(**config.parameters(spec, "small", {})))
@@ -77,6 +102,22 @@ def rows() -> Iterator[Row]:
     yield (
         "a PINN's loss and gradient, over torch.func",
         ratio(ours, theirs, ROUNDS),
+        "x",
+        LIMIT,
+        lambda got, limit: got <= limit,
+    )
+    if find_spec("deepxde") is None:
+        return
+    optimizer = torch.optim.Adam(field.parameters(), lr=1e-3)
+
+    def step() -> None:
+        ours()
+        optimizer.step()
+
+    rival = deepxde_step(equation, points, task.params.width, task.params.layers)
+    yield (
+        "a PINN's step of Adam, over DeepXDE's",
+        ratio(step, rival, ROUNDS),
         "x",
         LIMIT,
         lambda got, limit: got <= limit,
