@@ -35,15 +35,15 @@ Row = tuple[str, float, str, float, Callable[[float, float], bool]]
 def by_hand(field: Field, equation: Equation, points: Points) -> Callable[[], tuple[Tensor, dict[str, Tensor]]]:
     """A function that gives the mean square of the residual and its gradient: forward over forward mode, vectorised."""
     weights = {name: weight.detach() for name, weight in field.named_parameters()}
-    zero, one = torch.zeros((), dtype=points.x.dtype), torch.ones((), dtype=points.x.dtype)
+    zero, unit = torch.zeros((), dtype=points.x.dtype), torch.ones((), dtype=points.x.dtype)
 
     def loss(weights: dict[str, Tensor]) -> Tensor:
         def u(x: Tensor, t: Tensor) -> Tensor:
             return functional_call(field, weights, (x[None], t[None]))[0]  # type: ignore[no-any-return]
 
         def residual(x: Tensor, t: Tensor) -> Tensor:
-            value, dt, *_ = jvp(u, (x, t), (zero, one))
-            dx, dxx, *_ = jvp(lambda x: jvp(lambda x: u(x, t), (x,), (one,))[1], (x,), (one,))
+            value, dt, *_ = jvp(u, (x, t), (zero, unit))
+            dx, dxx, *_ = jvp(lambda x: jvp(lambda x: u(x, t), (x,), (unit,))[1], (x,), (unit,))
             return dt + equation.speed(value) * dx - equation.nu * dxx - equation.source(value)
 
         return vmap(residual)(points.x, points.t).square().mean()
@@ -94,7 +94,7 @@ def rows() -> Iterator[Row]:
     theirs = by_hand(field, equation, points)
     value, gradient = theirs()
     if not torch.allclose(ours(), value):
-        raise RuntimeError("the two losses differ; one of them is not the residual's mean square")
+        raise RuntimeError("the two losses differ; either is not the residual's mean square")
     for name, weight in field.named_parameters():
         held = torch.zeros_like(weight) if weight.grad is None else weight.grad
         if not torch.allclose(held, gradient[name], rtol=1e-8, atol=1e-9):

@@ -452,10 +452,10 @@ def test_the_floor_keeps_the_initial_state_and_is_exact_where_nothing_moves():
 def test_a_problem_of_another_seed_is_another_and_hides_its_solution():
     spec = config.task_spec("pinn/burgers_shift")
     task = spec.cls(spec.cls.Params(**config.parameters(spec, "smoke", {})))
-    one, other = (task.problem(None, Seeds(seed, task.name)) for seed in (100, 101))
-    assert one.public["phase"] != other.public["phase"] and not torch.equal(one.public["x"], other.public["x"])
-    assert not torch.equal(one.hidden["val"]["u"], other.hidden["val"]["u"])
-    assert not {"u", "val", "test"} & one.public.keys() and one.hidden["test"].shape == (8, 32)
+    problem, other = (task.problem(None, Seeds(seed, task.name)) for seed in (100, 101))
+    assert problem.public["phase"] != other.public["phase"] and not torch.equal(problem.public["x"], other.public["x"])
+    assert not torch.equal(problem.hidden["val"]["u"], other.hidden["val"]["u"])
+    assert not {"u", "val", "test"} & problem.public.keys() and problem.hidden["test"].shape == (8, 32)
 
 
 # Bad input

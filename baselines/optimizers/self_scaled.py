@@ -53,7 +53,7 @@ class SelfScaled(torch.optim.Optimizer):
         if not slope < 0:
             self.inverse, direction, slope = None, -g, -float(g @ g)
             H, fresh = torch.eye(len(x), dtype=x.dtype), True
-        first = min(1.0, 1 / float(g.abs().sum())) if fresh and slope < 0 else 1.0
+        first = 1 / max(1.0, float(g.abs().sum())) if fresh else 1.0
 
         def along(start: list[Tensor], length: float, way: Tensor) -> tuple[float, Tensor]:
             self._move(start[0] + length * way)

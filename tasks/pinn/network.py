@@ -58,23 +58,23 @@ class TanhTaylor(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, bias: Tensor) -> Tensor:
         first, second, third = z[1:].chunk(3)
         y = torch.tanh(z[0] + bias)
-        one = 1 - y * y
-        two, three = -2 * y * one, one * (6 * y * y - 2)  # with `one`, the derivatives of tanh
+        d_1 = 1 - y * y
+        d_2, d_3 = -2 * y * d_1, d_1 * (6 * y * y - 2)  # d_k: the k-th derivative of tanh
         square = first * first
-        ctx.save_for_backward(z, y, one, square)
-        rows = one * first, one * second + two * square, one * third + first * (3 * two * second + three * square)
+        ctx.save_for_backward(z, y, d_1, square)
+        rows = d_1 * first, d_1 * second + d_2 * square, d_1 * third + first * (3 * d_2 * second + d_3 * square)
         return torch.cat([y[None], *rows])
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        (g,), (z, y, one, square) = gradients, ctx.saved_tensors
+        (g,), (z, y, d_1, square) = gradients, ctx.saved_tensors
         (first, second, third), (g_1, g_2, g_3) = z[1:].chunk(3), g[1:].chunk(3)
-        two, three, four = -2 * y * one, one * (6 * y * y - 2), y * one * (16 - 24 * y * y)
-        back = one * g[0] + two * (g_1 * first + g_2 * second + g_3 * third).sum(dim=0)
-        back += three * (g_2 * square + 3 * g_3 * first * second).sum(dim=0) + four * (g_3 * square * first).sum(dim=0)
-        of_first = one * g_1 + 2 * two * first * g_2 + 3 * (two * second + three * square) * g_3
-        rows = of_first, one * g_2 + 3 * two * first * g_3, one * g_3
+        d_2, d_3, d_4 = -2 * y * d_1, d_1 * (6 * y * y - 2), y * d_1 * (16 - 24 * y * y)
+        back = d_1 * g[0] + d_2 * (g_1 * first + g_2 * second + g_3 * third).sum(dim=0)
+        back += d_3 * (g_2 * square + 3 * g_3 * first * second).sum(dim=0) + d_4 * (g_3 * square * first).sum(dim=0)
+        of_first = d_1 * g_1 + 2 * d_2 * first * g_2 + 3 * (d_2 * second + d_3 * square) * g_3
+        rows = of_first, d_1 * g_2 + 3 * d_2 * first * g_3, d_1 * g_3
         return torch.cat([back[None], *rows]), back.sum(dim=0)
 
 
