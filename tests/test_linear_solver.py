@@ -237,7 +237,7 @@ def test_the_inverse_converges_in_one_step():
 
 def test_a_v_cycle_as_the_guess_is_multigrid_conjugate_gradients():
     system, b = empty(16), drawn(empty(16))
-    cycle = multigrid.cycle_of(system, multigrid.made_by("ruge_stuben"))
+    cycle = multigrid.cycle_of(system, multigrid.made_by("ruge_stuben", 10))
     both = (dcdm.conjugate_directions(system, cycle, 2), krylov.preconditioned(system, cycle))
     assert len({iterations(solve, b, 1e-8) for solve in both}) == 1
 
@@ -509,6 +509,7 @@ def test_a_solver_that_returns_nan_or_nothing_fails_with_the_reason():
         (krylov.deflated, {"blocks": 0}, "linear_solver.blocks=0"),
         (incomplete.cholesky, {"modified": 2.0}, "linear_solver.modified=2.0: a share from 0 to 1"),
         (multigrid.conjugate, {"kind": "other"}, "linear_solver.kind='other': there are ruge_stuben"),
+        (multigrid.conjugate, {"coarsest": 0}, "linear_solver.coarsest=0: a coarsest level"),
         (dcdm.dcdm, {"directions": -1}, "linear_solver.directions=-1: it has to be 0 or more, or null for all"),
         (dcdm.dcdm, {"rate": 0.0}, "linear_solver.rate=0.0: it has to be above 0"),
         (multilevel.learned, {"batch": 0}, "linear_solver.batch=0: it has to be above 0"),
