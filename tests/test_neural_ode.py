@@ -18,6 +18,7 @@ from bench.seeds import Seeds
 from tasks.neural_ode import ordinary, stochastic
 from tasks.neural_ode.base import WORST, ended
 from tasks.neural_ode.claims import best_difference, best_ratio
+from tasks.neural_ode.classes import SENSITIVITIES
 from tasks.neural_ode.network import Field, Network
 from tasks.neural_ode.paths import Path
 from tasks.neural_ode.sde import exact, moments, simulated, start_law
@@ -137,7 +138,7 @@ def test_a_state_between_steps_is_near_the_solution_there():
 
 def test_both_adjoints_give_the_gradient():
     gradients = []
-    for sensitivity in ordinary.SENSITIVITIES:
+    for sensitivity in SENSITIVITIES:
         model = network()
         path = solved(sensitivity, 1e-9, model.field)
         penalty = flows.local(path=path, generator=generator(3), progress=0.0, strength=0.1)

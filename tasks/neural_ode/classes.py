@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contract import BenchError
 from tasks.neural_ode.base import STEPS, Flow
-from tasks.neural_ode.ordinary import SENSITIVITIES
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from tasks.neural_ode.network import Network
     from tasks.neural_ode.paths import Path
+
+SENSITIVITIES = ("backpropagation", "adjoint")  # ways to a gradient: through the solver's steps, or by the adjoint equation
 
 
 class Classes(Flow):

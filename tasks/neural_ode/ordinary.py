@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bench.contract import BenchError, Diverged
 from tasks.neural_ode.paths import Counted, Path, Step
 
-SENSITIVITIES = ("backpropagation", "adjoint")
 STAGES = 6  # evaluations of a step
 NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 WEIGHTS = (
