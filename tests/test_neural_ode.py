@@ -288,6 +288,27 @@ def test_the_error_of_a_deterministic_drift_is_that_of_two_half_steps():
     assert float(path.error(UNIT[0], state, size)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_audit_the_increment_of_a_step_is_no_error_of_it():
+    """A constant drift is solved exactly in one step: its error is 0 where the step's length is not."""
+    field, sigma, state = Constant(2.0), torch.tensor([1e-9], dtype=DTYPE), torch.zeros(5, 1, dtype=DTYPE)
+    path = stochastic.solve(field, sigma, state, UNIT, 1e-3, LIMIT, generator())
+    step = path.steps[0]
+    assert float(path.error_of(step)) == 0 and float(path.scaled(step.end - step.state, step.state, step.end)) > 100
+
+
+def test_audit_states_between_steps_of_torchsde_lose_variance():
+    """dx = dW in one step of length 1: half way the variance is 1/4, that of Brownian motion is 1/2. So intervals are solved alone."""
+    import torchsde
+
+    state, times = torch.zeros(4000, 1, dtype=DTYPE), torch.tensor([0.0, 0.5, 1.0], dtype=DTYPE)
+    recorder = stochastic.Recorder(Constant(0.0), torch.ones(1, dtype=DTYPE), LIMIT, None)
+    motion = torchsde.BrownianInterval(0.0, 1.0, size=(4000, 1), dtype=DTYPE, entropy=1)
+    between = torchsde.sdeint(recorder, state, times, bm=motion, method="euler", dt=1.0)[1]
+    assert float(between.var()) == pytest.approx(0.25, rel=0.1)
+    path = stochastic.solve(Constant(0.0), torch.ones(1, dtype=DTYPE), state, times, 1e-3, LIMIT, generator())
+    assert float(path.outputs[1].var()) == pytest.approx(0.5, rel=0.1)
+
+
 # The scores
 
 

@@ -46,11 +46,6 @@ def sensitivity_ratio(records: Records, *, of: str, metric: str) -> float:
     return number(sides["adjoint"], metric, WORST) / number(sides["backpropagation"], metric, WORST)
 
 
-def step_ratio(records: Records, *, of: str, over: str) -> float:
-    """Evaluations of the field per update of entry `of` over those of `over`, each at its best strength."""
-    return number(best(records[of]), "step_evaluations") / number(best(records[over]), "step_evaluations")
-
-
 def best(records: Sequence[Record]) -> Record:
     """The record with a strength above 0 that has the fewest evaluations on validation data; of equal ones the weakest."""
     rows = sorted((r for r in records if strength(r) > 0), key=strength)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from tasks.neural_ode.network import Network
     from tasks.neural_ode.paths import Path
 
-SENSITIVITIES = ("backpropagation", "adjoint")  # ways to a gradient: through the solver's steps, or by the adjoint equation
+SENSITIVITIES = (
+    "backpropagation",
+    "adjoint",
+)  # ways to a gradient: through the solver's steps, or by the adjoint equation
 
 
 class Classes(Flow):
