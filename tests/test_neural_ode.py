@@ -297,7 +297,7 @@ def test_audit_the_increment_of_a_step_is_no_error_of_it():
 
 
 def test_audit_states_between_steps_of_torchsde_lose_variance():
-    """dx = dW in one step of length 1: half way the variance is 1/4, that of Brownian motion is 1/2. So intervals are solved alone."""
+    """dx = dW in one step of length 1: half way the variance is 1/4, not 1/2. So intervals are solved one by one."""
     import torchsde
 
     state, times = torch.zeros(4000, 1, dtype=DTYPE), torch.tensor([0.0, 0.5, 1.0], dtype=DTYPE)
