@@ -328,7 +328,7 @@ def test_the_true_right_side_solves_the_spiral():
     """tanh(x) is x for small x: a network of two units with tiny inner and large outer weights is A y^3."""
     task, problem = made("spiral", width=2, tolerance=1e-9)
     net, tiny = task.network(), 1e-4
-    y, times = problem.hidden["test"]["y"], problem.hidden["test"]["times"]
+    y, times = problem.hidden["test"]["y"], task.clock()
     damping, turn = (
         Seeds(100, task.name).stream("data", "system").uniform(2, dtype=DTYPE) * torch.tensor([0.04, 0.4])
     ).tolist()

@@ -81,7 +81,7 @@ class Flow(Task):
         return outputs
 
     @abstractmethod
-    def times(self, public: Mapping[str, Any]) -> Tensor:
+    def times(self) -> Tensor:
         """At which a training solution is asked for, the start first, float64."""
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Flow(Task):
             optimizer = parts["optimizer"](model=network, steps=p.steps)
             own = torch.Generator().manual_seed(seeds("noise"))  # of the parts
             motion = torch.Generator().manual_seed(seeds("noise") ^ 1)  # of the equation
-            asked, step = self.times(public), 0
+            asked, step = self.times(), 0
 
         def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
             nonlocal step

@@ -44,7 +44,7 @@ class Classes(Flow):
         p, dimension = self.params, self.inputs + self.params.augmented
         return Network(Field(dimension, p.width, p.depth), dimension, self.classes)
 
-    def times(self, public: Mapping[str, Any]) -> Tensor:
+    def times(self) -> Tensor:
         import torch
 
         return torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -59,7 +59,7 @@ class Classes(Flow):
     def question(self, part: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         from tasks.neural_ode.network import padded
 
-        return padded(part["x"], self.inputs + self.params.augmented), self.times(part)
+        return padded(part["x"], self.inputs + self.params.augmented), self.times()
 
     def prediction(self, network: Network, state: Tensor, times: Tensor, count: Callable[..., Any] | None) -> Path:
         import torch

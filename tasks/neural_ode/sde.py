@@ -73,19 +73,20 @@ class Sde(Flow):
 
         p, law = self.params, seeds.stream("data", "law")
         decay, mean = 0.8 + 0.4 * law.uniform(1, dtype=torch.float64), law.normal(2, dtype=torch.float64)
-        times = torch.linspace(0.0, 1.0, OBSERVED + 1, dtype=torch.float64)
+        times = self.times()
         system = {"decay": decay, "mean": mean, "rotation": p.rotation, "noise": p.noise}
         hidden: dict[str, dict[str, Any]] = {"law": system}
         for name in ("train", "val", "test"):
             start = start_law(getattr(p, name), seeds.stream("data", name))
-            hidden[name] = {"start": start, "times": times, "moments": exact(start, times, **system)}
+            hidden[name] = {"start": start, "moments": exact(start, times, **system)}
         observed = hidden.pop("train")
         particles = simulated(observed["start"], times, seeds.stream("data", "motion"), **system)
         return Problem({"x": particles, "times": times}, hidden)
 
-    def times(self, public: Mapping[str, Any]) -> Tensor:
-        asked: Tensor = public["times"]
-        return asked
+    def times(self) -> Tensor:
+        import torch
+
+        return torch.linspace(0.0, 1.0, OBSERVED + 1, dtype=torch.float64)
 
     def batches(self, public: Mapping[str, Any], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         from tasks.neural_ode.network import batches
@@ -95,7 +96,7 @@ class Sde(Flow):
             yield x[0, rows], x[:, rows]
 
     def question(self, part: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        return part["start"], part["times"]
+        return part["start"], self.times()
 
     def solve(self, network: Network, state: Tensor, times: Tensor, generator: Generator, log: Log) -> Path:
         from tasks.neural_ode import ordinary, stochastic

@@ -81,18 +81,22 @@ class Spiral(Flow):
         damping, turn = (
             seeds.stream("data", "system").uniform(2, dtype=torch.float64) * torch.tensor([0.04, 0.4])
         ).tolist()
-        times = torch.linspace(0.0, p.horizon, p.points + 1, dtype=torch.float64)
-        hidden = {}
+        times, hidden = self.clock(), {}
         for name in ("train", "val", "test"):
             share, angle = seeds.stream("data", name).uniform(2, getattr(p, name), dtype=torch.float64)
             radius, angle = NEAR + (FAR - NEAR) * share, 2 * torch.pi * angle
             start = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
-            hidden[name] = {"y": trajectories(start, times, 0.08 + damping, 1.8 + turn), "times": times}
-        return Problem(hidden.pop("train"), hidden)
+            hidden[name] = {"y": trajectories(start, times, 0.08 + damping, 1.8 + turn)}
+        return Problem({**hidden.pop("train"), "times": times}, hidden)
 
-    def times(self, public: Mapping[str, Any]) -> Tensor:
-        asked: Tensor = public["times"][: self.params.segment + 1]
-        return asked
+    def clock(self) -> Tensor:
+        """All times at which trajectories are known, float64."""
+        import torch
+
+        return torch.linspace(0.0, self.params.horizon, self.params.points + 1, dtype=torch.float64)
+
+    def times(self) -> Tensor:
+        return self.clock()[: self.params.segment + 1]
 
     def batches(self, public: Mapping[str, Any], generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         from tasks.neural_ode.network import batches
@@ -102,7 +106,7 @@ class Spiral(Flow):
             yield pieces[0, rows], pieces[:, rows]
 
     def question(self, part: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        return part["y"][0], part["times"]
+        return part["y"][0], self.clock()
 
     def prediction(self, network: Network, state: Tensor, times: Tensor, count: Callable[..., Any] | None) -> Path:
         import torch
@@ -127,7 +131,7 @@ class Spiral(Flow):
         network.load(solution.tensors["weights"])
         answer = self.prediction(network, *self.question(part), None).outputs
         stride = max(1, len(answer) // SHOWN)
-        arrays = {"time": part["times"][::stride]}
+        arrays = {"time": self.clock()[::stride]}
         for name, y in (("exact", part["y"]), ("network", answer)):
             arrays |= {f"{name}_y1": y[::stride, 0, 0], f"{name}_y2": y[::stride, 0, 1]}
         drawn = Exhibit("series", arrays, ("time",), "1", "the first test trajectory, exact and by the network")
