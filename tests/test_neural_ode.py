@@ -411,6 +411,16 @@ def test_a_rate_that_blows_up_the_weights_is_a_diverged_cell():
     assert outcome.status == "diverged", outcome.reason
 
 
+@pytest.mark.parametrize("name", ["annuli", "sde"])
+def test_a_field_that_cannot_be_solved_is_worth_the_worst_while_training(name):
+    task, problem = made(name, tolerance=1e-9)
+    value = task.monitor(problem, lambda state, times: torch.full((len(state), 2), math.nan) if name == "annuli" else
+                         state.new_full((len(times), *state.shape), math.nan))  # fmt: skip
+    assert value == {f"val_{task.quality}": task.worst}
+    outcome = run("unregularized_flow", name, {"optimizer.lr": 100.0}, tolerance=1e-9, steps=40)
+    assert outcome.status == "diverged" or outcome.metrics["test_evaluations"] == WORST, outcome.reason
+
+
 def test_a_penalty_that_does_not_fit_says_what_does():
     outcome = run("global_error", sensitivity="adjoint")
     assert outcome.status == "failed" and "a local penalty" in outcome.reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench import slots
@@ -127,7 +128,11 @@ class Flow(Task):
             return self.loss(self.answer(network, path.outputs), target) + penalty
 
         def predict(state: Tensor, times: Tensor) -> Tensor:
-            return self.answer(network, self.prediction(network, state, times, log.count).outputs)
+            try:
+                outputs = self.prediction(network, state, times, log.count).outputs
+            except Diverged:  # a later update may still mend a field that cannot be solved now
+                outputs = state.new_full((len(times), *state.shape), torch.nan)
+            return self.answer(network, outputs)
 
         made = fit(
             network, optimizer, loss, self.batches(public, torch.Generator().manual_seed(seeds("order"))), p.steps, log,
@@ -139,7 +144,8 @@ class Flow(Task):
 
     def monitor(self, problem: Problem, predict: Callable[..., Any]) -> dict[str, float]:
         part = problem.hidden["val"]
-        return {f"val_{self.quality}": self.judge(predict(*self.question(part)), part)}
+        quality = self.judge(predict(*self.question(part)), part)
+        return {f"val_{self.quality}": quality if isfinite(quality) else self.worst}
 
     def score(self, problem: Problem, solution: Solution, log: Curves) -> dict[str, float | None]:
         network = self.network()
