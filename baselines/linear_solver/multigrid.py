@@ -37,7 +37,9 @@ def v_cycle(*, system: Any, generator: Generator, kind: str = "ruge_stuben", coa
     yield prepare
 
 
-def conjugate(*, system: Any, generator: Generator, kind: str = "ruge_stuben", coarsest: float = 10) -> Iterator[Prepare]:
+def conjugate(
+    *, system: Any, generator: Generator, kind: str = "ruge_stuben", coarsest: float = 10
+) -> Iterator[Prepare]:
     """Conjugate gradients preconditioned by one V-cycle, which symmetric Gauss-Seidel makes symmetric."""
     maker = made_by(kind, coarsest)
     yield lambda of: preconditioned(of, cycle_of(of, maker))
