@@ -396,7 +396,7 @@ def test_the_self_scaled_method_reaches_minima():
     valley = Bowl()
     assert minimised(valley, SelfScaled(valley.parameters()), 100).least < 1e-16
     with pytest.raises(BenchError, match="use LBFGS"):
-        SelfScaled([torch.zeros(7000)])
+        SelfScaled([torch.zeros(13000)])
 
 
 def test_an_objective_keeps_its_best_weights_and_ends_at_its_budget():

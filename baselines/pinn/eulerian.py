@@ -128,7 +128,7 @@ class Causal(Eulerian):
     """
 
     def __init__(
-        self, *, points: Any, epsilon: float = 0.1, slices: int = 20, rounds: int = 20, **options: Any
+        self, *, points: Any, epsilon: float = 1.0, slices: int = 20, rounds: int = 20, **options: Any
     ) -> None:
         checked("Causal", epsilon=epsilon)
         checked("Causal", least=1, slices=slices, rounds=rounds)
