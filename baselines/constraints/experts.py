@@ -65,7 +65,7 @@ class Mixture:
         w, _ = self._solved(system.basis(parameters, system.t, system.x), self._beside(parameters), parameters)
         values = system.basis(parameters, t.repeat_interleave(len(x)), x.repeat(len(t)))[:, 0]
         own = w.view(len(parameters), self._count, -1)[:, self._owners(x)]
-        return torch.einsum("ctxn,cxn->ctx", values.view(len(parameters), len(t), len(x), -1), own)
+        return torch.einsum("ctxn,cxn->ctx", values.view(len(parameters), len(t), len(x), system.size), own)
 
     def _owners(self, x: Tensor) -> Tensor:
         """The expert of each x; on a periodic domain what lies beyond the last edge is the first expert's."""

@@ -66,9 +66,9 @@ class Params:
     times: int = 21
     columns: int = 34
     batch: int = 4
-    steps: int = 400
+    steps: int = 200
     iterations: int = 50
-    tolerance: float = 1e-4
+    tolerance: float = 1e-3
     ridge: float = 1e-4
     val: int = 4
     test: int = 8
@@ -89,6 +89,7 @@ class Constrained(Task):
     floors = ("initial_field",)
     reference = "finite_differences"
     least_columns: ClassVar[int] = 5
+    least_times: ClassVar[int] = 2
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)
@@ -96,6 +97,8 @@ class Constrained(Task):
             raise BenchError(f"task.ridge={params.ridge}: it may not be negative")
         if params.columns < self.least_columns:
             raise BenchError(f"task.columns={params.columns}: differences want at least {self.least_columns} columns")
+        if params.times < self.least_times:
+            raise BenchError(f"task.times={params.times}: a field that changes wants at least {self.least_times} times")
 
     @property
     def budget(self) -> Budget:
@@ -110,7 +113,7 @@ class Constrained(Task):
         import torch
 
         p, equation = self.params, self.equation()
-        times = torch.linspace(0, 1, 1 if equation.steady else refined * max(1, p.times - 1) + 1, dtype=torch.float64)
+        times = torch.linspace(0, 1, 1 if equation.steady else refined * (p.times - 1) + 1, dtype=torch.float64)
         if equation.periodic:
             return times, torch.arange(refined * p.columns, dtype=torch.float64) / (refined * p.columns)
         return times, torch.linspace(0, 1, refined * (p.columns - 1) + 1, dtype=torch.float64)

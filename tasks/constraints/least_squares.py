@@ -13,6 +13,7 @@ from bench.contract import BenchError, Diverged
 Linearise = Callable[[Tensor], tuple[Tensor, Tensor]]  # w (P, N) -> residuals (P, R) and their Jacobian (P, R, N)
 FIRST_DAMPING = 1e-3  # in units of the diagonal of J'J
 ZERO = 1e-24  # an objective below it is that of roundings
+ROUNDING = 1e-15  # the share of an objective that roundings hide
 
 
 class Result(NamedTuple):
@@ -27,7 +28,7 @@ def minimise(linearise: Linearise, start: Tensor, *, ridge: float, tolerance: fl
     """argmin over w of |r(w)|^2 + ridge^2 |w|^2 for each of P problems, from `start` (P, N), in at most `limit` iterations.
 
     A problem has converged when every column of the Jacobian is at a cosine of at most `tolerance` to the residuals, or an
-    accepted step lowers the objective by a share below tolerance^2, as in MINPACK (More 1978). The damping follows Nielsen 1999.
+    accepted step lowers the objective by a share below tolerance^2, as in MINPACK (More 1978), or roundings hide what is left. The damping follows Nielsen 1999.
     One that has not converged is returned as it is. BenchError for a tolerance or a limit that is not above 0; Diverged where
     the residuals at the start are not finite.
     """
@@ -65,6 +66,7 @@ def minimise(linearise: Linearise, start: Tensor, *, ridge: float, tolerance: fl
         better = (ratio > 1e-4) & ~done  # false where the trial is not finite
         iterations += ~done
         settled = better & (value - value_trial <= tolerance**2 * value) & (predicted <= tolerance**2 * value)
+        settled = settled | (predicted <= ROUNDING * value)
         w = torch.where(better[:, None], trial, w)
         r = torch.where(better[:, None], r_trial, r)
         jacobian = torch.where(better[:, None, None], jacobian_trial, jacobian)

@@ -20,6 +20,7 @@ class Params(base.Params):
     times: int = 1
     columns: int = 34
     batch: int = 8
+    steps: int = 400
 
 
 class Poisson(base.Constrained):
@@ -32,6 +33,7 @@ class Poisson(base.Constrained):
         "small": {},
         "paper": {"basis": 16, "width": 128, "depth": 4, "columns": 1026, "steps": 4050},
     }  # fmt: skip
+    least_times = 1
     margin = 1.0
 
     def equation(self) -> equations.Poisson:

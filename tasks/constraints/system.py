@@ -80,11 +80,11 @@ class System:
         """
         traced = torch.is_grad_enabled()
         with torch.enable_grad():
-            field = torch.einsum("parn,pn->par", jets, w)
+            field = (jets @ w[:, None, :, None])[..., 0]
             field = field if field.requires_grad else field.requires_grad_()
             r = self.misfit(field, *rows) * scales
             (slopes,) = torch.autograd.grad(r.sum(), field, create_graph=traced)
-            jacobian = torch.einsum("par,parn->prn", slopes, jets)
+            jacobian = (slopes[..., None] * jets).sum(dim=1)
         return (r, jacobian) if traced else (r.detach(), jacobian.detach())
 
     def minimise(self, linearise: Linearise, start: Tensor, experts: int, rows: int) -> Tensor:
