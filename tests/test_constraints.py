@@ -18,6 +18,7 @@ from bench.contract import BenchError, Diverged
 from bench.execute import Job, call
 from bench.planning import config
 from bench.seeds import Seeds
+from tasks.constraints import claims
 from tasks.constraints.base import answered, spread
 from tasks.constraints.classical import FiniteDifferences
 from tasks.constraints.equations import Burgers, Poisson, Sorption
@@ -25,6 +26,7 @@ from tasks.constraints.least_squares import minimise
 from tasks.constraints.network import Basis
 from tasks.constraints.soft import Penalty
 from tasks.constraints.system import Limits, System
+from tests.test_claims import record
 
 DTYPE = torch.float64
 TASKS = ("diffusion_sorption", "burgers", "poisson")
@@ -195,9 +197,12 @@ def test_least_squares_reject_steps_that_are_not_finite_and_starts_that_are_not(
 # Implicit gradients
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ["burgers", "poisson"])
 def test_implicit_gradients_are_those_of_solving_again(name):
-    """Of a random function of the weights, in one bias and one weight of the basis, against central differences."""
+    """Of a random function of the weights, in one bias and one weight of the basis, against central differences.
+
+    Sorption is left out: its retardation bends at u = 0 within 1e-6, where a difference of any useful width sees nothing.
+    """
     one, parameters, _ = system(name, size=3, limits=Limits(300, 1e-11, 1e-2))
     probe, first = uniform(3, 3, seed=5), one.network.layers[0]
 
@@ -441,3 +446,29 @@ def test_answers_that_are_no_fields_are_told():
     one = task("poisson")
     with pytest.raises(BenchError, match="no tensor `edges`"):
         one.jumps(one.problem(None, Seeds(100, one.name)), lambda *_: None, None)
+
+
+# Measures
+
+
+def run(steps: int = 200, experts: int = 1, status: str = "ok", **metrics: float) -> Any:
+    made = record("a", status=status, **metrics)
+    made.params, made.config = {"steps": steps}, {"physics_constraint": {"experts": experts}}
+    return made
+
+
+def test_measures_of_claims():
+    records = {"a": [run(error=0.1)], "b": [run(error=0.4)], "c": [run(status="diverged")]}
+    assert claims.over(records, of="a", over="b", metric="error") == pytest.approx(0.25)
+    assert claims.over(records, of="c", over="b", metric="error") == pytest.approx(25)
+    steps = {"a": [run(200, error=0.1), run(800, error=0.05)], "b": [run(200, error=0.4), run(800, error=0.2)]}
+    assert claims.over_longer(steps, of="a", over="b", metric="error") == pytest.approx(0.5)
+    assert claims.swept(steps, of="a", metric="error", parameter="steps") == pytest.approx(0.5)
+    experts = {"a": [run(experts=4, error=0.3), run(experts=1, error=0.1)]}
+    assert claims.swept_experts(experts, of="a", metric="error") == pytest.approx(3)
+    for measure, wanted in ((claims.over, {"over": "b"}), (claims.swept, {"parameter": "steps"}), (claims.swept_experts, {})):
+        wrong = {"a": [run(error=1.0)] * 2, "b": [run(error=1.0)]}
+        with pytest.raises(BenchError, match="a: "):
+            measure(wrong, of="a", metric="error", **wanted)
+    with pytest.raises(BenchError, match="no run with more steps"):
+        claims.over_longer(records, of="a", over="b", metric="error")
