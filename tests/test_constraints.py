@@ -69,9 +69,7 @@ def derivatives(field: Any, t: torch.Tensor, x: torch.Tensor, h: float = 1e-3) -
     values = {(a, b): field(t + a * h, x + b * h).flatten(1) for a in range(-2, 3) for b in range(-2, 3) if not a * b}
     first = lambda f: (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * h)  # noqa: E731
     second = (-30 * values[0, 0] + 16 * (values[0, 1] + values[0, -1]) - values[0, 2] - values[0, -2]) / (12 * h * h)
-    return torch.stack(
-        [values[0, 0], first(lambda k: values[k, 0]), first(lambda k: values[0, k]), second], dim=1
-    )
+    return torch.stack([values[0, 0], first(lambda k: values[k, 0]), first(lambda k: values[0, k]), second], dim=1)
 
 
 # Equations and their solutions
@@ -79,7 +77,11 @@ def derivatives(field: Any, t: torch.Tensor, x: torch.Tensor, h: float = 1e-3) -
 
 @pytest.mark.parametrize("equation", [Burgers(), Poisson()], ids=["burgers", "poisson"])
 def test_exact_solutions_satisfy_their_equations(equation):
-    parameters, t, x = equation.draw(uniform(3, equation.count)), uniform(6).sort().values / 2 + 0.1, uniform(7, seed=2) * 0.9
+    parameters, t, x = (
+        equation.draw(uniform(3, equation.count)),
+        uniform(6).sort().values / 2 + 0.1,
+        uniform(7, seed=2) * 0.9,
+    )
     jets = derivatives(lambda t, x: equation.solution(parameters, t, x), t, x)
     places = (t.repeat_interleave(len(x)).expand(3, -1), x.repeat(len(t)).expand(3, -1))
     assert float(equation.residual(jets, parameters, *places).abs().max()) < 1e-6
@@ -163,9 +165,7 @@ def test_one_expert_on_a_linear_equation_is_a_least_squares_solution():
 def test_least_squares_agree_with_scipy(name):
     one, parameters, _ = system(name)
     with torch.no_grad():
-        result = minimise(
-            whole(one, parameters), one.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500
-        )
+        result = minimise(whole(one, parameters), one.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500)
         assert bool(result.converged.all())
         for k in range(3):
             rows = whole(one, parameters[k : k + 1])
@@ -208,9 +208,7 @@ def test_implicit_gradients_are_those_of_solving_again(name):
 
     def solved() -> torch.Tensor:
         with torch.no_grad():
-            return minimise(
-                whole(one, parameters), one.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300
-            ).w
+            return minimise(whole(one, parameters), one.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300).w
 
     w = differentiable(whole(one, parameters), solved(), 1e-2)
     assert torch.allclose(w, solved(), atol=1e-9)
@@ -466,7 +464,11 @@ def test_measures_of_claims():
     assert claims.swept(steps, of="a", metric="error", parameter="steps") == pytest.approx(0.5)
     experts = {"a": [run(experts=4, error=0.3), run(experts=1, error=0.1)]}
     assert claims.swept_experts(experts, of="a", metric="error") == pytest.approx(3)
-    for measure, wanted in ((claims.over, {"over": "b"}), (claims.swept, {"parameter": "steps"}), (claims.swept_experts, {})):
+    for measure, wanted in (
+        (claims.over, {"over": "b"}),
+        (claims.swept, {"parameter": "steps"}),
+        (claims.swept_experts, {}),
+    ):
         wrong = {"a": [run(error=1.0)] * 2, "b": [run(error=1.0)]}
         with pytest.raises(BenchError, match="a: "):
             measure(wrong, of="a", metric="error", **wanted)

@@ -150,10 +150,12 @@ def _stretches(system: Any, experts: int, weight: float) -> tuple[Tensor, Tensor
         padding = mine[:1].expand(longest - len(mine))
         points.append(torch.cat([mine, padding, shared]))
         scales.append(
-            torch.cat([
-                inner.new_full((len(mine),), len(mine) ** -0.5),
-                inner.new_zeros(len(padding)),
-                inner.new_full((len(shared),), (weight / max(1, len(shared))) ** 0.5),
-            ])
+            torch.cat(
+                [
+                    inner.new_full((len(mine),), len(mine) ** -0.5),
+                    inner.new_zeros(len(padding)),
+                    inner.new_full((len(shared),), (weight / max(1, len(shared))) ** 0.5),
+                ]
+            )
         )
     return places, torch.stack(points), torch.stack(scales)

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import slots
 from bench.contract import (
-    BenchError, Budget, Curves, Diverged, Exhibit, Log, Metric, Problem, Slot, Solution, Task,
-)  # fmt: skip
+    BenchError,
+    Budget,
+    Curves,
+    Diverged,
+    Exhibit,
+    Log,
+    Metric,
+    Problem,
+    Slot,
+    Solution,
+    Task,
+)
 from bench.seeds import EntrySeeds, Seeds
 
 if TYPE_CHECKING:
@@ -36,28 +46,30 @@ CONSTRAINT = Slot("physics_constraint", physics_constraint, {"_target_": "tasks.
 SLOTS = (
     CONSTRAINT,
     Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 3e-3}),
-    Slot("schedule", slots.schedule, {"_target_": "bench.schedules.constant"}),
+    Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
 )
 METRICS = (
-    Metric("test_error", "1", "min", "L2 error on new problems over the solution's norm, mean over problems", "log", diverged=WORST),
+    Metric("test_error", "1", "min", "L2 error on new problems over the solution's norm, mean over problems", "log",
+           diverged=WORST),
     Metric("val_error", "1", "min", "the same on validation problems", "log", diverged=WORST),
-    Metric("residual", "1", "min", "root mean square of the equation's residual at the grid's points, by differences of the answer, "
-           "never across an edge", "log", diverged=1e3),
+    Metric("residual", "1", "min", "root mean square of the equation's residual at the grid's points, by differences of the "
+           "answer, never across an edge", "log", diverged=1e3),
     Metric("condition_error", "1", "min", "the same of the initial and boundary conditions", "log", diverged=1e3),
     Metric("jump", "1", "min", "root mean square of the field's jumps at the edges between experts", "log"),
     Metric("slope_jump", "1", "min", "the same of the slope's jumps", "log"),
     Metric("iterations", "iterations", "min", "of least squares for an expert and a test problem", "log"),
     Metric("path_rows", "rows", "min", "iterations times rows of the longest expert of a test problem: the critical path", "log"),
     Metric("all_rows", "rows", "min", "iterations times rows of all experts of a test problem", "log"),
-    Metric("unconverged", "1", "min", "share of all least-squares problems, in training and test, that met the limit of iterations"),
-    Metric("gradient_spread", "1", "min", "standard deviation of the logarithm of the gradient's norm over the second half of training"),
+    Metric("unconverged", "1", "min", "share of all least-squares problems, of training and test, that met the limit"),
+    Metric("gradient_spread", "1", "min", "standard deviation of the logarithm of the gradient's norm in the second half of "
+           "training"),
 )  # fmt: skip
 
 
 @dataclass
 class Params:
-    """basis: functions. width, depth: of the hidden layers. times, columns: of the grid. batch: problems of a step. iterations: the
-    most of a least-squares solve, tolerance: where it ends, ridge: weight of |w|. val, test: problems.
+    """basis: functions. width, depth: of the hidden layers. times, columns: of the grid. batch: problems of a step. iterations:
+    the most of a least-squares solve, tolerance: where it ends, ridge: weight of |w|. val, test: problems.
     """
 
     basis: int = 16
@@ -76,7 +88,7 @@ class Params:
 
 
 class Constrained(Task):
-    """Basis functions of (parameters, t, x), from which a field that obeys an equation is made for new parameters, without data."""
+    """Basis functions of (parameters, t, x), of which fields that obey an equation are made, without data."""
 
     Params: ClassVar[type] = Params
     slots: ClassVar[tuple[Slot, ...]] = SLOTS
@@ -208,7 +220,9 @@ class Constrained(Task):
         wide = wide.view(len(parameters), len(times), -1, len(columns), 3)
         u, before, after = wide[:, :, 0].unbind(-1)
         u_t = torch.zeros_like(u) if equation.steady else (wide[:, :, 2, :, 0] - wide[:, :, 1, :, 0]) / (2 * STEP)
-        jets = torch.stack([u, u_t, (after - before) / (2 * STEP), (after - 2 * u + before) / STEP**2], dim=1).flatten(2)
+        jets = torch.stack([u, u_t, (after - before) / (2 * STEP), (after - 2 * u + before) / STEP**2], dim=1).flatten(
+            2
+        )
         places = (t.expand(len(parameters), -1), x.expand(len(parameters), -1))
         on, none = equation.conditioned(t, x), equation.singular(t, x)
         rows = {
@@ -222,7 +236,9 @@ class Constrained(Task):
         import torch
 
         if not isinstance(edges, torch.Tensor) or edges.ndim != 1:
-            raise BenchError(f"{self.name}: the solution has no tensor `edges` of one dimension; give an empty one for none")
+            raise BenchError(
+                f"{self.name}: the solution has no tensor `edges` of one dimension; give an empty one for none"
+            )
         if not len(edges):
             return {}
         places = [edges + beside for beside in (-BESIDE - STEP, -BESIDE, BESIDE, BESIDE + STEP)]
@@ -241,7 +257,11 @@ class Constrained(Task):
             arrays = {"x": columns, "answer": answer[0], "solution": fields[0]}
             return {"solution": Exhibit("series", arrays, ("x",), "1", "first test problem: answer and solution")}
         arrays = {"t": times[1::2], "x": columns, "answer": answer[1::2], "error": (answer - fields)[1::2]}
-        return {"field": Exhibit("field", arrays, ("t", "x"), "1", "first test problem: answer, and what it is above the solution")}
+        return {
+            "field": Exhibit(
+                "field", arrays, ("t", "x"), "1", "first test problem: answer, and what it is above the solution"
+            )
+        }
 
 
 def answered(predict: Callable[..., Any], parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:

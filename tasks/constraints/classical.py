@@ -54,9 +54,7 @@ class FiniteDifferences(_Untrained):
 
         times, place = np.unique(t.clamp(min=0).numpy(), return_inverse=True)
         span = (0.0, max(float(times[-1]), 1e-6))
-        done = solve_ivp(
-            speed, span, start[free], method="BDF", t_eval=times, rtol=TOLERANCE, atol=TOLERANCE, jac=None
-        )
+        done = solve_ivp(speed, span, start[free], method="BDF", t_eval=times, rtol=TOLERANCE, atol=TOLERANCE, jac=None)
         frames = np.repeat(start[None], len(times), axis=0)
         frames[:, free] = done.y.T
         frames = np.stack([self._closed(frame, parameters) for frame in frames])

@@ -20,14 +20,19 @@ MODES = 512  # points of the Fourier transform behind Burgers' solution
 
 
 class Equation(Protocol):
-    """residual and condition: (P, 4, R) jets of a field at points t, x (P, R), for parameters (P, p), to (P, R); 0 for a solution.
+    """residual and condition: of jets (P, 4, R) at points t, x (P, R), for parameters (P, p), to (P, R); 0 for a solution."""
 
-    count: parameters p of a problem. periodic: whether x = 0 and x = 1 are one point. steady: whether there is no time.
-    """
+    @property
+    def count(self) -> int:
+        """Parameters p of a problem."""
 
-    count: int
-    periodic: bool
-    steady: bool
+    @property
+    def periodic(self) -> bool:
+        """Whether x = 0 and x = 1 are one point."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether there is no time."""
 
     def draw(self, uniform: Tensor) -> Tensor:
         """Parameters (C, p) of as many problems, from uniform numbers (C, p) in [0, 1)."""
@@ -190,7 +195,7 @@ class Burgers:
         """
         nu, grid = self.viscosity, torch.arange(MODES, dtype=torch.float64) / MODES
         pieces = (lambda z: -torch.cos(z), torch.sin)
-        integral = sum(
+        integral: Tensor = sum(  # type: ignore[assignment]
             parameters[:, 2 * k - 2 + i, None] * piece(2 * math.pi * k * grid) / (2 * math.pi * k)
             for k in (1, 2)
             for i, piece in enumerate(pieces)

@@ -27,10 +27,10 @@ class Result(NamedTuple):
 def minimise(linearise: Linearise, start: Tensor, *, ridge: float, tolerance: float, limit: int) -> Result:
     """argmin over w of |r(w)|^2 + ridge^2 |w|^2 for each of P problems, from `start` (P, N), in at most `limit` iterations.
 
-    A problem has converged when every column of the Jacobian is at a cosine of at most `tolerance` to the residuals, or an
-    accepted step lowers the objective by a share below tolerance^2, as in MINPACK (More 1978), or roundings hide what is left. The damping follows Nielsen 1999.
-    One that has not converged is returned as it is. BenchError for a tolerance or a limit that is not above 0; Diverged where
-    the residuals at the start are not finite.
+    A problem has converged when every column of the Jacobian is at a cosine of at most `tolerance` to the residuals, when an
+    accepted step lowers the objective by a share below tolerance^2 (as in MINPACK, More 1978), or when roundings hide what is
+    left. The damping follows Nielsen 1999. One that has not converged is returned as it is. BenchError for a tolerance or a
+    limit that is not above 0; Diverged where the residuals at the start are not finite.
     """
     if not tolerance > 0 or not ridge >= 0 or not limit > 0:
         raise BenchError(

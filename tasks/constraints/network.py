@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,12 @@ class Basis(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [parameters + 1 + (2 if periodic else 1), *[width] * depth, count]
-        self.layers = nn.ModuleList(
+        self.layers: Any = nn.ModuleList(
             nn.Linear(a, b, dtype=torch.float64) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.periodic = periodic
         with torch.no_grad():
-            self.layers[0].weight *= spread
+            self.layers[0].weight.mul_(spread)
 
     def forward(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
         """Jets (C, 4, M, N): value, d/dt, d/dx and d2/dx2 of N basis functions at M points t, x (M,), for parameters (C, p)."""

@@ -50,7 +50,13 @@ class System:
     """
 
     def __init__(
-        self, equation: Equation, grid: tuple[Tensor, Tensor], basis: Callable[..., Tensor], size: int, log: Log, limits: Limits
+        self,
+        equation: Equation,
+        grid: tuple[Tensor, Tensor],
+        basis: Callable[..., Tensor],
+        size: int,
+        log: Log,
+        limits: Limits,
     ) -> None:
         self.equation, self.basis, self.size = equation, basis, size
         self.times, self.columns = grid
@@ -96,9 +102,7 @@ class System:
         serving = not torch.is_grad_enabled()
         with torch.no_grad():
             limits = self._limits
-            result = minimise(
-                linearise, start, ridge=limits.ridge, tolerance=limits.tolerance, limit=limits.iterations
-            )
+            result = minimise(linearise, start, ridge=limits.ridge, tolerance=limits.tolerance, limit=limits.iterations)
         spent = result.iterations.view(-1, experts)
         amounts = {
             "solves": len(start),
