@@ -22,7 +22,7 @@ from tasks.constraints import claims
 from tasks.constraints.base import answered, spread
 from tasks.constraints.classical import FiniteDifferences
 from tasks.constraints.equations import Burgers, Poisson, Sorption
-from tasks.constraints.least_squares import minimise
+from tasks.constraints.least_squares import minimise, normal
 from tasks.constraints.network import Basis
 from tasks.constraints.soft import Penalty
 from tasks.constraints.system import Limits, System
@@ -153,7 +153,7 @@ def test_one_expert_on_a_linear_equation_is_a_least_squares_solution():
     one, parameters, _ = system("poisson", size=4, limits=Limits(200, 1e-12, 1e-4))
     linearise = whole(one, parameters, weight=3.0)
     with torch.no_grad():
-        w = one.minimise(linearise, one.start.expand(3, -1), 1, 1)
+        w = one.minimise(normal(linearise), one.start.expand(3, -1), 1, 1)
         at_zero, jacobian = linearise(torch.zeros_like(w))
         held = 1e-4 * torch.eye(4, dtype=DTYPE).expand(3, -1, -1)
         target = torch.cat([-at_zero, torch.zeros(3, 4, dtype=DTYPE)], dim=1)
@@ -165,7 +165,9 @@ def test_one_expert_on_a_linear_equation_is_a_least_squares_solution():
 def test_least_squares_agree_with_scipy(name):
     one, parameters, _ = system(name)
     with torch.no_grad():
-        result = minimise(whole(one, parameters), one.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500)
+        result = minimise(
+            normal(whole(one, parameters)), one.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500
+        )
         assert bool(result.converged.all())
         for k in range(3):
             rows = whole(one, parameters[k : k + 1])
@@ -188,10 +190,10 @@ def test_least_squares_reject_steps_that_are_not_finite_and_starts_that_are_not(
     """r = log w has its zero at 1; a full step from 8 leads to where it is not defined."""
     linearise = lambda w: (torch.log(w), (1 / w)[..., None])  # noqa: E731
     start = torch.full((1, 1), 8.0, dtype=DTYPE)
-    result = minimise(linearise, start, ridge=0.0, tolerance=1e-8, limit=100)
+    result = minimise(normal(linearise), start, ridge=0.0, tolerance=1e-8, limit=100)
     assert bool(result.converged) and float(result.w) == pytest.approx(1)
     with pytest.raises(Diverged, match="not finite at its start"):
-        minimise(linearise, -start, ridge=0.0, tolerance=1e-8, limit=100)
+        minimise(normal(linearise), -start, ridge=0.0, tolerance=1e-8, limit=100)
 
 
 # Implicit gradients
@@ -208,7 +210,9 @@ def test_implicit_gradients_are_those_of_solving_again(name):
 
     def solved() -> torch.Tensor:
         with torch.no_grad():
-            return minimise(whole(one, parameters), one.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300).w
+            return minimise(
+                normal(whole(one, parameters)), one.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300
+            ).w
 
     w = differentiable(whole(one, parameters), solved(), 1e-2)
     assert torch.allclose(w, solved(), atol=1e-9)
@@ -223,6 +227,20 @@ def test_implicit_gradients_are_those_of_solving_again(name):
         with torch.no_grad():
             parameter.view(-1)[0] += h
         assert (ends[0] - ends[1]) / (2 * h) == pytest.approx(float(gradient.view(-1)[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("interface", [0.0, 1.0])
+def test_the_gradient_of_training_is_that_of_the_loss_with_two_experts(interface):
+    """Through the weights of both experts and, with interface rows, through what couples them."""
+    one, parameters, _ = system("burgers", size=3, limits=Limits(300, 1e-11, 1e-2))
+    constraint, first = Mixture(system=one, experts=2, weight=5.0, interface=interface), one.network.layers[0]
+    (gradient,) = torch.autograd.grad(constraint._loss(parameters), first.bias)
+    h, ends = 1e-3, []
+    for side in (1, -2):
+        with torch.no_grad():
+            first.bias[0] += side * h
+            ends.append(float(constraint._loss(parameters)))
+    assert (ends[0] - ends[1]) / (2 * h) == pytest.approx(float(gradient[0]), rel=2e-3)
 
 
 @pytest.mark.parametrize(("weight", "equal"), [(1.0, True), (30.0, False)])
@@ -432,7 +450,7 @@ def test_parameters_that_make_no_sense_are_told(name, params, reason):
 
 def test_least_squares_without_a_tolerance_are_told():
     with pytest.raises(BenchError, match="tolerance=0.0"):
-        minimise(lambda w: (w, torch.eye(1)[None]), torch.ones(1, 1), ridge=0.0, tolerance=0.0, limit=5)
+        minimise(normal(lambda w: (w, torch.eye(1)[None])), torch.ones(1, 1), ridge=0.0, tolerance=0.0, limit=5)
 
 
 def test_answers_that_are_no_fields_are_told():

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.constraints.implicit import differentiable
+from baselines.constraints.implicit import Linearise, differentiable, joined
 from bench.contract import BenchError
 
 TRAININGS = ("hard", "frozen", "soft", "none")
@@ -52,17 +52,17 @@ class Mixture:
         jets = system.basis(parameters, system.t, system.x)
         if self._training == "soft":
             return system.objective(jets @ system.start, parameters, self._weight).sqrt().mean()
-        beside = self._beside(parameters)
-        w, linearise = self._solved(jets, beside, parameters)
+        jumps = self._jumps(parameters)
+        w, linearise = self._solved(jets, jumps, parameters)
         if self._training == "hard":
-            w = differentiable(linearise, w, system.ridge)
+            w = differentiable(linearise, w, system.ridge, jumps)
         own = w.view(len(parameters), self._count, -1)[:, self._owners(system.x)]
         return system.objective(torch.einsum("camn,cmn->cam", jets, own), parameters, 1.0).sqrt().mean()
 
     def field(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
         """(C, T, X) on the tensor grid of t (T,) and x (X,)."""
         system = self._system
-        w, _ = self._solved(system.basis(parameters, system.t, system.x), self._beside(parameters), parameters)
+        w, _ = self._solved(system.basis(parameters, system.t, system.x), self._jumps(parameters), parameters)
         values = system.basis(parameters, t.repeat_interleave(len(x)), x.repeat(len(t)))[:, 0]
         own = w.view(len(parameters), self._count, -1)[:, self._owners(x)]
         return torch.einsum("ctxn,cxn->ctx", values.view(len(parameters), len(t), len(x), system.size), own)
@@ -71,15 +71,22 @@ class Mixture:
         """The expert of each x; on a periodic domain what lies beyond the last edge is the first expert's."""
         return torch.bucketize(x, self.edges) % self._count
 
-    def _beside(self, parameters: Tensor) -> Tensor | None:
-        """Jets (C, 4, T E, N) of the basis at the edges, for interface rows."""
+    def _jumps(self, parameters: Tensor) -> Tensor | None:
+        """Interface rows (C, 2 T E, K N): the jumps in value and in slope, times a stretch's length, that weights make at the
+        edges, scaled to a weighted mean square; None without them."""
         if not self._interface:
             return None
-        times = self._system.times
-        return self._system.basis(parameters, times.repeat_interleave(len(self.edges)), self.edges.repeat(len(times)))
+        times, edges, k = self._system.times, len(self.edges), self._count
+        jets = self._system.basis(parameters, times.repeat_interleave(edges), self.edges.repeat(len(times)))
+        left = torch.arange(edges).repeat(len(times))
+        sides = torch.eye(k, dtype=jets.dtype)
+        sides = sides[left] - sides[(left + 1) % k]
+        both = torch.stack([jets[:, 0], jets[:, 2] / k], dim=1)
+        rows = torch.einsum("csmn,mk->csmkn", both, sides) * (self._interface / len(left)) ** 0.5
+        return rows.reshape(len(parameters), 2 * len(left), -1)
 
-    def _solved(self, jets: Tensor, beside: Tensor | None, parameters: Tensor) -> tuple[Tensor, Any]:
-        """Weights, (C K, N), or (C, K N) where interfaces couple them, and the rows that they minimise, with gradients."""
+    def _solved(self, jets: Tensor, jumps: Tensor | None, parameters: Tensor) -> tuple[Tensor, Linearise]:
+        """Weights (C K, N), and the rows of each expert as a function of them, with gradients."""
         system, k, cases = self._system, self._count, len(parameters)
         rows = (
             parameters.repeat_interleave(k, dim=0),
@@ -88,40 +95,25 @@ class Mixture:
         )
         scales = self._scales.repeat(cases, 1)
 
-        def problem(jets: Tensor, beside: Tensor | None) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        def problem(jets: Tensor) -> Linearise:
             own = jets[:, :, self._points].transpose(1, 2).reshape(cases * k, 4, -1, system.size)
-            apart = lambda w: system.linearise(own, w, scales, rows)  # noqa: E731
-            if beside is None:
-                return apart
-            return lambda w: self._coupled(apart, beside, w)
+            return lambda w: system.linearise(own, w, scales, rows)
 
-        start = system.start.repeat(cases, k) if self._interface else system.start.expand(cases * k, -1)
-        held = problem(jets.detach(), None if beside is None else beside.detach())
-        solves = 1 if self._interface else k
-        per_solve = self._points.numel() // solves + (beside.shape[2] * 2 if beside is not None else 0)
-        return system.minimise(held, start, solves, per_solve), problem(jets, beside)
+        apart = system.normal(problem(jets.detach()))
+        if jumps is None:
+            start = system.start.expand(cases * k, -1)
+            return system.minimise(apart, start, k, self._points.shape[1]), problem(jets)
+        jumps, size = jumps.detach(), system.size
+        coupling = jumps.mT @ jumps
 
-    def _coupled(self, apart: Any, beside: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of all experts and those of the interfaces, in the weights (C, K N) of all experts."""
-        cases, k, size = len(w), self._count, self._system.size
-        r, jacobian = apart(w.view(cases * k, size))
-        blocks = jacobian.view(cases, k, -1, size)
-        whole = torch.einsum("ckrn,kj->ckrjn", blocks, torch.eye(k, dtype=w.dtype)).reshape(cases, -1, k * size)
-        jump, scale = self._differences(beside), (self._interface / beside.shape[2]) ** 0.5
-        jump = jump * scale
-        rows = torch.cat([r.view(cases, -1), (jump @ w[..., None])[..., 0]], dim=1)
-        return rows, torch.cat([whole, jump], dim=1)
+        def together(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            square, slope, bend = apart(w.view(-1, size))
+            pull = (coupling @ w[..., None])[..., 0]
+            square = square.view(cases, k).sum(dim=1) + (w * pull).sum(dim=1)
+            return square, slope.view(cases, -1) + pull, joined(bend, cases) + coupling
 
-    def _differences(self, beside: Tensor) -> Tensor:
-        """(C, 2 T E, K N): the jumps in value and in slope, times a stretch's length, that weights make at the edges."""
-        cases, _, points, size = beside.shape
-        left = torch.arange(len(self.edges)).repeat(points // len(self.edges)) % self._count
-        right = (left + 1) % self._count
-        hot = torch.eye(self._count, dtype=beside.dtype)
-        sides = hot[left] - hot[right]
-        value, slope = beside[:, 0], beside[:, 2] / self._count
-        both = torch.stack([value, slope], dim=1)
-        return torch.einsum("csmn,mk->csmkn", both, sides).reshape(cases, 2 * points, -1)
+        w = system.minimise(together, system.start.repeat(cases, k), 1, self._points.numel() + jumps.shape[1])
+        return w.view(-1, size), problem(jets)
 
 
 def _stretches(system: Any, experts: int, weight: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,12 +20,11 @@ class Basis(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [parameters + 1 + (2 if periodic else 1), *[width] * depth, count]
-        self.layers: Any = nn.ModuleList(
-            nn.Linear(a, b, dtype=torch.float64) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
-        self.periodic = periodic
+        layers = [nn.Linear(a, b, dtype=torch.float64) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
         with torch.no_grad():
-            self.layers[0].weight.mul_(spread)
+            layers[0].weight.mul_(spread)
+        self.layers: Any = nn.ModuleList(layers)
+        self.periodic = periodic
 
     def forward(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
         """Jets (C, 4, M, N): value, d/dt, d/dx and d2/dx2 of N basis functions at M points t, x (M,), for parameters (C, p)."""

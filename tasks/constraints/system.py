@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.contract import Log
 from tasks.constraints.equations import Equation
-from tasks.constraints.least_squares import Linearise, minimise
+from tasks.constraints.least_squares import Normal, minimise, normal
 
 
 class Constraint(Protocol):
@@ -93,16 +93,17 @@ class System:
             jacobian = (slopes[..., None] * jets).sum(dim=1)
         return (r, jacobian) if traced else (r.detach(), jacobian.detach())
 
-    def minimise(self, linearise: Linearise, start: Tensor, experts: int, rows: int) -> Tensor:
+    def minimise(self, terms: Normal, start: Tensor, experts: int, rows: int) -> Tensor:
         """The weights (P, N) that solve P problems, without gradients, counted: iterations, and those times `rows`.
 
+        terms: w (P, N) -> |r|^2, J'r and J'J, as `normal` makes them of rows and Jacobian.
         experts: solves that could run at once; the P problems come in groups of so many. What is counted while the answer is
         served has names of its own, as training would drown it.
         """
         serving = not torch.is_grad_enabled()
         with torch.no_grad():
             limits = self._limits
-            result = minimise(linearise, start, ridge=limits.ridge, tolerance=limits.tolerance, limit=limits.iterations)
+            result = minimise(terms, start, ridge=limits.ridge, tolerance=limits.tolerance, limit=limits.iterations)
         spent = result.iterations.view(-1, experts)
         amounts = {
             "solves": len(start),
@@ -114,6 +115,8 @@ class System:
         }
         self._log.count(**{f"served_{name}" if serving else name: amount for name, amount in amounts.items()})
         return result.w
+
+    normal = staticmethod(normal)
 
     @property
     def ridge(self) -> float:
