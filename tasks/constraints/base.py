@@ -120,6 +120,10 @@ class Constrained(Task):
     def equation(self) -> Equation:
         """The equation with this task's parameters."""
 
+    @abstractmethod
+    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        """The solutions (C, T, X) of problems with parameters (C, p) at times t (T,), ascending and above 0, and x (X,)."""
+
     def grid(self, refined: int = 1) -> tuple[Tensor, Tensor]:
         """(times (T,), columns (X,)), both with `refined` times as many intervals."""
         import torch
@@ -142,7 +146,7 @@ class Constrained(Task):
                 getattr(self.params, name), equation.count, dtype=torch.float64
             )
             parameters = equation.draw(uniform)
-            hidden[name] = {"parameters": parameters, "fields": equation.solution(parameters, times, columns)}
+            hidden[name] = {"parameters": parameters, "fields": self.solution(parameters, times, columns)}
         return Problem({}, hidden)
 
     def run(self, public: Mapping[str, Any], parts: Mapping[str, Any], log: Log, seeds: EntrySeeds) -> Solution:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tasks.constraints import base
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.constraints import equations
 
 
@@ -37,3 +39,8 @@ class Burgers(base.Constrained):
         from tasks.constraints import equations
 
         return equations.Burgers(self.params.viscosity, self.params.horizon)
+
+    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        from tasks.constraints import solutions
+
+        return solutions.burgers(self.equation(), parameters, t, x)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tasks.constraints import base
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.constraints.equations import Sorption
 
 
@@ -36,3 +38,8 @@ class DiffusionSorption(base.Constrained):
         from tasks.constraints.equations import Sorption
 
         return Sorption(self.params.diffusion, self.params.horizon)
+
+    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        from tasks.constraints import solutions
+
+        return solutions.sorption(self.equation(), parameters, t, x)

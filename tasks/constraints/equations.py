@@ -1,4 +1,4 @@
-"""The equations, each on x in [0, 1] and t in [0, 1] in units of its horizon, with the law of its parameters and its solution.
+"""The equations, each on x in [0, 1] and t in [0, 1] in units of its horizon, with the law of its parameters.
 
 A field comes as a jet: value, d/dt, d/dx and d2/dx2, stacked along a dimension of size 4.
 """
@@ -9,14 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import torch
-from scipy.linalg import solve_banded
 from torch import Tensor
-
-REFINED = 512  # intervals of the reference solution of diffusion with sorption
-FRAME_STEPS = 12  # time steps of that reference between two times that are asked for
-MODES = 512  # points of the Fourier transform behind Burgers' solution
 
 
 class Equation(Protocol):
@@ -50,9 +44,6 @@ class Equation(Protocol):
 
     def initial(self, parameters: Tensor, x: Tensor) -> Tensor:
         """The field (P, R) at t = 0 and x (P, R); 0 where there is no time."""
-
-    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        """The reference (C, T, X) on the tensor grid of t (T,), ascending and above 0, and x (X,)."""
 
 
 @dataclass(frozen=True)
@@ -100,57 +91,6 @@ class Sorption:
     def initial(self, parameters: Tensor, x: Tensor) -> Tensor:
         return parameters.expand(x.shape)
 
-    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        values = self.stepped(parameters[:, 0].numpy(), t.numpy(), REFINED, FRAME_STEPS)
-        return torch.from_numpy(cubic(np.linspace(0, 1, REFINED + 1), values, x.numpy()))
-
-    def stepped(self, u0: np.ndarray, t: np.ndarray, intervals: int, steps: int) -> np.ndarray:
-        """(C, T, intervals + 1) by central differences and `steps` of BDF2 from one time to the next, Newton's method in each.
-
-        The steps of the first stretch grow as squares, since the left end jumps from u0 to 1 at t = 0. The problems are solved as
-        one banded system.
-        """
-        cases, h = len(u0), 1 / intervals
-        u = np.repeat(u0[:, None], intervals + 1, axis=1)
-        u[:, 0] = 1
-        ramp = np.linspace(0, 1, 4 * steps + 1)[1:] ** 2 * t[0]
-        even = [np.linspace(a, b, steps + 1)[1:] for a, b in zip(t[:-1], t[1:], strict=True)]
-        times, frames, now, older, last = np.concatenate([ramp, *even]), [], 0.0, u, 0.0
-        bands = np.zeros((4, cases, intervals + 1))  # one above the diagonal, it, and two below
-        for time in times:
-            step = time - now
-            ratio = step / last if last else 0.0  # the first step is Euler's
-            lead = (1 + 2 * ratio) / (1 + ratio)
-            past = (1 + ratio) * u - ratio**2 / (1 + ratio) * older
-            new = u + ratio * (u - older)
-            new[:, 0] = 1
-            for _ in range(20):
-                inner = new[:, 1:-1]
-                held = np.maximum(inner, 0) + 1e-6
-                lag = 1 + self.SORBED * held**self.POWER
-                slope = np.where(inner > 0, self.SORBED * self.POWER * held ** (self.POWER - 1), 0.0)
-                factor = self.horizon * self.diffusion * step / h**2
-                bend = new[:, 2:] - 2 * inner + new[:, :-2]
-                wrong = np.zeros_like(new)
-                wrong[:, 1:-1] = lead * inner - past[:, 1:-1] - factor * bend / lag
-                end = self.diffusion / (2 * h)
-                wrong[:, -1] = new[:, -1] + end * (3 * new[:, -1] - 4 * new[:, -2] + new[:, -3])
-                bands[0, :, 2:] = -factor / lag
-                bands[1, :, 0] = 1
-                bands[1, :, 1:-1] = lead + factor * (2 / lag + bend * slope / lag**2)
-                bands[1, :, -1] = 1 + 3 * end
-                bands[2, :, :-2] = -factor / lag
-                bands[2, :, -2] = -4 * end
-                bands[3, :, -3] = end
-                change = solve_banded((2, 1), bands.reshape(4, -1), wrong.reshape(-1)).reshape(new.shape)
-                new = new - change
-                if np.abs(change).max() < 1e-11:
-                    break
-            u, older, now, last = new, u, time, step
-            if np.any(np.isclose(time, t, rtol=0, atol=1e-12)):
-                frames.append(u)
-        return np.stack(frames, axis=1)
-
 
 @dataclass(frozen=True)
 class Burgers:
@@ -187,27 +127,6 @@ class Burgers:
     def initial(self, parameters: Tensor, x: Tensor) -> Tensor:
         waves = [wave(2 * math.pi * k * x) for k in (1, 2) for wave in (torch.sin, torch.cos)]
         return sum(parameters[:, i, None] * wave for i, wave in enumerate(waves))  # type: ignore[return-value]
-
-    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        """Cole and Hopf: u = -2 nu phi_x / phi, where phi solves the heat equation from exp(-integral of u0 / (2 nu)).
-
-        phi by a Fourier series of MODES points, whose terms fall below roundings.
-        """
-        nu, grid = self.viscosity, torch.arange(MODES, dtype=torch.float64) / MODES
-        pieces = (lambda z: -torch.cos(z), torch.sin)
-        integral: Tensor = sum(  # type: ignore[assignment]
-            parameters[:, 2 * k - 2 + i, None] * piece(2 * math.pi * k * grid) / (2 * math.pi * k)
-            for k in (1, 2)
-            for i, piece in enumerate(pieces)
-        )
-        series = torch.fft.rfft(torch.exp(-integral / (2 * nu)), dim=-1) / MODES
-        waves = 2 * math.pi * torch.arange(MODES // 2 + 1, dtype=torch.float64)
-        series = series[:, None] * torch.exp(-nu * self.horizon * t[:, None] * waves**2)
-        doubled = torch.where(waves > 0, 2.0, 1.0)
-        turns = torch.exp(1j * waves[:, None] * x)
-        phi = ((series * doubled) @ turns).real
-        phi_x = ((series * doubled * 1j * waves) @ turns).real
-        return -2 * nu * phi_x / phi
 
 
 @dataclass(frozen=True)
@@ -246,13 +165,3 @@ class Poisson:
         """sum over k of c_k k^-power sin k pi x, (P, R) for x (P, R) or (R,)."""
         terms = [parameters[:, k - 1, None] * k**-power * torch.sin(k * math.pi * x) for k in range(1, self.count + 1)]
         return sum(terms)  # type: ignore[return-value]
-
-    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
-        return self.series(parameters, x, 2)[:, None].expand(-1, len(t), -1)
-
-
-def cubic(nodes: np.ndarray, values: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """values (..., nodes) at x (X,), by cubic splines along the last dimension."""
-    from scipy.interpolate import CubicSpline
-
-    return CubicSpline(nodes, values, axis=-1)(x)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from tasks.constraints import base
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.constraints import equations
 
 
@@ -40,3 +42,8 @@ class Poisson(base.Constrained):
         from tasks.constraints import equations
 
         return equations.Poisson()
+
+    def solution(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        from tasks.constraints import solutions
+
+        return solutions.poisson(self.equation(), parameters, t, x)
