@@ -45,7 +45,7 @@ def physics_constraint(*, system: System) -> Constraint:
 CONSTRAINT = Slot("physics_constraint", physics_constraint, {"_target_": "tasks.constraints.soft.Penalty"})
 SLOTS = (
     CONSTRAINT,
-    Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 3e-3}),
+    Slot("optimizer", slots.optimizer, {"_target_": "bench.optim.named", "name": "Adam", "lr": 1e-2}),
     Slot("schedule", slots.schedule, {"_target_": "bench.schedules.cosine"}),
 )
 METRICS = (

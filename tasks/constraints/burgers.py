@@ -33,7 +33,7 @@ class Burgers(base.Constrained):
         "paper": {"basis": 64, "width": 128, "depth": 4, "times": 101, "columns": 256, "viscosity": 0.01, "steps": 4050},
     }  # fmt: skip
     positive = (*base.Constrained.positive, "viscosity", "horizon")
-    margin = 1.0
+    margin = 2.0
 
     def equation(self) -> equations.Burgers:
         from tasks.constraints import equations

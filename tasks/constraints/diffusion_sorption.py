@@ -32,7 +32,7 @@ class DiffusionSorption(base.Constrained):
         "paper": {"width": 128, "depth": 4, "times": 101, "columns": 1026, "batch": 6, "steps": 4050, "iterations": 100},
     }  # fmt: skip
     positive = (*base.Constrained.positive, "diffusion", "horizon")
-    margin = 1.0
+    margin = 2.0
 
     def equation(self) -> Sorption:
         from tasks.constraints.equations import Sorption

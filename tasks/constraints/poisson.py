@@ -36,7 +36,7 @@ class Poisson(base.Constrained):
         "paper": {"basis": 16, "width": 128, "depth": 4, "columns": 1026, "steps": 4050},
     }  # fmt: skip
     least_times = 1
-    margin = 1.0
+    margin = 2.0
 
     def equation(self) -> equations.Poisson:
         from tasks.constraints import equations
