@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.integrate import solve_ivp
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 TOLERANCE = 1e-7  # of the integration in time, far below the error of the differences in space
@@ -41,6 +39,8 @@ class FiniteDifferences(_Untrained):
         return torch.stack([self._solved(one, t, x) for one in parameters[:, None]])
 
     def _solved(self, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
+        from scipy.integrate import solve_ivp
+
         equation, columns = self.system.equation, self.system.columns
         if equation.steady:
             return self._spline(columns, self._steady(parameters)[None], x).expand(len(t), -1)
@@ -114,6 +114,8 @@ class FiniteDifferences(_Untrained):
         return torch.from_numpy(self._closed(np.concatenate([[0.0], inner, [0.0]]), parameters))
 
     def _spline(self, columns: Tensor, values: Tensor, x: Tensor) -> Tensor:
+        from scipy.interpolate import CubicSpline
+
         nodes, heights = columns.numpy(), values.numpy()
         if not self.system.equation.periodic:
             return torch.from_numpy(CubicSpline(nodes, heights, axis=1)(x.numpy()))

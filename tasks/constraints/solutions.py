@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
-from scipy.linalg import solve_banded
 from torch import Tensor
 
 from tasks.constraints.equations import Burgers, Poisson, Sorption
@@ -19,6 +17,8 @@ MODES = 512  # points of the Fourier transform behind Burgers' solution
 
 def sorption(equation: Sorption, parameters: Tensor, t: Tensor, x: Tensor) -> Tensor:
     """Implicit differences on REFINED intervals, between them cubic splines. Relative L2 error 3e-5."""
+    from scipy.interpolate import CubicSpline  # its import takes longer than the other problems' solutions
+
     values = stepped(equation, parameters[:, 0].numpy(), t.numpy(), REFINED, FRAME_STEPS)
     spline = CubicSpline(np.linspace(0, 1, REFINED + 1), values, axis=-1)
     return torch.from_numpy(spline(x.numpy()))
@@ -30,6 +30,8 @@ def stepped(equation: Sorption, u0: np.ndarray, t: np.ndarray, intervals: int, s
     The steps of the first stretch grow as squares, since the left end jumps from u0 to 1 at t = 0. The problems are solved as
     one banded system.
     """
+    from scipy.linalg import solve_banded
+
     cases, h = len(u0), 1 / intervals
     u = np.repeat(u0[:, None], intervals + 1, axis=1)
     u[:, 0] = 1
