@@ -403,8 +403,8 @@ def test_violations_and_jumps_are_measured_from_values_alone():
     def exact(parameters: torch.Tensor, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return solution(parameters, t, x)
 
-    found = one.violations(problem, exact)
-    assert found["residual"] < 1e-3 and found["condition_error"] < 1e-10
+    violations = one.violations(problem, exact)
+    assert violations["residual"] < 1e-3 and violations["condition_error"] < 1e-10
     stepped = lambda parameters, t, x: exact(parameters, t, x) + 0.5 * (x > 0.3)  # noqa: E731
     assert one.jumps(problem, stepped, torch.tensor([0.3], dtype=DTYPE))["jump"] == pytest.approx(0.5, abs=1e-5)
     assert one.jumps(problem, exact, torch.zeros(0)) == {}

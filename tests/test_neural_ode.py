@@ -436,12 +436,12 @@ def test_a_penalty_that_does_not_fit_says_what_does():
 
 def swept(entry: str, *rows: tuple[float, float, float]) -> list[Any]:
     """Records of (strength, validation evaluations, test evaluations)."""
-    found = []
+    records = []
     for strength, val, test in rows:
-        one = record(entry, status="ok", val_evaluations=val, test_evaluations=test, test_accuracy=1 - test / 1000)
-        one.config = {"flow_regularizer": {"strength": strength}}
-        found.append(one)
-    return found
+        made = record(entry, status="ok", val_evaluations=val, test_evaluations=test, test_accuracy=1 - test / 1000)
+        made.config = {"flow_regularizer": {"strength": strength}}
+        records.append(made)
+    return records
 
 
 def test_the_strength_is_chosen_on_validation_data_and_compared_with_none():
