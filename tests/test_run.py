@@ -80,6 +80,7 @@ def test_ctrl_c_stops_cleanly(environment, bench, tmp_path):
     sweep = subprocess.Popen(
         [sys.executable, "-P", "-m", "bench", *words], cwd=tmp_path, env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     while not records(tmp_path):
         time.sleep(0.05)
