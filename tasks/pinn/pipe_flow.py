@@ -58,7 +58,9 @@ class PipeFlow:
         mass = [u.dx, v.dy, torch.zeros_like(p.value)]
         jacobian = torch.cat([torch.cat(rows, dim=1) for rows in (along, across, mass)])
         residual = torch.cat(self.pipe.residual(flow))
-        q, r = torch.linalg.qr(jacobian)  # the least-squares driver's last bits depend on where in memory its matrix lies
+        q, r = torch.linalg.qr(
+            jacobian
+        )  # the least-squares driver's last bits depend on where in memory its matrix lies
         return torch.linalg.solve_triangular(r, -(q.T @ residual)[:, None], upper=True)[:, 0]
 
     def basis(self, x: Tensor, s: Tensor, field: int) -> Jets:
