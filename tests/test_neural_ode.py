@@ -183,15 +183,15 @@ def test_a_local_penalty_has_no_gradient_in_the_state(sampling):
 
 
 @pytest.mark.parametrize("entry", ["local_unbiased", "local_biased", "global_error", "taylor_flow"])
-def test_a_strength_of_zero_is_unregularised_training_bit_for_bit(entry):
+def test_a_strength_of_zero_is_unregularised_training(entry):
+    """To roundings: outside of a cell's own process last bits depend on where in memory a matrix lies."""
     plain = run("unregularized_flow")
     zero = run(entry, parts={"flow_regularizer.strength": 0.0})
-    left_out = {"step_evaluations"}
     assert plain.status == zero.status == "ok"
-    assert {k: v for k, v in plain.metrics.items() if k not in left_out} == {
-        k: v for k, v in zero.metrics.items() if k not in left_out
-    }
-    assert plain.curves["loss"] == zero.curves["loss"]
+    for name in plain.metrics.keys() - {"step_evaluations"}:
+        assert zero.metrics[name] == pytest.approx(plain.metrics[name], rel=1e-10)
+    (steps, losses), (own_steps, own_losses) = plain.curves["loss"], zero.curves["loss"]
+    assert list(steps) == list(own_steps) and list(losses) == pytest.approx(list(own_losses), rel=1e-10)
 
 
 def test_the_second_derivative_is_that_of_the_path():
