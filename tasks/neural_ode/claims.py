@@ -1,7 +1,7 @@
 """Measures of claims about regularised differential equations. Pure functions of one seed's records: entry -> its records.
 
 Source: Pal, Edelman and Rackauckas 2023 (arXiv 2303.02262). A plan sweeps the strength of a penalty. Strength 0 is training
-without one, bit for bit; among the others the one counts that has the fewest evaluations on validation data.
+without one; among the others the one counts that has the fewest evaluations on validation data.
 """
 
 from __future__ import annotations
