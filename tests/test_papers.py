@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.board import papers as document
@@ -28,6 +30,9 @@ def test_a_finding_that_rests_on_no_claim_of_its_paper_is_named():
         BenchError, match="its finding rests on deep_linear/saxe_finite_delay; claims of the paper: none"
     ):
         papers.tally([])
+    elsewhere = SimpleNamespace(id="deep_linear/saxe_finite_delay", file=SimpleNamespace(arxiv="2001.00001"))
+    with pytest.raises(BenchError, match="claims of the paper: none"):
+        papers.tally([SimpleNamespace(claim=elsewhere)])
 
 
 def test_verdicts_and_values_in_words():
