@@ -52,9 +52,9 @@ def system(name: str, basis: Any = None, size: int = 5, limits: Limits | None = 
     basis = basis or (lambda parameters, t, x: network(equation.scaled(parameters), t, x))
     log = SimpleNamespace(count=lambda **amounts: spent.update(amounts))
     limits = limits or Limits(500, 1e-10, 1e-4)
-    one = System(equation, made.grid(), basis, size, log, limits)
-    one.network, one.solution = network, made.solution
-    return one, equation.draw(uniform(3, equation.count)), spent
+    setting = System(equation, made.grid(), basis, size, log, limits)
+    setting.network, setting.solution = network, made.solution
+    return setting, equation.draw(uniform(3, equation.count)), spent
 
 
 def whole(one: Any, parameters: torch.Tensor, weight: float = 1.0) -> Any:
@@ -119,19 +119,19 @@ def test_the_reference_of_sorption_keeps_its_ends_and_its_bounds():
 def test_finite_differences_converge_at_second_order(name, sizes):
     errors = []
     for columns in sizes:
-        one, parameters, _ = system(name, columns=columns, **({"viscosity": 0.1} if name == "burgers" else {}))
+        setting, parameters, _ = system(name, columns=columns, **({"viscosity": 0.1} if name == "burgers" else {}))
         t = torch.tensor([1.0], dtype=DTYPE)
-        answer = FiniteDifferences(system=one).field(parameters, t, one.columns)
-        errors.append(float((answer - one.solution(parameters, t, one.columns)).abs().max()))
+        answer = FiniteDifferences(system=setting).field(parameters, t, setting.columns)
+        errors.append(float((answer - setting.solution(parameters, t, setting.columns)).abs().max()))
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.3)
 
 
 def test_finite_differences_agree_with_the_reference_of_sorption():
-    one, parameters, _ = system("diffusion_sorption", columns=65)
+    setting, parameters, _ = system("diffusion_sorption", columns=65)
     t = torch.tensor([0.5, 1.0], dtype=DTYPE)
     answer, exact = (
-        FiniteDifferences(system=one).field(parameters, t, one.columns),
-        one.solution(parameters, t, one.columns),
+        FiniteDifferences(system=setting).field(parameters, t, setting.columns),
+        setting.solution(parameters, t, setting.columns),
     )
     assert float((answer - exact).abs().max()) < 2e-3
 
@@ -152,10 +152,10 @@ def test_jets_are_the_derivatives_of_the_basis(periodic):
 
 
 def test_one_expert_on_a_linear_equation_is_a_least_squares_solution():
-    one, parameters, _ = system("poisson", size=4, limits=Limits(200, 1e-12, 1e-4))
-    linearise = whole(one, parameters, weight=3.0)
+    setting, parameters, _ = system("poisson", size=4, limits=Limits(200, 1e-12, 1e-4))
+    linearise = whole(setting, parameters, weight=3.0)
     with torch.no_grad():
-        w = one.minimise(normal(linearise), one.start.expand(3, -1), 1, 1)
+        w = setting.minimise(normal(linearise), setting.start.expand(3, -1), 1, 1)
         at_zero, jacobian = linearise(torch.zeros_like(w))
         held = 1e-4 * torch.eye(4, dtype=DTYPE).expand(3, -1, -1)
         target = torch.cat([-at_zero, torch.zeros(3, 4, dtype=DTYPE)], dim=1)
@@ -165,26 +165,26 @@ def test_one_expert_on_a_linear_equation_is_a_least_squares_solution():
 
 @pytest.mark.parametrize("name", ["diffusion_sorption", "burgers"])
 def test_least_squares_agree_with_scipy(name):
-    one, parameters, _ = system(name)
+    setting, parameters, _ = system(name)
     with torch.no_grad():
         result = minimise(
-            normal(whole(one, parameters)), one.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500
+            normal(whole(setting, parameters)), setting.start.expand(3, -1), ridge=1e-4, tolerance=1e-9, limit=500
         )
         assert bool(result.converged.all())
         for k in range(3):
-            rows = whole(one, parameters[k : k + 1])
+            rows = whole(setting, parameters[k : k + 1])
             stacked = lambda w, rows=rows: np.concatenate([rows(torch.from_numpy(w)[None])[0][0].numpy(), 1e-4 * w])  # noqa: E731
-            scipys = least_squares(stacked, one.start.numpy(), method="lm", xtol=1e-12, ftol=1e-12, gtol=1e-12)
+            scipys = least_squares(stacked, setting.start.numpy(), method="lm", xtol=1e-12, ftol=1e-12, gtol=1e-12)
             ours = 0.5 * np.square(stacked(result.w[k].numpy())).sum()
             assert ours <= scipys.cost * (1 + 1e-6)
 
 
 def test_a_solve_that_does_not_converge_ends_and_is_counted():
-    one, parameters, spent = system("diffusion_sorption", limits=Limits(1, 1e-12, 1e-4))
-    Mixture(system=one, experts=2)._loss(parameters)
+    setting, parameters, spent = system("diffusion_sorption", limits=Limits(1, 1e-12, 1e-4))
+    Mixture(system=setting, experts=2)._loss(parameters)
     assert spent["unconverged"] == spent["solves"] == 6 and spent["iterations"] == 6
     with torch.no_grad():
-        Mixture(system=one)._loss(parameters)
+        Mixture(system=setting)._loss(parameters)
     assert spent["served_unconverged"] == 3 and spent["served_cases"] == 3
 
 
@@ -207,16 +207,16 @@ def test_implicit_gradients_are_those_of_solving_again(name):
 
     Sorption is left out: its retardation bends at u = 0 within 1e-6, where a difference of any useful width sees nothing.
     """
-    one, parameters, _ = system(name, size=3, limits=Limits(300, 1e-11, 1e-2))
-    probe, first = uniform(3, 3, seed=5), one.network.layers[0]
+    setting, parameters, _ = system(name, size=3, limits=Limits(300, 1e-11, 1e-2))
+    probe, first = uniform(3, 3, seed=5), setting.network.layers[0]
 
     def solved() -> torch.Tensor:
         with torch.no_grad():
             return minimise(
-                normal(whole(one, parameters)), one.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300
+                normal(whole(setting, parameters)), setting.start.expand(3, -1), ridge=1e-2, tolerance=1e-11, limit=300
             ).w
 
-    w = differentiable(whole(one, parameters), solved(), 1e-2)
+    w = differentiable(whole(setting, parameters), solved(), 1e-2)
     assert torch.allclose(w, solved(), atol=1e-9)
     gradients = torch.autograd.grad((probe * w).sum(), [first.bias, first.weight])
     h = 1e-3  # solutions are exact to the root of roundings
@@ -234,8 +234,8 @@ def test_implicit_gradients_are_those_of_solving_again(name):
 @pytest.mark.parametrize("interface", [0.0, 1.0])
 def test_the_gradient_of_training_is_that_of_the_loss_with_two_experts(interface):
     """Through the weights of both experts and, with interface rows, through what couples them."""
-    one, parameters, _ = system("burgers", size=3, limits=Limits(300, 1e-11, 1e-2))
-    constraint, first = Mixture(system=one, experts=2, weight=5.0, interface=interface), one.network.layers[0]
+    setting, parameters, _ = system("burgers", size=3, limits=Limits(300, 1e-11, 1e-2))
+    constraint, first = Mixture(system=setting, experts=2, weight=5.0, interface=interface), setting.network.layers[0]
     (gradient,) = torch.autograd.grad(constraint._loss(parameters), first.bias)
     h, ends = 1e-3, []
     for side in (1, -2):
@@ -248,11 +248,11 @@ def test_the_gradient_of_training_is_that_of_the_loss_with_two_experts(interface
 @pytest.mark.parametrize(("weight", "equal"), [(1.0, True), (30.0, False)])
 def test_with_equal_weights_one_expert_needs_no_implicit_term(weight, equal):
     """The training loss is then the objective that w minimises, so that its derivative in w is 0 (Golub and Pereyra 1973)."""
-    one, parameters, _ = system("burgers", limits=Limits(500, 1e-12, 1e-6))
+    setting, parameters, _ = system("burgers", limits=Limits(500, 1e-12, 1e-6))
     gradients = []
     for training in ("hard", "frozen"):
-        loss = Mixture(system=one, weight=weight, training=training)._loss(parameters)
-        gradients.append(torch.autograd.grad(loss, one.network.layers[0].weight)[0])
+        loss = Mixture(system=setting, weight=weight, training=training)._loss(parameters)
+        gradients.append(torch.autograd.grad(loss, setting.network.layers[0].weight)[0])
     assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7) is equal
 
 
@@ -270,12 +270,12 @@ def sines(parameters: torch.Tensor, t: torch.Tensor, x: torch.Tensor) -> torch.T
 @pytest.mark.parametrize("interface", [0.0, 1.0])
 @pytest.mark.parametrize("experts", [1, 4])
 def test_experts_find_a_solution_that_lies_in_the_span_without_a_jump(experts, interface):
-    one, parameters, _ = system("poisson", basis=sines, size=4, columns=34, limits=Limits(100, 1e-12, 0.0))
+    setting, parameters, _ = system("poisson", basis=sines, size=4, columns=34, limits=Limits(100, 1e-12, 0.0))
     with torch.no_grad():
-        constraint = Mixture(system=one, experts=experts, interface=interface)
+        constraint = Mixture(system=setting, experts=experts, interface=interface)
         t, x = torch.zeros(1, dtype=DTYPE), torch.linspace(0, 1, 101, dtype=DTYPE)
         answer = constraint.field(parameters, t, x)
-    assert torch.allclose(answer, one.solution(parameters, t, x), atol=1e-8)
+    assert torch.allclose(answer, setting.solution(parameters, t, x), atol=1e-8)
     assert len(constraint.edges) == experts - 1
     beside = torch.cat([constraint.edges - 1e-9, constraint.edges + 1e-9])
     with torch.no_grad():
@@ -285,12 +285,12 @@ def test_experts_find_a_solution_that_lies_in_the_span_without_a_jump(experts, i
 
 def test_an_experts_objective_falls_when_stretches_are_halved():
     """Each of 2K experts may keep the weights of the one of K that it came from: exact for a linear equation."""
-    one, parameters, _ = system("poisson", size=4, columns=34, limits=Limits(500, 1e-12, 1e-4))
+    setting, parameters, _ = system("poisson", size=4, columns=34, limits=Limits(500, 1e-12, 1e-4))
     values = []
     for experts in (1, 2, 4, 8):
-        constraint = Mixture(system=one, experts=experts, training="none")
+        constraint = Mixture(system=setting, experts=experts, training="none")
         with torch.no_grad():
-            jets = one.basis(parameters, one.t, one.x)
+            jets = setting.basis(parameters, setting.t, setting.x)
             w, linearise = constraint._solved(jets, None, parameters)
             values.append(float(linearise(w)[0].square().sum() + 1e-8 * w.square().sum()) / experts)
     assert all(after <= before * (1 + 1e-9) for before, after in zip(values, values[1:], strict=False))
@@ -299,26 +299,26 @@ def test_an_experts_objective_falls_when_stretches_are_halved():
 def test_interface_rows_close_the_jumps():
     jumps = []
     for interface in (0.0, 0.01, 1.0, 100.0):
-        one, parameters, _ = system("burgers", columns=16)
-        constraint = Mixture(system=one, experts=2, interface=interface)
+        setting, parameters, _ = system("burgers", columns=16)
+        constraint = Mixture(system=setting, experts=2, interface=interface)
         with torch.no_grad():
             around = torch.cat([constraint.edges - 1e-9, constraint.edges + 1e-9])
-            left, right = constraint.field(parameters, one.times, around).chunk(2, dim=-1)
+            left, right = constraint.field(parameters, setting.times, around).chunk(2, dim=-1)
         jumps.append(float((left - right).square().mean()))
     assert jumps[3] < jumps[2] < jumps[1] < jumps[0] and jumps[3] < 1e-3 * jumps[0]
 
 
 def test_on_a_circle_the_first_expert_owns_both_sides_of_zero():
-    one, _, _ = system("burgers", columns=8)
-    constraint = Mixture(system=one, experts=2)
+    setting, _, _ = system("burgers", columns=8)
+    constraint = Mixture(system=setting, experts=2)
     assert constraint.edges.tolist() == [0.4375, 0.9375]
     assert constraint._owners(torch.tensor([0.0, 0.43, 0.44, 0.93, 0.94])).tolist() == [0, 0, 1, 1, 0]
 
 
 def test_stretches_of_unequal_length_are_padded_with_rows_that_count_nothing():
-    one, parameters, _ = system("burgers", columns=8)
-    constraint = Mixture(system=one, experts=3)
-    counted = (constraint._scales[:, : -int(one.on_condition.sum())] > 0).sum(dim=1)
+    setting, parameters, _ = system("burgers", columns=8)
+    constraint = Mixture(system=setting, experts=3)
+    counted = (constraint._scales[:, : -int(setting.on_condition.sum())] > 0).sum(dim=1)
     assert counted.tolist() == [12, 12, 8]
     assert torch.allclose(constraint._scales.square().sum(dim=1), torch.full((3,), 2.0, dtype=DTYPE))
     assert torch.isfinite(constraint._loss(parameters))
@@ -357,9 +357,9 @@ def test_audit_a_relative_initial_row_weighs_little_concentrations_without_bound
 
 
 def test_corners_where_the_solution_jumps_have_no_row():
-    one, _, _ = system("diffusion_sorption", times=5, columns=10)
-    assert len(one.t) == 5 * 10 - 2 and int(one.on_condition.sum()) == 8 + 2 * 4
-    assert not bool(one.equation.singular(one.t, one.x).any())
+    setting, _, _ = system("diffusion_sorption", times=5, columns=10)
+    assert len(setting.t) == 5 * 10 - 2 and int(setting.on_condition.sum()) == 8 + 2 * 4
+    assert not bool(setting.equation.singular(setting.t, setting.x).any())
 
 
 def test_audit_seconds_make_the_equation_weigh_a_five_hundredth():
@@ -387,27 +387,29 @@ def test_a_run_scores_and_shows(name, entry):
 
 
 def test_the_floor_scores_one_on_poisson_and_nothing_held_back_is_public():
-    one = task("poisson")
-    problem = one.problem(None, Seeds(100, one.name))
+    problem_task = task("poisson")
+    problem = problem_task.problem(None, Seeds(100, problem_task.name))
     zero = lambda parameters, t, x: torch.zeros(len(parameters), len(t), len(x), dtype=DTYPE)  # noqa: E731
-    assert one.error(problem, zero, "test") == 1 and not problem.public
-    exact = one.solution
-    assert one.error(problem, exact, "test") == 0
-    assert one.violations(problem, exact)["residual"] < 1e-6
+    assert problem_task.error(problem, zero, "test") == 1 and not problem.public
+    exact = problem_task.solution
+    assert problem_task.error(problem, exact, "test") == 0
+    assert problem_task.violations(problem, exact)["residual"] < 1e-6
 
 
 def test_violations_and_jumps_are_measured_from_values_alone():
-    one = task("burgers", times=9, columns=16)
-    problem, solution = one.problem(None, Seeds(100, one.name)), one.solution
+    problem_task = task("burgers", times=9, columns=16)
+    problem, solution = problem_task.problem(None, Seeds(100, problem_task.name)), problem_task.solution
 
     def exact(parameters: torch.Tensor, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return solution(parameters, t, x)
 
-    violations = one.violations(problem, exact)
+    violations = problem_task.violations(problem, exact)
     assert violations["residual"] < 1e-3 and violations["condition_error"] < 1e-10
     stepped = lambda parameters, t, x: exact(parameters, t, x) + 0.5 * (x > 0.3)  # noqa: E731
-    assert one.jumps(problem, stepped, torch.tensor([0.3], dtype=DTYPE))["jump"] == pytest.approx(0.5, abs=1e-5)
-    assert one.jumps(problem, exact, torch.zeros(0)) == {}
+    assert problem_task.jumps(problem, stepped, torch.tensor([0.3], dtype=DTYPE))["jump"] == pytest.approx(
+        0.5, abs=1e-5
+    )
+    assert problem_task.jumps(problem, exact, torch.zeros(0)) == {}
 
 
 def test_the_spread_of_gradients_is_that_of_their_logarithms():
@@ -467,9 +469,9 @@ def test_answers_that_are_no_fields_are_told():
         answered(lambda *_: torch.zeros(2, 3), *grid)
     with pytest.raises(Diverged, match="not finite"):
         answered(lambda *_: torch.full((2, 3, 4), math.nan), *grid)
-    one = task("poisson")
+    problem_task = task("poisson")
     with pytest.raises(BenchError, match="no tensor `edges`"):
-        one.jumps(one.problem(None, Seeds(100, one.name)), lambda *_: None, None)
+        problem_task.jumps(problem_task.problem(None, Seeds(100, problem_task.name)), lambda *_: None, None)
 
 
 # Measures

@@ -96,8 +96,8 @@ def test_polynomials_across_have_their_derivatives_and_parity():
 
 
 def test_drag_is_the_pressure_gradient_times_the_area():
-    one = task()
-    assert one.drag(solved(PIPE)) == pytest.approx(2 / 20 * 2 * math.tau, rel=1e-5)
+    problem_task = task()
+    assert problem_task.drag(solved(PIPE)) == pytest.approx(2 / 20 * 2 * math.tau, rel=1e-5)
     plain_pipe = task(amplitude=0.0)
     parabola = lambda x, y: torch.stack([1 - y * y, torch.zeros_like(y), torch.zeros_like(y)], dim=-1)  # noqa: E731
     assert plain_pipe.drag(parabola) == pytest.approx(2 / 20 * 2 * math.tau, rel=1e-7)
@@ -137,12 +137,12 @@ def test_lubrication_is_exact_without_a_wave_and_near_for_a_slow_flow_in_a_sligh
 
 
 def test_the_reference_scores_0_and_the_floor_1():
-    one = task()
-    problem = one.problem(None, Seeds(100, one.name))
-    exact = one.score(problem, Solution(solved(PIPE), {}), None)
+    problem_task = task()
+    problem = problem_task.problem(None, Seeds(100, problem_task.name))
+    exact = problem_task.score(problem, Solution(solved(PIPE), {}), None)
     assert max(exact[name] for name in ("error", "val_error", "error_p", "wall_error")) < 1e-12
     assert exact["drag_error"] < 1e-5 and exact["divergence"] < 1e-5
-    floor = one.score(problem, Solution(AtRest(pipe=PIPE, strip=None, points=None), {}), None)
+    floor = problem_task.score(problem, Solution(AtRest(pipe=PIPE, strip=None, points=None), {}), None)
     assert floor["error"] == pytest.approx(1) and floor["drag_error"] == pytest.approx(1) and floor["wall_error"] == 0.0
 
 

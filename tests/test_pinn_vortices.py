@@ -89,14 +89,16 @@ def test_the_hard_form_starts_exactly_whatever_its_weights_and_the_soft_one_pays
 
 
 def test_the_exact_solution_scores_0_and_the_floor_what_decay_takes_away():
-    one = task(drift=0.7)
-    problem = one.problem(None, Seeds(100, one.name))
-    flow = one.flow(tuple(problem.public["phase"]))
-    answer = one.score(problem, Solution(lambda x, y, t: exact(flow, torch.stack([x, y, t], dim=-1)), {}), None)
+    problem_task = task(drift=0.7)
+    problem = problem_task.problem(None, Seeds(100, problem_task.name))
+    flow = problem_task.flow(tuple(problem.public["phase"]))
+    answer = problem_task.score(
+        problem, Solution(lambda x, y, t: exact(flow, torch.stack([x, y, t], dim=-1)), {}), None
+    )
     assert max(answer[name] for name in ("error", "val_error", "error_p", "initial_error")) < 1e-12
-    floor = one.score(problem, Solution(Initial(flow=flow, torus=None, points=None), {}), None)
+    floor = problem_task.score(problem, Solution(Initial(flow=flow, torus=None, points=None), {}), None)
     assert floor["error"] > 0.3 and floor["initial_error"] < 1e-12
-    other = one.problem(None, Seeds(101, one.name))
+    other = problem_task.problem(None, Seeds(101, problem_task.name))
     assert problem.public["phase"] != other.public["phase"]
     assert grid(2.0)[:, 2].unique().tolist() == [2.0]
 
@@ -116,9 +118,11 @@ def test_a_flow_that_is_none_is_named(params, words):
 
 
 def test_an_answer_of_another_form_and_a_negative_weight_are_named():
-    one = task()
+    problem_task = task()
     with pytest.raises(BenchError, match="wants u, v, p at each"):
-        one.score(one.problem(None, Seeds(100, one.name)), Solution(lambda x, y, t: x, {}), None)
+        problem_task.score(
+            problem_task.problem(None, Seeds(100, problem_task.name)), Solution(lambda x, y, t: x, {}), None
+        )
     with pytest.raises(BenchError, match="initial_weight"):
         Soft(flow=FLOW, torus=lambda: Torus(8, 2, 1.0), points=None, initial_weight=-1.0)
 
